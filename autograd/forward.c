@@ -1,0 +1,168 @@
+/* forward.c - forward mode: tangents by node id, one walk up; and what is made of both modes. */
+#include "rule.h"
+#include "sweep.h"
+
+#include "../graph/scan.h"
+#include "../ops/placeholder.h"
+
+#include <retrograde/autograd.h>
+#include <retrograde/ops.h>
+
+typedef struct forward {
+    rg_graph *g;
+    rgi_sweep marks;   /* which nodes depend on an x, and room for rules */
+    rg_node **tangent; /* by id */
+} forward;
+
+static bool store(forward *f, rg_node *out, rg_node *tangent)
+{
+    if (!out || !tangent)
+        return f->g->error.status == RG_OK;
+    if (tangent->shape != out->shape && (out->op->traits & RG_ELEMENTWISE))
+        tangent = rg_broadcast_like(tangent, out);
+    if (tangent && (tangent->dtype != out->dtype || tangent->shape != out->shape)) {
+        char a[RGI_LABEL], b[RGI_LABEL];
+        rgi_graph_fail(f->g, RG_ERR_GRADIENT, out, "%s: its jvp rule gives %s, the output is %s", out->op->name,
+                       rgi_format_type(f->g, tangent->dtype, tangent->shape->a, a, sizeof a),
+                       rgi_format_type(f->g, out->dtype, out->shape->a, b, sizeof b));
+        return false;
+    }
+    f->tangent[out->id] = tangent;
+    return tangent != NULL;
+}
+
+/* The transpose of the transpose: u -> vjp(u) is linear, and its reverse derivative applied to the tangents is the
+   forward derivative. */
+static bool transpose_twice(forward *f, rg_node *v, rg_node *const tangent[])
+{
+    rg_graph *g = f->g;
+    const size_t n_out = rgi_output_count(v), room = n_out + v->n_in + 1;
+    rg_node **u = rgi_alloc(&g->allocator, 4 * room * sizeof *u);
+    bool *wants = rgi_alloc(&g->allocator, room * sizeof *wants);
+    bool ok = u && wants;
+    if (!ok)
+        rgi_graph_fail(g, RG_ERR_MEMORY, v, "rg_jvp: out of memory");
+    rg_node **grad = u ? u + room : NULL, **ys = u ? u + 2 * room : NULL, **cts = u ? u + 3 * room : NULL;
+    size_t n_u = 0, n_y = 0;
+    for (size_t k = 0; ok && k < n_out; k++) {
+        rg_node *out = rgi_output(v, k);
+        u[k] = out && out->id < f->marks.n && rgi_differentiable(out) ? rgi_placeholder(out) : NULL;
+    }
+    for (size_t i = 0; ok && i < v->n_in; i++)
+        wants[i] = tangent[i] != NULL;
+    ok = ok && rgi_rule_vjp(v, u, wants, grad);
+    for (size_t i = 0; ok && i < v->n_in; i++)
+        if (grad[i] && tangent[i])
+            ys[n_y] = grad[i], cts[n_y++] = tangent[i];
+    for (size_t k = 0; ok && k < n_out; k++)
+        if (u[k])
+            grad[n_u++] = u[k];
+    if (ok && n_y && n_u) {
+        const rg_nodes out = rg_vjp((rg_nodes){ys, n_y}, (rg_nodes){cts, n_y}, (rg_nodes){grad, n_u});
+        ok = out.n == n_u;
+        for (size_t k = 0, j = 0; ok && k < n_out; k++)
+            if (u[k])
+                ok = store(f, rgi_output(v, k), out.at[j++]);
+    }
+    rgi_free(&g->allocator, u, 4 * room * sizeof *u);
+    rgi_free(&g->allocator, wants, room * sizeof *wants);
+    return ok;
+}
+
+static bool forward_node(forward *f, rg_node *v)
+{
+    rg_node **tangent = f->marks.grad;
+    bool any = false;
+    for (size_t i = 0; i < v->n_in; i++) {
+        tangent[i] = i < 32 && (v->op->shape_only >> i & 1) ? NULL : f->tangent[v->in[i]->id];
+        any = any || tangent[i];
+    }
+    const bool closed = v->region->parent && !v->region->open; /* bodies are the business of their scan's rule */
+    if (!any || closed || f->tangent[v->id] || rgi_is_projection(v) || !f->marks.needed[v->id])
+        return true;
+    rg_node *const origin = rgi_origin_set(f->g, v);
+    bool ok = true;
+    if (v->op->jvp) {
+        const size_t n_out = rgi_output_count(v);
+        for (size_t k = 0; k < n_out; k++)
+            f->marks.outs[k] = NULL;
+        v->op->jvp(v, tangent, f->marks.outs);
+        for (size_t k = 0; ok && k < n_out; k++)
+            ok = store(f, rgi_output(v, k), f->marks.outs[k]);
+    } else {
+        ok = transpose_twice(f, v, tangent);
+    }
+    rgi_origin_set(f->g, origin);
+    return ok && f->g->error.status == RG_OK;
+}
+
+static bool check_tangents(rg_graph *g, rg_nodes xs, rg_nodes tangents)
+{
+    char a[RGI_LABEL], b[RGI_LABEL];
+    if (xs.n != tangents.n) {
+        rgi_graph_fail(g, RG_ERR_ARGUMENT, NULL, "rg_jvp: %zu inputs, but %zu tangents", xs.n, tangents.n);
+        return false;
+    }
+    for (size_t i = 0; i < xs.n; i++) {
+        const rg_node *x = xs.at[i], *t = tangents.at[i];
+        if (!x || x->graph != g || !rgi_differentiable(x)) {
+            rgi_graph_fail(g, x && x->graph == g ? RG_ERR_DTYPE : RG_ERR_ARGUMENT, NULL, "rg_jvp: input %zu is no float node of this graph", i);
+            return false;
+        }
+        if (t && (t->dtype != x->dtype || t->shape != x->shape)) {
+            rgi_graph_fail(g, RG_ERR_SHAPE, NULL, "rg_jvp: input %zu is %s, its tangent is %s", i,
+                           rgi_format_type(g, x->dtype, x->shape->a, a, sizeof a), rgi_format_type(g, t->dtype, t->shape->a, b, sizeof b));
+            return false;
+        }
+    }
+    return true;
+}
+
+rg_nodes rg_jvp(rg_nodes ys, rg_nodes xs, rg_nodes tangents)
+{
+    const rg_nodes none = {NULL, 0};
+    rg_graph *g = ys.n && ys.at[0] ? ys.at[0]->graph : xs.n && xs.at[0] ? xs.at[0]->graph : NULL;
+    if (!g || g->error.status != RG_OK || !check_tangents(g, xs, tangents))
+        return none;
+    for (size_t i = 0; i < ys.n; i++)
+        if (!ys.at[i] || ys.at[i]->graph != g || !rgi_differentiable(ys.at[i])) {
+            rgi_graph_fail(g, RG_ERR_DTYPE, NULL, "rg_jvp: output %zu is no float node of this graph", i);
+            return none;
+        }
+    forward f = {.g = g};
+    if (!rgi_sweep_init(&f.marks, g))
+        return none;
+    const size_t n = f.marks.n;
+    size_t first = n, last = 0;
+    f.tangent = rgi_alloc(&g->allocator, (n + 1) * sizeof *f.tangent);
+    rg_node **out = rgi_alloc(&g->allocator, (ys.n + 1) * sizeof *out);
+    bool ok = f.tangent && out;
+    if (!ok)
+        rgi_graph_fail(g, RG_ERR_MEMORY, NULL, "rg_jvp: out of memory");
+    for (size_t i = 0; ok && i < xs.n; i++) {
+        f.marks.needed[xs.at[i]->id] = true;
+        f.tangent[xs.at[i]->id] = tangents.at[i];
+        first = xs.at[i]->id < first ? xs.at[i]->id : first;
+    }
+    if (ok)
+        rgi_sweep_mark(&f.marks, first, NULL);
+    for (size_t i = 0; ok && i < ys.n; i++)
+        last = ys.at[i]->id > last ? ys.at[i]->id : last;
+    for (size_t id = first; ok && id <= last && id < n; id++)
+        ok = forward_node(&f, rgi_node(g, id));
+    for (size_t i = 0; ok && i < ys.n; i++) {
+        rg_node *t = f.tangent[ys.at[i]->id];
+        out[i] = t ? t : rg_zeros_like(ys.at[i]);
+        ok = out[i] != NULL;
+    }
+    const rg_nodes result = ok ? rgi_nodes_copy(g, out, ys.n) : none;
+    rgi_free(&g->allocator, f.tangent, (n + 1) * sizeof *f.tangent);
+    rgi_free(&g->allocator, out, (ys.n + 1) * sizeof *out);
+    rgi_sweep_finish(&f.marks);
+    return result;
+}
+
+rg_nodes rg_hvp(rg_node *loss, rg_nodes xs, rg_nodes vs)
+{
+    return rg_jvp(rg_grad(loss, xs), xs, vs);
+}

@@ -1,0 +1,28 @@
+/* sweep.h - the reverse sweep: cotangents by node id, rules applied in descending order. */
+#ifndef RGI_SWEEP_H
+#define RGI_SWEEP_H
+
+#include "rule.h"
+
+typedef struct rgi_sweep {
+    rg_graph *graph;
+    size_t n;       /* ids [0, n) take part */
+    rg_node **ct;   /* cotangent so far, NULL: zero */
+    bool *needed;   /* whether a derivative with respect to something wanted flows through the node */
+    bool *wants;    /* room for the widest node ... */
+    rg_node **grad; /* ... and for its gradients */
+    rg_node **outs; /* ... and the cotangents of its outputs */
+    size_t widest;
+} rgi_sweep;
+
+/* Room for a sweep over all nodes there are now. False: out of memory, error recorded. */
+bool rgi_sweep_init(rgi_sweep *s, rg_graph *g);
+void rgi_sweep_finish(rgi_sweep *s);
+/* Marks as needed every node of [from, n) (in `region` only, unless it is NULL) that depends on a needed one. */
+void rgi_sweep_mark(rgi_sweep *s, size_t from, const rgi_region *region);
+/* Adds to a node's cotangent. */
+void rgi_sweep_add(rgi_sweep *s, const rg_node *node, rg_node *ct);
+/* Propagates the cotangent of one node to its inputs. Nodes with no cotangent, and those that nobody needs, are skipped. */
+bool rgi_sweep_node(rgi_sweep *s, rg_node *node);
+
+#endif

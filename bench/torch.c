@@ -1,0 +1,107 @@
+/* torch.c - PyTorch as a contestant: a process of its own that times batches of steps when asked, so that it can take
+   turns with the others. rivals/torch_steps.py is the other end. */
+#define _POSIX_C_SOURCE 200809L
+
+#include "workload.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* The process for one number of threads. */
+static struct {
+    pid_t pid;
+    int threads;
+    FILE *to, *from;
+} torch;
+
+static struct model {
+    char name[16];
+    int handle;
+} models[16];
+static int n_models;
+
+void torch_stop(void)
+{
+    if (torch.to)
+        fclose(torch.to); /* the end of its input ends it */
+    if (torch.from)
+        fclose(torch.from);
+    if (torch.pid > 0)
+        waitpid(torch.pid, NULL, 0);
+    memset(&torch, 0, sizeof torch);
+    n_models = 0;
+}
+
+/* Sends what `to` holds and reads the number of the answer; false if there is none. */
+static int answer(double *number)
+{
+    char line[64];
+    return fflush(torch.to) == 0 && fgets(line, sizeof line, torch.from) && sscanf(line, "%lf", number) == 1;
+}
+
+static int start(int threads, const char *directory)
+{
+    int to[2], from[2];
+    if (pipe(to) || pipe(from))
+        return 0;
+    signal(SIGPIPE, SIG_IGN);
+    torch.pid = fork();
+    if (torch.pid == 0) {
+        char script[1024], count[16];
+        snprintf(script, sizeof script, "%s/torch.sh", directory);
+        snprintf(count, sizeof count, "%d", threads);
+        dup2(to[0], STDIN_FILENO);
+        dup2(from[1], STDOUT_FILENO);
+        close(to[0]), close(to[1]), close(from[0]), close(from[1]);
+        execl("/bin/sh", "sh", script, count, (char *)NULL);
+        _exit(127);
+    }
+    close(to[0]), close(from[1]);
+    torch.threads = threads;
+    torch.to = fdopen(to[1], "w");
+    torch.from = fdopen(from[0], "r");
+    double ready;
+    return torch.pid > 0 && torch.to && torch.from && answer(&ready);
+}
+
+static double run(void *state, int64_t steps)
+{
+    const struct model *m = state;
+    double seconds;
+    fprintf(torch.to, "run %d %lld\n", m->handle, (long long)steps);
+    return answer(&seconds) ? seconds : -1;
+}
+
+const char *torch_start(const workload *w, int threads, const char *directory, const char *mode, contestant *out)
+{
+    static int absent;
+    if (absent)
+        return "torch: /usr/bin/python3 has no torch (Debian: python3-torch)";
+    if (torch.threads != threads) {
+        torch_stop();
+        if (!start(threads, directory)) {
+            torch_stop();
+            absent = 1;
+            return torch_start(w, threads, directory, mode, out);
+        }
+    }
+    if (n_models == (int)(sizeof models / sizeof *models))
+        return "torch: too many models";
+    struct model *m = &models[n_models];
+    fprintf(torch.to, "load %s %s %s %d", mode, activation_names[w->hidden], objective_names[w->objective], w->batch);
+    for (int i = 0; i <= w->layers; i++)
+        fprintf(torch.to, " %d", w->width[i]);
+    fprintf(torch.to, "\n");
+    double handle;
+    if (!answer(&handle))
+        return "torch: failed";
+    m->handle = (int)handle;
+    snprintf(m->name, sizeof m->name, "torch %s", mode);
+    n_models++;
+    *out = (contestant){.name = m->name, .run = run, .state = m};
+    return NULL;
+}

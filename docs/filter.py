@@ -1,0 +1,36 @@
+#!/usr/bin/env python3
+"""filter.py - a header as Doxygen wants it, on standard output; usage: filter.py HEADER
+
+The headers carry plain comments. The first of a file becomes its description, one between dashes the name of a section,
+one on lines of its own the documentation of what follows, one behind a declaration that of the declaration.
+"""
+import re
+import sys
+
+
+def escape(body):
+    body = re.sub(r"([<>@\\#&])", r"\\\1", body)
+    # Doxygen ends the brief description at a point that no letter follows, and then misses the end of the tag.
+    return re.sub(r"`([^`]*)`", lambda code: ("'%s'" if re.search(r"\.\W|\.$", code[1]) else "<code>%s</code>") % code[1], body)
+
+
+def main():
+    with open(sys.argv[1], encoding="utf-8") as header:
+        text = header.read()
+
+    def comment(match):
+        before = text[text.rfind("\n", 0, match.start()) + 1:match.start()]
+        body = match.group(1)
+        if match.start() == 0:
+            return re.sub(r"^ (\w+\.h) - ", r"/** @file \1\n   ", escape(body)) + "*/"
+        if before.lstrip().startswith("#"):
+            return match.group(0)
+        section = re.fullmatch(r" -{2,} (.*?) -{2,} ", body)
+        if section:
+            return f"/** @name {escape(section.group(1))} */"
+        return ("/**" if before.strip() == "" else "/**<") + escape(body) + "*/"
+
+    print(re.sub(r"/\*(.*?)\*/", comment, text, flags=re.DOTALL), end="")
+
+
+main()

@@ -1,0 +1,143 @@
+/* arena.c - bump allocation in growing chunks, and single blocks, from the graph's allocator. */
+#include "arena.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define RGI_ALIGN 64
+#define RGI_FIRST_CHUNK ((size_t)4096)
+#define RGI_LARGEST_CHUNK ((size_t)1 << 20)
+
+typedef struct rgi_chunk {
+    struct rgi_chunk *next;
+    size_t bytes;
+} rgi_chunk;
+
+/* The first allocation of a chunk stays aligned to 64. */
+#define RGI_CHUNK_HEADER ((size_t)RGI_ALIGN)
+
+bool rgi_size_mul(size_t a, size_t b, size_t *out)
+{
+    return !__builtin_mul_overflow(a, b, out);
+}
+
+bool rgi_size_add(size_t a, size_t b, size_t *out)
+{
+    return !__builtin_add_overflow(a, b, out);
+}
+
+static void *default_alloc(void *user, size_t bytes)
+{
+    (void)user;
+    size_t rounded;
+    if (!rgi_size_add(bytes ? bytes : 1, RGI_ALIGN - 1, &rounded))
+        return NULL;
+    return aligned_alloc(RGI_ALIGN, rounded & ~(size_t)(RGI_ALIGN - 1));
+}
+
+static void default_free(void *user, void *memory, size_t bytes)
+{
+    (void)user;
+    (void)bytes;
+    free(memory);
+}
+
+rg_allocator rgi_default_allocator(void)
+{
+    return (rg_allocator){default_alloc, default_free, NULL};
+}
+
+void *rgi_alloc(const rg_allocator *allocator, size_t bytes)
+{
+    void *memory = allocator->alloc(allocator->user, bytes);
+    if (memory)
+        memset(memory, 0, bytes);
+    return memory;
+}
+
+void rgi_free(const rg_allocator *allocator, void *memory, size_t bytes)
+{
+    if (memory)
+        allocator->free(allocator->user, memory, bytes);
+}
+
+void *rgi_grow(const rg_allocator *allocator, void *memory, size_t old_bytes, size_t new_bytes)
+{
+    void *larger = allocator->alloc(allocator->user, new_bytes);
+    if (!larger)
+        return NULL;
+    if (memory)
+        memcpy(larger, memory, old_bytes);
+    memset((char *)larger + old_bytes, 0, new_bytes - old_bytes);
+    rgi_free(allocator, memory, old_bytes);
+    return larger;
+}
+
+void rgi_arena_init(rgi_arena *arena, rg_allocator allocator)
+{
+    *arena = (rgi_arena){.allocator = allocator};
+}
+
+void rgi_arena_finish(rgi_arena *arena)
+{
+    for (rgi_chunk *c = arena->chunks, *next; c; c = next) {
+        next = c->next;
+        rgi_free(&arena->allocator, c, c->bytes);
+    }
+    rgi_arena_init(arena, arena->allocator);
+}
+
+static rgi_chunk *new_chunk(rgi_arena *arena, size_t bytes)
+{
+    rgi_chunk *c = arena->allocator.alloc(arena->allocator.user, bytes);
+    if (c) {
+        *c = (rgi_chunk){.bytes = bytes};
+        arena->total += bytes;
+    }
+    return c;
+}
+
+/* Something too large to share a chunk gets its own, behind the newest so that the newest goes on being filled. */
+static void *alloc_alone(rgi_arena *arena, size_t bytes)
+{
+    size_t total;
+    if (!rgi_size_add(bytes, RGI_CHUNK_HEADER, &total))
+        return NULL;
+    rgi_chunk *c = new_chunk(arena, total);
+    if (!c)
+        return NULL;
+    if (arena->chunks) {
+        c->next = arena->chunks->next;
+        arena->chunks->next = c;
+    } else {
+        arena->chunks = c;
+        arena->used = arena->capacity = total;
+    }
+    return memset((char *)c + RGI_CHUNK_HEADER, 0, bytes);
+}
+
+void *rgi_arena_alloc(rgi_arena *arena, size_t bytes)
+{
+    size_t rounded;
+    if (!rgi_size_add(bytes, 15, &rounded))
+        return NULL;
+    rounded &= ~(size_t)15;
+    if (rounded > arena->capacity - arena->used) {
+        if (rounded > RGI_LARGEST_CHUNK / 4)
+            return alloc_alone(arena, rounded);
+        size_t size = arena->total < RGI_FIRST_CHUNK ? RGI_FIRST_CHUNK : arena->total;
+        size = size > RGI_LARGEST_CHUNK ? RGI_LARGEST_CHUNK : size;
+        while (size < rounded + RGI_CHUNK_HEADER)
+            size *= 2;
+        rgi_chunk *c = new_chunk(arena, size);
+        if (!c)
+            return NULL;
+        c->next = arena->chunks;
+        arena->chunks = c;
+        arena->used = RGI_CHUNK_HEADER;
+        arena->capacity = size;
+    }
+    void *memory = (char *)arena->chunks + arena->used;
+    arena->used += rounded;
+    return memset(memory, 0, rounded);
+}

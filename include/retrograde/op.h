@@ -1,0 +1,193 @@
+/* op.h - the extension interface: an operator is one const struct, yours the same as the built-in ones. */
+#ifndef RETROGRADE_OP_H
+#define RETROGRADE_OP_H
+
+#include <retrograde/base.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct rg_op rg_op;
+
+/* What a tensor is made of, without its values. */
+typedef struct rg_type {
+    rg_dtype dtype;
+    rg_shape shape;
+} rg_type;
+
+/* ---- traits ----------------------------------------------------------------------------------- */
+
+enum {
+    RG_ELEMENTWISE = 1 << 0, /* each output element depends on the same element of every (broadcast) input */
+    RG_INPLACE = 1 << 1,     /* an output may share the memory of an input of its type and size */
+    RG_EFFECT = 1 << 2,      /* changes storage; never removed when fetched */
+    RG_ZERO_GRAD = 1 << 3,   /* the derivative is zero: the sweep stops here */
+    RG_COMMUTES = 1 << 4,    /* the two inputs may be exchanged: interned in one order */
+    RG_VIEW = 1 << 5,        /* the output is input 0's memory under another shape; run is not called */
+    RG_LEAF = 1 << 6,        /* bound, stored or constant; run is not called */
+    RG_UNIQUE = 1 << 7,      /* never interned: two calls make two nodes */
+    RG_CONTROL = 1 << 8,     /* a region op or a projection of one: lowered by the plan, not run */
+    RG_CAN_FAIL = 1 << 9     /* run may return an error: no parameter is written before it has succeeded */
+};
+
+/* Bit of a dtype in rg_op.dtypes. */
+#define RG_DT(dtype) (1u << (dtype))
+#define RG_DT_FLOATS (RG_DT(RG_F32) | RG_DT(RG_F64))
+#define RG_DT_INTS (RG_DT(RG_I32) | RG_DT(RG_I64))
+#define RG_DT_NUMBERS (RG_DT_FLOATS | RG_DT_INTS)
+#define RG_DT_ALL (RG_DT_NUMBERS | RG_DT(RG_U8) | RG_DT(RG_BOOL))
+
+/* ---- attributes --------------------------------------------------------------------------------- */
+
+typedef enum rg_attr_kind {
+    RG_ATTR_END = 0,
+    RG_ATTR_I64,
+    RG_ATTR_F64,
+    RG_ATTR_BOOL,
+    RG_ATTR_DTYPE,
+    RG_ATTR_AXES,  /* rg_axes */
+    RG_ATTR_SHAPE, /* rg_shape, may hold named sizes */
+    RG_ATTR_SIZE,  /* int64_t, may be a named size */
+    RG_ATTR_BYTES, /* rg_bytes, copied into the graph */
+    RG_ATTR_NODE   /* rg_node *, a reference that is not an input (projections) */
+} rg_attr_kind;
+
+typedef struct rg_bytes {
+    const void *at;
+    size_t n;
+} rg_bytes;
+
+/* One field of an attribute struct. A table ends with a zero row. Hashing, equality, dumps and the checks on
+   sizes go field by field through it. An op with attributes and no table is legal: its nodes are not interned,
+   and its attributes must hold no size. */
+typedef struct rg_attr_field {
+    const char *name;
+    size_t offset;
+    rg_attr_kind kind;
+} rg_attr_field;
+
+/* ---- shape rule --------------------------------------------------------------------------------- */
+
+/* What a shape rule sees and fills in. Rules run twice, under two assignments of the named sizes; they must be
+   pure functions of what they see. */
+typedef struct rg_infer {
+    const rg_op *op;
+    const void *attr;
+    size_t n_in;
+    const rg_type *in;
+    rg_type *out; /* op->n_out of them, to be filled */
+    struct rgi_infer_context *context;
+} rg_infer;
+
+/* A size or shape attribute under the present assignment. */
+RG_API int64_t rg_infer_size(const rg_infer *call, int64_t attribute);
+RG_API rg_shape rg_infer_shape(const rg_infer *call, rg_shape attribute);
+/* Records the error "<op>: <text>" with the inputs' names, shapes, the scope and the location; returns `status`. */
+RG_API rg_status rg_infer_fail(const rg_infer *call, rg_status status, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+/* Ready-made rules: out = in[0]; out = the broadcast of all inputs' shapes with the (common) dtype of the inputs. */
+RG_API rg_status rg_infer_same(rg_infer *call);
+RG_API rg_status rg_infer_broadcast(rg_infer *call);
+/* Makes `axis` (negative counts from the end) a number in [0, rank); false when it is outside. */
+RG_API bool rg_axis_normalise(int64_t axis, int32_t rank, int32_t *out);
+/* A bit per axis of `axes` for a tensor of `rank`; false when an axis is outside or named twice. */
+RG_API bool rg_axes_mask(rg_axes axes, int32_t rank, uint32_t *mask);
+
+/* ---- running ------------------------------------------------------------------------------------ */
+
+/* One execution of an op: concrete sizes and resolved pointers. */
+typedef struct rg_step {
+    const rg_op *op;
+    const void *attr;
+    uint32_t n_in, n_out;
+    const void *const *in; /* NULL entry: an input in op->shape_only */
+    void *const *out;
+    const rg_type *in_type, *out_type;
+    void *scratch; /* this thread's own, cost.scratch bytes, aligned to 64; undefined contents */
+    void *shared;  /* this step's, cost.shared bytes, aligned to 64; survives from phase to phase */
+    uint32_t phase;
+} rg_step;
+
+#define RG_MAX_PHASES 3
+
+/* What a step costs at concrete sizes; decided from shapes only (never from the number of threads), since the
+   split into tasks must not change bits. Zeros mean: one task, no scratch. */
+typedef struct rg_cost {
+    size_t tasks[RG_MAX_PHASES]; /* tasks of each phase; a barrier stands between phases; 0 ends the list */
+    double flops, bytes;         /* of all phases together */
+    size_t scratch, shared;
+} rg_cost;
+
+/* ---- the descriptor ------------------------------------------------------------------------------ */
+
+struct rg_op {
+    const char *name;
+    int n_in;            /* -1: any number */
+    int n_out;           /* results; above 1 rg_output(node, i) gives them */
+    unsigned traits;
+    unsigned dtypes;     /* RG_DT bits that the float/number inputs may have; 0: f32 alone */
+    unsigned shape_only; /* bit i: only the shape of input i is used, never its values */
+    size_t attr_size;
+    const rg_attr_field *attrs;
+    const void *data;    /* anything the op's own functions want to find here (a kernel's number) */
+
+    rg_status (*infer)(rg_infer *call); /* required */
+    /* Reverse rule. ct[i]: cotangent of output i, NULL means zero (never NULL when n_out is 1). Store into grad[i]
+       a node of the broadcast output shape or of input i's shape; left NULL means zero. */
+    void (*vjp)(rg_node *self, rg_node *const ct[], rg_node *grad[]);
+    /* Forward rule. tangent[i] NULL means zero; at least one is not. Store into out[i]. Absent: derived from vjp. */
+    void (*jvp)(rg_node *self, rg_node *const tangent[], rg_node *out[]);
+    /* The op with one more leading axis on the inputs whose batched[i] is set. Every out[i] has that axis.
+       Absent on an elementwise op: derived. */
+    void (*batch)(rg_node *self, rg_node *const in[], const bool batched[], rg_node *out[]);
+    /* Absent on an elementwise op: one task an element. */
+    void (*cost)(const rg_step *step, rg_cost *cost);
+    /* Computes tasks [lo, hi) of step->phase. Elementwise: elements [lo, hi) of dense operands of one shape.
+       No allocation, no locks, no global state, no dependence of the bits on how tasks are grouped. */
+    rg_status (*run)(const rg_step *step, size_t lo, size_t hi);
+    /* Given the inputs known to be one value everywhere (uniform[i], NULL where unknown), the input this op's
+       output equals exactly, or -1. Used when compiling. */
+    int (*alias)(const void *attr, const double *const uniform[]);
+    /* The one number that every element of the output is, whatever the inputs hold; false: none. Used when compiling. */
+    bool (*uniform)(const void *attr, double *value);
+};
+
+/* Checks, infers, interns and returns the node, or NULL with the graph's error set. `attr` is copied. */
+RG_API rg_node *rg_apply(const rg_op *op, rg_nodes in, const void *attr);
+/* The same for an op that may have no input. */
+RG_API rg_node *rg_apply_in(rg_graph *g, const rg_op *op, rg_nodes in, const void *attr);
+
+/* Records a builder's error with `node`'s graph and returns NULL: for checks before rg_apply. */
+RG_API rg_node *rg_build_fail(rg_graph *g, rg_status status, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+/* Writes what a node is into the caller's buffer, "f32[batch, 784] add#12", for the texts of rg_build_fail.
+   Returns the buffer. */
+RG_API const char *rg_describe(const rg_node *node, char *buffer, size_t size);
+
+/* ---- inside a rule ------------------------------------------------------------------------------- */
+
+RG_API const rg_op *rg_op_of(const rg_node *self);
+RG_API const void *rg_attr(const rg_node *self);
+RG_API size_t rg_arg_count(const rg_node *self);
+/* Input i of the forward node, as the rule may use it (inside a reverse scan: its residual). */
+RG_API rg_node *rg_arg(rg_node *self, size_t i);
+/* Output i of the forward node, likewise. */
+RG_API rg_node *rg_output(rg_node *self, size_t i);
+/* Whether anybody needs grad[i]. */
+RG_API bool rg_wants(const rg_node *self, size_t i);
+
+/* The built-in ops: a NULL-ended table. */
+RG_API const rg_op *const *rg_op_table(void);
+
+/* Where the caller of the next builders stands: reported in errors. `file` must outlive the graph. */
+RG_API void rg_here(const char *file, int line);
+#ifndef RG_NO_LOCATION
+#define rg_apply(...) (rg_here(__FILE__, __LINE__), rg_apply(__VA_ARGS__))
+#endif
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

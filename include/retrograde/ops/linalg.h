@@ -1,0 +1,33 @@
+/* linalg.h - one contraction and what is built from it. */
+#ifndef RETROGRADE_OPS_LINALG_H
+#define RETROGRADE_OPS_LINALG_H
+
+#include <retrograde/base.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* sum over the contracted axes of a * b, elementwise over the batch axes. Result axes: the batch axes in the order
+   given, then a's other axes, then b's. Pairs of axes have equal sizes. f32, f64.
+   da and db are contractions again. */
+typedef struct rg_contract_opts {
+    rg_axes a_batch, b_batch;       /* paired in order */
+    rg_axes a_contract, b_contract; /* paired in order */
+} rg_contract_opts;
+RG_API rg_node *rg_contract(rg_node *a, rg_node *b, const rg_contract_opts *opts);
+
+/* NumPy matmul: [..., m, k] x [..., k, n] -> [..., m, n], leading axes broadcast; rank 1 is a vector, as in NumPy. */
+RG_API rg_node *rg_matmul(rg_node *a, rg_node *b);
+/* The same with operands transposed in their last two axes, without copies. */
+RG_API rg_node *rg_matmul_t(rg_node *a, bool transpose_a, rg_node *b, bool transpose_b);
+/* x [..., in] -> x W^T + bias [..., out]; weight [out, in] as PyTorch stores it, bias [out] or NULL. */
+RG_API rg_node *rg_linear(rg_node *x, rg_node *weight, rg_node *bias);
+RG_API rg_node *rg_outer(rg_node *a, rg_node *b); /* [m] x [n] -> [m, n] */
+RG_API rg_node *rg_dot(rg_node *a, rg_node *b);   /* [n] . [n] -> scalar */
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,62 @@
+/* plan.h - compile what is to be computed, bind data, run, read results. */
+#ifndef RETROGRADE_PLAN_H
+#define RETROGRADE_PLAN_H
+
+#include <retrograde/base.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef enum rg_mode { RG_TRAIN = 1, RG_EVAL } rg_mode;
+
+typedef struct rg_plan_opts {
+    int threads;   /* 0: the OpenMP default */
+    rg_mode mode;  /* 0: training if an effect is fetched; otherwise required where a fetched node depends on it */
+    bool no_fuse;  /* run elementwise ops one by one; results are the same to the last bit */
+    bool snapshot; /* work on a private copy of parameters and buffers */
+    bool check;    /* after each op, look for NaN and infinity: rg_run then fails naming the node */
+} rg_plan_opts;
+
+/* Compiles `fetch` into a plan, or returns NULL with rg_graph_error set. The plan keeps its graph and parameters
+   alive. A plan is used by one thread at a time. A plan with effects needs the parameters to itself while it runs. */
+RG_API rg_plan *rg_compile(rg_graph *g, rg_nodes fetch, const rg_plan_opts *opts);
+RG_API void rg_plan_free(rg_plan *p);
+
+/* Says where an input's values are: row-major, borrowed until bound again, read at every run; nothing is copied.
+   Errors: a node that is no input of this plan, data inside the plan's own memory. */
+RG_API RG_CHECKED rg_status rg_bind(rg_plan *p, rg_node *input, const void *data);
+/* The same with sizes for the input's named dimensions. Consistency between inputs is checked by rg_run. */
+RG_API RG_CHECKED rg_status rg_bind_shape(rg_plan *p, rg_node *input, const void *data, rg_shape shape);
+/* The same, dtype checked too. */
+RG_API RG_CHECKED rg_status rg_bind_tensor(rg_plan *p, rg_node *input, const rg_tensor *tensor);
+/* A fetched node's values are copied to `data` at the end of each run. NULL unbinds. */
+RG_API RG_CHECKED rg_status rg_bind_out(rg_plan *p, rg_node *fetched, void *data);
+
+/* Plans for the sizes bound now, so that the next rg_run allocates nothing. */
+RG_API RG_CHECKED rg_status rg_plan_prepare(rg_plan *p);
+/* Computes everything fetched. Allocates nothing when the sizes have been seen before. After a failure the plan
+   is usable, and no parameter has been half written. */
+RG_API RG_CHECKED rg_status rg_run(rg_plan *p);
+
+/* Values of a fetched node after a run: row-major, valid until the next run, bind or free of the plan. NULL if the
+   node was not fetched or nothing ran yet. A fetched parameter is its value before the run. */
+RG_API const void *rg_data(rg_plan *p, rg_node *fetched);
+/* The same with dtype and actual shape. */
+RG_API RG_CHECKED rg_status rg_result(rg_plan *p, rg_node *fetched, rg_tensor *out);
+
+/* Bytes of the plan's working memory (0 while sizes are unknown), parameters not counted. */
+RG_API size_t rg_plan_bytes(const rg_plan *p);
+/* What the plan does, in order: steps, fused groups, sizes, offsets. Release with rg_text_free. */
+RG_API char *rg_plan_dump(rg_plan *p);
+/* A plan for another thread over the same program and parameters, with its own memory and bindings. A fork of a plan
+   with effects gets private parameters. NULL when memory is short. */
+RG_API rg_plan *rg_plan_fork(rg_plan *p);
+/* Copies the shared parameters' present values into a snapshot's or fork's private ones. */
+RG_API RG_CHECKED rg_status rg_plan_refresh(rg_plan *p);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,34 @@
+/* common.h - what op files share. */
+#ifndef RGI_OPS_COMMON_H
+#define RGI_OPS_COMMON_H
+
+#include "../graph/graph.h"
+#include "kernels/kernels.h"
+
+#include <retrograde/ops.h>
+
+/* The kernel table of a float dtype (f32 or f64). */
+static inline const rgk_table *rgi_kernels(rg_dtype dtype)
+{
+    return rgk(dtype == RG_F64 ? RGK_F64 : RGK_F32);
+}
+
+/* Number of elements of a concrete type; sizes are checked before a plan runs. */
+static inline size_t rgi_count(const rg_type *type)
+{
+    size_t n = 1;
+    for (int32_t i = 0; i < type->shape.rank; i++)
+        n *= (size_t)type->shape.dim[i];
+    return n;
+}
+
+/* Product of sizes [from, to). */
+static inline size_t rgi_count_range(const rg_shape *shape, int32_t from, int32_t to)
+{
+    size_t n = 1;
+    for (int32_t i = from; i < to; i++)
+        n *= (size_t)shape->dim[i];
+    return n;
+}
+
+#endif

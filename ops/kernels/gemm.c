@@ -1,0 +1,169 @@
+/* gemm.c - the matrix product: which operand becomes vectors, which is packed, and the loops around the tile.
+
+   One operand, V, is read as vectors, the other, S, as numbers to broadcast. Either C = A B is computed with V = B and
+   vectors along n, or its transpose C^T = B^T A^T with V = A^T and vectors along m, whose blocks are turned on their
+   way to C. The transposed form lets a large B that lies by columns stream as it is, while only A is packed. */
+#include "gemm.h"
+#include "gemm_pack.h"
+#include "gemm_tile.h"
+
+/* A panel of V, k x TILE_COLS, stays in L2 while the tiles of ROW_BLOCK rows of S pass; those rows stay in L2 for
+   all panels of V_BLOCK columns. */
+#ifndef PANEL_BYTES
+#define PANEL_BYTES ((size_t)128 * 1024)
+#endif
+#ifndef ROW_BLOCK
+#define ROW_BLOCK ((size_t)96)
+#endif
+#ifndef V_BLOCK
+#define V_BLOCK (16 * (size_t)TILE_COLS)
+#endif
+#ifndef DIRECT_ROWS
+#define DIRECT_ROWS ((size_t)64) /* up to so many rows of S, V is read where it lies */
+#endif
+#ifndef DIRECT_PANELS
+#define DIRECT_PANELS ((size_t)4)
+#endif
+
+static size_t round_up(size_t n, size_t unit)
+{
+    return (n + unit - 1) / unit * unit;
+}
+
+/* The size of the parts when n is cut into equal parts of at most `most`. */
+static size_t even_part(size_t n, size_t most, size_t unit)
+{
+    const size_t parts = (n + most - 1) / most;
+    return parts ? round_up((n + parts - 1) / parts, unit) : unit;
+}
+
+static size_t k_most(size_t n)
+{
+    return PANEL_BYTES / sizeof(real) / pack_min(round_up(n, RGK_LANES), TILE_COLS);
+}
+
+typedef struct block {
+    const rgk_gemm *g; /* as computed */
+    bool turned;       /* g is the transpose of what was asked for, and so is C */
+    real *v_packed, *s_packed, *c_turned;
+    size_t l, k;       /* the part of the sum */
+    size_t i, rows;    /* of S */
+    size_t j, cols;    /* of V */
+    bool v_direct, s_direct, accumulate;
+} block;
+
+static void pack_v_block(const block *b)
+{
+    const rgk_gemm *g = b->g;
+    const real *v = (const real *)g->b + (ptrdiff_t)b->l * g->b_row + (ptrdiff_t)b->j * g->b_col;
+    if (!b->v_direct) {
+        pack_v(b->k, b->cols, v, g->b_row, g->b_col, b->v_packed, TILE_COLS);
+    } else if (b->cols % RGK_LANES) { /* the last panel ends within a vector */
+        const size_t j = b->cols / TILE_COLS * TILE_COLS;
+        pack_v(b->k, b->cols - j, v + j, g->b_row, 1, b->v_packed, TILE_COLS);
+    }
+}
+
+/* All rows of the block times columns [j, j + cols), at most TILE_COLS of them. */
+static void run_panel(const block *b, size_t j, size_t cols, real *c, ptrdiff_t c_row)
+{
+    const rgk_gemm *g = b->g;
+    const int vectors = (int)((cols + RGK_LANES - 1) / RGK_LANES);
+    const bool by_rows = b->s_direct && g->a_col == 1;
+    const real *s = (const real *)g->a + (ptrdiff_t)b->i * g->a_row + (ptrdiff_t)b->l * g->a_col;
+    tile t = {.k = b->k, .c_row = c_row, .accumulate = b->accumulate};
+    t.last = cols - (size_t)(vectors - 1) * RGK_LANES;
+    if (b->v_direct && t.last == RGK_LANES) {
+        t.v = (const real *)g->b + (ptrdiff_t)b->l * g->b_row + (ptrdiff_t)(b->j + j);
+        t.v_row = g->b_row;
+    } else {
+        t.v = b->v_packed + (b->v_direct ? 0 : j * b->k);
+        t.v_row = vectors * RGK_LANES;
+    }
+    const size_t tiles = (b->rows + TILE_ROWS - 1) / TILE_ROWS;
+    for (size_t q = 0; q < tiles; q++) {
+        const size_t lo = b->rows * q / tiles, rows = b->rows * (q + 1) / tiles - lo;
+        t.s = b->s_direct ? s + (ptrdiff_t)lo * g->a_row : b->s_packed + lo * b->k;
+        t.s_stride = by_rows ? g->a_row : b->s_direct ? g->a_col : (ptrdiff_t)rows;
+        t.c = c + (ptrdiff_t)lo * c_row;
+        t.c_next = t.c + (ptrdiff_t)rows * c_row;
+        (by_rows ? tile_by_rows : tile_by_columns)((int)rows, vectors, &t);
+    }
+}
+
+static void run_block(const block *b)
+{
+    const rgk_gemm *g = b->g;
+    if (!b->s_direct) {
+        const size_t tiles = (b->rows + TILE_ROWS - 1) / TILE_ROWS;
+        for (size_t q = 0; q < tiles; q++) {
+            const size_t lo = b->rows * q / tiles, rows = b->rows * (q + 1) / tiles - lo;
+            pack_s(b->k, rows, (const real *)g->a + (ptrdiff_t)(b->i + lo) * g->a_row + (ptrdiff_t)b->l * g->a_col, g->a_row,
+                   g->a_col, b->s_packed + lo * b->k);
+        }
+    }
+    for (size_t j = 0; j < b->cols; j += TILE_COLS) {
+        const size_t cols = pack_min(TILE_COLS, b->cols - j);
+        if (!b->turned) {
+            run_panel(b, j, cols, (real *)g->c + (ptrdiff_t)b->i * g->c_row + (b->j + j), g->c_row);
+            continue;
+        }
+        real *c = (real *)g->c + (ptrdiff_t)(b->j + j) * g->c_row + b->i;
+        if (b->accumulate)
+            pack_transposed(cols, b->rows, c, g->c_row, b->c_turned, TILE_COLS);
+        run_panel(b, j, cols, b->c_turned, TILE_COLS);
+        pack_transposed(b->rows, cols, b->c_turned, TILE_COLS, c, g->c_row);
+    }
+}
+
+static void run(const rgk_gemm *g, bool turned, real *scratch)
+{
+    const size_t k_part = even_part(g->k, k_most(g->n), 4), v_part = even_part(g->n, V_BLOCK, TILE_COLS);
+    const size_t row_part = even_part(g->m, ROW_BLOCK, TILE_ROWS);
+    block b = {.g = g, .turned = turned, .v_packed = scratch};
+    b.s_packed = b.v_packed + k_part * pack_min(v_part, round_up(g->n, RGK_LANES));
+    b.c_turned = b.s_packed + row_part * k_part;
+    b.v_direct = g->b_col == 1 && g->m <= DIRECT_ROWS;
+    b.s_direct = g->a_col == 1 || (g->a_row == 1 && g->n <= DIRECT_PANELS * TILE_COLS);
+    for (b.j = 0; b.j < g->n; b.j += v_part) {
+        b.cols = pack_min(v_part, g->n - b.j);
+        for (b.l = 0; b.l < g->k; b.l += k_part) {
+            b.k = pack_min(k_part, g->k - b.l);
+            b.accumulate = g->accumulate || b.l;
+            pack_v_block(&b);
+            for (b.i = 0; b.i < g->m; b.i += row_part) {
+                b.rows = pack_min(row_part, g->m - b.i);
+                run_block(&b);
+            }
+        }
+    }
+}
+
+/* Multiply-adds of whole vectors, and packing, in the same unit. */
+static double estimate(size_t m, size_t n, size_t k, bool b_by_rows)
+{
+    const double vectors = (double)((n + RGK_LANES - 1) / RGK_LANES);
+    const double pack = b_by_rows ? (m <= DIRECT_ROWS ? 0 : 2.5) : 6;
+    return (double)k * vectors * ((double)m + pack);
+}
+
+size_t RGK_NAME(gemm_scratch)(size_t m, size_t n, size_t k)
+{
+    const size_t side = m > n ? m : n;
+    const size_t k_part = pack_min(round_up(k, 4), k_most(1)), width = pack_min(round_up(side, RGK_LANES), V_BLOCK);
+    return (k_part * width + ROW_BLOCK * k_part + ROW_BLOCK * TILE_COLS) * sizeof(real);
+}
+
+void RGK_NAME(gemm)(const rgk_gemm *g, void *scratch)
+{
+    rgk_gemm t = *g;
+    t.m = g->n, t.n = g->m;
+    t.a = g->b, t.a_row = g->b_col, t.a_col = g->b_row;
+    t.b = g->a, t.b_row = g->a_col, t.b_col = g->a_row;
+    const double direct = estimate(g->m, g->n, g->k, g->b_col == 1);
+    const double turned = estimate(t.m, t.n, t.k, t.b_col == 1) + 12.0 * (double)g->n * (double)(g->m / RGK_LANES + 1);
+    if (turned < direct)
+        run(&t, true, scratch);
+    else
+        run(g, false, scratch);
+}

@@ -1,0 +1,15 @@
+/* gemm.h - the matrix product of one build of the kernels; see rgk_gemm in kernels.h. */
+#ifndef RGK_GEMM_H
+#define RGK_GEMM_H
+
+#include "isa.h"
+#include "kernels.h"
+
+size_t RGK_NAME(gemm_scratch)(size_t m, size_t n, size_t k);
+void RGK_NAME(gemm)(const rgk_gemm *g, void *scratch);
+void RGK_NAME(gemm_tile)(size_t m, size_t n, size_t k, size_t *tm, size_t *tn);
+
+/* The product with m = 1, or n = 1: y += or = x W. False: not for these strides. */
+bool RGK_NAME(gemm_vector)(const rgk_gemm *g);
+
+#endif

@@ -1,0 +1,387 @@
+/* isa.h - the vector types of one build of the kernels, and the few operations that C has no operator for.
+
+   Every kernel source is compiled once per instruction set and floating type, with
+       -DRGK_ISA=generic | avx2 | avx512      and      -DRGK_REAL_F32 | -DRGK_REAL_F64
+   Arithmetic, shifts and bit operations are written with operators on the types below; comparisons give a `vmask`
+   for v_select. Nothing here depends on alignment. */
+#ifndef RGK_ISA_H
+#define RGK_ISA_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#if defined(__SSE2__)
+#include <immintrin.h>
+#endif
+
+#define RGK_PASTE_(a, b, c) a##b##c
+#define RGK_PASTE(a, b, c) RGK_PASTE_(a, b, c)
+
+#if defined(RGK_REAL_F32)
+typedef float real;
+typedef int32_t lane_int;
+typedef uint32_t lane_uint;
+#define RGK_REAL_BYTES 4
+#define RGK_TYPE f32
+#define RGK_C(x) x##f /* a constant of type real */
+#elif defined(RGK_REAL_F64)
+typedef double real;
+typedef int64_t lane_int;
+typedef uint64_t lane_uint;
+#define RGK_REAL_BYTES 8
+#define RGK_TYPE f64
+#define RGK_C(x) x
+#else
+#error "compile kernels with -DRGK_REAL_F32 or -DRGK_REAL_F64"
+#endif
+
+/* RGK_NAME(gemm) is rgk_avx512_f32_gemm. */
+#define RGK_PREFIX_(isa, type) rgk_##isa##_##type##_
+#define RGK_PREFIX(isa, type) RGK_PREFIX_(isa, type)
+#define RGK_NAME(x) RGK_PASTE(RGK_PREFIX(RGK_ISA, RGK_TYPE), x, )
+
+#define RGK_BYTES_generic 16
+#define RGK_BYTES_avx2 32
+#define RGK_BYTES_avx512 64
+#define RGK_VECTOR_BYTES RGK_PASTE(RGK_BYTES_, RGK_ISA, )
+#define RGK_LANES (RGK_VECTOR_BYTES / RGK_REAL_BYTES)
+
+#define RGK_INLINE static inline __attribute__((always_inline))
+
+typedef real vreal __attribute__((vector_size(RGK_VECTOR_BYTES)));
+typedef lane_int vint __attribute__((vector_size(RGK_VECTOR_BYTES)));
+typedef lane_uint vuint __attribute__((vector_size(RGK_VECTOR_BYTES)));
+
+/* The same as they lie in memory: any alignment, any effective type. */
+typedef real vreal_memory
+    __attribute__((vector_size(RGK_VECTOR_BYTES), aligned(RGK_REAL_BYTES), may_alias));
+
+/* RGK_X86(sqrt) is the intrinsic of this width and type: _mm256_sqrt_ps. */
+#if defined(__SSE2__)
+#define RGK_HAVE_X86 1
+#define RGK_WIDTH_16 _mm
+#define RGK_WIDTH_32 _mm256
+#define RGK_WIDTH_64 _mm512
+#define RGK_SUFFIX_4 ps
+#define RGK_SUFFIX_8 pd
+#define RGK_X86_PREFIX RGK_PASTE(RGK_WIDTH_, RGK_VECTOR_BYTES, )
+#define RGK_X86_SUFFIX RGK_PASTE(_, RGK_PASTE(RGK_SUFFIX_, RGK_REAL_BYTES, ), )
+#define RGK_X86(op) RGK_PASTE(RGK_X86_PREFIX, _##op, RGK_X86_SUFFIX)
+#else
+#define RGK_HAVE_X86 0
+#endif
+
+/* Whether v_fma rounds once. */
+#if defined(__FMA__) || defined(__ARM_FEATURE_FMA)
+#define RGK_HAVE_FMA 1
+#else
+#define RGK_HAVE_FMA 0
+#endif
+
+/* ---- memory ---- */
+
+RGK_INLINE vreal v_set(real x)
+{
+    return x - (vreal){0};
+}
+
+RGK_INLINE vint v_set_int(lane_int x)
+{
+    return x - (vint){0};
+}
+
+RGK_INLINE vreal v_load(const real *p)
+{
+    return *(const vreal_memory *)(const void *)p;
+}
+
+RGK_INLINE void v_store(real *p, vreal x)
+{
+    *(vreal_memory *)(void *)p = x;
+}
+
+RGK_INLINE vint v_bits(vreal x)
+{
+    return (vint)x;
+}
+
+RGK_INLINE vreal v_from_bits(vint x)
+{
+    return (vreal)x;
+}
+
+/* 0, 1, 2 ... */
+RGK_INLINE vint v_lane_index(void)
+{
+    vint index = {0};
+    for (int i = 0; i < RGK_LANES; i++)
+        index[i] = i;
+    return index;
+}
+
+/* The first n < RGK_LANES elements; the rest reads as zero, stays unwritten, and is not touched in memory. */
+RGK_INLINE vreal v_load_part(const real *p, size_t n)
+{
+#if RGK_VECTOR_BYTES == 64 && RGK_REAL_BYTES == 4
+    return _mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), p);
+#elif RGK_VECTOR_BYTES == 64
+    return _mm512_maskz_loadu_pd((__mmask8)((1u << n) - 1), p);
+#elif RGK_VECTOR_BYTES == 32
+    const vint wanted = v_lane_index() < v_set_int((lane_int)n);
+    return RGK_X86(maskload)(p, (__m256i)wanted);
+#else
+    vreal x = {0};
+    for (size_t i = 0; i < n; i++)
+        x[i] = p[i];
+    return x;
+#endif
+}
+
+RGK_INLINE void v_store_part(real *p, size_t n, vreal x)
+{
+#if RGK_VECTOR_BYTES == 64 && RGK_REAL_BYTES == 4
+    _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1), x);
+#elif RGK_VECTOR_BYTES == 64
+    _mm512_mask_storeu_pd(p, (__mmask8)((1u << n) - 1), x);
+#elif RGK_VECTOR_BYTES == 32
+    const vint wanted = v_lane_index() < v_set_int((lane_int)n);
+    RGK_X86(maskstore)(p, (__m256i)wanted, x);
+#else
+    for (size_t i = 0; i < n; i++)
+        p[i] = x[i];
+#endif
+}
+
+/* ---- masks and selection ---- */
+
+#if RGK_VECTOR_BYTES == 64
+/* A bit for each lane. */
+#if RGK_REAL_BYTES == 4
+typedef __mmask16 vmask;
+#define RGK_ALL_LANES 0xffffu
+#define RGK_INT_SUFFIX _epi32_mask
+#else
+typedef __mmask8 vmask;
+#define RGK_ALL_LANES 0xffu
+#define RGK_INT_SUFFIX _epi64_mask
+#endif
+#define RGK_COMPARE(a, b, how) RGK_PASTE(_mm512_cmp, RGK_X86_SUFFIX, _mask)(a, b, how)
+
+RGK_INLINE vmask v_lt(vreal a, vreal b) { return RGK_COMPARE(a, b, _CMP_LT_OQ); }
+RGK_INLINE vmask v_le(vreal a, vreal b) { return RGK_COMPARE(a, b, _CMP_LE_OQ); }
+RGK_INLINE vmask v_eq(vreal a, vreal b) { return RGK_COMPARE(a, b, _CMP_EQ_OQ); }
+RGK_INLINE vmask v_ne(vreal a, vreal b) { return RGK_COMPARE(a, b, _CMP_NEQ_UQ); }
+RGK_INLINE vmask v_unordered(vreal a, vreal b) { return RGK_COMPARE(a, b, _CMP_UNORD_Q); }
+RGK_INLINE vmask v_lt_int(vint a, vint b)
+{
+    return RGK_PASTE(_mm512_cmplt, RGK_INT_SUFFIX, )((__m512i)a, (__m512i)b);
+}
+RGK_INLINE vmask v_eq_int(vint a, vint b)
+{
+    return RGK_PASTE(_mm512_cmpeq, RGK_INT_SUFFIX, )((__m512i)a, (__m512i)b);
+}
+RGK_INLINE vmask v_and(vmask a, vmask b) { return (vmask)(a & b); }
+RGK_INLINE vmask v_or(vmask a, vmask b) { return (vmask)(a | b); }
+RGK_INLINE vmask v_not(vmask a) { return (vmask)(a ^ RGK_ALL_LANES); }
+/* Bit i for lane i. */
+RGK_INLINE unsigned v_mask_bits(vmask m) { return m; }
+/* The first n < RGK_LANES lanes. */
+RGK_INLINE vmask v_first_lanes(size_t n) { return (vmask)((1u << n) - 1); }
+RGK_INLINE vreal v_select(vmask m, vreal a, vreal b) { return RGK_X86(mask_blend)(m, b, a); }
+#if RGK_REAL_BYTES == 4
+RGK_INLINE vint v_select_int(vmask m, vint a, vint b)
+{
+    return (vint)_mm512_mask_blend_epi32(m, (__m512i)b, (__m512i)a);
+}
+/* -1 where set, 0 elsewhere. */
+RGK_INLINE vint v_mask_int(vmask m) { return (vint)_mm512_movm_epi32(m); }
+#else
+RGK_INLINE vint v_select_int(vmask m, vint a, vint b)
+{
+    return (vint)_mm512_mask_blend_epi64(m, (__m512i)b, (__m512i)a);
+}
+RGK_INLINE vint v_mask_int(vmask m) { return (vint)_mm512_movm_epi64(m); }
+#endif
+#else
+/* All bits of a lane. */
+typedef vint vmask;
+
+RGK_INLINE vmask v_lt(vreal a, vreal b) { return a < b; }
+RGK_INLINE vmask v_le(vreal a, vreal b) { return a <= b; }
+RGK_INLINE vmask v_eq(vreal a, vreal b) { return a == b; }
+RGK_INLINE vmask v_ne(vreal a, vreal b) { return a != b; }
+RGK_INLINE vmask v_unordered(vreal a, vreal b) { return (a != a) | (b != b); }
+RGK_INLINE vmask v_lt_int(vint a, vint b) { return a < b; }
+RGK_INLINE vmask v_eq_int(vint a, vint b) { return a == b; }
+RGK_INLINE vmask v_and(vmask a, vmask b) { return a & b; }
+RGK_INLINE vmask v_or(vmask a, vmask b) { return a | b; }
+RGK_INLINE vmask v_not(vmask a) { return ~a; }
+RGK_INLINE unsigned v_mask_bits(vmask m)
+{
+#if RGK_HAVE_X86
+    return (unsigned)RGK_X86(movemask)((vreal)m);
+#else
+    unsigned bits = 0;
+    for (int i = 0; i < RGK_LANES; i++)
+        bits |= (unsigned)(m[i] & 1) << i;
+    return bits;
+#endif
+}
+RGK_INLINE vmask v_first_lanes(size_t n) { return v_lane_index() < v_set_int((lane_int)n); }
+RGK_INLINE vint v_select_int(vmask m, vint a, vint b) { return (m & a) | (~m & b); }
+RGK_INLINE vint v_mask_int(vmask m) { return m; }
+RGK_INLINE vreal v_select(vmask m, vreal a, vreal b)
+{
+#if RGK_VECTOR_BYTES == 32
+    return RGK_X86(blendv)(b, a, (vreal)m);
+#else
+    return (vreal)v_select_int(m, (vint)a, (vint)b);
+#endif
+}
+#endif
+
+RGK_INLINE int v_any(vmask m) { return v_mask_bits(m) != 0; }
+RGK_INLINE vmask v_gt(vreal a, vreal b) { return v_lt(b, a); }
+RGK_INLINE vmask v_ge(vreal a, vreal b) { return v_le(b, a); }
+RGK_INLINE vmask v_is_nan(vreal x) { return v_unordered(x, x); }
+
+/* ---- arithmetic ---- */
+
+/* a b + c. The kernels but gemm are compiled with -ffp-contract=off, so that what is fused is what is written: an
+   inlined copy that a compiler happens to fuse otherwise would change bits. */
+RGK_INLINE vreal v_fma(vreal a, vreal b, vreal c)
+{
+#if RGK_HAVE_X86 && RGK_HAVE_FMA
+    return RGK_X86(fmadd)(a, b, c);
+#elif RGK_HAVE_FMA
+    for (int i = 0; i < RGK_LANES; i++)
+        c[i] = sizeof(real) == 4 ? (real)__builtin_fmaf((float)a[i], (float)b[i], (float)c[i])
+                                 : (real)__builtin_fma(a[i], b[i], c[i]);
+    return c;
+#else
+    return a * b + c;
+#endif
+}
+
+RGK_INLINE vreal v_sqrt(vreal x)
+{
+#if RGK_HAVE_X86
+    return RGK_X86(sqrt)(x);
+#else
+    for (int i = 0; i < RGK_LANES; i++)
+        x[i] = sizeof(real) == 4 ? (real)__builtin_sqrtf((float)x[i]) : (real)__builtin_sqrt(x[i]);
+    return x;
+#endif
+}
+
+/* a < b ? b : a and a > b ? b : a in the manner of x86: the second operand if either is NaN. */
+RGK_INLINE vreal v_max(vreal a, vreal b)
+{
+#if RGK_HAVE_X86
+    return RGK_X86(max)(a, b);
+#else
+    return v_select(v_gt(a, b), a, b);
+#endif
+}
+
+RGK_INLINE vreal v_min(vreal a, vreal b)
+{
+#if RGK_HAVE_X86
+    return RGK_X86(min)(a, b);
+#else
+    return v_select(v_lt(a, b), a, b);
+#endif
+}
+
+/* The larger / smaller; NaN if either is. */
+RGK_INLINE vreal v_maximum(vreal a, vreal b)
+{
+    return v_select(v_is_nan(a), a, v_max(a, b));
+}
+
+RGK_INLINE vreal v_minimum(vreal a, vreal b)
+{
+    return v_select(v_is_nan(a), a, v_min(a, b));
+}
+
+RGK_INLINE vreal v_add(vreal a, vreal b)
+{
+    return a + b;
+}
+
+RGK_INLINE vreal v_mul(vreal a, vreal b)
+{
+    return a * b;
+}
+
+/* All lanes into one: halves are joined until one lane is left. */
+RGK_INLINE real v_fold(vreal x, vreal (*join)(vreal, vreal))
+{
+    for (int width = RGK_LANES / 2; width > 0; width /= 2) {
+        vreal upper = x;
+        for (int i = 0; i < width; i++)
+            upper[i] = x[i + width];
+        x = join(x, upper);
+    }
+    return x[0];
+}
+
+#define RGK_SIGN_BIT ((lane_int)((lane_uint)1 << (RGK_REAL_BYTES * 8 - 1)))
+
+RGK_INLINE vreal v_abs(vreal x)
+{
+    return (vreal)((vint)x & ~v_set_int(RGK_SIGN_BIT));
+}
+
+/* |x| with the sign of s. */
+RGK_INLINE vreal v_copysign(vreal x, vreal s)
+{
+    const vint sign = v_set_int(RGK_SIGN_BIT);
+    return (vreal)(((vint)x & ~sign) | ((vint)s & sign));
+}
+
+/* x with its sign changed where s is negative. */
+RGK_INLINE vreal v_mul_sign(vreal x, vreal s)
+{
+    return (vreal)((vint)x ^ ((vint)s & v_set_int(RGK_SIGN_BIT)));
+}
+
+/* The rounding error of p = a b (rounded): a b = p + result, unless something under- or overflows. */
+RGK_INLINE vreal v_product_error(vreal a, vreal b, vreal p)
+{
+#if RGK_HAVE_FMA
+    return v_fma(a, b, -p);
+#else
+    /* Dekker: both factors are split into halves whose products are exact. */
+    const real split = sizeof(real) == 4 ? RGK_C(4097.0) : RGK_C(134217729.0);
+    const vreal as = a * split, bs = b * split;
+    const vreal ah = as - (as - a), bh = bs - (bs - b);
+    const vreal al = a - ah, bl = b - bh;
+    return ((ah * bh - p) + ah * bl + al * bh) + al * bl;
+#endif
+}
+
+/* c[0] + c[1] x + ... + c[n-1] x^(n-1) */
+RGK_INLINE vreal v_poly(vreal x, const real *c, int n)
+{
+    vreal p = v_set(c[n - 1]);
+#pragma GCC unroll 32
+    for (int i = n - 2; i >= 0; i--)
+        p = v_fma(p, x, v_set(c[i]));
+    return p;
+}
+#define RGK_POLY(x, c) v_poly(x, c, (int)(sizeof(c) / sizeof(c)[0]))
+
+/* Conversions between lanes of one width; to integers by truncation, out of range: any value. */
+RGK_INLINE vint v_to_int(vreal x)
+{
+    return __builtin_convertvector(x, vint);
+}
+
+RGK_INLINE vreal v_to_real(vint x)
+{
+    return __builtin_convertvector(x, vreal);
+}
+
+#endif

@@ -1,0 +1,127 @@
+/* kernels.h - the table of numeric kernels: plain loops over pointers and sizes, one table per instruction set and
+   floating type. A kernel allocates nothing, knows no graph, and its bits depend on its logical problem and the
+   instruction set alone: not on alignment, on how a range is cut, or on the number of threads. */
+#ifndef RGK_KERNELS_H
+#define RGK_KERNELS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef enum rgk_isa { RGK_GENERIC, RGK_AVX2, RGK_AVX512, RGK_ISA_COUNT } rgk_isa;
+typedef enum rgk_type { RGK_F32, RGK_F64, RGK_TYPE_COUNT } rgk_type;
+
+/* y[i] = f(x[i]); p holds the attribute(s) of those that have any. Error bounds: see vmath.h. */
+typedef enum rgk_unary {
+    RGK_NEG, RGK_ABS, RGK_SIGN, RGK_SQUARE, RGK_SQRT, RGK_RSQRT, RGK_RECIPROCAL, RGK_ONE_MINUS,
+    RGK_SCALE,      /* p[0] x */
+    RGK_ADD_SCALAR, /* x + p[0] */
+    RGK_POW_SCALAR, /* x^p[0] */
+    RGK_CLAMP,      /* into [p[0], p[1]] ; NaN stays */
+    RGK_EXP, RGK_EXP2, RGK_EXPM1, RGK_LOG, RGK_LOG1P, RGK_SIN, RGK_COS, RGK_TAN, RGK_ASIN, RGK_ACOS, RGK_ATAN,
+    RGK_SINH, RGK_COSH, RGK_ASINH, RGK_ACOSH, RGK_ATANH, RGK_ERF, RGK_FLOOR, RGK_CEIL, RGK_ROUND,
+    RGK_RELU,       /* max(x, 0) ; NaN stays */
+    RGK_LEAKY_RELU, /* x > 0 ? x : p[0] x */
+    RGK_ELU,        /* x > 0 ? x : p[0] expm1(x) */
+    RGK_GELU, RGK_GELU_TANH, RGK_SILU, RGK_SOFTPLUS, RGK_SIGMOID, RGK_LOG_SIGMOID, RGK_TANH,
+    RGK_UNARY_COUNT
+} rgk_unary;
+
+/* y[i] = f(a[i], b[i]). In the gradients a is the cotangent. */
+typedef enum rgk_binary {
+    RGK_ADD, RGK_SUB, RGK_MUL, RGK_DIV,
+    RGK_MINIMUM, RGK_MAXIMUM, /* NaN if either is */
+    RGK_POW,
+    RGK_AXPY,              /* b + p[0] a, one rounding where the instruction set has fma */
+    RGK_LERP,              /* a + p[0] (b - a) */
+    RGK_TANH_GRAD,         /* a (1 - b^2) */
+    RGK_SIGMOID_GRAD,      /* a b (1 - b) */
+    RGK_RELU_GRAD,         /* b > 0 ? a : 0 */
+    RGK_LEAKY_RELU_GRAD,   /* b > 0 ? a : p[0] a */
+    RGK_CLAMP_GRAD,        /* p[0] <= b <= p[1] ? a : 0 */
+    RGK_SQUARED_DIFFERENCE,/* (a - b)^2 */
+    RGK_BINARY_COUNT
+} rgk_binary;
+
+typedef enum rgk_ternary {
+    RGK_FMA, /* a b + c */
+    RGK_TERNARY_COUNT
+} rgk_ternary;
+
+/* y[i] (0 or 1) = a[i] op b[i] */
+typedef enum rgk_compare { RGK_EQ, RGK_NE, RGK_LT, RGK_LE, RGK_GT, RGK_GE, RGK_COMPARE_COUNT } rgk_compare;
+
+typedef enum rgk_reduce {
+    RGK_SUM, RGK_PROD,
+    RGK_MAX, RGK_MIN, /* NaN if any is */
+    RGK_SUM_SQUARES,
+    RGK_REDUCE_COUNT
+} rgk_reduce;
+
+/* C = A B (+ C if accumulate): A is m x k with element (i, l) at a[i * a_row + l * a_col], B is k x n likewise, C is
+   m x n with rows c_row apart and dense columns. Strides in elements, any sign or size, at least one of each operand's
+   two usually 1. The sum over k of one element runs in an order that depends on k and the instruction set alone. */
+typedef struct rgk_gemm {
+    size_t m, n, k;
+    const void *a;
+    ptrdiff_t a_row, a_col;
+    const void *b;
+    ptrdiff_t b_row, b_col;
+    void *c;
+    ptrdiff_t c_row;
+    bool accumulate;
+} rgk_gemm;
+
+typedef struct rgk_table {
+    rgk_isa isa;
+    rgk_type type;
+    size_t lanes; /* elements of a vector */
+
+    /* Elementwise over n dense elements; y may be the same memory as any input, never overlap it otherwise. */
+    void (*unary[RGK_UNARY_COUNT])(size_t n, const void *x, void *y, const double *p);
+    void (*binary[RGK_BINARY_COUNT])(size_t n, const void *a, const void *b, void *y, const double *p);
+    void (*ternary[RGK_TERNARY_COUNT])(size_t n, const void *a, const void *b, const void *c, void *y);
+    void (*compare[RGK_COMPARE_COUNT])(size_t n, const void *a, const void *b, uint8_t *y);
+    void (*where)(size_t n, const uint8_t *condition, const void *a, const void *b, void *y);
+    void (*fill)(size_t n, double value, void *y);
+
+    /* x is k rows of n columns, rows `stride` elements apart: y[j] = reduction over rows of column j. With n = 1 and
+       stride = 1 it reduces a contiguous vector (vectorised, blocked pairwise). The order within a column depends on k
+       (and on whether stride is 1) alone, so columns may be cut anywhere. */
+    void (*reduce[RGK_REDUCE_COUNT])(size_t k, size_t n, size_t stride, const void *x, void *y);
+    /* The same for the index (0 .. k-1) of the first maximum / minimum; a NaN counts as the extremum. k >= 1. */
+    void (*argmax)(size_t k, size_t n, size_t stride, const void *x, int64_t *y);
+    void (*argmin)(size_t k, size_t n, size_t stride, const void *x, int64_t *y);
+
+    /* Rows of `cols` dense elements. y may be x (for the gradients dx may be dy). */
+    void (*softmax)(size_t rows, size_t cols, const void *x, void *y);
+    void (*log_softmax)(size_t rows, size_t cols, const void *x, void *y);
+    void (*logsumexp)(size_t rows, size_t cols, const void *x, void *y); /* y: one element a row */
+    void (*softmax_grad)(size_t rows, size_t cols, const void *dy, const void *y, void *dx);     /* y (dy - sum(dy y)) */
+    void (*log_softmax_grad)(size_t rows, size_t cols, const void *dy, const void *y, void *dx); /* dy - exp(y) sum(dy) */
+
+    /* Elements [first, first + n) of the stream of draws named (key, step, index): Philox4x32-10. Bits do not depend on
+       how a range is cut; uniform draws are equal on all instruction sets. */
+    void (*uniform)(uint64_t key, uint64_t step, uint64_t index, uint64_t first, size_t n, void *y); /* [0, 1) */
+    void (*normal)(uint64_t key, uint64_t step, uint64_t index, uint64_t first, size_t n, void *y);
+
+    /* Scratch bytes that one call of gemm with at most these sizes needs (0 possible), and the product. */
+    size_t (*gemm_scratch)(size_t m, size_t n, size_t k);
+    void (*gemm)(const rgk_gemm *g, void *scratch);
+    /* Good task tile for a product: cutting C into tm x tn blocks costs little. Multiples of the micro-tile. */
+    void (*gemm_tile)(size_t m, size_t n, size_t k, size_t *tm, size_t *tn);
+} rgk_table;
+
+/* The table in use: best instruction set of this machine, or what RETROGRADE_ISA (generic, avx2, avx512) masks it to.
+   Chosen once, at load. */
+const rgk_table *rgk(rgk_type type);
+/* A particular table, NULL where this machine cannot run it. For tests. */
+const rgk_table *rgk_of(rgk_isa isa, rgk_type type);
+const char *rgk_isa_name(rgk_isa isa);
+
+/* One constant table per build of the kernel sources. */
+extern const rgk_table rgk_generic_f32, rgk_generic_f64;
+extern const rgk_table rgk_avx2_f32, rgk_avx2_f64;
+extern const rgk_table rgk_avx512_f32, rgk_avx512_f64;
+
+#endif

@@ -1,0 +1,55 @@
+/* list.h - the names behind the rows of rgk_table: X(row, function). Each expands to one declaration or one entry. */
+#ifndef RGK_LIST_H
+#define RGK_LIST_H
+
+#include "isa.h"
+#include "kernels.h"
+
+#define RGK_UNARY_ROWS(X) \
+    X(NEG, neg) X(ABS, abs) X(SIGN, sign) X(SQUARE, square) X(SQRT, sqrt) X(RSQRT, rsqrt) \
+    X(RECIPROCAL, reciprocal) X(ONE_MINUS, one_minus) X(SCALE, scale) X(ADD_SCALAR, add_scalar) \
+    X(POW_SCALAR, pow_scalar) X(CLAMP, clamp) X(EXP, exp) X(EXP2, exp2) X(EXPM1, expm1) X(LOG, log) \
+    X(LOG1P, log1p) X(SIN, sin) X(COS, cos) X(TAN, tan) X(ASIN, asin) X(ACOS, acos) X(ATAN, atan) \
+    X(SINH, sinh) X(COSH, cosh) X(ASINH, asinh) X(ACOSH, acosh) X(ATANH, atanh) X(ERF, erf) \
+    X(FLOOR, floor) X(CEIL, ceil) X(ROUND, round) X(RELU, relu) X(LEAKY_RELU, leaky_relu) X(ELU, elu) \
+    X(GELU, gelu) X(GELU_TANH, gelu_tanh) X(SILU, silu) X(SOFTPLUS, softplus) X(SIGMOID, sigmoid) \
+    X(LOG_SIGMOID, log_sigmoid) X(TANH, tanh)
+
+#define RGK_BINARY_ROWS(X) \
+    X(ADD, add) X(SUB, sub) X(MUL, mul) X(DIV, div) X(MINIMUM, minimum) X(MAXIMUM, maximum) X(POW, pow) \
+    X(AXPY, axpy) X(LERP, lerp) X(TANH_GRAD, tanh_grad) X(SIGMOID_GRAD, sigmoid_grad) \
+    X(RELU_GRAD, relu_grad) X(LEAKY_RELU_GRAD, leaky_relu_grad) X(CLAMP_GRAD, clamp_grad) \
+    X(SQUARED_DIFFERENCE, squared_difference)
+
+#define RGK_COMPARE_ROWS(X) X(EQ, eq) X(NE, ne) X(LT, lt) X(LE, le) X(GT, gt) X(GE, ge)
+
+#define RGK_REDUCE_ROWS(X) X(SUM, sum) X(PROD, prod) X(MAX, max) X(MIN, min) X(SUM_SQUARES, sum_squares)
+
+#define RGK_DECLARE_UNARY(row, f) \
+    void RGK_NAME(f)(size_t n, const void *x, void *y, const double *p);
+#define RGK_DECLARE_BINARY(row, f) \
+    void RGK_NAME(f)(size_t n, const void *a, const void *b, void *y, const double *p);
+#define RGK_DECLARE_COMPARE(row, f) \
+    void RGK_NAME(f)(size_t n, const void *a, const void *b, uint8_t *y);
+#define RGK_DECLARE_REDUCE(row, f) \
+    void RGK_NAME(reduce_##f)(size_t k, size_t n, size_t stride, const void *x, void *y);
+
+RGK_UNARY_ROWS(RGK_DECLARE_UNARY)
+RGK_BINARY_ROWS(RGK_DECLARE_BINARY)
+RGK_COMPARE_ROWS(RGK_DECLARE_COMPARE)
+RGK_REDUCE_ROWS(RGK_DECLARE_REDUCE)
+
+void RGK_NAME(fma)(size_t n, const void *a, const void *b, const void *c, void *y);
+void RGK_NAME(where)(size_t n, const uint8_t *condition, const void *a, const void *b, void *y);
+void RGK_NAME(fill)(size_t n, double value, void *y);
+void RGK_NAME(argmax)(size_t k, size_t n, size_t stride, const void *x, int64_t *y);
+void RGK_NAME(argmin)(size_t k, size_t n, size_t stride, const void *x, int64_t *y);
+void RGK_NAME(softmax)(size_t rows, size_t cols, const void *x, void *y);
+void RGK_NAME(log_softmax)(size_t rows, size_t cols, const void *x, void *y);
+void RGK_NAME(logsumexp)(size_t rows, size_t cols, const void *x, void *y);
+void RGK_NAME(softmax_grad)(size_t rows, size_t cols, const void *dy, const void *y, void *dx);
+void RGK_NAME(log_softmax_grad)(size_t rows, size_t cols, const void *dy, const void *y, void *dx);
+void RGK_NAME(uniform)(uint64_t key, uint64_t step, uint64_t index, uint64_t first, size_t n, void *y);
+void RGK_NAME(normal)(uint64_t key, uint64_t step, uint64_t index, uint64_t first, size_t n, void *y);
+
+#endif

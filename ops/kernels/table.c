@@ -1,0 +1,37 @@
+/* table.c - the table of this build: rgk_avx512_f32 and its like. */
+#include "gemm.h"
+#include "list.h"
+
+#define RGK_ENTRY(row, f) [RGK_##row] = RGK_NAME(f),
+#define RGK_REDUCE_ENTRY(row, f) [RGK_##row] = RGK_NAME(reduce_##f),
+
+#define RGK_ISA_generic RGK_GENERIC
+#define RGK_ISA_avx2 RGK_AVX2
+#define RGK_ISA_avx512 RGK_AVX512
+#define RGK_TABLE_(isa, type) rgk_##isa##_##type
+#define RGK_TABLE(isa, type) RGK_TABLE_(isa, type)
+
+const rgk_table RGK_TABLE(RGK_ISA, RGK_TYPE) = {
+    .isa = RGK_PASTE(RGK_ISA_, RGK_ISA, ),
+    .type = sizeof(real) == 4 ? RGK_F32 : RGK_F64,
+    .lanes = RGK_LANES,
+    .unary = {RGK_UNARY_ROWS(RGK_ENTRY)},
+    .binary = {RGK_BINARY_ROWS(RGK_ENTRY)},
+    .ternary = {[RGK_FMA] = RGK_NAME(fma)},
+    .compare = {RGK_COMPARE_ROWS(RGK_ENTRY)},
+    .where = RGK_NAME(where),
+    .fill = RGK_NAME(fill),
+    .reduce = {RGK_REDUCE_ROWS(RGK_REDUCE_ENTRY)},
+    .argmax = RGK_NAME(argmax),
+    .argmin = RGK_NAME(argmin),
+    .softmax = RGK_NAME(softmax),
+    .log_softmax = RGK_NAME(log_softmax),
+    .logsumexp = RGK_NAME(logsumexp),
+    .softmax_grad = RGK_NAME(softmax_grad),
+    .log_softmax_grad = RGK_NAME(log_softmax_grad),
+    .uniform = RGK_NAME(uniform),
+    .normal = RGK_NAME(normal),
+    .gemm_scratch = RGK_NAME(gemm_scratch),
+    .gemm = RGK_NAME(gemm),
+    .gemm_tile = RGK_NAME(gemm_tile),
+};

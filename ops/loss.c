@@ -1,0 +1,178 @@
+/* loss.c - losses: an elementwise term or a row op, then the weights and the reduction. */
+#include "labels.h"
+#include "loss_terms.h"
+#include "pointwise.h"
+#include "table_ops.h"
+
+#include <retrograde/autograd.h>
+
+static bool reduction_ok(rg_graph *g, const char *who, rg_reduction reduction)
+{
+    if ((int)reduction >= 0 && reduction <= RG_NONE)
+        return true;
+    rg_build_fail(g, RG_ERR_ARGUMENT, "%s: there is no reduction %d", who, (int)reduction);
+    return false;
+}
+
+static rg_node *reduce(rg_node *terms, rg_reduction reduction)
+{
+    if (reduction == RG_NONE)
+        return terms;
+    return reduction == RG_SUM ? rg_sum(terms, RG_ALL_AXES, false) : rg_mean(terms, RG_ALL_AXES, false);
+}
+
+/* ---- elementwise terms ---- */
+
+/* Whether `other` broadcasts to the shape of y, which `terms` must have. */
+static bool fits(const char *who, const char *what, const rg_node *terms, const rg_node *y, const rg_node *other)
+{
+    char a[2 * RGI_LABEL], b[2 * RGI_LABEL];
+    if (terms->shape == y->shape)
+        return true;
+    rg_build_fail(y->graph, RG_ERR_SHAPE, "%s: the %s %s does not broadcast to the shape of %s", who, what,
+                  rgi_format_operand(other, a, sizeof a), rgi_format_operand(y, b, sizeof b));
+    return false;
+}
+
+static rg_node *finish(const char *who, rg_node *terms, rg_node *y, rg_node *target, const rg_loss_opts *opts)
+{
+    const rg_loss_opts o = opts ? *opts : (rg_loss_opts){0};
+    if (!terms || !fits(who, "target", terms, y, target) || !reduction_ok(y->graph, who, o.reduction))
+        return NULL;
+    if (o.weight) {
+        terms = rg_mul(terms, o.weight);
+        if (!terms || !fits(who, "weight", terms, y, o.weight))
+            return NULL;
+    }
+    return reduce(terms, o.reduction);
+}
+
+rg_node *rg_mse_loss(rg_node *y, rg_node *target, const rg_loss_opts *opts)
+{
+    rg_node *loss = finish("rg_mse_loss", rgi_squared_difference(y, target), y, target, opts);
+    return loss && opts && opts->half ? rg_scale(loss, 0.5) : loss;
+}
+
+rg_node *rg_l1_loss(rg_node *y, rg_node *target, const rg_loss_opts *opts)
+{
+    return finish("rg_l1_loss", rg_abs(rg_sub(y, target)), y, target, opts);
+}
+
+rg_node *rg_huber_loss(rg_node *y, rg_node *target, const rg_loss_opts *opts)
+{
+    const double delta = opts && opts->delta != 0 ? opts->delta : 1;
+    if (!(delta > 0))
+        return rg_build_fail(rg_graph_of(y), RG_ERR_ARGUMENT, "rg_huber_loss: delta %g is not positive", delta);
+    return finish("rg_huber_loss", rgi_huber(rg_sub(y, target), delta), y, target, opts);
+}
+
+rg_node *rg_bce_loss(rg_node *p, rg_node *target, const rg_loss_opts *opts)
+{
+    return finish("rg_bce_loss", rgi_bce(p, target), p, target, opts);
+}
+
+rg_node *rg_bce_with_logits(rg_node *x, rg_node *target, const rg_loss_opts *opts)
+{
+    return finish("rg_bce_with_logits", rgi_bce_logits(x, target), x, target, opts);
+}
+
+rg_node *rg_kl_div(rg_node *log_p, rg_node *target, const rg_loss_opts *opts)
+{
+    return finish("rg_kl_div", rgi_kl_term(log_p, target), log_p, target, opts);
+}
+
+rg_node *rg_hinge_loss(rg_node *y, rg_node *target, const rg_loss_opts *opts)
+{
+    return finish("rg_hinge_loss", rg_relu(rg_one_minus(rg_mul(y, target))), y, target, opts);
+}
+
+/* ---- classes ---- */
+
+static bool options_ok(rg_graph *g, const char *who, const rg_cross_entropy_opts *o)
+{
+    if (!(o->label_smoothing >= 0 && o->label_smoothing < 1)) {
+        rg_build_fail(g, RG_ERR_ARGUMENT, "%s: label_smoothing %g is outside [0, 1)", who, o->label_smoothing);
+        return false;
+    }
+    return reduction_ok(g, who, o->reduction);
+}
+
+/* Labels given as probabilities t: -sum_c w_c t_c log p_c with t smoothed; the mean is over rows. */
+static rg_node *soft(const char *who, rg_node *log_p, rg_node *t, const rg_cross_entropy_opts *o)
+{
+    if (!log_p)
+        return NULL;
+    char a[2 * RGI_LABEL], b[2 * RGI_LABEL];
+    const double e = o->label_smoothing;
+    if (t->shape != log_p->shape || t->dtype != log_p->dtype)
+        return rg_build_fail(log_p->graph, RG_ERR_SHAPE, "%s: the probabilities %s are not of the type and shape of %s", who,
+                             rgi_format_operand(t, a, sizeof a), rgi_format_operand(log_p, b, sizeof b));
+    if (o->has_ignore)
+        return rg_build_fail(log_p->graph, RG_ERR_ARGUMENT, "%s: ignore_index goes with integer labels, %s are probabilities", who,
+                             rgi_format_operand(t, a, sizeof a));
+    if (e != 0)
+        t = rg_add(rg_scale(t, 1 - e), rg_div(rg_scalar(log_p->graph, log_p->dtype, e), rg_size_of(log_p, RG_AXES(-1))));
+    if (o->weight)
+        t = rg_mul(t, rg_stop_gradient(o->weight));
+    rg_node *terms = rg_mul(t, log_p);
+    if (!terms || !fits(who, "weight", terms, log_p, o->weight))
+        return NULL;
+    return reduce(rg_neg(rg_sum(terms, RG_AXES(-1), false)), o->reduction);
+}
+
+/* The mean goes over the rows that count, each as much as the weight of its label. */
+static rg_node *reduce_rows(rg_node *rows, rg_node *values, rg_node *labels, rg_node *weight, const rg_cross_entropy_opts *o)
+{
+    const bool mean = o->reduction != RG_NONE && o->reduction != RG_SUM;
+    if (!mean || (!o->has_ignore && !weight))
+        return reduce(rows, o->reduction);
+    const rgi_label_attr a = {0, o->has_ignore, o->ignore_index};
+    rg_node *total = reduce(rgi_label_weight(values, labels, weight, &a), RG_SUM);
+    return rg_div(reduce(rows, RG_SUM), total);
+}
+
+rg_node *rg_cross_entropy(rg_node *logits, rg_node *labels, const rg_cross_entropy_opts *opts)
+{
+    static const char who[] = "rg_cross_entropy";
+    const rg_cross_entropy_opts o = opts ? *opts : (rg_cross_entropy_opts){0};
+    if (logits && labels && !options_ok(logits->graph, who, &o))
+        return NULL;
+    if (logits && labels && rg_dtype_is_float(labels->dtype))
+        return soft(who, rg_log_softmax(logits, -1), labels, &o);
+    rg_node *weight = o.weight ? rg_stop_gradient(o.weight) : NULL;
+    rg_node *const in[3] = {logits, labels, weight};
+    if (o.weight && !weight)
+        return NULL;
+    const rgi_label_attr a = {o.label_smoothing, o.has_ignore, o.has_ignore ? o.ignore_index : 0};
+    rg_node *rows = rg_apply(&rgi_op_cross_entropy, (rg_nodes){in, weight ? 3 : 2}, &a);
+    return rows ? reduce_rows(rows, logits, labels, weight, &o) : NULL;
+}
+
+/* -(1/C) sum_c w_c l_c, 0 in ignored rows. */
+static rg_node *smooth_rows(rg_node *log_p, rg_node *labels, rg_node *weight, const rgi_label_attr *a)
+{
+    rg_node *rows = rg_neg(rg_mean(weight ? rg_mul(log_p, weight) : log_p, RG_AXES(-1), false));
+    if (!a->has_ignore)
+        return rows;
+    rg_node *counts = rg_cast(rgi_label_weight(log_p, labels, NULL, a), RG_BOOL);
+    return rg_where(counts, rows, rg_zeros_like(rows));
+}
+
+rg_node *rg_nll_loss(rg_node *log_p, rg_node *labels, const rg_cross_entropy_opts *opts)
+{
+    static const char who[] = "rg_nll_loss";
+    const rg_cross_entropy_opts o = opts ? *opts : (rg_cross_entropy_opts){0};
+    if (log_p && labels && !options_ok(log_p->graph, who, &o))
+        return NULL;
+    if (log_p && labels && rg_dtype_is_float(labels->dtype))
+        return soft(who, log_p, labels, &o);
+    rg_node *weight = o.weight ? rg_stop_gradient(o.weight) : NULL;
+    rg_node *const in[3] = {log_p, labels, weight};
+    if (o.weight && !weight)
+        return NULL;
+    const rgi_label_attr a = {0, o.has_ignore, o.has_ignore ? o.ignore_index : 0};
+    rg_node *rows = rg_apply(&rgi_op_nll, (rg_nodes){in, weight ? 3 : 2}, &a);
+    if (rows && o.label_smoothing != 0)
+        rows = rg_lerp(rows, smooth_rows(log_p, labels, weight, &a), o.label_smoothing);
+    return rows ? reduce_rows(rows, log_p, labels, weight, &o) : NULL;
+}

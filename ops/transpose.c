@@ -1,0 +1,98 @@
+/* transpose.c - axes in another order: y's axis i is x's axis axes[i]. dx = g with the inverse permutation. */
+#include "move.h"
+#include "rules.h"
+#include "table_ops.h"
+
+#include <retrograde/op.h>
+
+typedef struct transpose_attr {
+    rg_axes axes;
+} transpose_attr;
+
+static const rg_attr_field transpose_attrs[] = {
+    {"axes", offsetof(transpose_attr, axes), RG_ATTR_AXES},
+    {0},
+};
+
+static rg_status infer_transpose(rg_infer *call)
+{
+    const rg_axes *axes = &((const transpose_attr *)call->attr)->axes;
+    const rg_shape *x = &call->in[0].shape;
+    uint32_t mask;
+    if (axes->n != x->rank)
+        return rg_infer_fail(call, RG_ERR_ARGUMENT, "%d axes given for a tensor of %d", axes->n, x->rank);
+    if (!rg_axes_mask(*axes, x->rank, &mask))
+        return rg_infer_fail(call, RG_ERR_ARGUMENT, "the axes given are no permutation of 0 .. %d", x->rank - 1);
+    call->out[0] = (rg_type){call->in[0].dtype, {.rank = x->rank}};
+    for (int32_t i = 0; i < x->rank; i++)
+        call->out[0].shape.dim[i] = x->dim[axes->axis[i]];
+    return RG_OK;
+}
+
+static void vjp(rg_node *self, rg_node *const ct[], rg_node *grad[])
+{
+    const rg_axes *axes = &((const transpose_attr *)rg_attr(self))->axes;
+    rg_axes inverse = {.n = axes->n};
+    for (int32_t i = 0; i < axes->n; i++)
+        inverse.axis[axes->axis[i]] = i;
+    grad[0] = rg_transpose(ct[0], inverse);
+}
+
+static void batch(rg_node *self, rg_node *const in[], const bool batched[], rg_node *out[])
+{
+    (void)batched;
+    const rg_axes *axes = &((const transpose_attr *)rg_attr(self))->axes;
+    rg_axes more = {.n = axes->n + 1};
+    for (int32_t i = 0; i < axes->n && i + 1 < RG_MAX_RANK; i++)
+        more.axis[i + 1] = axes->axis[i] + 1;
+    out[0] = rg_transpose(in[0], more);
+}
+
+static rgi_move move_of(const rg_step *step)
+{
+    const rg_axes *axes = &((const transpose_attr *)step->attr)->axes;
+    const rg_shape *x = &step->in_type[0].shape, *y = &step->out_type[0].shape;
+    rgi_move m = {.size = rg_dtype_size(step->in_type[0].dtype)};
+    for (int32_t i = 0; i < y->rank; i++)
+        rgi_move_axis(&m, (size_t)y->dim[i], (ptrdiff_t)rgi_count_range(x, axes->axis[i] + 1, x->rank),
+                      (ptrdiff_t)rgi_count_range(y, i + 1, y->rank));
+    return m;
+}
+
+static void cost(const rg_step *step, rg_cost *c)
+{
+    const rgi_move m = move_of(step);
+    c->tasks[0] = rgi_move_tasks(&m);
+    c->bytes = rgi_bytes(step);
+}
+
+static rg_status run(const rg_step *step, size_t lo, size_t hi)
+{
+    const rgi_move m = move_of(step);
+    rgi_move_run(&m, step->in[0], step->out[0], lo, hi);
+    return RG_OK;
+}
+
+const rg_op rgi_op_transpose = {
+    .name = "transpose", .n_in = 1, .n_out = 1, .dtypes = RG_DT_ALL,
+    .attr_size = sizeof(transpose_attr), .attrs = transpose_attrs,
+    .infer = infer_transpose, .vjp = vjp, .jvp = rgi_jvp_linear, .batch = batch, .cost = cost, .run = run,
+};
+
+rg_node *rg_transpose(rg_node *x, rg_axes axes)
+{
+    transpose_attr a = {axes};
+    bool same = true;
+    if (x && axes.n == -1) { /* all axes, in reverse order */
+        a.axes.n = x->shape->a.rank;
+        for (int32_t i = 0; i < a.axes.n; i++)
+            a.axes.axis[i] = a.axes.n - 1 - i;
+    }
+    for (int32_t i = 0; x && i < a.axes.n && i < RG_MAX_RANK; i++) {
+        a.axes.axis[i] = (int32_t)rgi_axis(x, a.axes.axis[i], 0);
+        same = same && a.axes.axis[i] == i;
+    }
+    if (x && same && a.axes.n == x->shape->a.rank)
+        return x;
+    return rg_apply(&rgi_op_transpose, RG_NODES(x), &a);
+}

@@ -1,0 +1,258 @@
+/* exec.c - running the steps: one parallel region a run, every thread walking the same list. The only file with OpenMP. */
+#include "exec.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <string.h>
+
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+
+#define RGI_SPINS 4096 /* looks at the meeting before the processor is given away */
+
+/* In a child of fork the threads of the parent's OpenMP are gone, and libgomp would wait for them for ever. */
+static int forked;
+
+static void note_fork(void)
+{
+    __atomic_store_n(&forked, 1, __ATOMIC_RELAXED);
+}
+
+__attribute__((constructor)) static void watch_forks(void)
+{
+    (void)pthread_atfork(NULL, NULL, note_fork);
+}
+
+int rgi_default_threads(void)
+{
+#ifdef _OPENMP
+    return omp_get_max_threads();
+#else
+    return 1;
+#endif
+}
+
+typedef struct walker {
+    rg_plan *p;
+    const rgi_special *s;
+    uint32_t thread, team;
+    char *scratch;
+    int64_t t[RGI_MAX_LOOPS];    /* counters of the loops around the present step */
+    size_t done[RGI_MAX_LOOPS];  /* steps of each that are over */
+} walker;
+
+static inline void relax(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#endif
+}
+
+static void meet(walker *w)
+{
+    if (w->team == 1)
+        return;
+    rg_plan *p = w->p;
+    const uint32_t generation = __atomic_load_n(&p->meeting.generation, __ATOMIC_ACQUIRE);
+    if (__atomic_add_fetch(&p->meeting.arrived, 1, __ATOMIC_ACQ_REL) == w->team) {
+        __atomic_store_n(&p->meeting.arrived, 0, __ATOMIC_RELAXED);
+        __atomic_store_n(&p->meeting.generation, generation + 1, __ATOMIC_RELEASE);
+        return;
+    }
+    for (uint32_t spins = 0; __atomic_load_n(&p->meeting.generation, __ATOMIC_ACQUIRE) == generation; spins++) {
+        relax();
+        if (spins > RGI_SPINS)
+            sched_yield();
+    }
+}
+
+/* The first failure of a run is kept, with its text from this thread. */
+static void fail(rg_plan *p, rg_status status)
+{
+    uint32_t none = RG_OK;
+    if (__atomic_compare_exchange_n(&p->failed, &none, (uint32_t)status, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
+        strncpy(p->failure, rg_last_error(), sizeof p->failure - 1);
+        p->failure[sizeof p->failure - 1] = '\0';
+    }
+}
+
+/* This thread's part of n tasks. */
+static inline void share(const walker *w, size_t n, bool parallel, size_t *lo, size_t *hi)
+{
+    if (!parallel) {
+        *lo = 0;
+        *hi = w->thread == 0 ? n : 0;
+    } else {
+        *lo = n * w->thread / w->team;
+        *hi = n * (w->thread + 1) / w->team;
+    }
+}
+
+/* A copy of a step with the operands where the loops stand now. */
+static rg_status run_moved(walker *w, const rgi_exec *e, rg_step *s, size_t lo, size_t hi)
+{
+    enum { MOST = 64 };
+    const void *in[MOST];
+    void *out[MOST];
+    if (s->n_in > MOST || s->n_out > MOST)
+        return rgi_fail(RG_ERR_ARGUMENT, "rg_run: op '%s' in a scan has more than %d operands", s->op->name, MOST);
+    for (uint32_t i = 0; i < s->n_in; i++)
+        in[i] = e->step.in[i] ? rgi_at(e->step.in[i], e->terms[i], w->t) : NULL;
+    for (uint32_t i = 0; i < s->n_out; i++)
+        out[i] = (void *)(uintptr_t)rgi_at(e->step.out[i], e->terms[s->n_in + i], w->t);
+    s->in = in;
+    s->out = out;
+    return s->op->run(s, lo, hi);
+}
+
+static rg_status run_op(walker *w, const rgi_exec *e)
+{
+    rg_step s = e->step;
+    s.scratch = w->scratch;
+    rg_status status = RG_OK;
+    for (s.phase = 0; s.phase < RG_MAX_PHASES && e->tasks[s.phase]; s.phase++) {
+        size_t lo, hi;
+        share(w, e->tasks[s.phase], e->parallel, &lo, &hi);
+        if (s.phase && e->parallel)
+            meet(w);
+        if (lo < hi && !status)
+            status = e->terms ? run_moved(w, e, &s, lo, hi) : s.op->run(&s, lo, hi);
+    }
+    return status;
+}
+
+static rg_status run_step(walker *w, const rgi_exec *e)
+{
+    size_t lo, hi;
+    switch (e->kind) {
+    case RGI_RUN:
+        return run_op(w, e);
+    case RGI_FUSED:
+        share(w, e->tasks[0], e->parallel, &lo, &hi);
+        return lo < hi ? rgi_group_run(e->group, lo, hi, w->scratch, w->t) : RG_OK;
+    case RGI_COPY:
+        if (w->thread == 0 && e->bytes)
+            memmove((void *)(uintptr_t)rgi_at(e->to, e->terms[1], w->t), rgi_at(e->from, e->terms[0], w->t), e->bytes);
+        return RG_OK;
+    case RGI_INDEX:
+        if (w->thread == 0)
+            *(int64_t *)(uintptr_t)rgi_at(e->to, e->terms[1], w->t) = w->t[e->depth];
+        return RG_OK;
+    case RGI_LOOP:
+    case RGI_NEXT:
+        break;
+    }
+    return RG_OK;
+}
+
+/* The step after a loop's begin or end. */
+static size_t turn(walker *w, const rgi_exec *e, size_t i)
+{
+    if (e->kind == RGI_LOOP) {
+        if (e->trips == 0 || (!e->parallel && w->thread))
+            return e->jump;
+        w->done[e->depth] = 0;
+        w->t[e->depth] = e->reverse ? (int64_t)e->trips - 1 : 0;
+        return i + 1;
+    }
+    if (++w->done[e->depth] == e->trips)
+        return i + 1;
+    w->t[e->depth] += e->reverse ? -1 : 1;
+    return e->jump;
+}
+
+static rg_status check_values(const walker *w, size_t i);
+
+static void walk(walker *w)
+{
+    const rgi_special *s = w->s;
+    rg_plan *p = w->p;
+    const bool check = p->program->opts.check;
+    bool failed = false;
+    for (size_t i = 0; i < s->n_steps;) {
+        const rgi_exec *e = &s->steps[i];
+        if (e->barrier) {
+            meet(w);
+            failed = failed || __atomic_load_n(&p->failed, __ATOMIC_ACQUIRE) != RG_OK;
+        }
+        if (e->kind == RGI_LOOP || e->kind == RGI_NEXT) {
+            i = turn(w, e, i);
+            continue;
+        }
+        if (!failed || (e->kind == RGI_RUN && e->parallel && e->tasks[1])) {
+            /* a failed thread still comes to the meetings between the phases of a step */
+            rg_status status = failed ? RG_OK : run_step(w, e);
+            if (failed)
+                for (uint32_t k = 1; k < RG_MAX_PHASES && e->tasks[k]; k++)
+                    meet(w);
+            if (!status && check)
+                status = check_values(w, i);
+            if (status) {
+                fail(p, status);
+                failed = true;
+            }
+            if (failed && w->team == 1)
+                return;
+        }
+        i++;
+    }
+}
+
+/* After a step of a checking plan: are all its floats finite? */
+static rg_status check_values(const walker *w, size_t i)
+{
+    const rgi_program *prog = w->p->program;
+    const rgi_item *item = &prog->items[i];
+    const rgi_exec *e = &w->s->steps[i];
+    if (w->thread || (item->kind != RGI_RUN && item->kind != RGI_FUSED))
+        return RG_OK;
+    for (uint32_t k = 0; k < item->count; k++) {
+        const rgi_use *use = &prog->uses[item->first + k];
+        const rgi_value *v = &prog->values[use->out[0]];
+        const void *at = e->kind == RGI_RUN ? rgi_at(e->step.out[0], e->terms ? e->terms[use->n_in] : NULL, w->t)
+                                            : rgi_at(e->group->members[k].out.at, e->group->members[k].out.terms, w->t);
+        if (!at || !rg_dtype_is_float(v->dtype))
+            continue;
+        for (size_t j = 0; j < w->s->counts[v->shape]; j++) {
+            const double x = v->dtype == RG_F64 ? ((const double *)at)[j] : (double)((const float *)at)[j];
+            char label[RGI_LABEL];
+            if (!(x - x == 0))
+                return rgi_fail(RG_ERR_NUMERIC, "rg_run: %s made %s at element %zu", rgi_format_node(use->node, label, sizeof label),
+                                x == x ? "an infinity" : "NaN", j);
+        }
+    }
+    return RG_OK;
+}
+
+static void walk_as(rg_plan *p, const rgi_special *s, uint32_t thread, uint32_t team)
+{
+    walker w = {.p = p, .s = s, .thread = thread, .team = team, .scratch = p->slab + s->bytes + thread * s->scratch};
+    walk(&w);
+}
+
+rg_status rgi_execute(rg_plan *p)
+{
+    const rgi_special *s = p->current;
+    p->failed = RG_OK;
+    p->meeting.arrived = 0;
+    const bool alone = !s->parallel || p->program->opts.threads == 1 || __atomic_load_n(&forked, __ATOMIC_RELAXED);
+#ifdef _OPENMP
+    if (!alone) {
+#pragma omp parallel num_threads(p->program->opts.threads)
+        {
+            const uint32_t team = (uint32_t)omp_get_num_threads();
+            walker w = {.p = p, .s = s, .thread = (uint32_t)omp_get_thread_num(), .team = team};
+            w.scratch = p->slab + s->bytes + w.thread * s->scratch;
+            meet(&w); /* what the caller wrote before is seen by all */
+            walk(&w);
+            meet(&w);
+        }
+    } else
+#endif
+    {
+        (void)alone;
+        walk_as(p, s, 0, 1);
+    }
+    return p->failed ? rgi_fail((rg_status)p->failed, "%s", p->failure) : RG_OK;
+}

@@ -1,0 +1,63 @@
+/* live.c - dead code: marks the nodes whose values what is fetched depends on. */
+#include "lower.h"
+
+#include "../ops/table_ops.h"
+
+typedef struct worklist {
+    rgi_lowering *l;
+    const rg_node **at;
+    size_t n, capacity;
+} worklist;
+
+static void want(worklist *w, const rg_node *node)
+{
+    if (!node || w->l->live[node->id])
+        return;
+    w->l->live[node->id] = true;
+    if (!rgi_push(&w->l->temporary, (void **)&w->at, &w->n, &w->capacity, sizeof *w->at, &node))
+        w->l->failed = true;
+}
+
+static void want_inputs(worklist *w, const rg_node *v)
+{
+    if (rgi_is_scan(v))
+        return; /* only what its live results need */
+    if (v->op == &rgi_op_scan_carry) {
+        const rg_scan *s = v->region->scan;
+        want(w, s->inits.at[v->result]);
+        want(w, s->nexts.at[v->result]);
+    } else if (v->op == &rgi_op_scan_slice) {
+        want(w, v->region->scan->xs.at[v->result]);
+    } else if (rgi_is_projection(v) && rgi_is_scan(v->in[0])) {
+        want(w, v->in[0]);
+        want(w, rgi_projection_of(v)->of);
+    } else {
+        for (size_t i = 0; i < v->n_in; i++)
+            if (rgi_reads(v->op, i))
+                want(w, v->in[i]);
+    }
+    if (v->op == &rgi_op_training)
+        w->l->mode_reader = v;
+}
+
+static void drain(worklist *w)
+{
+    while (w->n && !w->l->failed)
+        want_inputs(w, w->at[--w->n]);
+}
+
+bool rgi_mark_live(rgi_lowering *l, rg_nodes fetch)
+{
+    worklist w = {.l = l};
+    for (size_t i = 0; i < fetch.n; i++)
+        want(&w, fetch.at[i]);
+    drain(&w);
+    for (size_t i = 0; i < l->g->assigns.n; i++)
+        l->p->has_effects = l->p->has_effects || l->live[((rg_node *)l->g->assigns.at[i])->id];
+    /* a run that trains draws anew next time */
+    if (l->p->has_effects && l->g->random_step && l->live[l->g->random_step->id]) {
+        want(&w, l->g->random_advance);
+        drain(&w);
+    }
+    return !l->failed;
+}

@@ -1,0 +1,70 @@
+/* lower.h - from live nodes to ordered items: what the passes of lowering share. */
+#ifndef RGI_LOWER_H
+#define RGI_LOWER_H
+
+#include "program.h"
+
+/* What becomes one item (a loop: several). */
+typedef struct rgi_unit {
+    rgi_kind kind;
+    const rgi_region *region;
+    uint32_t level;   /* longest chain of units before it, within its region: for fusing without cycles */
+    uint64_t key;     /* wanted place in the order: id of its last node */
+    const rgi_shape *shape; /* RGI_FUSED: of all members */
+    rgi_use *uses;
+    size_t n_uses, capacity;
+    int32_t from, to; /* RGI_COPY, RGI_INDEX */
+    int32_t loop;     /* RGI_LOOP: which */
+    rgi_item *body;   /* RGI_LOOP: the items from the first initial copy to its RGI_NEXT */
+    size_t n_body;
+} rgi_unit;
+
+/* The units of one region being lowered. */
+typedef struct rgi_block {
+    const rgi_region *region;
+    int32_t loop;
+    int32_t *units; /* indices into lowering.units */
+    size_t n, capacity;
+    struct rgi_block *outer;
+} rgi_block;
+
+typedef struct rgi_lowering {
+    rgi_program *p;
+    rg_graph *g;
+    rgi_arena temporary; /* gone when lowering ends */
+    bool *live;          /* by node id: its values are needed */
+    int32_t *value_of;   /* by node id */
+    int32_t *stack_of;   /* by node id: value of its live stack, or RGI_NONE */
+    uint32_t *region_first, *region_next; /* live nodes of each region, ascending: by region id, by node id */
+    uint32_t *shape_index; /* open-addressed: rgi_shape -> index + 1 */
+    size_t shape_buckets;
+    rgi_unit *units;
+    size_t n_units, unit_capacity;
+    size_t value_capacity, use_capacity, item_capacity, loop_capacity, input_capacity, shape_capacity;
+    rgi_block *root, *block; /* outermost and present */
+    const rg_node *mode_reader; /* a live node that depends on the mode */
+    bool failed;
+} rgi_lowering;
+
+/* Appends to an array that lives in an arena; false when memory is short. */
+bool rgi_push(rgi_arena *arena, void **at, size_t *n, size_t *capacity, size_t size, const void *item);
+
+/* live.c: marks what must be computed. */
+bool rgi_mark_live(rgi_lowering *l, rg_nodes fetch);
+/* values.c */
+uint32_t rgi_shape_number(rgi_lowering *l, const rgi_shape *shape);
+int32_t rgi_value_new(rgi_lowering *l, const rg_node *node, rgi_place place);
+/* The value of a live node, with memory. */
+int32_t rgi_value_in_memory(rgi_lowering *l, const rg_node *node);
+/* Computes a node from constants now, if it is small and all its inputs are constant; else RGI_NONE. */
+int32_t rgi_value_fold(rgi_lowering *l, const rg_node *node);
+/* Value of a leaf or an alias, RGI_NONE if the node must be computed. */
+int32_t rgi_value_leaf(rgi_lowering *l, const rg_node *node);
+/* units.c: makes the units of a region and orders them into items (appended to *items). */
+bool rgi_lower_region(rgi_lowering *l, const rgi_region *region, int32_t loop, rgi_item **items, size_t *n, size_t *capacity);
+/* order.c */
+bool rgi_order(rgi_lowering *l, rgi_block *b, int32_t **order);
+/* memory.c: what escapes, what is written in place, and how long each owner lives. */
+bool rgi_settle(rgi_lowering *l);
+
+#endif

@@ -1,0 +1,109 @@
+/* offsets.c - placing buffers in the slab: largest first, each at the lowest offset where nothing that lives at the same
+   time lies (greedy by size; Pisarchyk and Lee 2020). Very many buffers are placed in order of time instead. */
+#include "plan.h"
+
+#include <stdlib.h>
+
+#define RGI_ALIGN 64
+#define RGI_QUADRATIC 4000 /* buffers up to which every pair may be looked at */
+
+static size_t rounded(size_t bytes)
+{
+    return (bytes + RGI_ALIGN - 1) / RGI_ALIGN * RGI_ALIGN;
+}
+
+static int by_size(const void *x, const void *y)
+{
+    const rgi_buffer *const *a = x, *const *b = y;
+    if ((*a)->bytes != (*b)->bytes)
+        return (*a)->bytes < (*b)->bytes ? 1 : -1;
+    return (*a)->first != (*b)->first ? ((*a)->first < (*b)->first ? -1 : 1) : (*a < *b ? -1 : 1);
+}
+
+static int by_time(const void *x, const void *y)
+{
+    const rgi_buffer *const *a = x, *const *b = y;
+    return (*a)->first != (*b)->first ? ((*a)->first < (*b)->first ? -1 : 1) : (*a < *b ? -1 : 1);
+}
+
+/* `placed` is sorted by offset. Returns the lowest gap that is wide enough at the buffer's time. */
+static size_t lowest_gap(rgi_buffer *const *placed, size_t n, const rgi_buffer *b)
+{
+    size_t end = 0;
+    for (size_t i = 0; i < n; i++) {
+        const rgi_buffer *other = placed[i];
+        if (other->last < b->first || other->first > b->last)
+            continue;
+        if (other->offset >= end + rounded(b->bytes))
+            break;
+        const size_t after = other->offset + rounded(other->bytes);
+        end = after > end ? after : end;
+    }
+    return end;
+}
+
+static void insert(rgi_buffer **placed, size_t n, rgi_buffer *b)
+{
+    size_t i = n;
+    for (; i > 0 && placed[i - 1]->offset > b->offset; i--)
+        placed[i] = placed[i - 1];
+    placed[i] = b;
+}
+
+/* In order of time only the buffers alive now can be in the way. */
+static void place_by_time(rgi_buffer *const *order, size_t n, rgi_buffer **alive)
+{
+    size_t n_alive = 0;
+    for (size_t i = 0; i < n; i++) {
+        size_t kept = 0;
+        for (size_t k = 0; k < n_alive; k++)
+            if (alive[k]->last >= order[i]->first)
+                alive[kept++] = alive[k];
+        n_alive = kept;
+        order[i]->offset = lowest_gap(alive, n_alive, order[i]);
+        insert(alive, n_alive++, order[i]);
+    }
+}
+
+static size_t peak_of(const rgi_buffer *buffers, size_t n, int64_t *change, uint32_t positions)
+{
+    for (size_t i = 0; i < n; i++) {
+        change[buffers[i].first] += (int64_t)rounded(buffers[i].bytes);
+        change[buffers[i].last + 1] -= (int64_t)rounded(buffers[i].bytes);
+    }
+    int64_t now = 0, peak = 0;
+    for (uint32_t i = 0; i <= positions; i++) {
+        now += change[i];
+        peak = now > peak ? now : peak;
+    }
+    return (size_t)peak;
+}
+
+bool rgi_offsets(const rg_allocator *allocator, rgi_buffer *buffers, size_t n, uint32_t positions, size_t *total, size_t *peak)
+{
+    const size_t pointers = (2 * n + 1) * sizeof(rgi_buffer *), changes = ((size_t)positions + 3) * sizeof(int64_t);
+    rgi_buffer **order = rgi_alloc(allocator, pointers);
+    int64_t *change = rgi_alloc(allocator, changes);
+    const bool ok = order && change;
+    *total = *peak = 0;
+    if (ok) {
+        rgi_buffer **placed = order + n;
+        for (size_t i = 0; i < n; i++)
+            order[i] = &buffers[i];
+        qsort(order, n, sizeof *order, n <= RGI_QUADRATIC ? by_size : by_time);
+        if (n > RGI_QUADRATIC)
+            place_by_time(order, n, placed);
+        for (size_t i = 0; n <= RGI_QUADRATIC && i < n; i++) {
+            order[i]->offset = lowest_gap(placed, i, order[i]);
+            insert(placed, i, order[i]);
+        }
+        for (size_t i = 0; i < n; i++) {
+            const size_t end = buffers[i].offset + rounded(buffers[i].bytes);
+            *total = end > *total ? end : *total;
+        }
+        *peak = peak_of(buffers, n, change, positions + 1);
+    }
+    rgi_free(allocator, order, pointers);
+    rgi_free(allocator, change, changes);
+    return ok;
+}

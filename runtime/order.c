@@ -1,0 +1,194 @@
+/* order.c - the order of a region's units: dependences first, then the order in which the graph was built; but what only
+   leads to an update of a parameter comes as soon as the last reader of the old value is done, so that a gradient lives no
+   longer than it must. */
+#include "lower.h"
+
+typedef struct edges {
+    rgi_lowering *l;
+    rgi_block *b;
+    int32_t *position;    /* unit number -> index in the block, RGI_NONE elsewhere */
+    uint32_t *first, *next, *to; /* successors of a unit as a linked list of edges */
+    size_t n, capacity_next, capacity_to, n_to;
+    uint32_t *before;     /* units still to come before this one */
+} edges;
+
+static bool add_edge(edges *e, int32_t from_unit, uint32_t to)
+{
+    if (from_unit == RGI_NONE || e->position[from_unit] == RGI_NONE || (uint32_t)e->position[from_unit] == to)
+        return true;
+    const uint32_t from = (uint32_t)e->position[from_unit], number = (uint32_t)e->n, link = e->first[from];
+    if (!rgi_push(&e->l->temporary, (void **)&e->next, &e->n, &e->capacity_next, sizeof link, &link) ||
+        !rgi_push(&e->l->temporary, (void **)&e->to, &e->n_to, &e->capacity_to, sizeof to, &to))
+        return false;
+    e->first[from] = number;
+    e->before[to]++;
+    return true;
+}
+
+static bool add_value_edge(edges *e, int32_t value, uint32_t to)
+{
+    return value == RGI_NONE || add_edge(e, e->l->p->values[value].unit, to);
+}
+
+/* Calls for every value that a unit reads. */
+static bool unit_edges(edges *e, uint32_t at)
+{
+    const rgi_lowering *l = e->l;
+    const rgi_unit *u = &l->units[e->b->units[at]];
+    bool ok = add_value_edge(e, u->from, at);
+    for (size_t k = 0; k < u->n_uses; k++)
+        for (uint32_t i = 0; ok && i < u->uses[k].n_in; i++)
+            ok = add_value_edge(e, u->uses[k].in[i], at);
+    for (size_t k = 0; ok && k < u->n_body; k++) {
+        const rgi_item *item = &u->body[k];
+        ok = add_value_edge(e, item->from, at);
+        for (uint32_t j = 0; ok && j < item->count; j++)
+            for (uint32_t i = 0; ok && i < l->p->uses[item->first + j].n_in; i++)
+                ok = add_value_edge(e, l->p->uses[item->first + j].in[i], at);
+    }
+    return ok;
+}
+
+/* Units that nothing but assignments read are held back until the last reader of the parameters they change, and until
+   every op that may fail. */
+static bool delay_updates(edges *e)
+{
+    rgi_lowering *l = e->l;
+    rgi_program *p = l->p;
+    const size_t n = e->b->n;
+    bool *kept = rgi_arena_alloc(&l->temporary, n + 1); /* something other than an assignment wants it */
+    uint64_t *reader = rgi_arena_alloc(&l->temporary, (l->g->store->n + 1) * sizeof *reader);
+    int32_t *writes = rgi_arena_alloc(&l->temporary, (n + 1) * sizeof *writes);
+    if (!kept || !reader || !writes)
+        return false;
+    for (size_t i = 0; i < n; i++)
+        writes[i] = RGI_NONE;
+    for (size_t i = 0; i < p->n_fetches; i++) {
+        const int32_t v = p->fetches[i].value, u = v == RGI_NONE ? RGI_NONE : p->values[v].unit;
+        if (u != RGI_NONE && e->position[u] != RGI_NONE && !(p->fetches[i].node->op->traits & RG_EFFECT))
+            kept[e->position[u]] = true;
+    }
+    for (size_t i = 0; i < p->n_writes; i++) {
+        const int32_t u = p->values[p->writes[i].value].unit;
+        if (u != RGI_NONE && e->position[u] != RGI_NONE)
+            writes[e->position[u]] = (int32_t)p->writes[i].entry->index;
+    }
+    for (size_t i = n; i-- > 0;) {
+        bool only_updates = writes[i] != RGI_NONE;
+        for (uint32_t k = e->first[i]; k != UINT32_MAX; k = e->next[k]) {
+            only_updates = true;
+            kept[i] = kept[i] || kept[e->to[k]];
+        }
+        kept[i] = kept[i] || !only_updates;
+    }
+    uint64_t fails = 0;
+    for (size_t i = 0; i < n; i++) {
+        const rgi_unit *u = &l->units[e->b->units[i]];
+        for (size_t k = 0; k < u->n_uses; k++) {
+            fails = u->uses[k].node->op->traits & RG_CAN_FAIL && u->key > fails ? u->key : fails;
+            for (uint32_t j = 0; kept[i] && j < u->uses[k].n_in; j++) {
+                const int32_t v = u->uses[k].in[j], owner = v == RGI_NONE ? RGI_NONE : rgi_owner(p, v);
+                if (owner != RGI_NONE && p->values[owner].place == RGI_STORE && u->key > reader[p->values[owner].slot])
+                    reader[p->values[owner].slot] = u->key;
+            }
+        }
+        for (size_t k = 0; k < u->n_body; k++) /* a loop may fail, and read any parameter */
+            for (uint32_t j = 0; j < u->body[k].count; j++) {
+                const rgi_use *use = &p->uses[u->body[k].first + j];
+                fails = use->node->op->traits & RG_CAN_FAIL && u->key > fails ? u->key : fails;
+                for (uint32_t m = 0; m < use->n_in; m++) {
+                    const int32_t owner = use->in[m] == RGI_NONE ? RGI_NONE : rgi_owner(p, use->in[m]);
+                    if (owner != RGI_NONE && p->values[owner].place == RGI_STORE && u->key > reader[p->values[owner].slot])
+                        reader[p->values[owner].slot] = u->key;
+                }
+            }
+    }
+    uint64_t *wanted = rgi_arena_alloc(&l->temporary, (n + 1) * sizeof *wanted);
+    if (!wanted)
+        return false;
+    for (size_t i = 0; i < n; i++) {
+        rgi_unit *u = &l->units[e->b->units[i]];
+        if (!kept[i]) {
+            u->key = wanted[i];
+            if (writes[i] != RGI_NONE) {
+                u->key = reader[writes[i]] > u->key ? reader[writes[i]] : u->key;
+                u->key = fails > u->key ? fails : u->key;
+            }
+        }
+        for (uint32_t k = e->first[i]; k != UINT32_MAX; k = e->next[k])
+            wanted[e->to[k]] = u->key > wanted[e->to[k]] ? u->key : wanted[e->to[k]];
+    }
+    return true;
+}
+
+typedef struct heap {
+    const rgi_lowering *l;
+    const rgi_block *b;
+    uint32_t *at;
+    size_t n;
+} heap;
+
+static bool earlier(const heap *h, uint32_t x, uint32_t y)
+{
+    const uint64_t kx = h->l->units[h->b->units[x]].key, ky = h->l->units[h->b->units[y]].key;
+    return kx != ky ? kx < ky : x < y;
+}
+
+static void heap_push(heap *h, uint32_t x)
+{
+    size_t i = h->n++;
+    for (; i > 0 && earlier(h, x, h->at[(i - 1) / 2]); i = (i - 1) / 2)
+        h->at[i] = h->at[(i - 1) / 2];
+    h->at[i] = x;
+}
+
+static uint32_t heap_pop(heap *h)
+{
+    const uint32_t top = h->at[0], x = h->at[--h->n];
+    size_t i = 0;
+    for (size_t child; (child = 2 * i + 1) < h->n; i = child) {
+        child += child + 1 < h->n && earlier(h, h->at[child + 1], h->at[child]);
+        if (!earlier(h, h->at[child], x))
+            break;
+        h->at[i] = h->at[child];
+    }
+    h->at[i] = x;
+    return top;
+}
+
+bool rgi_order(rgi_lowering *l, rgi_block *b, int32_t **order)
+{
+    const size_t n = b->n;
+    edges e = {.l = l, .b = b};
+    heap h = {.l = l, .b = b};
+    e.position = rgi_arena_alloc(&l->temporary, (l->n_units + 1) * sizeof *e.position);
+    e.first = rgi_arena_alloc(&l->temporary, (n + 1) * sizeof *e.first);
+    e.before = rgi_arena_alloc(&l->temporary, (n + 1) * sizeof *e.before);
+    h.at = rgi_arena_alloc(&l->temporary, (n + 1) * sizeof *h.at);
+    *order = rgi_arena_alloc(&l->temporary, (n + 1) * sizeof **order);
+    if (!e.position || !e.first || !e.before || !h.at || !*order)
+        return false;
+    for (size_t i = 0; i < l->n_units; i++)
+        e.position[i] = RGI_NONE;
+    for (size_t i = 0; i < n; i++) {
+        e.position[b->units[i]] = (int32_t)i;
+        e.first[i] = UINT32_MAX;
+    }
+    for (size_t i = 0; i < n; i++)
+        if (!unit_edges(&e, (uint32_t)i))
+            return false;
+    if (!b->outer && !delay_updates(&e))
+        return false;
+    for (size_t i = 0; i < n; i++)
+        if (e.before[i] == 0)
+            heap_push(&h, (uint32_t)i);
+    size_t placed = 0;
+    while (h.n) {
+        const uint32_t i = heap_pop(&h);
+        (*order)[placed++] = b->units[i];
+        for (uint32_t k = e.first[i]; k != UINT32_MAX; k = e.next[k])
+            if (--e.before[e.to[k]] == 0)
+                heap_push(&h, e.to[k]);
+    }
+    return placed == n; /* always: ids are a topological order and levels forbid cycles through groups */
+}

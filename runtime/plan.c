@@ -1,0 +1,242 @@
+/* plan.c - the public face of a plan: compile, run, read, fork, free. */
+#include "plan.h"
+
+#include "exec.h"
+
+#include <string.h>
+#include <sys/mman.h>
+
+#define RGI_HUGE_PAGE ((size_t)2 << 20)
+
+char *rgi_slab_alloc(const rg_allocator *allocator, size_t bytes)
+{
+    char *slab = allocator->alloc(allocator->user, bytes);
+#ifdef MADV_HUGEPAGE
+    if (slab && bytes >= 2 * RGI_HUGE_PAGE) {
+        const uintptr_t first = ((uintptr_t)slab + RGI_HUGE_PAGE - 1) / RGI_HUGE_PAGE * RGI_HUGE_PAGE;
+        const uintptr_t last = ((uintptr_t)slab + bytes) / RGI_HUGE_PAGE * RGI_HUGE_PAGE;
+        if (last > first)
+            (void)madvise((void *)first, last - first, MADV_HUGEPAGE);
+    }
+#endif
+    return slab;
+}
+
+static rg_status ready_store(rg_plan *p, bool own)
+{
+    const rgi_program *prog = p->program;
+    for (size_t v = 0; v < prog->n_values; v++) {
+        const rgi_value *value = &prog->values[v];
+        if (value->place != RGI_STORE || value->part_of != RGI_NONE)
+            continue;
+        rgi_entry *entry = p->store->at[value->slot];
+        const rg_status status = rgi_entry_ready(p->store, entry);
+        if (status)
+            return status;
+        p->stored[value->slot] = entry->data;
+        if (own && !p->private_copies[value->slot]) {
+            void *copy = rgi_alloc(&p->store->allocator, entry->bytes + 1);
+            if (!copy)
+                return rgi_fail(RG_ERR_MEMORY, "rg_compile: out of memory");
+            memcpy(copy, entry->data, entry->bytes);
+            p->private_copies[value->slot] = copy;
+        }
+        if (p->private_copies[value->slot])
+            p->stored[value->slot] = p->private_copies[value->slot];
+    }
+    return RG_OK;
+}
+
+/* A plan over a program; takes over the reference to it. */
+static rg_plan *plan_new(rgi_program *prog, bool own)
+{
+    rg_graph *g = prog->graph;
+    const rg_allocator *a = &g->allocator;
+    rg_plan *p = rgi_alloc(a, sizeof *p);
+    if (!p) {
+        rgi_program_release(prog);
+        return NULL;
+    }
+    p->program = prog;
+    p->store = g->store;
+    rgi_store_retain(p->store);
+    p->n_stored = g->store->n;
+    p->bindings = rgi_alloc(a, (prog->n_inputs + 1) * sizeof *p->bindings);
+    p->outs = rgi_alloc(a, (prog->n_fetches + 1) * sizeof *p->outs);
+    p->stored = rgi_alloc(a, (p->n_stored + 1) * sizeof *p->stored);
+    p->private_copies = rgi_alloc(a, (p->n_stored + 1) * sizeof *p->private_copies);
+    if (!p->bindings || !p->outs || !p->stored || !p->private_copies || ready_store(p, own)) {
+        rg_plan_free(p);
+        return NULL;
+    }
+    for (size_t i = 0; i < prog->n_inputs; i++) { /* sizes without names are known */
+        p->bindings[i].shape = prog->inputs[i]->shape->a;
+        p->bindings[i].sized = !prog->inputs[i]->shape->named;
+    }
+    return p;
+}
+
+rg_plan *rg_compile(rg_graph *g, rg_nodes fetch, const rg_plan_opts *opts)
+{
+    if (!g)
+        return NULL;
+    rgi_program *prog = rgi_program_new(g, fetch, opts);
+    rg_plan *p = prog ? plan_new(prog, opts && opts->snapshot) : NULL;
+    if (prog && !p)
+        rgi_compile_fail(g, RG_ERR_MEMORY, NULL, "rg_compile: out of memory");
+    return p;
+}
+
+void rg_plan_free(rg_plan *p)
+{
+    if (!p)
+        return;
+    rgi_program *prog = p->program;
+    rgi_program_retain(prog);
+    const rg_allocator allocator = prog->graph->allocator;
+    const rg_allocator *const a = &allocator;
+    while (p->specials) {
+        rgi_special *s = p->specials;
+        p->specials = s->next;
+        rgi_special_free(p, s);
+    }
+    for (size_t i = 0; p->private_copies && i < p->n_stored; i++)
+        if (p->private_copies[i])
+            rgi_free(a, p->private_copies[i], p->store->at[i]->bytes + 1);
+    rgi_free(a, p->slab, p->slab_bytes);
+    rgi_free(a, p->bindings, (prog->n_inputs + 1) * sizeof *p->bindings);
+    rgi_free(a, p->outs, (prog->n_fetches + 1) * sizeof *p->outs);
+    rgi_free(a, p->stored, (p->n_stored + 1) * sizeof *p->stored);
+    rgi_free(a, p->private_copies, (p->n_stored + 1) * sizeof *p->private_copies);
+    rgi_store_release(p->store);
+    rgi_free(a, p, sizeof *p);
+    rgi_program_release(prog);
+    rgi_program_release(prog);
+}
+
+rg_plan *rg_plan_fork(rg_plan *p)
+{
+    if (!p)
+        return NULL;
+    bool own = p->program->has_effects;
+    for (size_t i = 0; i < p->n_stored; i++)
+        own = own || p->private_copies[i];
+    rgi_program_retain(p->program);
+    rg_plan *fork = plan_new(p->program, own);
+    for (size_t i = 0; fork && i < fork->n_stored; i++) /* goes on from where its parent is */
+        if (fork->private_copies[i] && p->stored[i])
+            memcpy(fork->private_copies[i], p->stored[i], p->store->at[i]->bytes);
+    return fork;
+}
+
+rg_status rg_plan_refresh(rg_plan *p)
+{
+    if (!p)
+        return rgi_fail(RG_ERR_ARGUMENT, "rg_plan_refresh: the plan is NULL");
+    for (size_t i = 0; i < p->n_stored; i++)
+        if (p->private_copies[i])
+            memcpy(p->private_copies[i], p->store->at[i]->data, p->store->at[i]->bytes);
+    return RG_OK;
+}
+
+rg_status rg_plan_prepare(rg_plan *p)
+{
+    return p ? rgi_special_choose(p, false) : rgi_fail(RG_ERR_ARGUMENT, "rg_plan_prepare: the plan is NULL");
+}
+
+/* Where a fetched value is after a run. */
+static const void *fetched_at(const rg_plan *p, int32_t v)
+{
+    const int32_t owner = rgi_owner(p->program, v);
+    const rgi_value *o = &p->program->values[owner];
+    switch (o->place) {
+    case RGI_SLAB:
+        return p->slab + p->current->offsets[owner];
+    case RGI_BOUND:
+        return p->bindings[o->slot].data;
+    case RGI_STORE:
+        return p->stored[o->slot];
+    case RGI_FIXED:
+        return o->fixed;
+    case RGI_VOID:
+        break;
+    }
+    return NULL;
+}
+
+static size_t fetched_bytes(const rg_plan *p, int32_t v)
+{
+    return p->current->counts[p->program->values[v].shape] * rg_dtype_size(p->program->values[v].dtype);
+}
+
+rg_status rg_run(rg_plan *p)
+{
+    if (!p)
+        return rgi_fail(RG_ERR_ARGUMENT, "rg_run: the plan is NULL");
+    rg_status status = rgi_special_choose(p, true);
+    if (status)
+        return status;
+    const rgi_program *prog = p->program;
+    status = rgi_execute(p);
+    p->current->used = ++p->runs;
+    p->ran = status == RG_OK;
+    if (status)
+        return status;
+    for (size_t i = 0; i < prog->n_writes; i++)
+        if (!p->private_copies[prog->writes[i].entry->index])
+            p->store->at[prog->writes[i].entry->index]->version++;
+    for (size_t i = 0; i < prog->n_fetches; i++)
+        if (p->outs[i] && fetched_bytes(p, prog->fetches[i].value))
+            memcpy(p->outs[i], fetched_at(p, prog->fetches[i].value), fetched_bytes(p, prog->fetches[i].value));
+    return RG_OK;
+}
+
+/* The fetch a node is, or -1. */
+static int64_t fetch_of(const rg_plan *p, const rg_node *node)
+{
+    for (size_t i = 0; node && i < p->program->n_fetches; i++)
+        if (p->program->fetches[i].node == node && p->program->fetches[i].value != RGI_NONE)
+            return (int64_t)i;
+    return -1;
+}
+
+const void *rg_data(rg_plan *p, rg_node *fetched)
+{
+    const int64_t i = p && p->ran ? fetch_of(p, fetched) : -1;
+    return i < 0 ? NULL : fetched_at(p, p->program->fetches[i].value);
+}
+
+rg_status rg_result(rg_plan *p, rg_node *fetched, rg_tensor *out)
+{
+    char label[RGI_LABEL];
+    if (!p || !fetched || !out)
+        return rgi_fail(RG_ERR_ARGUMENT, "rg_result: %s is NULL", !p ? "the plan" : !fetched ? "the node" : "the tensor");
+    *out = (rg_tensor){0};
+    const int64_t i = fetch_of(p, fetched);
+    if (i < 0)
+        return rgi_fail(RG_ERR_ARGUMENT, "rg_result: %s was not fetched", rgi_format_node(fetched, label, sizeof label));
+    if (!p->ran)
+        return rgi_fail(RG_ERR_STATE, "rg_result: the plan has not run");
+    const int32_t v = p->program->fetches[i].value;
+    out->dtype = fetched->dtype;
+    out->shape = p->current->shapes[p->program->values[v].shape];
+    out->data = (void *)(uintptr_t)fetched_at(p, v);
+    return RG_OK;
+}
+
+rg_status rg_bind_out(rg_plan *p, rg_node *fetched, void *data)
+{
+    char label[RGI_LABEL];
+    if (!p || !fetched)
+        return rgi_fail(RG_ERR_ARGUMENT, "rg_bind_out: %s is NULL", p ? "the node" : "the plan");
+    const int64_t i = fetch_of(p, fetched);
+    if (i < 0)
+        return rgi_fail(RG_ERR_ARGUMENT, "rg_bind_out: %s was not fetched", rgi_format_node(fetched, label, sizeof label));
+    p->outs[i] = data;
+    return RG_OK;
+}
+
+size_t rg_plan_bytes(const rg_plan *p)
+{
+    return p && p->current ? p->current->total : 0;
+}

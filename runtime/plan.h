@@ -1,0 +1,162 @@
+/* plan.h - a plan from inside: bindings, memory, and the steps made for each set of sizes. */
+#ifndef RGI_PLAN_H
+#define RGI_PLAN_H
+
+#include "program.h"
+
+/* Where an operand moves as the loops around it go on: its address plus counter * stride for each. */
+typedef struct rgi_terms {
+    uint32_t n;
+    uint32_t depth[RGI_MAX_LOOPS];
+    size_t stride[RGI_MAX_LOOPS];
+} rgi_terms;
+
+/* An operand of a fused op. */
+typedef enum rgi_mode {
+    RGI_MEMORY, /* dense, at `at` + element */
+    RGI_BLOCK,  /* in the block scratch at `slot` */
+    RGI_NUMBER  /* a constant block of one number */
+} rgi_mode;
+
+typedef struct rgi_operand {
+    rgi_mode mode;
+    uint32_t size; /* bytes an element */
+    size_t slot;
+    const void *at;
+    const rgi_terms *terms;
+} rgi_operand;
+
+typedef struct rgi_member {
+    rg_step step;
+    rgi_operand in[RGI_MAX_ARITY], out;
+} rgi_member;
+
+/* An operand that is smaller than the group: spread over a block before the members run. */
+typedef struct rgi_spread {
+    rgi_operand from; /* RGI_MEMORY */
+    size_t slot;
+    rg_shape shape;
+    int32_t value;
+} rgi_spread;
+
+/* A block full of one number. */
+typedef struct rgi_number {
+    struct rgi_number *next;
+    const void *block;
+    size_t size;
+} rgi_number;
+
+typedef struct rgi_group {
+    rg_shape shape;
+    size_t elements, block, scratch;
+    rgi_member *members;
+    size_t n_members;
+    rgi_spread *spreads;
+    size_t n_spreads;
+    bool moves;  /* some operand has terms */
+    bool single; /* one block: pointers stand in the members' steps, scratch is the step's own */
+    char *own;   /* that scratch */
+} rgi_group;
+
+/* What a thread walks over. */
+typedef struct rgi_exec {
+    rgi_kind kind;
+    bool parallel; /* tasks are shared out; else thread 0 does all */
+    bool barrier;  /* all threads meet before it */
+    bool reverse;  /* RGI_LOOP, RGI_NEXT */
+    uint32_t depth, jump; /* RGI_LOOP: the step after its end; RGI_NEXT: the first of its body */
+    size_t trips;
+    rg_step step;  /* RGI_RUN */
+    size_t tasks[RG_MAX_PHASES];
+    const rgi_terms **terms; /* RGI_RUN, RGI_COPY: of each input, then each output; NULL: nothing moves */
+    rgi_group *group;        /* RGI_FUSED */
+    const void *from;        /* RGI_COPY */
+    void *to;                /* RGI_COPY, RGI_INDEX */
+    size_t bytes;
+    double flops, traffic;   /* estimates for the dump */
+    uint32_t item;
+} rgi_exec;
+
+/* A pointer that depends on where something is: *at = base of source + offset. */
+typedef struct rgi_link {
+    const void **at;
+    size_t offset;
+    int32_t next; /* of the same source */
+} rgi_link;
+
+/* Everything made for one set of sizes. */
+typedef struct rgi_special {
+    struct rgi_special *next;
+    rgi_arena arena;
+    uint64_t used;      /* when it was last run: the oldest goes first */
+    rg_shape *inputs;   /* the signature: bound shapes */
+    rg_shape *shapes;   /* of program.shapes */
+    size_t *counts;     /* elements of each */
+    size_t *offsets;    /* of owners in the slab, by value */
+    size_t bytes;       /* of the slab's first part, the values ... */
+    size_t total;       /* ... and with the scratch of each thread behind it */
+    size_t peak;        /* largest sum of what lives at once */
+    size_t scratch;     /* a thread */
+    int64_t *sizes;     /* of the named dimensions */
+    rgi_number *numbers;
+    rgi_exec *steps;
+    size_t n_steps;
+    bool parallel;      /* some step is */
+    rgi_link *links;
+    size_t n_links, link_capacity;
+    int32_t slab_links, *input_links, *store_links; /* heads */
+    const void *slab;          /* what the links were resolved with */
+    const void **input_data, **store_data;
+} rgi_special;
+
+typedef struct rgi_binding {
+    const void *data;
+    rg_shape shape;
+    bool sized; /* shape is known */
+} rgi_binding;
+
+struct rg_plan {
+    rgi_program *program;
+    rgi_store *store; /* retained */
+    rgi_binding *bindings;
+    void **outs;          /* by fetch: rg_bind_out */
+    void **stored;        /* by entry: memory in use, shared or private; NULL where the plan does not need it */
+    void **private_copies;/* by entry: memory that belongs to the plan, or NULL */
+    size_t n_stored;
+    char *slab;
+    size_t slab_bytes;
+    rgi_special *specials, *current;
+    size_t n_specials;
+    uint64_t runs;
+    bool ran, changed; /* bindings changed since `current` was chosen */
+    /* of the run going on */
+    uint32_t failed; /* an rg_status */
+    char failure[RGI_ERROR_TEXT];
+    struct { uint32_t arrived, generation; } meeting;
+};
+
+/* special.c: finds or makes the specialisation for what is bound; without `run`, data need not be bound yet. */
+rg_status rgi_special_choose(rg_plan *p, bool run);
+/* Memory for the slab: large ones on huge pages where the allocator leaves that open. */
+char *rgi_slab_alloc(const rg_allocator *allocator, size_t bytes);
+void rgi_special_free(rg_plan *p, rgi_special *s);
+/* offsets.c: places buffers that live over [first, last] so that those alive together do not overlap. */
+typedef struct rgi_buffer {
+    size_t bytes, offset;
+    uint32_t first, last;
+} rgi_buffer;
+/* Returns false when memory is short. *total: bytes needed; *peak: the least anybody could need. */
+bool rgi_offsets(const rg_allocator *allocator, rgi_buffer *buffers, size_t n, uint32_t positions, size_t *total, size_t *peak);
+
+/* block.c: blocks [lo, hi) of a fused group. `t`: counters of the loops around it. */
+rg_status rgi_group_run(const rgi_group *g, size_t lo, size_t hi, char *scratch, const int64_t *t);
+
+static inline const void *rgi_at(const void *at, const rgi_terms *terms, const int64_t *t)
+{
+    const char *c = at;
+    for (uint32_t k = 0; terms && k < terms->n; k++)
+        c += (size_t)t[terms->depth[k]] * terms->stride[k];
+    return c;
+}
+
+#endif

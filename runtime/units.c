@@ -1,0 +1,416 @@
+/* units.c - the units of a region: single ops, fused groups of elementwise ops, loops. */
+#include "lower.h"
+
+#include "../ops/table_ops.h"
+
+#define RGI_GROUP_MEMBERS 64 /* ops in a fused group at most */
+
+static rgi_unit *unit_of(rgi_lowering *l, int32_t value)
+{
+    const int32_t u = value == RGI_NONE ? RGI_NONE : l->p->values[value].unit;
+    return u == RGI_NONE ? NULL : &l->units[u];
+}
+
+static bool in_block(const rgi_lowering *l, int32_t unit)
+{
+    return l->units[unit].region == l->block->region;
+}
+
+/* Level of the unit that makes a value, if it belongs to the present block: what comes from outside is there already. */
+static uint32_t level_of(rgi_lowering *l, int32_t value)
+{
+    const rgi_unit *u = unit_of(l, value);
+    return u && in_block(l, l->p->values[value].unit) ? u->level : 0;
+}
+
+static int32_t add_unit(rgi_lowering *l, rgi_block *b, const rgi_unit *unit)
+{
+    const int32_t number = (int32_t)l->n_units;
+    rgi_unit placed = *unit;
+    placed.region = b->region;
+    if (rgi_push(&l->temporary, (void **)&l->units, &l->n_units, &l->unit_capacity, sizeof placed, &placed) &&
+        rgi_push(&l->temporary, (void **)&b->units, &b->n, &b->capacity, sizeof number, &number))
+        return number;
+    l->failed = true;
+    return RGI_NONE;
+}
+
+/* The values an op reads and makes. Numbers known everywhere stand for themselves in elementwise ops. */
+static bool make_use(rgi_lowering *l, const rg_node *node, rgi_use *use)
+{
+    rgi_program *p = l->p;
+    const bool elementwise = node->op->traits & RG_ELEMENTWISE;
+    *use = (rgi_use){.node = node, .n_in = node->n_in, .n_out = (uint32_t)node->op->n_out};
+    use->in = rgi_arena_alloc(&p->arena, (use->n_in + use->n_out + 1) * sizeof *use->in);
+    if (!use->in) {
+        l->failed = true;
+        return false;
+    }
+    use->out = use->in + use->n_in;
+    for (uint32_t i = 0; i < use->n_in; i++) {
+        use->in[i] = RGI_NONE;
+        if (!rgi_reads(node->op, i))
+            continue;
+        const int32_t v = l->value_of[node->in[i]->id];
+        const int32_t scalar = elementwise && v != RGI_NONE ? p->values[v].scalar : RGI_NONE;
+        use->in[i] = scalar != RGI_NONE ? scalar : rgi_value_in_memory(l, node->in[i]);
+    }
+    return !l->failed;
+}
+
+/* The output values of an op; that of a stacked body node lies in the stack already. */
+static bool make_outputs(rgi_lowering *l, const rg_node *node, rgi_use *use, int32_t unit)
+{
+    for (uint32_t k = 0; k < use->n_out; k++) {
+        const rg_node *out = node;
+        if (use->n_out > 1) {
+            const rg_node *r = node->results;
+            while (r && r->result != k)
+                r = r->next_result;
+            out = r ? r : node;
+        }
+        const int32_t v = rgi_value_new(l, out, RGI_SLAB);
+        if (v == RGI_NONE)
+            return false;
+        rgi_value *value = &l->p->values[v];
+        value->unit = unit;
+        if (use->n_out == 1 && l->stack_of[node->id] != RGI_NONE) {
+            value->part_of = l->stack_of[node->id];
+            value->step_loop = l->block->loop;
+        }
+        use->out[k] = v;
+        l->value_of[out->id] = v;
+    }
+    return true;
+}
+
+static uint32_t level_after(rgi_lowering *l, const rgi_use *use)
+{
+    uint32_t level = 0;
+    for (uint32_t i = 0; i < use->n_in; i++) {
+        const uint32_t before = use->in[i] == RGI_NONE ? 0 : level_of(l, use->in[i]);
+        level = before > level ? before : level;
+    }
+    return level + 1;
+}
+
+/* The fused unit that `use` may join: it makes one of the inputs, has the shape, and everything else the op reads is
+   there before the unit runs. */
+static int32_t host_of(rgi_lowering *l, const rg_node *node, const rgi_use *use)
+{
+    rgi_program *p = l->p;
+    int32_t best = RGI_NONE;
+    for (uint32_t i = 0; i < use->n_in && !p->opts.no_fuse; i++) {
+        const int32_t u = use->in[i] == RGI_NONE ? RGI_NONE : p->values[use->in[i]].unit;
+        if (u == RGI_NONE || u == best || !in_block(l, u))
+            continue;
+        const rgi_unit *host = &l->units[u];
+        bool fits = host->kind == RGI_FUSED && host->shape == node->shape && host->n_uses < RGI_GROUP_MEMBERS;
+        for (uint32_t k = 0; k < use->n_in && fits; k++) {
+            if (use->in[k] == RGI_NONE)
+                continue;
+            const rgi_value *v = &p->values[use->in[k]];
+            fits = v->unit == u ? v->part_of == RGI_NONE || v->step_loop != RGI_NONE : level_of(l, use->in[k]) < host->level;
+        }
+        if (fits && (best == RGI_NONE || l->units[u].level > l->units[best].level))
+            best = u;
+    }
+    return best;
+}
+
+static bool lower_op(rgi_lowering *l, const rg_node *node)
+{
+    rgi_use use;
+    const bool fused = node->op->traits & RG_ELEMENTWISE;
+    if (fused && (node->n_in > RGI_MAX_ARITY || node->op->n_out != 1)) {
+        rgi_compile_fail(l->g, RG_ERR_ARGUMENT, node, "rg_compile: elementwise op '%s' has %u inputs and %d outputs, at most %d and 1 are possible",
+                         node->op->name, node->n_in, node->op->n_out, RGI_MAX_ARITY);
+        l->failed = true;
+    }
+    if (l->failed || !make_use(l, node, &use))
+        return false;
+    int32_t u = fused ? host_of(l, node, &use) : RGI_NONE;
+    if (u == RGI_NONE) {
+        const rgi_unit unit = {.kind = fused ? RGI_FUSED : RGI_RUN, .level = level_after(l, &use), .shape = node->shape,
+                               .from = RGI_NONE, .to = RGI_NONE, .loop = RGI_NONE};
+        u = add_unit(l, l->block, &unit);
+    }
+    if (u == RGI_NONE || !make_outputs(l, node, &use, u))
+        return false;
+    rgi_unit *unit = &l->units[u];
+    unit->key = node->id;
+    if (!rgi_push(&l->temporary, (void **)&unit->uses, &unit->n_uses, &unit->capacity, sizeof use, &use))
+        l->failed = true;
+    return !l->failed;
+}
+
+int32_t rgi_value_in_memory(rgi_lowering *l, const rg_node *node)
+{
+    rgi_program *p = l->p;
+    int32_t v = l->value_of[node->id];
+    if (v == RGI_NONE || p->values[v].place != RGI_VOID || p->values[v].scalar == RGI_NONE)
+        return v;
+    /* a number of a size known later is written out once, outside of every loop */
+    rgi_block *const block = l->block;
+    const int32_t scalar = p->values[v].scalar;
+    while (l->block->outer && l->block->region != node->region)
+        l->block = l->block->outer;
+    if (lower_op(l, node)) {
+        v = l->value_of[node->id];
+        p->values[v].scalar = scalar;
+    }
+    l->block = block;
+    return v;
+}
+
+static bool add_copy(rgi_lowering *l, rgi_block *b, int32_t from, int32_t to, uint64_t key)
+{
+    const rgi_unit unit = {.kind = RGI_COPY, .level = level_of(l, from) + 1, .key = key, .from = from, .to = to, .loop = RGI_NONE};
+    const int32_t u = add_unit(l, b, &unit);
+    if (u != RGI_NONE)
+        l->p->values[to].unit = u;
+    return u != RGI_NONE;
+}
+
+/* ---- loops ---------------------------------------------------------------------------------- */
+
+static bool push_item(rgi_lowering *l, const rgi_item *item, rgi_item **items, size_t *n, size_t *capacity)
+{
+    if (rgi_push(&l->temporary, (void **)items, n, capacity, sizeof *item, item))
+        return true;
+    l->failed = true;
+    return false;
+}
+
+/* Values of the leaves of a body, and of the results asked for. */
+static bool enter_body(rgi_lowering *l, rg_scan *s, int32_t loop)
+{
+    rgi_program *p = l->p;
+    for (size_t k = 0; k < s->results.n; k++) {
+        const rg_node *r = s->results.at[k];
+        if (!l->live[r->id] || rgi_projection_of(r)->last)
+            continue;
+        const int32_t stack = rgi_value_new(l, r, RGI_SLAB);
+        l->value_of[r->id] = stack;
+        l->stack_of[rgi_projection_of(r)->of->id] = stack;
+    }
+    for (size_t j = 0; j < s->carries.n && !l->failed; j++) {
+        const rg_node *leaf = s->carries.at[j];
+        const int32_t h = l->live[leaf->id] ? rgi_value_new(l, leaf, RGI_SLAB) : RGI_NONE;
+        if (h != RGI_NONE)
+            p->values[h].loop = loop;
+        l->value_of[leaf->id] = h;
+    }
+    for (size_t i = 0; i < s->xs.n && !l->failed; i++) {
+        const rg_node *leaf = s->slices.at[i];
+        if (!l->live[leaf->id])
+            continue;
+        const int32_t xs = rgi_value_in_memory(l, s->xs.at[i]), v = rgi_value_new(l, leaf, p->values[xs].place);
+        if (v == RGI_NONE)
+            return false;
+        p->values[v].part_of = xs;
+        p->values[v].step_loop = loop;
+        p->values[v].loop = loop;
+        l->value_of[leaf->id] = v;
+    }
+    for (size_t k = 0; k < s->results.n && !l->failed; k++) {
+        const rg_node *r = s->results.at[k];
+        if (!l->live[r->id] || !rgi_projection_of(r)->last)
+            continue;
+        const int32_t h = l->value_of[rgi_projection_of(r)->of->id], v = rgi_value_new(l, r, RGI_SLAB);
+        if (v == RGI_NONE)
+            return false;
+        p->values[v].part_of = h;
+        l->value_of[r->id] = v;
+    }
+    return !l->failed;
+}
+
+/* Stacks of what the body does not itself compute: copied in each step, the carries at its beginning, so that their next
+   values may overwrite them. */
+static bool copy_into_stacks(rgi_lowering *l, rg_scan *s, int32_t loop, bool carries, rgi_item **items, size_t *n, size_t *capacity)
+{
+    rgi_program *p = l->p;
+    for (size_t k = 0; k < s->results.n && !l->failed; k++) {
+        const rg_node *r = s->results.at[k], *of = rgi_projection_of(r)->of;
+        if (!l->live[r->id] || rgi_projection_of(r)->last || carries != (of->op == &rgi_op_scan_carry && of->region == s->region))
+            continue;
+        const int32_t stack = l->value_of[r->id], from = rgi_value_in_memory(l, of);
+        if (from != RGI_NONE && p->values[from].part_of == stack && p->values[from].step_loop == loop)
+            continue;
+        const int32_t to = rgi_value_new(l, of, RGI_SLAB);
+        if (to == RGI_NONE || from == RGI_NONE)
+            return false;
+        p->values[to].part_of = stack;
+        p->values[to].step_loop = loop;
+        p->values[to].loop = loop;
+        push_item(l, &(rgi_item){.kind = RGI_COPY, .loop = loop, .from = from, .to = to}, items, n, capacity);
+    }
+    return !l->failed;
+}
+
+/* At the end of a step each carry takes its next value. Where that is another carry's present value, it is saved first:
+   all carries change at once. */
+static bool advance_carries(rgi_lowering *l, rg_scan *s, int32_t loop, rgi_item **items, size_t *n, size_t *capacity)
+{
+    rgi_program *p = l->p;
+    for (int round = 0; round < 2 && !l->failed; round++)
+        for (size_t j = 0; j < s->carries.n && !l->failed; j++) {
+            const rg_node *leaf = s->carries.at[j], *next = s->nexts.at[j];
+            if (!l->live[leaf->id] || next == leaf)
+                continue;
+            int32_t from = rgi_value_in_memory(l, next);
+            const int32_t h = l->value_of[leaf->id], owner = rgi_owner(p, from);
+            const bool of_carry = p->values[owner].node->op == &rgi_op_scan_carry && p->values[owner].node->region == s->region;
+            if (of_carry && round == 0) {
+                const int32_t saved = rgi_value_new(l, next, RGI_SLAB);
+                if (saved == RGI_NONE)
+                    return false;
+                p->values[saved].loop = loop;
+                push_item(l, &(rgi_item){.kind = RGI_COPY, .loop = loop, .from = from, .to = saved}, items, n, capacity);
+                l->stack_of[leaf->id] = saved; /* remembered for the second round */
+            } else if (round == 1) {
+                from = of_carry ? l->stack_of[leaf->id] : from;
+                push_item(l, &(rgi_item){.kind = RGI_COPY, .loop = loop, .from = from, .to = h}, items, n, capacity);
+            }
+        }
+    return !l->failed;
+}
+
+static bool lower_scan(rgi_lowering *l, const rg_node *node)
+{
+    rgi_program *p = l->p;
+    rg_scan *s = rgi_scan_of(node);
+    rgi_block *const outer = l->block;
+    const int32_t parent = outer->loop, loop = (int32_t)p->n_loops, depth = parent == RGI_NONE ? 0 : p->loops[parent].depth + 1;
+    const rgi_loop entry = {.scan = s, .parent = parent, .depth = depth, .reverse = s->reverse,
+                            .length = rgi_shape_number(l, ((rg_node *)s->xs.at[0])->shape)};
+    if (depth >= RGI_MAX_LOOPS) {
+        rgi_compile_fail(l->g, RG_ERR_REGION, node, "rg_compile: scans nested more than %d deep", RGI_MAX_LOOPS);
+        return false;
+    }
+    if (!rgi_push(&p->arena, (void **)&p->loops, &p->n_loops, &l->loop_capacity, sizeof entry, &entry))
+        return false;
+    rgi_unit unit = {.kind = RGI_LOOP, .key = node->id, .loop = loop, .from = RGI_NONE, .to = RGI_NONE};
+    size_t capacity = 0;
+    if (!enter_body(l, s, loop))
+        return false;
+    for (size_t j = 0; j < s->carries.n; j++) {
+        const rg_node *leaf = s->carries.at[j];
+        if (l->live[leaf->id] &&
+            !push_item(l, &(rgi_item){.kind = RGI_COPY, .loop = parent, .from = rgi_value_in_memory(l, s->inits.at[j]),
+                                      .to = l->value_of[leaf->id]}, &unit.body, &unit.n_body, &capacity))
+            return false;
+    }
+    push_item(l, &(rgi_item){.kind = RGI_LOOP, .loop = loop, .from = RGI_NONE, .to = RGI_NONE}, &unit.body, &unit.n_body, &capacity);
+    if (s->index && l->live[s->index->id]) {
+        const int32_t index = rgi_value_new(l, s->index, RGI_SLAB);
+        if (index == RGI_NONE)
+            return false;
+        p->values[index].loop = loop;
+        l->value_of[s->index->id] = index;
+        push_item(l, &(rgi_item){.kind = RGI_INDEX, .loop = loop, .from = RGI_NONE, .to = index}, &unit.body, &unit.n_body, &capacity);
+    }
+    rgi_block inside = {.region = s->region, .loop = loop, .outer = outer};
+    l->block = &inside;
+    bool ok = copy_into_stacks(l, s, loop, true, &unit.body, &unit.n_body, &capacity);
+    l->block = outer;
+    ok = ok && rgi_lower_region(l, s->region, loop, &unit.body, &unit.n_body, &capacity);
+    l->block = &inside;
+    ok = ok && copy_into_stacks(l, s, loop, false, &unit.body, &unit.n_body, &capacity);
+    ok = ok && advance_carries(l, s, loop, &unit.body, &unit.n_body, &capacity);
+    l->block = outer;
+    push_item(l, &(rgi_item){.kind = RGI_NEXT, .loop = loop, .from = RGI_NONE, .to = RGI_NONE}, &unit.body, &unit.n_body, &capacity);
+    for (size_t i = 0; i < node->n_in; i++) {
+        const int32_t v = l->value_of[node->in[i]->id];
+        const uint32_t before = v == RGI_NONE ? 0 : level_of(l, v);
+        unit.level = before > unit.level ? before : unit.level;
+    }
+    unit.level++;
+    const int32_t u = ok && !l->failed ? add_unit(l, outer, &unit) : RGI_NONE;
+    for (size_t j = 0; u != RGI_NONE && j < s->carries.n; j++)
+        if (l->live[((rg_node *)s->carries.at[j])->id])
+            p->values[l->value_of[((rg_node *)s->carries.at[j])->id]].unit = u;
+    for (size_t k = 0; u != RGI_NONE && k < s->results.n; k++)
+        if (l->live[((rg_node *)s->results.at[k])->id])
+            p->values[l->value_of[((rg_node *)s->results.at[k])->id]].unit = u;
+    return u != RGI_NONE;
+}
+
+/* ---- a region --------------------------------------------------------------------------------- */
+
+static bool lower_node(rgi_lowering *l, const rg_node *node)
+{
+    if (rgi_is_scan(node))
+        return lower_scan(l, node);
+    if (l->value_of[node->id] != RGI_NONE || node->op == &rgi_op_group || rgi_is_projection(node))
+        return true; /* leaves of bodies and results have their values */
+    const int32_t v = rgi_value_leaf(l, node);
+    if (l->failed)
+        return false;
+    l->value_of[node->id] = v;
+    return v != RGI_NONE || lower_op(l, node);
+}
+
+/* A parameter that is fetched and changed in the run is read before it changes. */
+static bool save_fetched(rgi_lowering *l)
+{
+    rgi_program *p = l->p;
+    for (size_t i = 0; i < p->n_fetches; i++) {
+        rg_node *node = p->fetches[i].node;
+        bool changes = false;
+        for (size_t k = 0; k < p->n_writes && !changes; k++)
+            changes = node->entry && p->writes[k].entry == node->entry;
+        if (!changes)
+            continue;
+        const int32_t saved = rgi_value_new(l, node, RGI_SLAB);
+        if (saved == RGI_NONE || !add_copy(l, l->block, l->value_of[node->id], saved, 0))
+            return false;
+        p->fetches[i].value = saved;
+    }
+    return true;
+}
+
+bool rgi_lower_region(rgi_lowering *l, const rgi_region *region, int32_t loop, rgi_item **items, size_t *n, size_t *capacity)
+{
+    rgi_program *p = l->p;
+    rgi_block block = {.region = region, .loop = loop, .outer = l->block};
+    l->block = &block;
+    if (!block.outer)
+        l->root = &block;
+    bool ok = true;
+    for (uint32_t id = l->region_first[region->id]; ok && id != UINT32_MAX; id = l->region_next[id])
+        ok = lower_node(l, rgi_node(l->g, id));
+    if (ok && !block.outer) {
+        for (size_t i = 0; ok && i < p->n_fetches; i++) {
+            const rg_node *node = p->fetches[i].node;
+            if (node->op != &rgi_op_group)
+                p->fetches[i].value = rgi_value_in_memory(l, node);
+            ok = !l->failed;
+        }
+        for (size_t k = 0; ok && k < p->n_writes; k++) {
+            p->writes[k].value = rgi_value_in_memory(l, p->writes[k].node->in[1]);
+            p->writes[k].param = l->value_of[p->writes[k].node->in[0]->id];
+            if (p->writes[k].param == RGI_NONE) /* written, never read */
+                p->writes[k].param = l->value_of[p->writes[k].node->in[0]->id] = rgi_value_leaf(l, p->writes[k].node->in[0]);
+            ok = !l->failed;
+        }
+        ok = ok && save_fetched(l);
+    }
+    int32_t *order = NULL;
+    ok = ok && rgi_order(l, &block, &order);
+    for (size_t i = 0; ok && i < block.n; i++) {
+        const rgi_unit *u = &l->units[order[i]];
+        for (size_t k = 0; k < u->n_body && ok; k++)
+            ok = push_item(l, &u->body[k], items, n, capacity);
+        if (u->kind == RGI_LOOP || !ok)
+            continue;
+        const rgi_item item = {.kind = u->kind, .loop = loop, .first = (uint32_t)p->n_uses, .count = (uint32_t)u->n_uses, .from = u->from,
+                               .to = u->to};
+        for (size_t k = 0; ok && k < u->n_uses; k++)
+            ok = rgi_push(&p->arena, (void **)&p->uses, &p->n_uses, &l->use_capacity, sizeof u->uses[k], &u->uses[k]);
+        ok = ok && push_item(l, &item, items, n, capacity);
+    }
+    l->block = block.outer;
+    return ok && !l->failed;
+}

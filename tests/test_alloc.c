@@ -1,0 +1,154 @@
+/* test_alloc.c - memory runs out at the k-th allocation, for every k: no crash, no leak, a clear error, and the graph goes on. */
+#include "must.h"
+
+#include "count_malloc.h"
+
+#include <stdlib.h>
+
+/* An allocator that refuses its k-th call and those after it, until healed. */
+typedef struct failing {
+    size_t calls, fail_at, live, bytes;
+    bool failed;
+} failing;
+
+static void *failing_alloc(void *user, size_t bytes)
+{
+    failing *f = user;
+    f->calls++;
+    if (f->fail_at && f->calls >= f->fail_at) {
+        f->failed = true;
+        return NULL;
+    }
+    void *memory = aligned_alloc(64, (bytes + 63) / 64 * 64 + 64);
+    if (memory) {
+        memset(memory, 0xa5, bytes); /* nothing may rely on zeros */
+        f->live++;
+        f->bytes += bytes;
+    }
+    return memory;
+}
+
+static void failing_free(void *user, void *memory, size_t bytes)
+{
+    failing *f = user;
+    if (memory) {
+        f->live--;
+        f->bytes -= bytes;
+        memset(memory, 0x5a, bytes); /* nor on what was freed */
+    }
+    free(memory);
+}
+
+static float data[16 * 8];
+static int64_t labels[16];
+
+/* A training step of an MLP. */
+static bool mlp(rg_graph *g)
+{
+    rg_node *x = rg_input(g, "x", RG_F32, RG_SHAPE(rg_dim(g, "batch"), 8));
+    rg_node *t = rg_input(g, "t", RG_I64, RG_SHAPE(rg_dim(g, "batch")));
+    rg_node *h = rg_nn_dropout(rg_relu(rg_nn_linear(x, "fc1", 16, NULL)), 0.1);
+    rg_node *loss = rg_cross_entropy(rg_nn_linear(h, "fc2", 5, NULL), t, NULL);
+    rg_node *step = rg_adam(loss, &(rg_adam_opts){.lr = 0.01, .clip_norm = 1});
+    rg_plan *p = rg_compile(g, RG_NODES(loss, step), &(rg_plan_opts){.threads = 1});
+    bool ok = p != NULL;
+    for (int64_t n = 4; n <= 16 && ok; n += 12)
+        ok = !rg_bind_shape(p, x, data, RG_SHAPE(n, 8)) && !rg_bind_shape(p, t, labels, RG_SHAPE(n)) && !rg_run(p);
+    rg_plan *fork = ok ? rg_plan_fork(p) : NULL;
+    ok = fork != NULL;
+    char *text = ok ? rg_graph_dump(g) : NULL;
+    ok = text != NULL;
+    rg_text_free(text);
+    rg_plan_free(fork);
+    rg_plan_free(p);
+    return ok;
+}
+
+/* A recurrence and its reverse. */
+static bool recurrence(rg_graph *g)
+{
+    rg_node *xs = rg_input(g, "xs", RG_F32, RG_SHAPE(rg_dim(g, "time"), 2, 4));
+    rg_node *u = rg_param(g, "u", RG_F32, RG_SHAPE(4, 4), NULL);
+    rg_scan *s = rg_scan_begin(g, NULL);
+    rg_node *x = rg_scan_slice(s, xs), *h = rg_scan_carry(s, rg_zeros(g, RG_F32, RG_SHAPE(2, 4)));
+    rg_node *next = rg_tanh(rg_add(x, rg_matmul(h, u)));
+    rg_scan_next(s, h, next);
+    rg_node *states = rg_scan_stack(s, next);
+    rg_scan_end(s);
+    rg_node *loss = rg_sum(rg_square(states), RG_ALL_AXES, false), *step = rg_sgd(loss, &(rg_sgd_opts){.lr = 0.1, .params = RG_NODES(u)});
+    rg_plan *p = rg_compile(g, RG_NODES(loss, step), &(rg_plan_opts){.threads = 1});
+    const bool ok = p && !rg_bind_shape(p, xs, data, RG_SHAPE(3, 2, 4)) && !rg_run(p) &&
+                    !rg_bind_shape(p, xs, data, RG_SHAPE(9, 2, 4)) && !rg_run(p);
+    rg_plan_free(p);
+    return ok;
+}
+
+/* Something small and new in the same graph. */
+static bool still_works(rg_graph *g)
+{
+    rg_node *x = rg_input(g, "afterwards", RG_F64, RG_SHAPE(3)), *y = rg_sum(rg_square(x), RG_ALL_AXES, false);
+    rg_node *d = rg_at(rg_grad(y, RG_NODES(x)), 0);
+    rg_plan *p = rg_compile(g, RG_NODES(y, d), &(rg_plan_opts){.threads = 1});
+    const double at[3] = {1, 2, 3};
+    const bool ok = p && !rg_bind(p, x, at) && !rg_run(p) && *(const double *)rg_data(p, y) == 14 &&
+                    ((const double *)rg_data(p, d))[2] == 6;
+    rg_plan_free(p);
+    return ok;
+}
+
+/* `open_scan`: the failure may leave a recurrence open, in which nothing can be compiled. */
+static void for_every_k(bool (*work)(rg_graph *), bool open_scan)
+{
+    size_t k = 0;
+    bool failed = true;
+    while (failed && k < 100000) {
+        failing f = {.fail_at = ++k};
+        const rg_allocator allocator = {failing_alloc, failing_free, &f};
+        rg_graph *g = rg_graph_new(&(rg_graph_opts){.allocator = &allocator});
+        const bool ok = g && work(g);
+        failed = f.failed;
+        cr_assert(ok != failed, "k = %zu: %s", k, ok ? "a failure went unnoticed" : rg_last_error());
+        if (failed) {
+            const char *text = rg_last_error();
+            cr_expect(strstr(text, "memory"), "k = %zu: %s", k, text);
+            cr_expect(!g || rg_graph_error(g) || rg_graph_status(g) == RG_OK);
+        }
+        f.fail_at = 0;
+        if (g && failed) {
+            rg_graph_clear_error(g);
+            if (!open_scan)
+                cr_expect(still_works(g), "k = %zu: the graph is not usable afterwards: %s / %s", k, rg_last_error(),
+                          rg_graph_error(g) ? rg_graph_error(g) : "-");
+            const rg_status checked = rg_graph_check(g);
+            cr_expect(checked == RG_OK || open_scan, "k = %zu: %s", k, rg_last_error());
+        }
+        rg_graph_free(g);
+        cr_expect_eq(f.live, 0, "k = %zu: %zu blocks leak", k, f.live);
+        cr_expect_eq(f.bytes, 0, "k = %zu: sizes of alloc and free differ by %zd", k, (ssize_t)f.bytes);
+    }
+    cr_expect(k > 5, "only %zu allocations seen", k);
+}
+
+Test(alloc, training_step) { for_every_k(mlp, false); }
+Test(alloc, recurrence) { for_every_k(recurrence, true); }
+
+/* The same with malloc itself, which also feeds what the graph's allocator does not. */
+static void for_every_malloc(bool (*work)(rg_graph *))
+{
+    if (!count_malloc_works())
+        cr_skip_test("malloc cannot be interposed here");
+    bool failed = true;
+    size_t k = 0;
+    while (failed && k < 100000) {
+        count_malloc_fail(++k);
+        rg_graph *g = rg_graph_new(NULL);
+        const bool ok = g && work(g);
+        failed = count_malloc_fail(0);
+        cr_assert(ok != failed, "k = %zu: %s", k, ok ? "a failure went unnoticed" : rg_last_error());
+        rg_graph_free(g);
+    }
+    cr_expect(k > 5, "only %zu allocations seen", k);
+}
+
+Test(alloc, training_step_by_malloc) { for_every_malloc(mlp); }
+Test(alloc, recurrence_by_malloc) { for_every_malloc(recurrence); }
