@@ -78,10 +78,13 @@ bool rgi_sweep_node(rgi_sweep *s, rg_node *node)
         s->outs[k] = out && out->id < s->n ? s->ct[out->id] : NULL;
         any = any || s->outs[k];
     }
-    if (!any)
-        return true;
-    for (size_t i = 0; i < node->n_in; i++)
+    bool wanted = false;
+    for (size_t i = 0; i < node->n_in; i++) {
         s->wants[i] = reads(node, i) && s->needed[node->in[i]->id] && rgi_differentiable(node->in[i]);
+        wanted = wanted || s->wants[i];
+    }
+    if (!any || !wanted)
+        return true;
     if (!rgi_rule_vjp(node, s->outs, s->wants, s->grad))
         return false;
     for (size_t i = 0; i < node->n_in; i++)

@@ -17,7 +17,7 @@ static const struct {
     const char *name;
     size_t size;
 } dtypes[RG_DTYPE_COUNT] = {
-    [RG_F32] = {"f32", 4}, [RG_F64] = {"f64", 8}, [RG_I32] = {"i32", 4},   [RG_I64] = {"i64", 8},
+    [RG_F32] = {"f32", 4}, [RG_F64] = {"f64", 8},   [RG_I32] = {"i32", 4},   [RG_I64] = {"i64", 8},
     [RG_U8] = {"u8", 1},   [RG_BOOL] = {"bool", 1}, [RG_BF16] = {"bf16", 2},
 };
 

@@ -20,11 +20,14 @@ static rg_status check_regions(const rg_graph *g)
         if (r->id != i || r->graph != g || (i == 0) != (r->parent == NULL))
             return rgi_fail(RG_ERR_STATE, "graph check: region %zu is not where it says", i);
         if (r->parent && (r->parent->id >= i || r->depth != r->parent->depth + 1))
-            return rgi_fail(RG_ERR_STATE, "graph check: region %zu lies in region %" PRIu32 ", but its id or depth contradicts", i, r->parent->id);
+            return rgi_fail(RG_ERR_STATE,
+                            "graph check: region %zu lies in region %" PRIu32 ", but its id or depth contradicts", i,
+                            r->parent->id);
         if (i && r->open && (open == g->open.n || g->open.at[open++] != r))
             return rgi_fail(RG_ERR_STATE, "graph check: region %zu is open, but not on the stack", i);
     }
-    return open == g->open.n ? RG_OK : rgi_fail(RG_ERR_STATE, "graph check: a closed region is on the stack of open ones");
+    return open == g->open.n ? RG_OK
+                             : rgi_fail(RG_ERR_STATE, "graph check: a closed region is on the stack of open ones");
 }
 
 static rg_status check_shape(rg_graph *g, const rg_node *node)
@@ -71,7 +74,8 @@ static rg_status check_rule(rg_graph *g, const rg_node *node)
     rg_dtype dtype[RGI_RESULTS];
     if (!rgi_infer_both(g, node->op, node->attr, node->in, node->n_in, shape, dtype))
         return broken(node, "its shape rule refuses it");
-    return shape[0] == node->shape && dtype[0] == node->dtype ? RG_OK : broken(node, "its shape rule gives another type");
+    return shape[0] == node->shape && dtype[0] == node->dtype ? RG_OK
+                                                              : broken(node, "its shape rule gives another type");
 }
 
 static rg_status check_leaf(const rg_graph *g, const rg_node *node)
@@ -81,9 +85,11 @@ static rg_status check_leaf(const rg_graph *g, const rg_node *node)
         return broken(node, "its name leads to another node");
     if (!e)
         return RG_OK;
-    if (e->index >= g->store->n || g->store->at[e->index] != e || e->index >= g->stored.n || g->stored.at[e->index] != node)
+    if (e->index >= g->store->n || g->store->at[e->index] != e || e->index >= g->stored.n ||
+        g->stored.at[e->index] != node)
         return broken(node, "its storage belongs to another node");
-    if (e->dtype != node->dtype || !rg_shape_equal(e->shape, node->shape->a) || node->shape->named || strcmp(e->name, node->name) != 0)
+    if (e->dtype != node->dtype || !rg_shape_equal(e->shape, node->shape->a) || node->shape->named ||
+        strcmp(e->name, node->name) != 0)
         return broken(node, "its storage has another type or name");
     return node->region->parent ? broken(node, "what is stored stands inside a body") : RG_OK;
 }
@@ -113,10 +119,12 @@ static rg_status check_effects(const rg_graph *g)
     for (size_t i = 0; i + 1 < g->attached.n; i += 2)
         if (!(((const rg_node *)g->attached.at[i + 1])->op->traits & RG_EFFECT))
             return broken(g->attached.at[i + 1], "it is attached, but no effect");
-    return g->latest.n == g->stored.n ? RG_OK : rgi_fail(RG_ERR_STATE, "graph check: the lists of stored nodes differ in length");
+    return g->latest.n == g->stored.n
+               ? RG_OK
+               : rgi_fail(RG_ERR_STATE, "graph check: the lists of stored nodes differ in length");
 }
 
-rg_status (rg_graph_check)(rg_graph *g)
+rg_status(rg_graph_check)(rg_graph *g)
 {
     if (!g)
         return rgi_fail(RG_ERR_ARGUMENT, "rg_graph_check: the graph is NULL");

@@ -55,7 +55,7 @@ static bool reserve(rg_graph *g, void **at, size_t n, size_t *capacity, size_t s
     return true;
 }
 
-int64_t (rg_dim_multiple)(rg_graph *g, const char *name, int64_t multiple_of)
+int64_t(rg_dim_multiple)(rg_graph *g, const char *name, int64_t multiple_of)
 {
     if (!g) {
         rgi_fail(RG_ERR_ARGUMENT, "rg_dim: the graph is NULL");
@@ -67,7 +67,8 @@ int64_t (rg_dim_multiple)(rg_graph *g, const char *name, int64_t multiple_of)
         return -1;
     }
     if (multiple_of < 1 || multiple_of > INT32_MAX) {
-        rgi_graph_fail(g, RG_ERR_ARGUMENT, NULL, "rg_dim_multiple: '%s' cannot be a multiple of %" PRId64, name, multiple_of);
+        rgi_graph_fail(g, RG_ERR_ARGUMENT, NULL, "rg_dim_multiple: '%s' cannot be a multiple of %" PRId64, name,
+                       multiple_of);
         return -1;
     }
     rgi_dims *const dims = &g->dims;
@@ -77,13 +78,14 @@ int64_t (rg_dim_multiple)(rg_graph *g, const char *name, int64_t multiple_of)
             continue;
         if (d->multiple_of % multiple_of == 0)
             return d->a;
-        rgi_graph_fail(g, RG_ERR_NAME, NULL, "rg_dim_multiple: '%s' was made as a multiple of %" PRId64 ", not of %" PRId64, name,
+        rgi_graph_fail(g, RG_ERR_NAME, NULL,
+                       "rg_dim_multiple: '%s' was made as a multiple of %" PRId64 ", not of %" PRId64, name,
                        d->multiple_of, multiple_of);
         return -1;
     }
     if (dims->n == RGI_DIM_NAMES) {
-        rgi_graph_fail(g, RG_ERR_NAME, NULL, "rg_dim: '%s' would be the %dth named dimension, a graph has at most %d", name,
-                       RGI_DIM_NAMES + 1, RGI_DIM_NAMES);
+        rgi_graph_fail(g, RG_ERR_NAME, NULL, "rg_dim: '%s' would be the %dth named dimension, a graph has at most %d",
+                       name, RGI_DIM_NAMES + 1, RGI_DIM_NAMES);
         return -1;
     }
     const char *copy = rgi_string(g, name);
@@ -95,7 +97,7 @@ int64_t (rg_dim_multiple)(rg_graph *g, const char *name, int64_t multiple_of)
     return dims->at[dims->n++].a;
 }
 
-int64_t (rg_dim)(rg_graph *g, const char *name)
+int64_t(rg_dim)(rg_graph *g, const char *name)
 {
     return (rg_dim_multiple)(g, name, 1);
 }
@@ -112,7 +114,8 @@ bool rgi_dims_note(rg_graph *g, const char *who, int64_t a, int64_t b)
     rgi_noted noted = {.a = a, .b = b};
     if (a < 2 || b < 2 || !rgi_formula_find(g, a, b, &noted.formula)) {
         rgi_graph_fail(g, RG_ERR_SHAPE, NULL,
-                       "%s: a size would depend on named dimensions otherwise than as a product, one factor of which may be a name times "
+                       "%s: a size would depend on named dimensions otherwise than as a product, one factor of which "
+                       "may be a name times "
                        "a number plus a number; where it is a division, promise divisibility with rg_dim_multiple",
                        who);
         return false;
@@ -142,8 +145,8 @@ static bool looks_computed(const rgi_dim *d, int64_t a)
 {
     if (a % (d->a / d->multiple_of) == 0 || near(a, d->a, 256))
         return true;
-    for (int64_t k = 2; k <= 8; k++)
-        if (near(a, k * d->a, 32) || (k <= 4 && near(a, d->a / k, 32)))
+    for (int64_t k = 2; k <= 4; k++)
+        if (near(a, k * d->a, 32) || near(a, d->a / k, 32))
             return true;
     return false;
 }
@@ -166,9 +169,10 @@ rg_status rgi_dim_second(const rg_graph *g, int64_t a, int64_t *b)
         }
     for (size_t i = 0; i < dims->n; i++)
         if (looks_computed(&dims->at[i], a))
-            return rgi_fail(RG_ERR_ARGUMENT,
-                            "'%s': arithmetic on a named dimension: use -1, RG_END, negative indices or rg_dim_add / rg_dim_mul",
-                            dims->at[i].name);
+            return rgi_fail(
+                RG_ERR_ARGUMENT,
+                "'%s': arithmetic on a named dimension: use -1, RG_END, negative indices or rg_dim_add / rg_dim_mul",
+                dims->at[i].name);
     return RG_OK;
 }
 
@@ -199,7 +203,7 @@ static bool operand(rg_graph *g, const char *who, int64_t dim, int64_t *b)
     return true;
 }
 
-int64_t (rg_dim_add)(rg_graph *g, int64_t dim, int64_t addend)
+int64_t(rg_dim_add)(rg_graph *g, int64_t dim, int64_t addend)
 {
     int64_t b, sum_a, sum_b = 0;
     if (!operand(g, "rg_dim_add", dim, &b))
@@ -209,7 +213,7 @@ int64_t (rg_dim_add)(rg_graph *g, int64_t dim, int64_t addend)
     return made(g, "rg_dim_add", sum_a, sum_b);
 }
 
-int64_t (rg_dim_mul)(rg_graph *g, int64_t dim, int64_t factor)
+int64_t(rg_dim_mul)(rg_graph *g, int64_t dim, int64_t factor)
 {
     int64_t b, factor_b, product_a, product_b = 0;
     if (!operand(g, "rg_dim_mul", dim, &b) || !operand(g, "rg_dim_mul", factor, &factor_b))
@@ -228,7 +232,8 @@ static bool partner(const rgi_dims *dims, int64_t value, bool from_second, int64
     int64_t rest = value, product = 1;
     for (size_t i = 0; i < dims->n; i++) {
         const rgi_dim *d = &dims->at[i];
-        const int64_t mine = (from_second ? d->b : d->a) / d->multiple_of, theirs = (from_second ? d->a : d->b) / d->multiple_of;
+        const int64_t mine = (from_second ? d->b : d->a) / d->multiple_of,
+                      theirs = (from_second ? d->a : d->b) / d->multiple_of;
         while (rest % mine == 0) {
             rest /= mine;
             if (__builtin_mul_overflow(product, theirs, &product))

@@ -5,8 +5,8 @@
 
 #include <retrograde/base.h>
 
-/* A named dimension: prime * multiple_of stands for it. Everything made from names (rg_dim_add, rg_dim_mul, shape rules) is
-   a noted size. */
+/* A named dimension: prime * multiple_of stands for it. Everything made from names (rg_dim_add, rg_dim_mul, shape
+   rules) is a noted size. */
 typedef struct rgi_dim {
     const char *name; /* "batch" */
     int64_t a, b;     /* what stands for it under the two assignments */
@@ -21,7 +21,8 @@ typedef struct rgi_dims {
 } rgi_dims;
 
 /* The value under the second assignment of a number the user wrote (under the first): the number itself, or that of the
-   dimension or noted size it is. RG_ERR_ARGUMENT (last error set) when it looks like arithmetic on a named dimension. */
+   dimension or noted size it is. RG_ERR_ARGUMENT (last error set) when it looks like arithmetic on a named
+   dimension. */
 rg_status rgi_dim_second(const rg_graph *g, int64_t a, int64_t *b);
 
 /* How a size depends on the names: coefficient * product of names^power, or one name * scale + addend (the slices and
@@ -32,7 +33,7 @@ typedef struct rgi_formula { /* numerator / denominator * product of names * (af
     int32_t n;                          /* names in the product */
     int32_t name[RGI_FORMULA_NAMES];    /* indices of base dimensions, repeated for powers */
     int32_t affine;                     /* a base dimension, or -1 ... */
-    int64_t affine_scale, affine_add;   /* ... whose value * scale + add (exact, over affine_div) multiplies the product */
+    int64_t affine_scale, affine_add;   /* ... whose value * scale + add (exact, over affine_div) is a factor */
     int64_t affine_div;
 } rgi_formula;
 
@@ -42,8 +43,8 @@ bool rgi_formula_find(const rg_graph *g, int64_t a, int64_t b, rgi_formula *out)
 /* Its value for sizes[i] of the i-th dimension (base dimensions only are read). False: not an integer, negative, or
    too large. */
 bool rgi_formula_value(const rgi_formula *f, const int64_t *sizes, int64_t *out);
-/* Remembers a size that differs between the assignments, once it is known to have a formula. False: it has none, or memory
-   is short; error recorded for the op `who`. */
+/* Remembers a size that differs between the assignments, once it is known to have a formula. False: it has none, or
+   memory is short; error recorded for the op `who`. */
 bool rgi_dims_note(rg_graph *g, const char *who, int64_t a, int64_t b);
 void rgi_dims_finish(rg_graph *g);
 /* "batch*784", "(time-1)*batch", "time*3/4". */

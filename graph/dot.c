@@ -111,9 +111,11 @@ char *(rg_graph_dot)(rg_graph *g)
     if (!rgi_outline_init(&outline, g))
         return NULL;
     rgi_text_init(&out, &g->allocator);
-    rgi_text_printf(&out, "digraph retrograde {\n"
-                          "    node [shape=box, style=\"filled,rounded\", fontname=\"Helvetica\", fontsize=10, color=\"#555555\"];\n"
-                          "    edge [color=\"#555555\", arrowsize=0.7];\n");
+    rgi_text_printf(
+        &out,
+        "digraph retrograde {\n"
+        "    node [shape=box, style=\"filled,rounded\", fontname=\"Helvetica\", fontsize=10, color=\"#555555\"];\n"
+        "    edge [color=\"#555555\", arrowsize=0.7];\n");
     int indent = 4;
     for (size_t i = 0; i < outline.n; i++) {
         const rgi_outline_entry *const e = &outline.at[i];
@@ -122,7 +124,8 @@ char *(rg_graph_dot)(rg_graph *g)
         } else if (e->kind == RGI_OUTLINE_ENTER) {
             rgi_text_printf(&out, "%*ssubgraph cluster_%" PRIu32 " {\n", indent, "", e->id);
             indent += 4;
-            rgi_text_printf(&out, "%*sstyle=\"rounded\"; color=\"#4a78b0\"; fontname=\"Helvetica\"; label=\"", indent, "");
+            rgi_text_printf(&out, "%*sstyle=\"rounded\"; color=\"#4a78b0\"; fontname=\"Helvetica\"; label=\"", indent,
+                            "");
             print_quoted(&out, rgi_scan_name(((const rgi_region *)g->regions.at[e->id])->scan));
             rgi_text_printf(&out, "\";\n");
         } else {

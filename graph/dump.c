@@ -138,7 +138,8 @@ char *(rg_graph_dump)(rg_graph *g)
             print_node(&out, rgi_node(g, e->id), indent);
         } else if (e->kind == RGI_OUTLINE_ENTER) {
             const rgi_region *const body = g->regions.at[e->id];
-            rgi_text_printf(&out, "%*sbody of '%s'%s {\n", indent, "", rgi_scan_name(body->scan), body->open ? ", open" : "");
+            rgi_text_printf(&out, "%*sbody of '%s'%s {\n", indent, "", rgi_scan_name(body->scan),
+                            body->open ? ", open" : "");
             indent += 4;
         } else {
             indent -= 4;

@@ -19,9 +19,18 @@ const char *rg_last_error(void)
 const char *rg_status_name(rg_status status)
 {
     static const char *const names[] = {
-        [RG_OK] = "ok",         [RG_ERR_ARGUMENT] = "argument", [RG_ERR_SHAPE] = "shape",       [RG_ERR_DTYPE] = "dtype",
-        [RG_ERR_NAME] = "name", [RG_ERR_REGION] = "region",     [RG_ERR_GRADIENT] = "gradient", [RG_ERR_STATE] = "state",
-        [RG_ERR_MEMORY] = "memory", [RG_ERR_IO] = "io",         [RG_ERR_FORMAT] = "format",     [RG_ERR_NUMERIC] = "numeric",
+        [RG_OK] = "ok",
+        [RG_ERR_ARGUMENT] = "argument",
+        [RG_ERR_SHAPE] = "shape",
+        [RG_ERR_DTYPE] = "dtype",
+        [RG_ERR_NAME] = "name",
+        [RG_ERR_REGION] = "region",
+        [RG_ERR_GRADIENT] = "gradient",
+        [RG_ERR_STATE] = "state",
+        [RG_ERR_MEMORY] = "memory",
+        [RG_ERR_IO] = "io",
+        [RG_ERR_FORMAT] = "format",
+        [RG_ERR_NUMERIC] = "numeric",
     };
     return (unsigned)status < sizeof names / sizeof *names ? names[status] : "unknown";
 }

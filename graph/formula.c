@@ -2,8 +2,9 @@
 
    A size (a, b) is taken as  c * product of names * (k x + t)  with x one name. The names of the product are the primes
    that divide both values, each under its own assignment. What remains, (ra, rb), is a number if ra = rb; else for each
-   name with primes (p, q)  k = (ra - rb) / (p - q),  t = ra - k p  is its one affine explanation, if k is an integer. A name
-   promised to be a multiple of m stands as m p, so p itself is name / m. */
+   name with primes (p, q)  k = (ra - rb) / (p - q),  t = ra - k p  is its one affine explanation, if k is an integer.
+   A second name that has one too needs far larger numbers. A name promised to be a multiple of m stands as m p, so p
+   itself is name / m. */
 #include "graph.h"
 
 #include <inttypes.h>
@@ -40,20 +41,29 @@ static bool take_names(const rgi_dims *dims, int64_t *ra, int64_t *rb, rgi_formu
     return true;
 }
 
-/* Explains what remains by the one name that does it with the smallest factor. */
+static uint64_t magnitude(int64_t x)
+{
+    return x < 0 ? 0 - (uint64_t)x : (uint64_t)x;
+}
+
+/* Explains what remains by the one name that does it with the smallest numbers, common factor apart. */
 static bool take_affine(const rgi_dims *dims, int64_t ra, int64_t rb, rgi_formula *f)
 {
     int64_t best_k = 0, best_t = 0;
+    uint64_t least = UINT64_MAX;
     for (size_t i = 0; i < dims->n; i++) {
         const rgi_dim *d = &dims->at[i];
         const int64_t p = d->a / d->multiple_of, q = d->b / d->multiple_of, k = (ra - rb) / (p - q);
-        int64_t kp;
-        if ((ra - rb) % (p - q) || __builtin_mul_overflow(k, p, &kp))
+        int64_t kp, t;
+        if ((ra - rb) % (p - q) || __builtin_mul_overflow(k, p, &kp) || __builtin_sub_overflow(ra, kp, &t))
             continue;
-        if (f->affine < 0 || (k < 0 ? -k : k) < (best_k < 0 ? -best_k : best_k)) {
+        const int64_t common = gcd(k, t);
+        const uint64_t numbers = magnitude(k / common) + magnitude(t / common);
+        if (numbers < least) {
+            least = numbers;
             f->affine = (int32_t)i;
             best_k = k;
-            best_t = ra - kp;
+            best_t = t;
         }
     }
     if (f->affine < 0)
@@ -86,7 +96,8 @@ bool rgi_formula_find(const rg_graph *g, int64_t a, int64_t b, rgi_formula *out)
 static bool multiply(wide *product, int64_t factor)
 {
     const wide limit = (wide)1 << 62;
-    return !__builtin_mul_overflow(*product, (wide)factor, product) && *product <= limit * limit && *product >= -limit * limit;
+    return !__builtin_mul_overflow(*product, (wide)factor, product) && *product <= limit * limit &&
+           *product >= -limit * limit;
 }
 
 bool rgi_formula_value(const rgi_formula *f, const int64_t *sizes, int64_t *out)
@@ -97,7 +108,8 @@ bool rgi_formula_value(const rgi_formula *f, const int64_t *sizes, int64_t *out)
             return false;
     if (f->affine >= 0) {
         const wide line = (wide)sizes[f->affine] * f->affine_scale + f->affine_add;
-        if (line % f->affine_div || line / f->affine_div > INT64_MAX || line < 0 || !multiply(&value, (int64_t)(line / f->affine_div)))
+        if (line % f->affine_div || line / f->affine_div > INT64_MAX || line < 0 ||
+            !multiply(&value, (int64_t)(line / f->affine_div)))
             return false;
     }
     if (value % f->denominator || value / f->denominator > INT64_MAX || value < 0)
@@ -116,7 +128,8 @@ static void format_line(const char *name, const rgi_formula *f, bool brackets, c
         snprintf(add, sizeof add, "%+" PRId64, f->affine_add);
     if (f->affine_div != 1)
         snprintf(div, sizeof div, ")/%" PRId64, f->affine_div);
-    snprintf(buffer, size, "%s%s%s%s%s%s%s", brackets ? "(" : "", *div ? "(" : "", name, scale, add, div, brackets ? ")" : "");
+    snprintf(buffer, size, "%s%s%s%s%s%s%s", brackets ? "(" : "", *div ? "(" : "", name, scale, add, div,
+             brackets ? ")" : "");
 }
 
 const char *rgi_formula_format(const rg_graph *g, const rgi_formula *f, char *buffer, size_t size)

@@ -58,12 +58,12 @@ void rgi_graph_release(rg_graph *g)
         finish(g);
 }
 
-void (rg_graph_free)(rg_graph *g)
+void(rg_graph_free)(rg_graph *g)
 {
     rgi_graph_release(g);
 }
 
-void (rg_graph_seed)(rg_graph *g, uint64_t seed)
+void(rg_graph_seed)(rg_graph *g, uint64_t seed)
 {
     if (!g) {
         rgi_fail(RG_ERR_ARGUMENT, "rg_graph_seed: the graph is NULL");
@@ -77,7 +77,7 @@ rg_graph *(rg_graph_of)(const rg_node *node)
     return node ? node->graph : NULL;
 }
 
-size_t (rg_graph_size)(const rg_graph *g)
+size_t(rg_graph_size)(const rg_graph *g)
 {
     return g ? g->nodes.n : 0;
 }

@@ -48,7 +48,8 @@ rg_status rg_infer_fail(const rg_infer *call, rg_status status, const char *form
     if (!call->context)
         return rgi_fail(status, "%s: %s", call->op->name, text);
     list_inputs(call, inputs, sizeof inputs);
-    rgi_graph_fail(call->context->graph, status, NULL, "%s: %s%s%s", call->op->name, text, *inputs ? "; inputs: " : "", inputs);
+    rgi_graph_fail(call->context->graph, status, NULL, "%s: %s%s%s", call->op->name, text, *inputs ? "; inputs: " : "",
+                   inputs);
     return status;
 }
 
@@ -62,13 +63,15 @@ rg_status rg_infer_same(rg_infer *call)
     return RG_OK;
 }
 
-static rg_status fail_pair(const rg_infer *call, rg_status status, const char *what, size_t i, size_t j, const char *where)
+static rg_status fail_pair(const rg_infer *call, rg_status status, const char *what, size_t i, size_t j,
+                           const char *where)
 {
     char a[2 * RGI_LABEL], b[2 * RGI_LABEL];
     if (!call->context)
         return rgi_fail(status, "%s: %s inputs %zu and %zu%s", call->op->name, what, i, j, where);
     rgi_graph_fail(call->context->graph, status, NULL, "%s: %s %s with %s%s", call->op->name, what,
-                   rgi_format_operand(call->context->in[i], a, sizeof a), rgi_format_operand(call->context->in[j], b, sizeof b), where);
+                   rgi_format_operand(call->context->in[i], a, sizeof a),
+                   rgi_format_operand(call->context->in[j], b, sizeof b), where);
     return status;
 }
 
@@ -122,7 +125,8 @@ rg_status rg_infer_broadcast(rg_infer *call)
 /* ---- both assignments ---- */
 
 /* Runs the rule once and checks that what it gives is a type. */
-static bool run_rule(const rg_op *op, const void *attr, rgi_infer_context *context, size_t n_in, rg_type *types, rg_type *out)
+static bool run_rule(const rg_op *op, const void *attr, rgi_infer_context *context, size_t n_in, rg_type *types,
+                     rg_type *out)
 {
     rg_graph *const g = context->graph;
     rg_infer call = {.op = op, .attr = attr, .n_in = n_in, .in = types, .out = out, .context = context};
@@ -141,7 +145,8 @@ static bool run_rule(const rg_op *op, const void *attr, rgi_infer_context *conte
         char text[RGI_LABEL];
         const rg_shape *const shape = &out[k].shape;
         if (shape->rank < 0 || shape->rank > RG_MAX_RANK) {
-            rgi_graph_fail(g, RG_ERR_SHAPE, NULL, "%s: %" PRId32 " axes, at most %d are possible", op->name, shape->rank, RG_MAX_RANK);
+            rgi_graph_fail(g, RG_ERR_SHAPE, NULL, "%s: %" PRId32 " axes, at most %d are possible", op->name,
+                           shape->rank, RG_MAX_RANK);
             return false;
         }
         if (!rg_dtype_size(out[k].dtype)) {
@@ -150,8 +155,8 @@ static bool run_rule(const rg_op *op, const void *attr, rgi_infer_context *conte
         }
         for (int32_t i = 0; i < shape->rank; i++)
             if (shape->dim[i] < 0) {
-                rgi_graph_fail(g, RG_ERR_SHAPE, NULL, "%s: size %" PRId64 " at axis %" PRId32 " of %s is negative", op->name,
-                               shape->dim[i], i, rgi_format_shape(g, *shape, text, sizeof text));
+                rgi_graph_fail(g, RG_ERR_SHAPE, NULL, "%s: size %" PRId64 " at axis %" PRId32 " of %s is negative",
+                               op->name, shape->dim[i], i, rgi_format_shape(g, *shape, text, sizeof text));
                 return false;
             }
     }
@@ -172,7 +177,8 @@ static bool depends_on_names(const rg_graph *g, const rg_op *op, const void *att
     return false;
 }
 
-static const rgi_shape *intern_result(rg_graph *g, const rg_op *op, const rg_type *a, const rg_type *b, rg_node *const *in, size_t n_in)
+static const rgi_shape *intern_result(rg_graph *g, const rg_op *op, const rg_type *a, const rg_type *b,
+                                      rg_node *const *in, size_t n_in)
 {
     for (size_t i = 0; i < n_in && i < 3; i++) /* most results are shaped as an input */
         if (rg_shape_equal(in[i]->shape->a, a->shape) && rg_shape_equal(in[i]->shape->b, b->shape))
@@ -183,15 +189,16 @@ static const rgi_shape *intern_result(rg_graph *g, const rg_op *op, const rg_typ
     return rgi_shape_intern(g, a->shape, b->shape);
 }
 
-bool rgi_infer_both(rg_graph *g, const rg_op *op, const void *attr, rg_node *const *in, size_t n_in, const rgi_shape **shape,
-                    rg_dtype *dtype)
+bool rgi_infer_both(rg_graph *g, const rg_op *op, const void *attr, rg_node *const *in, size_t n_in,
+                    const rgi_shape **shape, rg_dtype *dtype)
 {
     enum { INLINE = 16 };
     rg_type inline_types[INLINE], first[RGI_RESULTS], second[RGI_RESULTS];
     size_t bytes;
     rg_type *types = inline_types;
     if (op->n_out < 1 || op->n_out > RGI_RESULTS || !op->infer) {
-        rgi_graph_fail(g, RG_ERR_ARGUMENT, NULL, "%s: an op needs a shape rule and 1 to %d results", op->name, RGI_RESULTS);
+        rgi_graph_fail(g, RG_ERR_ARGUMENT, NULL, "%s: an op needs a shape rule and 1 to %d results", op->name,
+                       RGI_RESULTS);
         return false;
     }
     if (n_in > INLINE)
@@ -208,7 +215,8 @@ bool rgi_infer_both(rg_graph *g, const rg_op *op, const void *attr, rg_node *con
     for (int k = 0; ok && k < op->n_out; k++) {
         const rg_type *const a = &first[k], *const b = named ? &second[k] : a;
         if (a->dtype != b->dtype || a->shape.rank != b->shape.rank) {
-            rgi_graph_fail(g, RG_ERR_SHAPE, NULL, "%s: the element type or the number of axes depends on a named dimension", op->name);
+            rgi_graph_fail(g, RG_ERR_SHAPE, NULL,
+                           "%s: the element type or the number of axes depends on a named dimension", op->name);
             ok = false;
             break;
         }

@@ -13,9 +13,9 @@ typedef struct rgi_infer_context {
     bool second; /* under the second assignment */
 } rgi_infer_context;
 
-/* The types of op(in), under both assignments: out[k] is interned for result k, dtype[k] its element type. False: the rule
-   refused, or the two results do not agree; error recorded. */
-bool rgi_infer_both(rg_graph *g, const rg_op *op, const void *attr, rg_node *const *in, size_t n_in, const rgi_shape **shape,
-                    rg_dtype *dtype);
+/* The types of op(in) under both assignments: shape[k] and dtype[k] of result k. False: the rule refused, or the two
+   results do not agree; error recorded. */
+bool rgi_infer_both(rg_graph *g, const rg_op *op, const void *attr, rg_node *const *in, size_t n_in,
+                    const rgi_shape **shape, rg_dtype *dtype);
 
 #endif

@@ -1,8 +1,8 @@
 /* init.c - initial values of parameters: pure functions of the seed, the full name, the type and the shape.
 
-   The key is XXH3 of the name, seeded; the words are Philox blocks. Element i of a uniform or normal draw takes the words
-   of block i / (elements a block), so no draw depends on the order in which parameters are made or used. Transforms are
-   computed in double and rounded once. */
+   The key is XXH3 of the name, seeded; the words are Philox blocks. Element i of a uniform or normal draw takes the
+   words of block i / (elements a block), so no draw depends on the order in which parameters are made or used.
+   Transforms are computed in double and rounded once. */
 #include "graph.h"
 #include "philox.h"
 
@@ -53,14 +53,27 @@ static int normals(const draw *d, uint64_t block, double z[4])
 static void put(void *out, rg_dtype dtype, size_t i, double value)
 {
     switch (dtype) {
-    case RG_F32: ((float *)out)[i] = (float)value; break;
-    case RG_F64: ((double *)out)[i] = value; break;
-    case RG_I32: ((int32_t *)out)[i] = (int32_t)value; break;
-    case RG_I64: ((int64_t *)out)[i] = (int64_t)value; break;
-    case RG_U8: ((uint8_t *)out)[i] = (uint8_t)value; break;
-    case RG_BOOL: ((uint8_t *)out)[i] = value != 0; break;
+    case RG_F32:
+        ((float *)out)[i] = (float)value;
+        break;
+    case RG_F64:
+        ((double *)out)[i] = value;
+        break;
+    case RG_I32:
+        ((int32_t *)out)[i] = (int32_t)value;
+        break;
+    case RG_I64:
+        ((int64_t *)out)[i] = (int64_t)value;
+        break;
+    case RG_U8:
+        ((uint8_t *)out)[i] = (uint8_t)value;
+        break;
+    case RG_BOOL:
+        ((uint8_t *)out)[i] = value != 0;
+        break;
     case RG_BF16:
-    case RG_DTYPE_COUNT: break;
+    case RG_DTYPE_COUNT:
+        break;
     }
 }
 
@@ -105,8 +118,8 @@ static void fill_truncated(const rgi_entry *e, const draw *d, size_t count, doub
 
 /* The larger side of a normal [rows, cols] matrix orthonormalised by Gram and Schmidt, twice for full precision: the
    distribution is Haar's (Saxe, McClelland, Ganguli 2014; Mezzadri 2007). */
-static rg_status fill_orthogonal(const rgi_store *store, const rgi_entry *e, const draw *d, size_t rows, size_t cols, double gain,
-                                 void *out)
+static rg_status fill_orthogonal(const rgi_store *store, const rgi_entry *e, const draw *d, size_t rows, size_t cols,
+                                 double gain, void *out)
 {
     const size_t n = rows < cols ? rows : cols, length = rows < cols ? cols : rows;
     size_t count, bytes;
@@ -172,20 +185,43 @@ rg_status rgi_init_draw(const rgi_store *store, const rgi_entry *e, void *out)
             fill_uniform(e, &d, count, 1 / sqrt(fan_in), out);
         else
             fill(e, count, 0, out);
-        return RG_OK;
-    case RG_ZEROS: fill(e, count, 0, out); return RG_OK;
-    case RG_ONES: fill(e, count, 1, out); return RG_OK;
-    case RG_CONSTANT: fill(e, count, amount, out); return RG_OK;
-    case RG_UNIFORM: fill_uniform(e, &d, count, amount != 0 ? amount : 1 / sqrt(fan_in), out); return RG_OK;
-    case RG_NORMAL: fill_normal(e, &d, count, deviation, out); return RG_OK;
-    case RG_TRUNCATED_NORMAL: fill_truncated(e, &d, count, deviation, out); return RG_OK;
-    case RG_XAVIER_UNIFORM: fill_uniform(e, &d, count, gain * sqrt(6 / (fan_in + fan_out)), out); return RG_OK;
-    case RG_XAVIER_NORMAL: fill_normal(e, &d, count, gain * sqrt(2 / (fan_in + fan_out)), out); return RG_OK;
-    case RG_KAIMING_UNIFORM: fill_uniform(e, &d, count, gain * sqrt(3 / fan_in), out); return RG_OK;
-    case RG_KAIMING_NORMAL: fill_normal(e, &d, count, gain / sqrt(fan_in), out); return RG_OK;
-    case RG_ORTHOGONAL:
-        return fill_orthogonal(store, e, &d, rank > 0 ? (size_t)e->shape.dim[0] : 1, count / (rank > 0 ? (size_t)e->shape.dim[0] : 1),
-                               gain, out);
+        break;
+    case RG_ZEROS:
+        fill(e, count, 0, out);
+        break;
+    case RG_ONES:
+        fill(e, count, 1, out);
+        break;
+    case RG_CONSTANT:
+        fill(e, count, amount, out);
+        break;
+    case RG_UNIFORM:
+        fill_uniform(e, &d, count, amount != 0 ? amount : 1 / sqrt(fan_in), out);
+        break;
+    case RG_NORMAL:
+        fill_normal(e, &d, count, deviation, out);
+        break;
+    case RG_TRUNCATED_NORMAL:
+        fill_truncated(e, &d, count, deviation, out);
+        break;
+    case RG_XAVIER_UNIFORM:
+        fill_uniform(e, &d, count, gain * sqrt(6 / (fan_in + fan_out)), out);
+        break;
+    case RG_XAVIER_NORMAL:
+        fill_normal(e, &d, count, gain * sqrt(2 / (fan_in + fan_out)), out);
+        break;
+    case RG_KAIMING_UNIFORM:
+        fill_uniform(e, &d, count, gain * sqrt(3 / fan_in), out);
+        break;
+    case RG_KAIMING_NORMAL:
+        fill_normal(e, &d, count, gain / sqrt(fan_in), out);
+        break;
+    case RG_ORTHOGONAL: {
+        const size_t rows = rank > 0 ? (size_t)e->shape.dim[0] : 1;
+        return fill_orthogonal(store, e, &d, rows, count / rows, gain, out);
     }
-    return rgi_fail(RG_ERR_ARGUMENT, "'%s' has an unknown initialiser, %d", e->name, (int)e->init.init);
+    default:
+        return rgi_fail(RG_ERR_ARGUMENT, "'%s' has an unknown initialiser, %d", e->name, (int)e->init.init);
+    }
+    return RG_OK;
 }

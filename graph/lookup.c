@@ -24,17 +24,17 @@ static rg_nodes stored(rg_graph *g, const char *prefix, bool all)
     return (rg_nodes){picked, k};
 }
 
-rg_nodes (rg_params)(rg_graph *g)
+rg_nodes(rg_params)(rg_graph *g)
 {
     return stored(g, "", false);
 }
 
-rg_nodes (rg_params_in)(rg_graph *g, const char *prefix)
+rg_nodes(rg_params_in)(rg_graph *g, const char *prefix)
 {
     return stored(g, prefix, false);
 }
 
-rg_nodes (rg_stored)(rg_graph *g)
+rg_nodes(rg_stored)(rg_graph *g)
 {
     return stored(g, "", true);
 }
@@ -49,12 +49,12 @@ const char *(rg_name)(const rg_node *node)
     return node && node->name ? node->name : "";
 }
 
-rg_shape (rg_shape_of)(const rg_node *node)
+rg_shape(rg_shape_of)(const rg_node *node)
 {
     return node ? node->shape->a : (rg_shape){.rank = 0};
 }
 
-rg_dtype (rg_dtype_of)(const rg_node *node)
+rg_dtype(rg_dtype_of)(const rg_node *node)
 {
     return node ? node->dtype : (rg_dtype)0;
 }
@@ -64,7 +64,7 @@ const char *(rg_scope_name)(const rg_graph *g)
     return g ? g->scope : "";
 }
 
-rg_nodes (rg_nodes_copy)(rg_graph *g, rg_nodes list)
+rg_nodes(rg_nodes_copy)(rg_graph *g, rg_nodes list)
 {
     return g && (list.at || list.n == 0) ? rgi_nodes_copy(g, list.at, list.n) : (rg_nodes){NULL, 0};
 }

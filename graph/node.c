@@ -46,14 +46,16 @@ static bool input_fits(rg_graph *g, const rg_op *op, rg_nodes in, size_t i)
         return false;
     }
     if (v->id >= g->nodes.n) {
-        rgi_graph_fail(g, RG_ERR_REGION, NULL, "%s: input %zu is a result of a scan that has not ended (rg_scan_end)", op->name, i);
+        rgi_graph_fail(g, RG_ERR_REGION, NULL, "%s: input %zu is a result of a scan that has not ended (rg_scan_end)",
+                       op->name, i);
         return false;
     }
     if (!v->region->open) {
-        rgi_graph_fail(g, RG_ERR_REGION, NULL,
-                       "%s: input %zu, %s, is inside the body of scan '%s', which has ended: take it out with rg_scan_stack or "
-                       "rg_scan_last",
-                       op->name, i, rgi_format_operand(v, label, sizeof label), rgi_scan_name(v->region->scan));
+        rgi_graph_fail(
+            g, RG_ERR_REGION, NULL,
+            "%s: input %zu, %s, is inside the body of scan '%s', which has ended: take it out with rg_scan_stack or "
+            "rg_scan_last",
+            op->name, i, rgi_format_operand(v, label, sizeof label), rgi_scan_name(v->region->scan));
         return false;
     }
     if (v->op->n_out != 1) {
@@ -65,7 +67,8 @@ static bool input_fits(rg_graph *g, const rg_op *op, rg_nodes in, size_t i)
     if (dtypes == ~0u || (dtypes & RG_DT(v->dtype)) || (i < 32 && (op->shape_only >> i & 1)))
         return true;
     rgi_graph_fail(g, RG_ERR_DTYPE, NULL, "%s: input %zu, %s, is %s; possible are %s", op->name, i,
-                   rgi_format_operand(v, label, sizeof label), rg_dtype_name(v->dtype), list_dtypes(dtypes, list, sizeof list));
+                   rgi_format_operand(v, label, sizeof label), rg_dtype_name(v->dtype),
+                   list_dtypes(dtypes, list, sizeof list));
     return false;
 }
 
@@ -86,8 +89,8 @@ static bool field_fits(rg_graph *g, const rg_op *op, const rg_attr_field *field,
     case RG_ATTR_SHAPE: {
         const rg_shape *const shape = at;
         if (shape->rank < 0 || shape->rank > RG_MAX_RANK) {
-            rgi_graph_fail(g, RG_ERR_SHAPE, NULL, "%s: %s has %" PRId32 " axes, at most %d are possible", op->name, field->name,
-                           shape->rank, RG_MAX_RANK);
+            rgi_graph_fail(g, RG_ERR_SHAPE, NULL, "%s: %s has %" PRId32 " axes, at most %d are possible", op->name,
+                           field->name, shape->rank, RG_MAX_RANK);
             return false;
         }
         for (int32_t i = 0; i < shape->rank; i++)
@@ -98,8 +101,8 @@ static bool field_fits(rg_graph *g, const rg_op *op, const rg_attr_field *field,
     case RG_ATTR_AXES:
         if (((const rg_axes *)at)->n <= RG_MAX_RANK)
             return true;
-        rgi_graph_fail(g, RG_ERR_SHAPE, NULL, "%s: %s lists %" PRId32 " axes, at most %d are possible", op->name, field->name,
-                       ((const rg_axes *)at)->n, RG_MAX_RANK);
+        rgi_graph_fail(g, RG_ERR_SHAPE, NULL, "%s: %s lists %" PRId32 " axes, at most %d are possible", op->name,
+                       field->name, ((const rg_axes *)at)->n, RG_MAX_RANK);
         return false;
     case RG_ATTR_BYTES:
         if (((const rg_bytes *)at)->at || ((const rg_bytes *)at)->n == 0)
@@ -229,7 +232,10 @@ static rg_node *apply(rg_graph *g, const rg_op *op, rg_nodes in, const void *att
     const bool interned = rgi_op_interned(op);
     uint64_t hash = 0;
     if (interned) {
-        const rg_node key = {.op = op, .attr = op->attr_size ? attr : NULL, .in = (rg_node **)in.at, .n_in = (uint32_t)in.n,
+        const rg_node key = {.op = op,
+                             .attr = op->attr_size ? attr : NULL,
+                             .in = (rg_node **)in.at,
+                             .n_in = (uint32_t)in.n,
                              .region = region};
         hash = rgi_node_hash(&key);
         rg_node *const found = rgi_table_find(&g->interned, hash, rgi_node_same, &key);

@@ -1,5 +1,5 @@
-/* philox.h - the counter-based generator Philox4x32-10: a block of four random words is a pure function of a counter and
-   a key (Salmon, Moraes, Dror, Shaw: Parallel random numbers: as easy as 1, 2, 3; SC 2011). */
+/* philox.h - the counter-based generator Philox4x32-10: a block of four random words is a pure function of a counter
+   and a key (Salmon, Moraes, Dror, Shaw: Parallel random numbers: as easy as 1, 2, 3; SC 2011). */
 #ifndef RGI_PHILOX_H
 #define RGI_PHILOX_H
 

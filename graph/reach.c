@@ -41,7 +41,7 @@ static void marks_spread(marks *m, size_t from)
     }
 }
 
-rg_nodes (rg_params_of)(rg_node *node)
+rg_nodes(rg_params_of)(rg_node *node)
 {
     const rg_nodes none = {NULL, 0};
     marks m;
@@ -66,7 +66,7 @@ rg_nodes (rg_params_of)(rg_node *node)
 
 /* An attached effect may depend on nodes that have effects of their own: until nothing is added. Every round adds one
    effect at least, and few graphs have a second round. */
-rg_nodes (rg_attached)(rg_nodes roots)
+rg_nodes(rg_attached)(rg_nodes roots)
 {
     const rg_nodes none = {NULL, 0};
     rg_graph *g = rg_graph_of(rg_at(roots, 0));

@@ -1,7 +1,8 @@
 /* region.c - how the bodies of recurrences lie within one another.
 
-   A body is not told what it lies in: its parent starts as the outside and is deepened by what its nodes are combined with.
-   Open bodies stand on a stack, so of two open ones that are not on one path the one opened later must lie inside. */
+   A body is not told what it lies in: its parent starts as the outside and is deepened by what its nodes are combined
+   with. Open bodies stand on a stack, so of two open ones that are not on one path the one opened later must lie
+   inside. */
 #include "graph.h"
 
 bool rgi_region_within(const rgi_region *inner, const rgi_region *outer)
@@ -47,9 +48,10 @@ rgi_region *rgi_region_join(rg_graph *g, const char *op, rgi_region *a, rgi_regi
     rgi_region *const inner = a->id > b->id ? a : b, *const outer = a->id > b->id ? b : a;
     if (deepen(g, inner, outer))
         return inner;
-    rgi_graph_fail(g, RG_ERR_REGION, NULL,
-                   "%s: combines nodes of scan '%s' and scan '%s', and neither lies inside the other: take results out with "
-                   "rg_scan_stack or rg_scan_last",
-                   op, rgi_scan_name(a->scan), rgi_scan_name(b->scan));
+    rgi_graph_fail(
+        g, RG_ERR_REGION, NULL,
+        "%s: combines nodes of scan '%s' and scan '%s', and neither lies inside the other: take results out with "
+        "rg_scan_stack or rg_scan_last",
+        op, rgi_scan_name(a->scan), rgi_scan_name(b->scan));
     return NULL;
 }

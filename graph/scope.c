@@ -23,7 +23,8 @@ bool rgi_name_valid(const char *name)
 /* scope + name + end, held once. */
 static const char *joined(rg_graph *g, const char *name, const char *end)
 {
-    const size_t n_scope = strlen(g->scope), n_name = strlen(name), n_end = strlen(end), bytes = n_scope + n_name + n_end + 1;
+    const size_t n_scope = strlen(g->scope), n_name = strlen(name), n_end = strlen(end),
+                 bytes = n_scope + n_name + n_end + 1;
     char inline_text[256], *const text = bytes <= sizeof inline_text ? inline_text : rgi_alloc(&g->allocator, bytes);
     if (!text) {
         rgi_graph_fail(g, RG_ERR_MEMORY, NULL, "out of memory for the name '%.60s'", name);
@@ -67,17 +68,17 @@ static void push(rg_graph *g, const char *who, const char *name, bool reuse)
     g->reuse = g->reuse || reuse;
 }
 
-void (rg_scope_push)(rg_graph *g, const char *name)
+void(rg_scope_push)(rg_graph *g, const char *name)
 {
     push(g, "rg_scope_push", name, false);
 }
 
-void (rg_scope_reuse)(rg_graph *g, const char *name)
+void(rg_scope_reuse)(rg_graph *g, const char *name)
 {
     push(g, "rg_scope_reuse", name, true);
 }
 
-void (rg_scope_pop)(rg_graph *g)
+void(rg_scope_pop)(rg_graph *g)
 {
     if (!g) {
         rgi_fail(RG_ERR_ARGUMENT, "rg_scope_pop: the graph is NULL");

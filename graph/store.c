@@ -34,7 +34,8 @@ void rgi_store_release(rgi_store *store)
     rgi_free(&memory, store, sizeof *store);
 }
 
-rgi_entry *rgi_store_add(rgi_store *store, const char *name, rg_dtype dtype, rg_shape shape, rg_param_opts init, bool trainable)
+rgi_entry *rgi_store_add(rgi_store *store, const char *name, rg_dtype dtype, rg_shape shape, rg_param_opts init,
+                         bool trainable)
 {
     const rg_allocator *const memory = &store->allocator;
     if (store->n == store->capacity) {
@@ -55,8 +56,13 @@ rgi_entry *rgi_store_add(rgi_store *store, const char *name, rg_dtype dtype, rg_
         return NULL;
     }
     memcpy(copy, name, length);
-    *entry = (rgi_entry){.name = copy, .dtype = dtype, .shape = shape, .bytes = rg_tensor_bytes(&view), .init = init,
-                         .trainable = trainable, .index = (uint32_t)store->n};
+    *entry = (rgi_entry){.name = copy,
+                         .dtype = dtype,
+                         .shape = shape,
+                         .bytes = rg_tensor_bytes(&view),
+                         .init = init,
+                         .trainable = trainable,
+                         .index = (uint32_t)store->n};
     store->at[store->n++] = entry;
     return entry;
 }
@@ -65,7 +71,8 @@ rg_status rgi_entry_memory(rgi_store *store, rgi_entry *entry)
 {
     if (!entry->data)
         entry->data = rgi_alloc(&store->allocator, entry->bytes);
-    return entry->data ? RG_OK : rgi_fail(RG_ERR_MEMORY, "out of memory for the %zu bytes of '%s'", entry->bytes, entry->name);
+    return entry->data ? RG_OK
+                       : rgi_fail(RG_ERR_MEMORY, "out of memory for the %zu bytes of '%s'", entry->bytes, entry->name);
 }
 
 rg_status rgi_entry_ready(rgi_store *store, rgi_entry *entry)
@@ -81,12 +88,13 @@ rg_status rgi_entry_ready(rgi_store *store, rgi_entry *entry)
 
 /* ---- for users ---- */
 
-rg_tensor (rg_value)(rg_node *param)
+rg_tensor(rg_value)(rg_node *param)
 {
     const rg_tensor none = {0};
     if (!param || !param->entry) {
         char label[RGI_LABEL];
-        rgi_fail(RG_ERR_ARGUMENT, "rg_value: %s is no parameter or buffer", rgi_format_node(param, label, sizeof label));
+        rgi_fail(RG_ERR_ARGUMENT, "rg_value: %s is no parameter or buffer",
+                 rgi_format_node(param, label, sizeof label));
         return none;
     }
     rgi_entry *const e = param->entry;
@@ -95,16 +103,18 @@ rg_tensor (rg_value)(rg_node *param)
     return (rg_tensor){e->dtype, e->shape, e->data, NULL};
 }
 
-rg_status (rg_set)(rg_node *param, const rg_tensor *value)
+rg_status(rg_set)(rg_node *param, const rg_tensor *value)
 {
     char label[RGI_LABEL], have[RGI_LABEL], given[RGI_LABEL];
     if (!param || !param->entry)
-        return rgi_fail(RG_ERR_ARGUMENT, "rg_set: %s is no parameter or buffer", rgi_format_node(param, label, sizeof label));
+        return rgi_fail(RG_ERR_ARGUMENT, "rg_set: %s is no parameter or buffer",
+                        rgi_format_node(param, label, sizeof label));
     rgi_entry *const e = param->entry;
     if (!value || (!value->data && e->bytes))
         return rgi_fail(RG_ERR_ARGUMENT, "rg_set: '%s' is given no value", e->name);
     if (value->dtype != e->dtype || !rg_shape_equal(value->shape, e->shape))
-        return rgi_fail(value->dtype != e->dtype ? RG_ERR_DTYPE : RG_ERR_SHAPE, "rg_set: '%s' is %s, the value given is %s", e->name,
+        return rgi_fail(value->dtype != e->dtype ? RG_ERR_DTYPE : RG_ERR_SHAPE,
+                        "rg_set: '%s' is %s, the value given is %s", e->name,
                         rgi_format_type(param->graph, e->dtype, e->shape, have, sizeof have),
                         rgi_format_type(param->graph, value->dtype, value->shape, given, sizeof given));
     const rg_status status = rgi_entry_memory(param->graph->store, e);

@@ -1,5 +1,5 @@
-/* text.c - growing text. In front of the text a header remembers where its memory comes from, so that rg_text_free needs
-   nothing but the text. */
+/* text.c - growing text. In front of the text a header remembers where its memory comes from, so that rg_text_free
+   needs nothing but the text. */
 #include "text.h"
 
 #include "error.h"
@@ -55,7 +55,7 @@ void rgi_text_printf(rgi_text *text, const char *format, ...)
     text->n += (size_t)n;
 }
 
-void (rg_text_free)(char *text)
+void(rg_text_free)(char *text)
 {
     if (!text)
         return;

@@ -6,9 +6,9 @@
 
 typedef struct rgi_text {
     rg_allocator allocator;
-    char *at;        /* ended by a zero once anything was printed */
+    char *at; /* ended by a zero once anything was printed */
     size_t n, capacity;
-    bool failed;     /* memory was short: what follows is dropped */
+    bool failed; /* memory was short: what follows is dropped */
 } rgi_text;
 
 void rgi_text_init(rgi_text *text, const rg_allocator *allocator);

@@ -42,15 +42,18 @@ static rg_status read_fail(const struct reader *r, const char *field)
     const int system = errno;
     const char *text = gzerror(r->file, &code);
     if (code == Z_ERRNO)
-        return rgi_fail(RG_ERR_IO, "rg_read_idx: %s: offset %" PRIu64 ": %s: %s", r->path, r->offset, field, strerror(system));
+        return rgi_fail(RG_ERR_IO, "rg_read_idx: %s: offset %" PRIu64 ": %s: %s", r->path, r->offset, field,
+                        strerror(system));
     if (code == Z_MEM_ERROR)
         return rgi_fail(RG_ERR_MEMORY, "rg_read_idx: %s: out of memory while decompressing", r->path);
     if (code == Z_OK || code == Z_STREAM_END)
-        return rgi_fail(RG_ERR_FORMAT, "rg_read_idx: %s: offset %" PRIu64 ": %s: the file ends here", r->path, r->offset, field);
+        return rgi_fail(RG_ERR_FORMAT, "rg_read_idx: %s: offset %" PRIu64 ": %s: the file ends here", r->path,
+                        r->offset, field);
     const size_t prefix = strlen(r->path); /* zlib writes "path: what" */
     if (strncmp(text, r->path, prefix) == 0 && strncmp(text + prefix, ": ", 2) == 0)
         text += prefix + 2;
-    return rgi_fail(RG_ERR_FORMAT, "rg_read_idx: %s: offset %" PRIu64 " of the decompressed data: %s: corrupt gzip data (%s)", r->path,
+    return rgi_fail(RG_ERR_FORMAT,
+                    "rg_read_idx: %s: offset %" PRIu64 " of the decompressed data: %s: corrupt gzip data (%s)", r->path,
                     r->offset, field, text);
 }
 
@@ -80,19 +83,22 @@ static rg_status read_header(struct reader *r, const struct code **code, rg_shap
         return status;
     if (magic[0] || magic[1])
         return rgi_fail(RG_ERR_FORMAT,
-                        "rg_read_idx: %s: offset 0: magic number: an IDX file starts with two zero bytes, this one with 0x%02x 0x%02x",
+                        "rg_read_idx: %s: offset 0: magic number: an IDX file starts with two zero bytes, this one "
+                        "with 0x%02x 0x%02x",
                         r->path, magic[0], magic[1]);
     *code = NULL;
     for (size_t i = 0; i < sizeof codes / sizeof *codes; i++)
         if (codes[i].code == magic[2])
             *code = &codes[i];
     if (!*code)
-        return rgi_fail(RG_ERR_FORMAT,
-                        "rg_read_idx: %s: offset 2: type code: 0x%02x is none of 0x08 (u8), 0x09 (i8), 0x0b (i16), 0x0c (i32), "
-                        "0x0d (f32), 0x0e (f64)",
-                        r->path, magic[2]);
+        return rgi_fail(
+            RG_ERR_FORMAT,
+            "rg_read_idx: %s: offset 2: type code: 0x%02x is none of 0x08 (u8), 0x09 (i8), 0x0b (i16), 0x0c (i32), "
+            "0x0d (f32), 0x0e (f64)",
+            r->path, magic[2]);
     if (magic[3] < 1 || magic[3] > RG_MAX_RANK)
-        return rgi_fail(RG_ERR_FORMAT, "rg_read_idx: %s: offset 3: rank: %d is not in 1..%d", r->path, magic[3], RG_MAX_RANK);
+        return rgi_fail(RG_ERR_FORMAT, "rg_read_idx: %s: offset 3: rank: %d is not in 1..%d", r->path, magic[3],
+                        RG_MAX_RANK);
     *shape = (rg_shape){.rank = magic[3]};
     for (int32_t i = 0; i < shape->rank; i++) {
         unsigned char size[4];
@@ -110,7 +116,8 @@ static rg_status count_bytes(const struct reader *r, const struct code *code, rg
     size_t bytes;
     if (count < 0 || (uint64_t)count > SIZE_MAX || !rgi_size_mul((size_t)count, rg_dtype_size(code->dtype), &bytes) ||
         bytes > (size_t)INT64_MAX)
-        return rgi_fail(RG_ERR_FORMAT, "rg_read_idx: %s: offset 4: sizes: their product does not fit the address space", r->path);
+        return rgi_fail(RG_ERR_FORMAT, "rg_read_idx: %s: offset 4: sizes: their product does not fit the address space",
+                        r->path);
     *n = (size_t)count;
     *raw = *n * code->width;
     return RG_OK;
@@ -145,7 +152,8 @@ static rg_status expect_end(struct reader *r)
     unsigned char extra;
     const int got = gzread(r->file, &extra, 1);
     if (got > 0)
-        return rgi_fail(RG_ERR_FORMAT, "rg_read_idx: %s: offset %" PRIu64 ": bytes follow the last element", r->path, r->offset);
+        return rgi_fail(RG_ERR_FORMAT, "rg_read_idx: %s: offset %" PRIu64 ": bytes follow the last element", r->path,
+                        r->offset);
     int code = Z_OK;
     gzerror(r->file, &code);
     return got < 0 || code == Z_BUF_ERROR ? read_fail(r, "end of file") : RG_OK;

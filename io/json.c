@@ -35,12 +35,18 @@ bool rgi_json_take(rgi_json *j, char c)
     if (rgi_json_try(j, c))
         return true;
     switch (c) {
-    case '{': return fail(j, j->at, "'{' expected");
-    case '}': return fail(j, j->at, "',' or '}' expected");
-    case '[': return fail(j, j->at, "'[' expected");
-    case ']': return fail(j, j->at, "',' or ']' expected");
-    case ':': return fail(j, j->at, "':' expected");
-    default: return fail(j, j->at, "',' expected");
+    case '{':
+        return fail(j, j->at, "'{' expected");
+    case '}':
+        return fail(j, j->at, "',' or '}' expected");
+    case '[':
+        return fail(j, j->at, "'[' expected");
+    case ']':
+        return fail(j, j->at, "',' or ']' expected");
+    case ':':
+        return fail(j, j->at, "':' expected");
+    default:
+        return fail(j, j->at, "',' expected");
     }
 }
 
@@ -88,7 +94,8 @@ static int32_t hex4(const rgi_json *j, size_t at)
     if (j->n - at < 4)
         return -1;
     for (size_t i = at; i < at + 4; i++) {
-        const char *digits = "0123456789abcdef", c = j->text[i] >= 'A' && j->text[i] <= 'F' ? (char)(j->text[i] + 32) : j->text[i];
+        const char *digits = "0123456789abcdef",
+                   c = j->text[i] >= 'A' && j->text[i] <= 'F' ? (char)(j->text[i] + 32) : j->text[i];
         const char *digit = c ? strchr(digits, c) : NULL;
         if (!digit)
             return -1;

@@ -49,7 +49,7 @@ struct load {
         const rgi_st_tensor *tensor;
         rgi_entry *entry;
         size_t at; /* in `staged` */
-    } *pairs;
+    } * pairs;
     size_t n_pairs;
     unsigned char *staged;
     size_t staged_bytes;
@@ -63,9 +63,11 @@ static rg_status read_at(const struct load *l, void *out, size_t n, uint64_t off
         if (got < 0 && errno == EINTR)
             continue;
         if (got < 0)
-            return rgi_fail(RG_ERR_IO, "rg_load: %s: offset %" PRIu64 ": %s: %s", l->st.path, offset, what, strerror(errno));
+            return rgi_fail(RG_ERR_IO, "rg_load: %s: offset %" PRIu64 ": %s: %s", l->st.path, offset, what,
+                            strerror(errno));
         if (got == 0)
-            return rgi_fail(RG_ERR_FORMAT, "rg_load: %s: offset %" PRIu64 ": %s: the file ends here", l->st.path, offset, what);
+            return rgi_fail(RG_ERR_FORMAT, "rg_load: %s: offset %" PRIu64 ": %s: the file ends here", l->st.path,
+                            offset, what);
         to += got;
         n -= (size_t)got;
         offset += (uint64_t)got;
@@ -96,11 +98,13 @@ static rg_status read_header(struct load *l)
     for (int i = 7; i >= 0; i--)
         n = n << 8 | length[i];
     if (n > RGI_ST_HEADER_MAX || n > l->size - sizeof length)
-        return rgi_fail(RG_ERR_FORMAT,
-                        "rg_load: %s: offset 0: header length: %" PRIu64 " bytes, but the file has %" PRIu64 " after it%s", st->path, n,
-                        l->size - sizeof length, n > RGI_ST_HEADER_MAX ? " and the format allows 100000000" : "");
+        return rgi_fail(
+            RG_ERR_FORMAT,
+            "rg_load: %s: offset 0: header length: %" PRIu64 " bytes, but the file has %" PRIu64 " after it%s",
+            st->path, n, l->size - sizeof length, n > RGI_ST_HEADER_MAX ? " and the format allows 100000000" : "");
     if (n < 2)
-        return rgi_fail(RG_ERR_FORMAT, "rg_load: %s: offset 0: header length: %" PRIu64 " bytes hold no JSON object", st->path, n);
+        return rgi_fail(RG_ERR_FORMAT, "rg_load: %s: offset 0: header length: %" PRIu64 " bytes hold no JSON object",
+                        st->path, n);
     st->header = rgi_alloc(&st->allocator, (size_t)n);
     if (!st->header)
         return rgi_fail(RG_ERR_MEMORY, "rg_load: %s: out of memory for a header of %" PRIu64 " bytes", st->path, n);
@@ -119,16 +123,20 @@ static int by_name(const void *a, const void *b)
 static rg_status verify_pair(const struct load *l, const rgi_st_tensor *t, const rgi_entry *e)
 {
     if (t->type->dtype != e->dtype)
-        return rgi_fail(RG_ERR_DTYPE, "rg_load: %s: offset %" PRIu64 ": tensor '%s': dtype: %s in the file, %s in the graph", l->st.path, t->at,
-                        t->name, t->type->name, rg_dtype_name(e->dtype));
+        return rgi_fail(RG_ERR_DTYPE,
+                        "rg_load: %s: offset %" PRIu64 ": tensor '%s': dtype: %s in the file, %s in the graph",
+                        l->st.path, t->at, t->name, t->type->name, rg_dtype_name(e->dtype));
     if (!rg_shape_equal(t->shape, e->shape)) {
         char in_file[RGI_LABEL], in_graph[RGI_LABEL];
         rg_shape shape = t->shape;
         if (shape.rank > RG_MAX_RANK)
-            return rgi_fail(RG_ERR_SHAPE, "rg_load: %s: offset %" PRIu64 ": tensor '%s': shape: %d dimensions in the file, %s in the graph",
-                            l->st.path, t->at, t->name, shape.rank, rgi_format_shape(NULL, e->shape, in_graph, sizeof in_graph));
-        return rgi_fail(RG_ERR_SHAPE, "rg_load: %s: offset %" PRIu64 ": tensor '%s': shape: %s in the file, %s in the graph", l->st.path, t->at,
-                        t->name, rgi_format_shape(NULL, shape, in_file, sizeof in_file),
+            return rgi_fail(
+                RG_ERR_SHAPE,
+                "rg_load: %s: offset %" PRIu64 ": tensor '%s': shape: %d dimensions in the file, %s in the graph",
+                l->st.path, t->at, t->name, shape.rank, rgi_format_shape(NULL, e->shape, in_graph, sizeof in_graph));
+        return rgi_fail(RG_ERR_SHAPE,
+                        "rg_load: %s: offset %" PRIu64 ": tensor '%s': shape: %s in the file, %s in the graph",
+                        l->st.path, t->at, t->name, rgi_format_shape(NULL, shape, in_file, sizeof in_file),
                         rgi_format_shape(NULL, e->shape, in_graph, sizeof in_graph));
     }
     return RG_OK;
@@ -162,8 +170,9 @@ static rg_status match(struct load *l, rg_load_report *report)
         }
     }
     if (counts.missing && !report)
-        return rgi_fail(RG_ERR_NAME, "rg_load: %s: %zu of the graph's %zu parameters and buffers are not in the file: %s", l->st.path,
-                        counts.missing, store->n, buffer);
+        return rgi_fail(RG_ERR_NAME,
+                        "rg_load: %s: %zu of the graph's %zu parameters and buffers are not in the file: %s",
+                        l->st.path, counts.missing, store->n, buffer);
     if (report) {
         counts.loaded = l->n_pairs;
         *report = counts;
@@ -212,8 +221,9 @@ static rg_status stage(struct load *l)
         rgi_little_endian(bytes, p->entry->bytes / p->tensor->type->bytes, p->tensor->type->bytes);
         for (size_t b = 0; p->entry->dtype == RG_BOOL && b < p->entry->bytes; b++)
             if (bytes[b] > 1)
-                return rgi_fail(RG_ERR_FORMAT, "rg_load: %s: offset %" PRIu64 ": tensor '%s': a bool is %d, neither 0 nor 1", l->st.path,
-                                offset + b, p->tensor->name, bytes[b]);
+                return rgi_fail(RG_ERR_FORMAT,
+                                "rg_load: %s: offset %" PRIu64 ": tensor '%s': a bool is %d, neither 0 nor 1",
+                                l->st.path, offset + b, p->tensor->name, bytes[b]);
         if ((status = rgi_entry_memory(l->graph->store, p->entry)))
             return status;
     }

@@ -10,10 +10,10 @@
 #include <string.h>
 
 static const rgi_st_dtype dtypes[] = {
-    {"F32", 4, RG_F32}, {"F64", 8, RG_F64},   {"I32", 4, RG_I32}, {"I64", 8, RG_I64}, {"U8", 1, RG_U8},
+    {"F32", 4, RG_F32},   {"F64", 8, RG_F64},   {"I32", 4, RG_I32}, {"I64", 8, RG_I64}, {"U8", 1, RG_U8},
     {"BOOL", 1, RG_BOOL}, {"BF16", 2, RG_BF16}, {"F16", 2, 0},      {"I8", 1, 0},       {"I16", 2, 0},
-    {"U16", 2, 0},      {"U32", 4, 0},        {"U64", 8, 0},      {"C64", 8, 0},      {"F8_E5M2", 1, 0},
-    {"F8_E4M3", 1, 0},  {"F8_E8M0", 1, 0},
+    {"U16", 2, 0},        {"U32", 4, 0},        {"U64", 8, 0},      {"C64", 8, 0},      {"F8_E5M2", 1, 0},
+    {"F8_E4M3", 1, 0},    {"F8_E8M0", 1, 0},
 };
 
 const rgi_st_dtype *rgi_st_dtype_of(rg_dtype dtype)
@@ -32,9 +32,10 @@ static uint64_t offset_of(size_t at)
 
 static rg_status syntax_fail(const rgi_st *st, const rgi_json *j, const char *tensor)
 {
-    return tensor ? rgi_fail(RG_ERR_FORMAT, "rg_load: %s: offset %" PRIu64 ": header, tensor '%s': %s", st->path, offset_of(j->at), tensor,
-                             j->error)
-                  : rgi_fail(RG_ERR_FORMAT, "rg_load: %s: offset %" PRIu64 ": header: %s", st->path, offset_of(j->at), j->error);
+    return tensor ? rgi_fail(RG_ERR_FORMAT, "rg_load: %s: offset %" PRIu64 ": header, tensor '%s': %s", st->path,
+                             offset_of(j->at), tensor, j->error)
+                  : rgi_fail(RG_ERR_FORMAT, "rg_load: %s: offset %" PRIu64 ": header: %s", st->path, offset_of(j->at),
+                             j->error);
 }
 
 static rg_status field_fail(const rgi_st *st, uint64_t at, const char *tensor, const char *text)
@@ -75,16 +76,16 @@ static rg_status parse_dtype(const rgi_st *st, rgi_json *j, rgi_st_tensor *t)
         if (strcmp(dtypes[i].name, name) == 0)
             t->type = &dtypes[i];
     return t->type ? RG_OK
-                   : rgi_fail(RG_ERR_FORMAT, "rg_load: %s: offset %" PRIu64 ": tensor '%s': dtype: '%.40s' is unknown", st->path, at, t->name,
-                              name);
+                   : rgi_fail(RG_ERR_FORMAT, "rg_load: %s: offset %" PRIu64 ": tensor '%s': dtype: '%.40s' is unknown",
+                              st->path, at, t->name, name);
 }
 
 static rg_status parse_offsets(const rgi_st *st, rgi_json *j, rgi_st_tensor *t)
 {
     const uint64_t at = offset_of(rgi_json_at(j));
     int64_t begin = 0, end = 0;
-    if (!rgi_json_take(j, '[') || !rgi_json_integer(j, &begin) || !rgi_json_take(j, ',') || !rgi_json_integer(j, &end) ||
-        !rgi_json_take(j, ']'))
+    if (!rgi_json_take(j, '[') || !rgi_json_integer(j, &begin) || !rgi_json_take(j, ',') ||
+        !rgi_json_integer(j, &end) || !rgi_json_take(j, ']'))
         return syntax_fail(st, j, t->name);
     t->begin = (uint64_t)begin;
     t->end = (uint64_t)end;
@@ -92,8 +93,8 @@ static rg_status parse_offsets(const rgi_st *st, rgi_json *j, rgi_st_tensor *t)
         return field_fail(st, at, t->name, "data_offsets: the end is before the begin");
     if (t->end > st->data_bytes)
         return rgi_fail(RG_ERR_FORMAT,
-                        "rg_load: %s: offset %" PRIu64 ": tensor '%s': data_offsets: the end %" PRIu64 " is beyond the %" PRIu64
-                        " bytes of elements that the file holds (truncated?)",
+                        "rg_load: %s: offset %" PRIu64 ": tensor '%s': data_offsets: the end %" PRIu64
+                        " is beyond the %" PRIu64 " bytes of elements that the file holds (truncated?)",
                         st->path, at, t->name, t->end, st->data_bytes);
     return RG_OK;
 }
@@ -114,10 +115,12 @@ static rg_status parse_tensor(const rgi_st *st, rgi_json *j, rgi_st_tensor *t)
         while (f < 3 && strcmp(fields[f], key) != 0)
             f++;
         if (f == 3 || (seen & 1u << f))
-            return rgi_fail(RG_ERR_FORMAT, "rg_load: %s: offset %" PRIu64 ": tensor '%s': field '%.40s' is %s", st->path, at, t->name, key,
-                            f == 3 ? "unknown" : "there twice");
+            return rgi_fail(RG_ERR_FORMAT, "rg_load: %s: offset %" PRIu64 ": tensor '%s': field '%.40s' is %s",
+                            st->path, at, t->name, key, f == 3 ? "unknown" : "there twice");
         seen |= 1u << f;
-        const rg_status status = f == 0 ? parse_dtype(st, j, t) : f == 1 ? parse_shape(st, j, t, &count) : parse_offsets(st, j, t);
+        const rg_status status = f == 0   ? parse_dtype(st, j, t)
+                                 : f == 1 ? parse_shape(st, j, t, &count)
+                                          : parse_offsets(st, j, t);
         if (status)
             return status;
     } while (rgi_json_try(j, ','));
@@ -125,12 +128,12 @@ static rg_status parse_tensor(const rgi_st *st, rgi_json *j, rgi_st_tensor *t)
         return syntax_fail(st, j, t->name);
     for (size_t f = 0; f < 3; f++)
         if (!(seen & 1u << f))
-            return rgi_fail(RG_ERR_FORMAT, "rg_load: %s: offset %" PRIu64 ": tensor '%s': field '%s' is missing", st->path, t->at, t->name,
-                            fields[f]);
+            return rgi_fail(RG_ERR_FORMAT, "rg_load: %s: offset %" PRIu64 ": tensor '%s': field '%s' is missing",
+                            st->path, t->at, t->name, fields[f]);
     if (count > INT64_MAX / t->type->bytes || count * t->type->bytes != t->end - t->begin)
         return rgi_fail(RG_ERR_FORMAT,
-                        "rg_load: %s: offset %" PRIu64 ": tensor '%s': data_offsets: %" PRIu64 " bytes, but shape and dtype need %" PRIu64
-                        " elements of %" PRIu32,
+                        "rg_load: %s: offset %" PRIu64 ": tensor '%s': data_offsets: %" PRIu64
+                        " bytes, but shape and dtype need %" PRIu64 " elements of %" PRIu32,
                         st->path, t->at, t->name, t->end - t->begin, count, t->type->bytes);
     return RG_OK;
 }
@@ -188,14 +191,17 @@ static rg_status verify_cover(rgi_st *st)
     for (size_t i = 0; i < st->n; i++) {
         const rgi_st_tensor *t = &st->at[i];
         if (t->begin != covered)
-            return rgi_fail(RG_ERR_FORMAT, "rg_load: %s: offset %" PRIu64 ": tensor '%s': data_offsets: begins at %" PRIu64 ", %s %" PRIu64,
-                            st->path, t->at, t->name, t->begin,
-                            t->begin < covered ? "inside another tensor that ends at" : "leaving a hole after", covered);
+            return rgi_fail(
+                RG_ERR_FORMAT,
+                "rg_load: %s: offset %" PRIu64 ": tensor '%s': data_offsets: begins at %" PRIu64 ", %s %" PRIu64,
+                st->path, t->at, t->name, t->begin,
+                t->begin < covered ? "inside another tensor that ends at" : "leaving a hole after", covered);
         covered = t->end;
     }
     if (covered != st->data_bytes)
-        return rgi_fail(RG_ERR_FORMAT, "rg_load: %s: offset %" PRIu64 ": %" PRIu64 " bytes after the last tensor belong to none", st->path,
-                        st->data + covered, st->data_bytes - covered);
+        return rgi_fail(RG_ERR_FORMAT,
+                        "rg_load: %s: offset %" PRIu64 ": %" PRIu64 " bytes after the last tensor belong to none",
+                        st->path, st->data + covered, st->data_bytes - covered);
     return RG_OK;
 }
 

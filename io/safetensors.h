@@ -20,18 +20,18 @@ const rgi_st_dtype *rgi_st_dtype_of(rg_dtype dtype);
 typedef struct rgi_st_tensor {
     const char *name;
     const rgi_st_dtype *type;
-    rg_shape shape;       /* rank may be above RG_MAX_RANK: then no parameter can have it */
-    uint64_t begin, end;  /* within the elements */
-    uint64_t at;          /* offset of its name in the file */
+    rg_shape shape;      /* rank may be above RG_MAX_RANK: then no parameter can have it */
+    uint64_t begin, end; /* within the elements */
+    uint64_t at;         /* offset of its name in the file */
 } rgi_st_tensor;
 
 /* The header of one file. */
 typedef struct rgi_st {
     rg_allocator allocator;
-    const char *path;   /* for errors */
-    char *header;       /* its text, which names point into */
+    const char *path; /* for errors */
+    char *header;     /* its text, which names point into */
     size_t header_bytes;
-    uint64_t data;      /* offset of the elements in the file */
+    uint64_t data; /* offset of the elements in the file */
     uint64_t data_bytes;
     rgi_st_tensor *at;
     size_t n, capacity;

@@ -229,7 +229,8 @@ static rg_status make_header(const rg_graph *g, const char *path, rgi_entry *con
     put_header(header, entries, g->store->n, 0);
     const size_t bytes = header->n, length = bytes - 8;
     if (length > RGI_ST_HEADER_MAX)
-        return rgi_fail(RG_ERR_FORMAT, "rg_save: %s: a header of %zu bytes is larger than the format allows", path, length);
+        return rgi_fail(RG_ERR_FORMAT, "rg_save: %s: a header of %zu bytes is larger than the format allows", path,
+                        length);
     *header = (struct text){.at = rgi_alloc(&g->allocator, bytes), .size = bytes};
     if (!header->at)
         return out_of_memory(path);

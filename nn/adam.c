@@ -14,9 +14,9 @@
 struct adam {
     double beta1, beta2, eps;
     bool decoupled;
-    rg_node *rate;    /* -lr / (1 - beta1^t) */
-    rg_node *scale;   /* 1 / sqrt(1 - beta2^t) */
-    rg_node *shrink;  /* 1 - lr wd, or NULL */
+    rg_node *rate;   /* -lr / (1 - beta1^t) */
+    rg_node *scale;  /* 1 / sqrt(1 - beta2^t) */
+    rg_node *shrink; /* 1 - lr wd, or NULL */
 };
 
 /* 1 - beta^t without cancellation. */
@@ -57,15 +57,22 @@ static rg_node *adam(rg_node *loss, const rg_adam_opts *opts, const char *name, 
     if (decoupled && s.weight_decay == 0)
         s.weight_decay = 0.01;
     const rgi_optim_opts common = {
-        .lr = s.lr, .lr_node = s.lr_node, .weight_decay = s.weight_decay, .params = s.params, .grads = s.grads,
-        .clip_norm = s.clip_norm, .clip_value = s.clip_value, .accumulate = s.accumulate,
+        .lr = s.lr,
+        .lr_node = s.lr_node,
+        .weight_decay = s.weight_decay,
+        .params = s.params,
+        .grads = s.grads,
+        .clip_norm = s.clip_norm,
+        .clip_value = s.clip_value,
+        .accumulate = s.accumulate,
     };
     struct adam a = {.eps = s.eps == 0 ? 1e-8 : s.eps == RG_OFF ? 0 : s.eps, .decoupled = decoupled};
     rgi_optim o;
     bool ok = rgi_optim_begin(&o, name, loss, &common) && read_beta(&o, "beta1", s.beta1, 0.9, &a.beta1) &&
               read_beta(&o, "beta2", s.beta2, 0.999, &a.beta2);
     if (ok && !(a.eps >= 0 && isfinite(a.eps)))
-        ok = rg_build_fail(o.graph, RG_ERR_ARGUMENT, "%s: eps is %g: it must be a number from 0 up", name, s.eps) != NULL;
+        ok = rg_build_fail(o.graph, RG_ERR_ARGUMENT, "%s: eps is %g: it must be a number from 0 up", name, s.eps) !=
+             NULL;
     if (ok) {
         rg_node *t = rgi_optim_count(&o), *lr = rgi_optim_rate(&o, RG_F64);
         a.rate = rg_neg(a.beta1 > 0 ? rg_div(lr, bias_correction(a.beta1, t)) : lr);

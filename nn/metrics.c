@@ -11,7 +11,8 @@ rg_node *rg_nn_accuracy(rg_node *logits, rg_node *labels)
         return rg_build_fail(g, RG_ERR_ARGUMENT, "rg_nn_accuracy: %s is NULL", logits ? "labels" : "logits");
     const rg_dtype dtype = rg_dtype_of(labels);
     if (dtype != RG_U8 && dtype != RG_I32 && dtype != RG_I64)
-        return rg_build_fail(g, RG_ERR_DTYPE, "rg_nn_accuracy: labels are %s, not an integer type", rg_dtype_name(dtype));
+        return rg_build_fail(g, RG_ERR_DTYPE, "rg_nn_accuracy: labels are %s, not an integer type",
+                             rg_dtype_name(dtype));
     rg_node *guess = rg_argmax(logits, -1);
     if (!guess)
         return NULL;

@@ -64,10 +64,11 @@ static bool check_pairs(const rgi_optim *o)
             rg_build_fail(o->graph, RG_ERR_ARGUMENT, "%s: %s %zu is NULL", o->name, p ? "grad" : "param", i);
             return false;
         }
-        if (rg_dtype_of(p) != rg_dtype_of(g) || !rg_dtype_is_float(rg_dtype_of(p)) || !rg_shape_equal(rg_shape_of(p), rg_shape_of(g))) {
+        if (rg_dtype_of(p) != rg_dtype_of(g) || !rg_dtype_is_float(rg_dtype_of(p)) ||
+            !rg_shape_equal(rg_shape_of(p), rg_shape_of(g))) {
             rg_build_fail(o->graph, rg_dtype_of(p) == rg_dtype_of(g) ? RG_ERR_SHAPE : RG_ERR_DTYPE,
-                          "%s: grad %zu is %s, its param is %s: they must be floats of one type", o->name, i, rg_describe(g, b, sizeof b),
-                          rg_describe(p, a, sizeof a));
+                          "%s: grad %zu is %s, its param is %s: they must be floats of one type", o->name, i,
+                          rg_describe(g, b, sizeof b), rg_describe(p, a, sizeof a));
             return false;
         }
     }

@@ -25,8 +25,8 @@ typedef struct rgi_optim {
     rg_node *due;      /* whether this run updates; NULL: every run does */
     rg_node **effects; /* of a step */
     size_t n, capacity;
-    bool scoped;       /* the scope of the state is pushed */
-    bool broken;       /* an effect could not be made */
+    bool scoped; /* the scope of the state is pushed */
+    bool broken; /* an effect could not be made */
 } rgi_optim;
 
 /* Checks the options and prepares everything up to the gradients. False: failed, error recorded; finish all the same. */

@@ -72,7 +72,8 @@ rg_node *rg_schedule_cosine(rg_node *counter, double lr, double lr_end, int64_t 
     if (!n)
         return NULL;
     if (!(lr_end >= 0 && isfinite(lr_end)))
-        return rg_build_fail(rg_graph_of(n), RG_ERR_ARGUMENT, "rg_schedule_cosine: lr_end is %g: it must be a number from 0 up", lr_end);
+        return rg_build_fail(rg_graph_of(n), RG_ERR_ARGUMENT,
+                             "rg_schedule_cosine: lr_end is %g: it must be a number from 0 up", lr_end);
     return rg_cast(rg_add_scalar(rg_scale(half_wave(n, 0, (double)steps), lr_end - lr), lr), RG_F32);
 }
 

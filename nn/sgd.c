@@ -29,13 +29,20 @@ rg_node *rg_sgd(rg_node *loss, const rg_sgd_opts *opts)
 {
     const rg_sgd_opts s = opts ? *opts : (rg_sgd_opts){0};
     const rgi_optim_opts common = {
-        .lr = s.lr, .lr_node = s.lr_node, .weight_decay = s.weight_decay, .params = s.params, .grads = s.grads,
-        .clip_norm = s.clip_norm, .clip_value = s.clip_value, .accumulate = s.accumulate,
+        .lr = s.lr,
+        .lr_node = s.lr_node,
+        .weight_decay = s.weight_decay,
+        .params = s.params,
+        .grads = s.grads,
+        .clip_norm = s.clip_norm,
+        .clip_value = s.clip_value,
+        .accumulate = s.accumulate,
     };
     rgi_optim o;
     bool ok = rgi_optim_begin(&o, "rg_sgd", loss, &common);
     if (ok && !(s.momentum >= 0 && isfinite(s.momentum)))
-        ok = rg_build_fail(o.graph, RG_ERR_ARGUMENT, "rg_sgd: momentum is %g: it must be a number from 0 up", s.momentum) != NULL;
+        ok = rg_build_fail(o.graph, RG_ERR_ARGUMENT, "rg_sgd: momentum is %g: it must be a number from 0 up",
+                           s.momentum) != NULL;
     if (ok && s.nesterov && s.momentum == 0)
         ok = rg_build_fail(o.graph, RG_ERR_ARGUMENT, "rg_sgd: nesterov needs a momentum") != NULL;
     for (size_t i = 0; ok && i < o.params.n; i++)

@@ -102,51 +102,77 @@ static const rg_attr_field slope_field[] = {{"slope", offsetof(slope, p), RG_ATT
 static const rg_attr_field alpha_field[] = {{"alpha", offsetof(slope, p), RG_ATTR_F64}, {0}};
 
 const rg_op rgi_op_relu = {
-    RGI_UNARY, RGI_DERIVATIVES, .name = "relu", .data = &(const rgi_pointwise){RGK_RELU, 1, d_relu},
+    RGI_UNARY,
+    RGI_DERIVATIVES,
+    .name = "relu",
+    .data = &(const rgi_pointwise){RGK_RELU, 1, d_relu},
 };
 
 const rg_op rgi_op_leaky_relu = {
-    RGI_UNARY, RGI_DERIVATIVES, .name = "leaky_relu", .attr_size = sizeof(slope), .attrs = slope_field,
-    .alias = alias_leaky_relu, .data = &(const rgi_pointwise){RGK_LEAKY_RELU, 2, d_leaky_relu},
+    RGI_UNARY,
+    RGI_DERIVATIVES,
+    .name = "leaky_relu",
+    .attr_size = sizeof(slope),
+    .attrs = slope_field,
+    .alias = alias_leaky_relu,
+    .data = &(const rgi_pointwise){RGK_LEAKY_RELU, 2, d_leaky_relu},
 };
 
 const rg_op rgi_op_elu = {
-    RGI_UNARY, RGI_DERIVATIVES, .name = "elu", .attr_size = sizeof(slope), .attrs = alpha_field,
+    RGI_UNARY,
+    RGI_DERIVATIVES,
+    .name = "elu",
+    .attr_size = sizeof(slope),
+    .attrs = alpha_field,
     .data = &(const rgi_pointwise){RGK_ELU, RGI_FLOPS_FUNCTION, d_elu},
 };
 
 const rg_op rgi_op_gelu = {
-    RGI_UNARY, RGI_DERIVATIVES, .name = "gelu",
+    RGI_UNARY,
+    RGI_DERIVATIVES,
+    .name = "gelu",
     .data = &(const rgi_pointwise){RGK_GELU, RGI_FLOPS_FUNCTION, d_gelu},
 };
 
 const rg_op rgi_op_gelu_tanh = {
-    RGI_UNARY, RGI_DERIVATIVES, .name = "gelu_tanh",
+    RGI_UNARY,
+    RGI_DERIVATIVES,
+    .name = "gelu_tanh",
     .data = &(const rgi_pointwise){RGK_GELU_TANH, RGI_FLOPS_FUNCTION, d_gelu_tanh},
 };
 
 const rg_op rgi_op_silu = {
-    RGI_UNARY, RGI_DERIVATIVES, .name = "silu",
+    RGI_UNARY,
+    RGI_DERIVATIVES,
+    .name = "silu",
     .data = &(const rgi_pointwise){RGK_SILU, RGI_FLOPS_FUNCTION, d_silu},
 };
 
 const rg_op rgi_op_softplus = {
-    RGI_UNARY, RGI_DERIVATIVES, .name = "softplus",
+    RGI_UNARY,
+    RGI_DERIVATIVES,
+    .name = "softplus",
     .data = &(const rgi_pointwise){RGK_SOFTPLUS, 2 * RGI_FLOPS_FUNCTION, d_softplus},
 };
 
 const rg_op rgi_op_sigmoid = {
-    RGI_UNARY, RGI_DERIVATIVES, .name = "sigmoid",
+    RGI_UNARY,
+    RGI_DERIVATIVES,
+    .name = "sigmoid",
     .data = &(const rgi_pointwise){RGK_SIGMOID, RGI_FLOPS_FUNCTION, d_sigmoid},
 };
 
 const rg_op rgi_op_log_sigmoid = {
-    RGI_UNARY, RGI_DERIVATIVES, .name = "log_sigmoid",
+    RGI_UNARY,
+    RGI_DERIVATIVES,
+    .name = "log_sigmoid",
     .data = &(const rgi_pointwise){RGK_LOG_SIGMOID, 2 * RGI_FLOPS_FUNCTION, d_log_sigmoid},
 };
 
 const rg_op rgi_op_tanh = {
-    RGI_UNARY, RGI_DERIVATIVES, .name = "tanh",
+    RGI_UNARY,
+    RGI_DERIVATIVES,
+    .name = "tanh",
     .data = &(const rgi_pointwise){RGK_TANH, RGI_FLOPS_FUNCTION, d_tanh},
 };
 
@@ -239,8 +265,8 @@ rg_node *rg_hard_tanh(rg_node *x)
     return rg_clamp(x, -1, 1);
 }
 
-/* max(x, 0) + slope min(x, 0) */
 rg_node *rg_prelu(rg_node *x, rg_node *p)
 {
-    return rg_fma(p, rg_clamp(x, -INFINITY, 0), rg_relu(x));
+    rg_node *zero = x ? rg_scalar(x->graph, x->dtype, 0) : NULL;
+    return rg_where(rg_greater(x, zero), x, rg_mul(p, x));
 }

@@ -162,34 +162,51 @@ static rg_status run_sloped(const rg_step *s, size_t lo, size_t hi)
 static const rg_attr_field slope_field[] = {{"slope", offsetof(slope, p), RG_ATTR_F64}, {0}};
 
 const rg_op rgi_op_relu_grad = {
-    RGI_BINARY, RGI_DERIVATIVES, .name = "relu_grad", .data = &(const rgi_pointwise){RGK_RELU_GRAD, 1, d_relu_grad},
+    RGI_BINARY,
+    RGI_DERIVATIVES,
+    .name = "relu_grad",
+    .data = &(const rgi_pointwise){RGK_RELU_GRAD, 1, d_relu_grad},
 };
 
 const rg_op rgi_op_leaky_relu_grad = {
-    RGI_BINARY, RGI_DERIVATIVES, .name = "leaky_relu_grad", .attr_size = sizeof(slope), .attrs = slope_field,
+    RGI_BINARY,
+    RGI_DERIVATIVES,
+    .name = "leaky_relu_grad",
+    .attr_size = sizeof(slope),
+    .attrs = slope_field,
     .data = &(const rgi_pointwise){RGK_LEAKY_RELU_GRAD, 2, d_leaky_relu_grad},
 };
 
 const rg_op rgi_op_sigmoid_grad = {
-    RGI_BINARY, RGI_DERIVATIVES, .name = "sigmoid_grad",
+    RGI_BINARY,
+    RGI_DERIVATIVES,
+    .name = "sigmoid_grad",
     .data = &(const rgi_pointwise){RGK_SIGMOID_GRAD, 3, d_sigmoid_grad},
 };
 
 const rg_op rgi_op_tanh_grad = {
-    RGI_BINARY, RGI_DERIVATIVES, .name = "tanh_grad", .data = &(const rgi_pointwise){RGK_TANH_GRAD, 3, d_tanh_grad},
+    RGI_BINARY,
+    RGI_DERIVATIVES,
+    .name = "tanh_grad",
+    .data = &(const rgi_pointwise){RGK_TANH_GRAD, 3, d_tanh_grad},
 };
 
 const rg_op rgi_op_gelu_grad = {
-    SLOPED, .name = "gelu_grad", .data = &(const sloped){{0, 2 * RGI_FLOPS_FUNCTION, d_gelu_grad}, gelu_slope},
+    SLOPED,
+    .name = "gelu_grad",
+    .data = &(const sloped){{0, 2 * RGI_FLOPS_FUNCTION, d_gelu_grad}, gelu_slope},
 };
 
 const rg_op rgi_op_gelu_tanh_grad = {
-    SLOPED, .name = "gelu_tanh_grad",
+    SLOPED,
+    .name = "gelu_tanh_grad",
     .data = &(const sloped){{0, 2 * RGI_FLOPS_FUNCTION, d_gelu_tanh_grad}, gelu_tanh_slope},
 };
 
 const rg_op rgi_op_silu_grad = {
-    SLOPED, .name = "silu_grad", .data = &(const sloped){{0, 2 * RGI_FLOPS_FUNCTION, d_silu_grad}, silu_slope},
+    SLOPED,
+    .name = "silu_grad",
+    .data = &(const sloped){{0, 2 * RGI_FLOPS_FUNCTION, d_silu_grad}, silu_slope},
 };
 
 /* ---- builders ---- */

@@ -24,8 +24,8 @@ rg_status rgi_axes_check(const rg_infer *call, rg_axes axes, const rg_shape *x, 
     for (int32_t i = 0; i < axes.n; i++) {
         int32_t axis;
         if (!rg_axis_normalise(axes.axis[i], x->rank, &axis))
-            return rg_infer_fail(call, RG_ERR_ARGUMENT, "axis %d is outside [%d, %d)", (int)axes.axis[i],
-                                 -(int)x->rank, (int)x->rank);
+            return rg_infer_fail(call, RG_ERR_ARGUMENT, "axis %d is outside [%d, %d)", (int)axes.axis[i], -(int)x->rank,
+                                 (int)x->rank);
         if (*mask >> axis & 1)
             return rg_infer_fail(call, RG_ERR_ARGUMENT, "axis %d is named twice", (int)axis);
         *mask |= 1u << axis;
@@ -57,6 +57,15 @@ rgi_along rgi_along_batched(const rgi_along *attr)
     for (int32_t i = 0; i < out.axes.n; i++)
         out.axes.axis[i]++;
     return out;
+}
+
+rg_node *rgi_along_aligned(const rgi_along *attr, rg_node *u)
+{
+    if (attr->keepdims || attr->axes.n == 0 || attr->axes.axis[0] == 0)
+        return u; /* leading axes come back by broadcasting alone */
+    for (int32_t i = 0; i < attr->axes.n; i++)
+        u = rg_unsqueeze(u, attr->axes.axis[i]);
+    return u;
 }
 
 rg_node *rgi_along_spread(const rgi_along *attr, rg_node *u, rg_node *x)

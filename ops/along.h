@@ -30,6 +30,8 @@ rg_status rgi_axes_check(const rg_infer *call, rg_axes axes, const rg_shape *x, 
 rg_status rgi_along_infer(const rg_infer *call, const rg_shape *x, const rgi_along *attr, rg_shape *out);
 /* The attributes behind one more leading axis. */
 rgi_along rgi_along_batched(const rgi_along *attr);
+/* u, reduced along `attr`, with size 1 for axes that are gone, where it needs them to broadcast against what was reduced. */
+rg_node *rgi_along_aligned(const rgi_along *attr, rg_node *u);
 /* u, reduced along `attr`, repeated to the shape of x, which was reduced. */
 rg_node *rgi_along_spread(const rgi_along *attr, rg_node *u, rg_node *x);
 

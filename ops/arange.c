@@ -30,7 +30,8 @@ static rg_status infer(rg_infer *call)
 {
     const arange_attr *a = call->attr;
     if (a->dtype < RG_F32 || a->dtype > RG_I64)
-        return rg_infer_fail(call, RG_ERR_DTYPE, "the element type must be f32, f64, i32 or i64, not %s", rg_dtype_name(a->dtype));
+        return rg_infer_fail(call, RG_ERR_DTYPE, "the element type must be f32, f64, i32 or i64, not %s",
+                             rg_dtype_name(a->dtype));
     if (a->n < 0)
         return rg_infer_fail(call, RG_ERR_ARGUMENT, "%lld elements", (long long)a->n);
     if (!rg_dtype_is_float(a->dtype) && (!is_integer(a->start) || !is_integer(a->step)))
@@ -56,17 +57,33 @@ static rg_status run(const rg_step *step, size_t lo, size_t hi)
     void *y = step->out[0];
     for (size_t i = lo * TASK_ELEMENTS; i < end; i++)
         switch (a->dtype) {
-        case RG_F32: ((float *)y)[i] = (float)(a->start + (double)i * a->step); break;
-        case RG_F64: ((double *)y)[i] = a->start + (double)i * a->step; break;
-        case RG_I32: ((uint32_t *)y)[i] = (uint32_t)(first + i * each); break;
-        default: ((uint64_t *)y)[i] = first + i * each; break;
+        case RG_F32:
+            ((float *)y)[i] = (float)(a->start + (double)i * a->step);
+            break;
+        case RG_F64:
+            ((double *)y)[i] = a->start + (double)i * a->step;
+            break;
+        case RG_I32:
+            ((uint32_t *)y)[i] = (uint32_t)(first + i * each);
+            break;
+        default:
+            ((uint64_t *)y)[i] = first + i * each;
+            break;
         }
     return RG_OK;
 }
 
 const rg_op rgi_op_arange = {
-    .name = "arange", .n_in = 0, .n_out = 1, .traits = RG_ZERO_GRAD, .dtypes = RG_DT_NUMBERS,
-    .attr_size = sizeof(arange_attr), .attrs = arange_attrs, .infer = infer, .cost = cost, .run = run,
+    .name = "arange",
+    .n_in = 0,
+    .n_out = 1,
+    .traits = RG_ZERO_GRAD,
+    .dtypes = RG_DT_NUMBERS,
+    .attr_size = sizeof(arange_attr),
+    .attrs = arange_attrs,
+    .infer = infer,
+    .cost = cost,
+    .run = run,
 };
 
 rg_node *rg_arange(rg_graph *g, rg_dtype dtype, double start, double step, int64_t n)

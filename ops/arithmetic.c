@@ -136,10 +136,10 @@ static int alias_add_scalar(const void *attr, const double *const uniform[])
 
 /* ---- descriptors ---- */
 
-#define BINARY_NUMBERS \
+#define BINARY_NUMBERS                                                                                       \
     .n_in = 2, .n_out = 1, .dtypes = RG_DT_NUMBERS, .infer = rg_infer_broadcast, .cost = rgi_pointwise_cost, \
     .run = rgi_run_binary, RGI_DERIVATIVES
-#define UNARY_NUMBERS \
+#define UNARY_NUMBERS                                                                                   \
     .n_in = 1, .n_out = 1, .dtypes = RG_DT_NUMBERS, .infer = rg_infer_same, .cost = rgi_pointwise_cost, \
     .run = rgi_run_unary
 
@@ -148,17 +148,26 @@ static const rg_attr_field addend_field[] = {{"addend", offsetof(number, p), RG_
 static const rg_attr_field weight_field[] = {{"weight", offsetof(number, p), RG_ATTR_F64}, {0}};
 
 const rg_op rgi_op_add = {
-    BINARY_NUMBERS, .name = "add", .traits = RG_ELEMENTWISE | RG_INPLACE | RG_COMMUTES, .alias = alias_add,
+    BINARY_NUMBERS,
+    .name = "add",
+    .traits = RG_ELEMENTWISE | RG_INPLACE | RG_COMMUTES,
+    .alias = alias_add,
     .data = &(const rgi_pointwise){RGK_ADD, 1, d_add},
 };
 
 const rg_op rgi_op_sub = {
-    BINARY_NUMBERS, .name = "sub", .traits = RG_ELEMENTWISE | RG_INPLACE, .alias = alias_sub,
+    BINARY_NUMBERS,
+    .name = "sub",
+    .traits = RG_ELEMENTWISE | RG_INPLACE,
+    .alias = alias_sub,
     .data = &(const rgi_pointwise){RGK_SUB, 1, d_sub},
 };
 
 const rg_op rgi_op_mul = {
-    BINARY_NUMBERS, .name = "mul", .traits = RG_ELEMENTWISE | RG_INPLACE | RG_COMMUTES, .alias = alias_mul,
+    BINARY_NUMBERS,
+    .name = "mul",
+    .traits = RG_ELEMENTWISE | RG_INPLACE | RG_COMMUTES,
+    .alias = alias_mul,
     .data = &(const rgi_pointwise){RGK_MUL, 1, d_mul},
 };
 
@@ -167,53 +176,94 @@ const rg_op rgi_op_div = {
 };
 
 const rg_op rgi_op_fma = {
-    RGI_POINTWISE, RGI_DERIVATIVES, .name = "fma", .n_in = 3, .infer = rg_infer_broadcast, .run = rgi_run_ternary,
+    RGI_POINTWISE,
+    RGI_DERIVATIVES,
+    .name = "fma",
+    .n_in = 3,
+    .infer = rg_infer_broadcast,
+    .run = rgi_run_ternary,
     .data = &(const rgi_pointwise){RGK_FMA, 2, d_fma},
 };
 
 const rg_op rgi_op_axpy = {
-    RGI_BINARY, RGI_DERIVATIVES, .name = "axpy", .attr_size = sizeof(number), .attrs = factor_field,
+    RGI_BINARY,
+    RGI_DERIVATIVES,
+    .name = "axpy",
+    .attr_size = sizeof(number),
+    .attrs = factor_field,
     .data = &(const rgi_pointwise){RGK_AXPY, 2, d_axpy},
 };
 
 const rg_op rgi_op_lerp = {
-    RGI_BINARY, RGI_DERIVATIVES, .name = "lerp", .attr_size = sizeof(number), .attrs = weight_field,
+    RGI_BINARY,
+    RGI_DERIVATIVES,
+    .name = "lerp",
+    .attr_size = sizeof(number),
+    .attrs = weight_field,
     .data = &(const rgi_pointwise){RGK_LERP, 3, d_lerp},
 };
 
 const rg_op rgi_op_squared_difference = {
-    .name = "squared_difference", .n_in = 2, .n_out = 1, .traits = RG_ELEMENTWISE | RG_INPLACE | RG_COMMUTES,
-    .dtypes = RG_DT_FLOATS, .infer = rg_infer_broadcast, RGI_DERIVATIVES, .cost = rgi_pointwise_cost,
-    .run = rgi_run_binary, .data = &(const rgi_pointwise){RGK_SQUARED_DIFFERENCE, 2, d_squared_difference},
+    .name = "squared_difference",
+    .n_in = 2,
+    .n_out = 1,
+    .traits = RG_ELEMENTWISE | RG_INPLACE | RG_COMMUTES,
+    .dtypes = RG_DT_FLOATS,
+    .infer = rg_infer_broadcast,
+    RGI_DERIVATIVES,
+    .cost = rgi_pointwise_cost,
+    .run = rgi_run_binary,
+    .data = &(const rgi_pointwise){RGK_SQUARED_DIFFERENCE, 2, d_squared_difference},
 };
 
 const rg_op rgi_op_neg = {
-    UNARY_NUMBERS, RGI_DERIVATIVES, .name = "neg", .traits = RG_ELEMENTWISE | RG_INPLACE,
+    UNARY_NUMBERS,
+    RGI_DERIVATIVES,
+    .name = "neg",
+    .traits = RG_ELEMENTWISE | RG_INPLACE,
     .data = &(const rgi_pointwise){RGK_NEG, 1, d_neg},
 };
 
 const rg_op rgi_op_abs = {
-    UNARY_NUMBERS, RGI_DERIVATIVES, .name = "abs", .traits = RG_ELEMENTWISE | RG_INPLACE,
+    UNARY_NUMBERS,
+    RGI_DERIVATIVES,
+    .name = "abs",
+    .traits = RG_ELEMENTWISE | RG_INPLACE,
     .data = &(const rgi_pointwise){RGK_ABS, 1, d_abs},
 };
 
 const rg_op rgi_op_sign = {
-    UNARY_NUMBERS, .name = "sign", .traits = RG_ELEMENTWISE | RG_INPLACE | RG_ZERO_GRAD,
+    UNARY_NUMBERS,
+    .name = "sign",
+    .traits = RG_ELEMENTWISE | RG_INPLACE | RG_ZERO_GRAD,
     .data = &(const rgi_pointwise){RGK_SIGN, 1, NULL},
 };
 
 const rg_op rgi_op_scale = {
-    RGI_UNARY, RGI_DERIVATIVES, .name = "scale", .attr_size = sizeof(number), .attrs = factor_field,
-    .alias = alias_scale, .data = &(const rgi_pointwise){RGK_SCALE, 1, d_scale},
+    RGI_UNARY,
+    RGI_DERIVATIVES,
+    .name = "scale",
+    .attr_size = sizeof(number),
+    .attrs = factor_field,
+    .alias = alias_scale,
+    .data = &(const rgi_pointwise){RGK_SCALE, 1, d_scale},
 };
 
 const rg_op rgi_op_add_scalar = {
-    RGI_UNARY, RGI_DERIVATIVES, .name = "add_scalar", .attr_size = sizeof(number), .attrs = addend_field,
-    .alias = alias_add_scalar, .data = &(const rgi_pointwise){RGK_ADD_SCALAR, 1, d_add},
+    RGI_UNARY,
+    RGI_DERIVATIVES,
+    .name = "add_scalar",
+    .attr_size = sizeof(number),
+    .attrs = addend_field,
+    .alias = alias_add_scalar,
+    .data = &(const rgi_pointwise){RGK_ADD_SCALAR, 1, d_add},
 };
 
 const rg_op rgi_op_one_minus = {
-    RGI_UNARY, RGI_DERIVATIVES, .name = "one_minus", .data = &(const rgi_pointwise){RGK_ONE_MINUS, 1, d_neg},
+    RGI_UNARY,
+    RGI_DERIVATIVES,
+    .name = "one_minus",
+    .data = &(const rgi_pointwise){RGK_ONE_MINUS, 1, d_neg},
 };
 
 /* ---- builders ---- */

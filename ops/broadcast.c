@@ -40,9 +40,12 @@ static rg_status align(rg_infer *call, rg_shape target, const char *text)
         if (*size == -1 && i >= more)
             *size = x->dim[i - more];
         if (*size < 0)
-            return rg_infer_fail(call, RG_ERR_SHAPE, "size %lld of axis %d of %s: input 0 has no such axis", (long long)*size, i, text);
+            return rg_infer_fail(call, RG_ERR_SHAPE, "size %lld of axis %d of %s: input 0 has no such axis",
+                                 (long long)*size, i, text);
         if (i >= more && x->dim[i - more] != *size && x->dim[i - more] != 1)
-            return rg_infer_fail(call, RG_ERR_SHAPE, "axis %d of input 0 is neither of size 1 nor as long as axis %d of %s", i - more, i, text);
+            return rg_infer_fail(call, RG_ERR_SHAPE,
+                                 "axis %d of input 0 is neither of size 1 nor as long as axis %d of %s", i - more, i,
+                                 text);
     }
     call->out[0] = (rg_type){call->in[0].dtype, target};
     return RG_OK;
@@ -53,7 +56,8 @@ static rg_status infer_to(rg_infer *call)
     const to_attr *a = call->attr;
     char text[RGI_LABEL];
     if (a->shape.rank < 0 || a->shape.rank > RG_MAX_RANK)
-        return rg_infer_fail(call, RG_ERR_SHAPE, "%d axes asked for, at most %d are possible", a->shape.rank, RG_MAX_RANK);
+        return rg_infer_fail(call, RG_ERR_SHAPE, "%d axes asked for, at most %d are possible", a->shape.rank,
+                             RG_MAX_RANK);
     return align(call, rg_infer_shape(call, a->shape), rgi_shape_text(call, a->shape, text, sizeof text));
 }
 
@@ -67,7 +71,8 @@ static rg_status infer_expand(rg_infer *call)
     const expand_attr *a = call->attr;
     const rg_shape *x = &call->in[0].shape, *like = &call->in[1].shape;
     if (a->n < 0 || a->at < 0 || a->at > x->rank || a->from < 0 || a->from + a->n > like->rank)
-        return rg_infer_fail(call, RG_ERR_ARGUMENT, "%lld axes from axis %lld on, before axis %lld: there are no such axes", (long long)a->n,
+        return rg_infer_fail(call, RG_ERR_ARGUMENT,
+                             "%lld axes from axis %lld on, before axis %lld: there are no such axes", (long long)a->n,
                              (long long)a->from, (long long)a->at);
     if (x->rank + a->n > RG_MAX_RANK)
         return rg_infer_fail(call, RG_ERR_SHAPE, "the result would have more than %d axes", RG_MAX_RANK);
@@ -159,20 +164,48 @@ static rg_status run(const rg_step *step, size_t lo, size_t hi)
 }
 
 const rg_op rgi_op_broadcast_to = {
-    .name = "broadcast_to", .n_in = 1, .n_out = 1, .dtypes = RG_DT_ALL,
-    .attr_size = sizeof(to_attr), .attrs = to_attrs,
-    .infer = infer_to, .vjp = vjp, .jvp = rgi_jvp_linear, .batch = batch_to, .cost = cost, .run = run,
+    .name = "broadcast_to",
+    .n_in = 1,
+    .n_out = 1,
+    .dtypes = RG_DT_ALL,
+    .attr_size = sizeof(to_attr),
+    .attrs = to_attrs,
+    .infer = infer_to,
+    .vjp = vjp,
+    .jvp = rgi_jvp_linear,
+    .batch = batch_to,
+    .cost = cost,
+    .run = run,
 };
 
 const rg_op rgi_op_broadcast_like = {
-    .name = "broadcast_like", .n_in = 2, .n_out = 1, .dtypes = RG_DT_ALL, .shape_only = 1 << 1,
-    .infer = infer_like, .vjp = vjp, .jvp = rgi_jvp_linear, .batch = batch_like, .cost = cost, .run = run,
+    .name = "broadcast_like",
+    .n_in = 2,
+    .n_out = 1,
+    .dtypes = RG_DT_ALL,
+    .shape_only = 1 << 1,
+    .infer = infer_like,
+    .vjp = vjp,
+    .jvp = rgi_jvp_linear,
+    .batch = batch_like,
+    .cost = cost,
+    .run = run,
 };
 
 const rg_op rgi_op_expand = {
-    .name = "expand", .n_in = 2, .n_out = 1, .dtypes = RG_DT_ALL, .shape_only = 1 << 1,
-    .attr_size = sizeof(expand_attr), .attrs = expand_attrs,
-    .infer = infer_expand, .vjp = vjp_expand, .jvp = rgi_jvp_linear, .batch = batch_expand, .cost = cost, .run = run,
+    .name = "expand",
+    .n_in = 2,
+    .n_out = 1,
+    .dtypes = RG_DT_ALL,
+    .shape_only = 1 << 1,
+    .attr_size = sizeof(expand_attr),
+    .attrs = expand_attrs,
+    .infer = infer_expand,
+    .vjp = vjp_expand,
+    .jvp = rgi_jvp_linear,
+    .batch = batch_expand,
+    .cost = cost,
+    .run = run,
 };
 
 rg_node *rg_broadcast_to(rg_node *x, rg_shape shape)

@@ -100,8 +100,18 @@ static rg_status run(const rg_step *s, size_t lo, size_t hi)
 static const rg_attr_field target_field[] = {{"dtype", offsetof(target, dtype), RG_ATTR_DTYPE}, {0}};
 
 const rg_op rgi_op_cast = {
-    .name = "cast", .n_in = 1, .n_out = 1, .traits = RG_ELEMENTWISE, .dtypes = RG_DT_ALL, .attr_size = sizeof(target),
-    .attrs = target_field, .infer = infer, .vjp = vjp, .jvp = jvp, .cost = rgi_pointwise_cost, .run = run,
+    .name = "cast",
+    .n_in = 1,
+    .n_out = 1,
+    .traits = RG_ELEMENTWISE,
+    .dtypes = RG_DT_ALL,
+    .attr_size = sizeof(target),
+    .attrs = target_field,
+    .infer = infer,
+    .vjp = vjp,
+    .jvp = jvp,
+    .cost = rgi_pointwise_cost,
+    .run = run,
     .data = &(const rgi_pointwise){0, 2, NULL},
 };
 

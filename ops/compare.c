@@ -27,12 +27,24 @@ static void compare_integers(int kernel, size_t n, const int64_t *a, const int64
 {
     for (size_t i = 0; i < n; i++)
         switch (kernel) {
-        case RGK_EQ: y[i] = a[i] == b[i]; break;
-        case RGK_NE: y[i] = a[i] != b[i]; break;
-        case RGK_LT: y[i] = a[i] < b[i]; break;
-        case RGK_LE: y[i] = a[i] <= b[i]; break;
-        case RGK_GT: y[i] = a[i] > b[i]; break;
-        default: y[i] = a[i] >= b[i]; break; /* RGK_GE */
+        case RGK_EQ:
+            y[i] = a[i] == b[i];
+            break;
+        case RGK_NE:
+            y[i] = a[i] != b[i];
+            break;
+        case RGK_LT:
+            y[i] = a[i] < b[i];
+            break;
+        case RGK_LE:
+            y[i] = a[i] <= b[i];
+            break;
+        case RGK_GT:
+            y[i] = a[i] > b[i];
+            break;
+        default: /* RGK_GE */
+            y[i] = a[i] >= b[i];
+            break;
         }
 }
 
@@ -74,50 +86,68 @@ static rg_status run_test(const rg_step *s, size_t lo, size_t hi)
 
 #define COMPARE \
     .n_in = 2, .n_out = 1, .dtypes = RG_DT_ALL, .infer = infer_compare, .cost = rgi_pointwise_cost, .run = run_compare
-#define TEST \
+#define TEST                                                                                                     \
     .n_in = 1, .n_out = 1, .traits = RG_ELEMENTWISE | RG_ZERO_GRAD, .dtypes = RG_DT_FLOATS, .infer = infer_test, \
     .cost = rgi_pointwise_cost, .run = run_test
 
 const rg_op rgi_op_equal = {
-    COMPARE, .name = "equal", .traits = RG_ELEMENTWISE | RG_INPLACE | RG_ZERO_GRAD | RG_COMMUTES,
+    COMPARE,
+    .name = "equal",
+    .traits = RG_ELEMENTWISE | RG_INPLACE | RG_ZERO_GRAD | RG_COMMUTES,
     .data = &(const rgi_pointwise){RGK_EQ, 1, NULL},
 };
 
 const rg_op rgi_op_not_equal = {
-    COMPARE, .name = "not_equal", .traits = RG_ELEMENTWISE | RG_INPLACE | RG_ZERO_GRAD | RG_COMMUTES,
+    COMPARE,
+    .name = "not_equal",
+    .traits = RG_ELEMENTWISE | RG_INPLACE | RG_ZERO_GRAD | RG_COMMUTES,
     .data = &(const rgi_pointwise){RGK_NE, 1, NULL},
 };
 
 const rg_op rgi_op_less = {
-    COMPARE, .name = "less", .traits = RG_ELEMENTWISE | RG_INPLACE | RG_ZERO_GRAD,
+    COMPARE,
+    .name = "less",
+    .traits = RG_ELEMENTWISE | RG_INPLACE | RG_ZERO_GRAD,
     .data = &(const rgi_pointwise){RGK_LT, 1, NULL},
 };
 
 const rg_op rgi_op_less_equal = {
-    COMPARE, .name = "less_equal", .traits = RG_ELEMENTWISE | RG_INPLACE | RG_ZERO_GRAD,
+    COMPARE,
+    .name = "less_equal",
+    .traits = RG_ELEMENTWISE | RG_INPLACE | RG_ZERO_GRAD,
     .data = &(const rgi_pointwise){RGK_LE, 1, NULL},
 };
 
 const rg_op rgi_op_greater = {
-    COMPARE, .name = "greater", .traits = RG_ELEMENTWISE | RG_INPLACE | RG_ZERO_GRAD,
+    COMPARE,
+    .name = "greater",
+    .traits = RG_ELEMENTWISE | RG_INPLACE | RG_ZERO_GRAD,
     .data = &(const rgi_pointwise){RGK_GT, 1, NULL},
 };
 
 const rg_op rgi_op_greater_equal = {
-    COMPARE, .name = "greater_equal", .traits = RG_ELEMENTWISE | RG_INPLACE | RG_ZERO_GRAD,
+    COMPARE,
+    .name = "greater_equal",
+    .traits = RG_ELEMENTWISE | RG_INPLACE | RG_ZERO_GRAD,
     .data = &(const rgi_pointwise){RGK_GE, 1, NULL},
 };
 
 const rg_op rgi_op_isnan = {
-    TEST, .name = "isnan", .data = &(const rgi_pointwise){IS_NAN, 1, NULL},
+    TEST,
+    .name = "isnan",
+    .data = &(const rgi_pointwise){IS_NAN, 1, NULL},
 };
 
 const rg_op rgi_op_isinf = {
-    TEST, .name = "isinf", .data = &(const rgi_pointwise){IS_INF, 1, NULL},
+    TEST,
+    .name = "isinf",
+    .data = &(const rgi_pointwise){IS_INF, 1, NULL},
 };
 
 const rg_op rgi_op_isfinite = {
-    TEST, .name = "isfinite", .data = &(const rgi_pointwise){IS_FINITE, 1, NULL},
+    TEST,
+    .name = "isfinite",
+    .data = &(const rgi_pointwise){IS_FINITE, 1, NULL},
 };
 
 /* ---- builders ---- */

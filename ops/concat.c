@@ -7,6 +7,8 @@
 
 #include <retrograde/op.h>
 
+#include <string.h>
+
 /* Inputs of one node: with the cotangent in front they fill the bits of rg_op.shape_only. More are joined in groups. */
 #define CONCAT_MAX 31
 
@@ -45,10 +47,12 @@ static rg_status joined(rg_infer *call, size_t first, int64_t axis, rg_type *out
         if (other->dtype != x->dtype)
             return rg_infer_fail(call, RG_ERR_DTYPE, "inputs %zu and %zu differ in dtype", first, i);
         if (other->shape.rank != x->shape.rank)
-            return rg_infer_fail(call, RG_ERR_SHAPE, "inputs %zu and %zu have %d and %d axes", first, i, x->shape.rank, other->shape.rank);
+            return rg_infer_fail(call, RG_ERR_SHAPE, "inputs %zu and %zu have %d and %d axes", first, i, x->shape.rank,
+                                 other->shape.rank);
         for (int32_t k = 0; k < x->shape.rank; k++)
             if (k != axis && other->shape.dim[k] != x->shape.dim[k])
-                return rg_infer_fail(call, RG_ERR_SHAPE, "inputs %zu and %zu differ along axis %d, only axis %lld may differ", first, i, k,
+                return rg_infer_fail(call, RG_ERR_SHAPE,
+                                     "inputs %zu and %zu differ along axis %d, only axis %lld may differ", first, i, k,
                                      (long long)axis);
         if (__builtin_add_overflow(out->shape.dim[axis], other->shape.dim[axis], &out->shape.dim[axis]))
             return rg_infer_fail(call, RG_ERR_SHAPE, "axis %lld of the result is too long", (long long)axis);
@@ -69,7 +73,8 @@ static rg_status infer_part(rg_infer *call)
     if (status != RG_OK)
         return status;
     if (!rg_shape_equal(whole.shape, call->in[0].shape))
-        return rg_infer_fail(call, RG_ERR_SHAPE, "input 0 is not shaped as the others joined along axis %lld", (long long)a->axis);
+        return rg_infer_fail(call, RG_ERR_SHAPE, "input 0 is not shaped as the others joined along axis %lld",
+                             (long long)a->axis);
     call->out[0] = (rg_type){call->in[0].dtype, call->in[1 + a->i].shape};
     return RG_OK;
 }
@@ -122,7 +127,8 @@ static void batch_concat(rg_node *self, rg_node *const in[], const bool batched[
     rg_node *all[CONCAT_MAX];
     const size_t n = rg_arg_count(self);
     rgi_batch_all(in, batched, n, all);
-    out[0] = rg_apply(&rgi_op_concat, (rg_nodes){all, n}, &(concat_attr){((const concat_attr *)rg_attr(self))->axis + 1});
+    out[0] =
+        rg_apply(&rgi_op_concat, (rg_nodes){all, n}, &(concat_attr){((const concat_attr *)rg_attr(self))->axis + 1});
 }
 
 static void batch_part(rg_node *self, rg_node *const in[], const bool batched[], rg_node *out[])
@@ -201,14 +207,34 @@ static rg_status run_part(const rg_step *step, size_t lo, size_t hi)
 }
 
 const rg_op rgi_op_concat = {
-    .name = "concat", .n_in = -1, .n_out = 1, .dtypes = RG_DT_ALL, .attr_size = sizeof(concat_attr), .attrs = concat_attrs,
-    .infer = infer_concat, .vjp = vjp_concat, .jvp = jvp_concat, .batch = batch_concat, .cost = cost_concat, .run = run_concat,
+    .name = "concat",
+    .n_in = -1,
+    .n_out = 1,
+    .dtypes = RG_DT_ALL,
+    .attr_size = sizeof(concat_attr),
+    .attrs = concat_attrs,
+    .infer = infer_concat,
+    .vjp = vjp_concat,
+    .jvp = jvp_concat,
+    .batch = batch_concat,
+    .cost = cost_concat,
+    .run = run_concat,
 };
 
 const rg_op rgi_op_concat_part = {
-    .name = "concat_part", .n_in = -1, .n_out = 1, .dtypes = RG_DT_ALL, .shape_only = ~1u,
-    .attr_size = sizeof(part_attr), .attrs = part_attrs,
-    .infer = infer_part, .vjp = vjp_part, .jvp = jvp_part, .batch = batch_part, .cost = cost_part, .run = run_part,
+    .name = "concat_part",
+    .n_in = -1,
+    .n_out = 1,
+    .dtypes = RG_DT_ALL,
+    .shape_only = ~1u,
+    .attr_size = sizeof(part_attr),
+    .attrs = part_attrs,
+    .infer = infer_part,
+    .vjp = vjp_part,
+    .jvp = jvp_part,
+    .batch = batch_part,
+    .cost = cost_part,
+    .run = run_part,
 };
 
 /* ---- builders ---- */
@@ -240,35 +266,61 @@ static rg_node *join(rg_node **level, size_t n, const concat_attr *a)
     return level[0];
 }
 
-/* Copies the list with each node prepared, and joins the copy. */
-static rg_node *join_copy(const char *name, rg_nodes xs, int axis, bool stack)
+/* A copy of the list, to be joined and given back; NULL with the error recorded. */
+static rg_node **copied(rg_graph *g, const char *who, rg_nodes xs)
 {
-    rg_graph *g = graph_of(xs);
-    if (!g)
-        return rg_build_fail(NULL, RG_ERR_ARGUMENT, "%s: no inputs", name);
-    rg_node **level = rgi_alloc(&g->allocator, xs.n * sizeof *level);
-    if (!level)
-        return rg_build_fail(g, RG_ERR_MEMORY, "%s: out of memory", name);
-    const rg_node *first = xs.at[0];
-    const concat_attr a = {rgi_axis(first, axis, stack)};
-    rg_node *y = NULL;
-    bool ok = true;
-    for (size_t i = 0; i < xs.n && ok; i++) {
-        level[i] = stack && xs.at[i] ? rg_unsqueeze(xs.at[i], axis) : xs.at[i];
-        ok = level[i] || !xs.at[i];
+    if (!g) {
+        rg_build_fail(NULL, RG_ERR_ARGUMENT, "%s: no inputs", who);
+        return NULL;
     }
-    if (ok)
-        y = join(level, xs.n, &a);
-    rgi_free(&g->allocator, level, xs.n * sizeof *level);
-    return y;
+    rg_node **level = rgi_alloc(&g->allocator, xs.n * sizeof *level);
+    if (level)
+        memcpy(level, xs.at, xs.n * sizeof *level);
+    else
+        rg_build_fail(g, RG_ERR_MEMORY, "%s: out of memory for %zu inputs", who, xs.n);
+    return level;
 }
 
 rg_node *rg_concat(rg_nodes xs, int axis)
 {
-    return join_copy("rg_concat", xs, axis, false);
+    rg_graph *g = graph_of(xs);
+    rg_node **level = copied(g, "rg_concat", xs), *y = NULL;
+    if (level) {
+        y = join(level, xs.n, &(concat_attr){rgi_axis(xs.at[0], axis, 0)});
+        rgi_free(&g->allocator, level, xs.n * sizeof *level);
+    }
+    return y;
+}
+
+/* Whether input i can be stacked with input 0. */
+static bool stacks(rg_graph *g, const rg_node *first, const rg_node *x, size_t i)
+{
+    char a[2 * RGI_LABEL], b[2 * RGI_LABEL];
+    if (!first || !x) {
+        if (g->error.status == RG_OK)
+            rg_build_fail(g, RG_ERR_ARGUMENT, "rg_stack: input %zu is NULL", first ? i : 0);
+        return false;
+    }
+    if (x->dtype == first->dtype && x->shape == first->shape)
+        return true;
+    rg_build_fail(g, x->dtype == first->dtype ? RG_ERR_SHAPE : RG_ERR_DTYPE,
+                  "rg_stack: input 0, %s, and input %zu, %s, differ", rgi_format_operand(first, a, sizeof a), i,
+                  rgi_format_operand(x, b, sizeof b));
+    return false;
 }
 
 rg_node *rg_stack(rg_nodes xs, int axis)
 {
-    return join_copy("rg_stack", xs, axis, true);
+    rg_graph *g = graph_of(xs);
+    rg_node **level = copied(g, "rg_stack", xs), *y = NULL;
+    bool ok = level != NULL;
+    for (size_t i = 0; ok && i < xs.n; i++) {
+        level[i] = stacks(g, xs.at[0], xs.at[i], i) ? rg_unsqueeze(xs.at[i], axis) : NULL;
+        ok = level[i] != NULL;
+    }
+    if (ok)
+        y = join(level, xs.n, &(concat_attr){rgi_axis(xs.at[0], axis, 1)});
+    if (level)
+        rgi_free(&g->allocator, level, xs.n * sizeof *level);
+    return y;
 }

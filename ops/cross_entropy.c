@@ -68,7 +68,8 @@ static void jvp_loss(rg_node *self, rg_node *const tangent[], rg_node *out[])
 static rg_node *second(rg_node *self, rg_node *u)
 {
     const rgi_label_attr *a = rg_attr(self);
-    rg_node *logits = rg_arg(self, 0), *scale = rg_arg(self, 2), *weight = rg_arg_count(self) == 4 ? rg_arg(self, 3) : NULL;
+    rg_node *logits = rg_arg(self, 0), *scale = rg_arg(self, 2),
+            *weight = rg_arg_count(self) == 4 ? rg_arg(self, 3) : NULL;
     rg_node *p = rg_softmax(logits, -1), *up = rg_mul(u, p);
     if (a->has_ignore || weight)
         scale = rg_mul(scale, rgi_label_weight(logits, rg_arg(self, 1), weight, a));
@@ -156,7 +157,8 @@ static rg_status run_loss(const rg_step *step, size_t lo, size_t hi)
             const rg_status status = rgi_row_label(step, &r, first + i, &label);
             if (status != RG_OK)
                 return status;
-            const double loss = label < 0 ? 0 : loss_of(&r, first + i, (size_t)label, smoothing, at(&r, step->scratch, i));
+            const double loss =
+                label < 0 ? 0 : loss_of(&r, first + i, (size_t)label, smoothing, at(&r, step->scratch, i));
             rgi_put(r.dtype, step->out[0], first + i, loss);
         }
     }
@@ -191,7 +193,8 @@ static rg_status run_grad(const rg_step *step, size_t lo, size_t hi)
     size_t row, end;
     rgi_rows_range(&r, lo, hi, &row, &end);
     if (row < end && r.classes)
-        rgi_kernels(r.dtype)->softmax(end - row, r.classes, at(&r, step->in[0], row), (char *)step->out[0] + row * row_bytes);
+        rgi_kernels(r.dtype)->softmax(end - row, r.classes, at(&r, step->in[0], row),
+                                      (char *)step->out[0] + row * row_bytes);
     for (; row < end; row++) {
         int64_t label;
         const rg_status status = rgi_row_label(step, &r, row, &label);
@@ -207,13 +210,33 @@ static rg_status run_grad(const rg_step *step, size_t lo, size_t hi)
 }
 
 const rg_op rgi_op_cross_entropy = {
-    .name = "cross_entropy", .n_in = -1, .n_out = 1, .dtypes = RG_DT_ALL,
-    .attr_size = sizeof(rgi_label_attr), .attrs = rgi_label_attrs,
-    .infer = infer_loss, .vjp = vjp_loss, .jvp = jvp_loss, .batch = batch, .cost = cost_loss, .run = run_loss,
+    .name = "cross_entropy",
+    .n_in = -1,
+    .n_out = 1,
+    .traits = RG_CAN_FAIL,
+    .dtypes = RG_DT_ALL,
+    .attr_size = sizeof(rgi_label_attr),
+    .attrs = rgi_label_attrs,
+    .infer = infer_loss,
+    .vjp = vjp_loss,
+    .jvp = jvp_loss,
+    .batch = batch,
+    .cost = cost_loss,
+    .run = run_loss,
 };
 
 const rg_op rgi_op_cross_entropy_grad = {
-    .name = "cross_entropy_grad", .n_in = -1, .n_out = 1, .dtypes = RG_DT_ALL,
-    .attr_size = sizeof(rgi_label_attr), .attrs = rgi_label_attrs,
-    .infer = infer_grad, .vjp = vjp_grad, .jvp = jvp_grad, .batch = batch, .cost = cost_grad, .run = run_grad,
+    .name = "cross_entropy_grad",
+    .n_in = -1,
+    .n_out = 1,
+    .traits = RG_CAN_FAIL,
+    .dtypes = RG_DT_ALL,
+    .attr_size = sizeof(rgi_label_attr),
+    .attrs = rgi_label_attrs,
+    .infer = infer_grad,
+    .vjp = vjp_grad,
+    .jvp = jvp_grad,
+    .batch = batch,
+    .cost = cost_grad,
+    .run = run_grad,
 };

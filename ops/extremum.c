@@ -141,7 +141,8 @@ static void move_columns(const rg_step *s, rgi_collapse c, size_t n, size_t firs
             memset((char *)s->out[0] + reduced * size, 0, n * size);
         return;
     }
-    indices(s->in_type[1].dtype, ((const extremum *)s->attr)->smallest, c, n, (const char *)s->in[1] + first * size, at);
+    indices(s->in_type[1].dtype, ((const extremum *)s->attr)->smallest, c, n, (const char *)s->in[1] + first * size,
+            at);
     for (size_t j = 0; j < n; j++) {
         const size_t large = first + (size_t)at[j] * c.inner + j;
         copy_element(size, s->in[0], put ? reduced + j : large, s->out[0], put ? large : reduced + j);
@@ -170,10 +171,11 @@ static const rg_attr_field extremum_fields[] = {
     {0},
 };
 
-#define ARG \
-    .n_in = 1, .n_out = 1, .traits = RG_ZERO_GRAD, .dtypes = RG_DT_FLOATS, .attr_size = sizeof(arg_attr), \
-    .attrs = arg_fields, .infer = infer_arg, .batch = batch_arg, .cost = cost, .run = run_arg
-#define EXTREMUM \
+#define ARG                                                                                                   \
+    .n_in = 1, .n_out = 1, .traits = RG_ZERO_GRAD | RG_CAN_FAIL, .dtypes = RG_DT_FLOATS,                      \
+    .attr_size = sizeof(arg_attr), .attrs = arg_fields, .infer = infer_arg, .batch = batch_arg, .cost = cost, \
+    .run = run_arg
+#define EXTREMUM                                                                                            \
     .n_in = 2, .n_out = 1, .dtypes = RG_DT_FLOATS, .attr_size = sizeof(extremum), .attrs = extremum_fields, \
     .infer = infer_extremum, .jvp = rgi_jvp_linear, .batch = batch_extremum, .cost = cost, .run = run_extremum
 

@@ -19,8 +19,13 @@ static const rg_attr_field full_attrs[] = {
 /* Whether an element of the type can hold the value. */
 static bool holds(rg_dtype dtype, double value)
 {
-    static const struct { double lo, hi; } range[RG_DTYPE_COUNT] = {
-        [RG_I32] = {-0x1p31, 0x1p31 - 1}, [RG_I64] = {-0x1p63, 0x1p63 - 1024}, [RG_U8] = {0, 255}, [RG_BOOL] = {0, 1},
+    static const struct {
+        double lo, hi;
+    } range[RG_DTYPE_COUNT] = {
+        [RG_I32] = {-0x1p31, 0x1p31 - 1},
+        [RG_I64] = {-0x1p63, 0x1p63 - 1024},
+        [RG_U8] = {0, 255},
+        [RG_BOOL] = {0, 1},
     };
     return rg_dtype_is_float(dtype) || (value >= range[dtype].lo && value <= range[dtype].hi && value == floor(value));
 }
@@ -31,6 +36,12 @@ static rg_status infer(rg_infer *call)
     if (!holds(call->in[0].dtype, value))
         return rg_infer_fail(call, RG_ERR_ARGUMENT, "%.17g is no %s", value, rg_dtype_name(call->in[0].dtype));
     return rg_infer_same(call);
+}
+
+static bool uniform(const void *attr, double *value)
+{
+    *value = ((const full_attr *)attr)->value;
+    return true;
 }
 
 static void fill_i32(size_t n, int32_t value, int32_t *y)
@@ -67,21 +78,24 @@ static rg_status run(const rg_step *step, size_t lo, size_t hi)
     return RG_OK;
 }
 
-static bool uniform(const void *attr, double *value)
-{
-    *value = ((const full_attr *)attr)->value;
-    return true;
-}
-
 const rg_op rgi_op_full_like = {
-    .name = "full_like", .n_in = 1, .n_out = 1, .traits = RG_ELEMENTWISE | RG_ZERO_GRAD, .dtypes = RG_DT_ALL, .shape_only = 1 << 0,
-    .attr_size = sizeof(full_attr), .attrs = full_attrs, .infer = infer, .run = run,
+    .name = "full_like",
+    .n_in = 1,
+    .n_out = 1,
+    .traits = RG_ELEMENTWISE | RG_ZERO_GRAD,
+    .dtypes = RG_DT_ALL,
+    .shape_only = 1 << 0,
+    .attr_size = sizeof(full_attr),
+    .attrs = full_attrs,
+    .infer = infer,
+    .run = run,
     .uniform = uniform,
 };
 
 rg_node *rg_full_like(rg_node *x, double value)
 {
-    return rg_apply(&rgi_op_full_like, RG_NODES(x), &(full_attr){value});
+    const bool narrow = x && x->dtype == RG_F32;
+    return rg_apply(&rgi_op_full_like, RG_NODES(x), &(full_attr){narrow ? (double)(float)value : value});
 }
 
 rg_node *rg_zeros_like(rg_node *x)

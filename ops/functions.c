@@ -130,87 +130,144 @@ static rg_node *d_erf(rg_node *self, size_t i, rg_node *u)
 /* ---- descriptors ---- */
 
 const rg_op rgi_op_exp = {
-    RGI_UNARY, RGI_DERIVATIVES, .name = "exp", .data = &(const rgi_pointwise){RGK_EXP, RGI_FLOPS_FUNCTION, d_exp},
+    RGI_UNARY,
+    RGI_DERIVATIVES,
+    .name = "exp",
+    .data = &(const rgi_pointwise){RGK_EXP, RGI_FLOPS_FUNCTION, d_exp},
 };
 
 const rg_op rgi_op_exp2 = {
-    RGI_UNARY, RGI_DERIVATIVES, .name = "exp2", .data = &(const rgi_pointwise){RGK_EXP2, RGI_FLOPS_FUNCTION, d_exp2},
+    RGI_UNARY,
+    RGI_DERIVATIVES,
+    .name = "exp2",
+    .data = &(const rgi_pointwise){RGK_EXP2, RGI_FLOPS_FUNCTION, d_exp2},
 };
 
 const rg_op rgi_op_expm1 = {
-    RGI_UNARY, RGI_DERIVATIVES, .name = "expm1", .data = &(const rgi_pointwise){RGK_EXPM1, RGI_FLOPS_FUNCTION, d_expm1},
+    RGI_UNARY,
+    RGI_DERIVATIVES,
+    .name = "expm1",
+    .data = &(const rgi_pointwise){RGK_EXPM1, RGI_FLOPS_FUNCTION, d_expm1},
 };
 
 const rg_op rgi_op_log = {
-    RGI_UNARY, RGI_DERIVATIVES, .name = "log", .data = &(const rgi_pointwise){RGK_LOG, RGI_FLOPS_FUNCTION, d_log},
+    RGI_UNARY,
+    RGI_DERIVATIVES,
+    .name = "log",
+    .data = &(const rgi_pointwise){RGK_LOG, RGI_FLOPS_FUNCTION, d_log},
 };
 
 const rg_op rgi_op_log1p = {
-    RGI_UNARY, RGI_DERIVATIVES, .name = "log1p", .data = &(const rgi_pointwise){RGK_LOG1P, RGI_FLOPS_FUNCTION, d_log1p},
+    RGI_UNARY,
+    RGI_DERIVATIVES,
+    .name = "log1p",
+    .data = &(const rgi_pointwise){RGK_LOG1P, RGI_FLOPS_FUNCTION, d_log1p},
 };
 
 const rg_op rgi_op_sin = {
-    RGI_UNARY, RGI_DERIVATIVES, .name = "sin", .data = &(const rgi_pointwise){RGK_SIN, RGI_FLOPS_FUNCTION, d_sin},
+    RGI_UNARY,
+    RGI_DERIVATIVES,
+    .name = "sin",
+    .data = &(const rgi_pointwise){RGK_SIN, RGI_FLOPS_FUNCTION, d_sin},
 };
 
 const rg_op rgi_op_cos = {
-    RGI_UNARY, RGI_DERIVATIVES, .name = "cos", .data = &(const rgi_pointwise){RGK_COS, RGI_FLOPS_FUNCTION, d_cos},
+    RGI_UNARY,
+    RGI_DERIVATIVES,
+    .name = "cos",
+    .data = &(const rgi_pointwise){RGK_COS, RGI_FLOPS_FUNCTION, d_cos},
 };
 
 const rg_op rgi_op_tan = {
-    RGI_UNARY, RGI_DERIVATIVES, .name = "tan", .data = &(const rgi_pointwise){RGK_TAN, RGI_FLOPS_FUNCTION, d_tan},
+    RGI_UNARY,
+    RGI_DERIVATIVES,
+    .name = "tan",
+    .data = &(const rgi_pointwise){RGK_TAN, RGI_FLOPS_FUNCTION, d_tan},
 };
 
 const rg_op rgi_op_asin = {
-    RGI_UNARY, RGI_DERIVATIVES, .name = "asin", .data = &(const rgi_pointwise){RGK_ASIN, RGI_FLOPS_FUNCTION, d_asin},
+    RGI_UNARY,
+    RGI_DERIVATIVES,
+    .name = "asin",
+    .data = &(const rgi_pointwise){RGK_ASIN, RGI_FLOPS_FUNCTION, d_asin},
 };
 
 const rg_op rgi_op_acos = {
-    RGI_UNARY, RGI_DERIVATIVES, .name = "acos", .data = &(const rgi_pointwise){RGK_ACOS, RGI_FLOPS_FUNCTION, d_acos},
+    RGI_UNARY,
+    RGI_DERIVATIVES,
+    .name = "acos",
+    .data = &(const rgi_pointwise){RGK_ACOS, RGI_FLOPS_FUNCTION, d_acos},
 };
 
 const rg_op rgi_op_atan = {
-    RGI_UNARY, RGI_DERIVATIVES, .name = "atan", .data = &(const rgi_pointwise){RGK_ATAN, RGI_FLOPS_FUNCTION, d_atan},
+    RGI_UNARY,
+    RGI_DERIVATIVES,
+    .name = "atan",
+    .data = &(const rgi_pointwise){RGK_ATAN, RGI_FLOPS_FUNCTION, d_atan},
 };
 
 const rg_op rgi_op_sinh = {
-    RGI_UNARY, RGI_DERIVATIVES, .name = "sinh", .data = &(const rgi_pointwise){RGK_SINH, RGI_FLOPS_FUNCTION, d_sinh},
+    RGI_UNARY,
+    RGI_DERIVATIVES,
+    .name = "sinh",
+    .data = &(const rgi_pointwise){RGK_SINH, RGI_FLOPS_FUNCTION, d_sinh},
 };
 
 const rg_op rgi_op_cosh = {
-    RGI_UNARY, RGI_DERIVATIVES, .name = "cosh", .data = &(const rgi_pointwise){RGK_COSH, RGI_FLOPS_FUNCTION, d_cosh},
+    RGI_UNARY,
+    RGI_DERIVATIVES,
+    .name = "cosh",
+    .data = &(const rgi_pointwise){RGK_COSH, RGI_FLOPS_FUNCTION, d_cosh},
 };
 
 const rg_op rgi_op_asinh = {
-    RGI_UNARY, RGI_DERIVATIVES, .name = "asinh", .data = &(const rgi_pointwise){RGK_ASINH, RGI_FLOPS_FUNCTION, d_asinh},
+    RGI_UNARY,
+    RGI_DERIVATIVES,
+    .name = "asinh",
+    .data = &(const rgi_pointwise){RGK_ASINH, RGI_FLOPS_FUNCTION, d_asinh},
 };
 
 const rg_op rgi_op_acosh = {
-    RGI_UNARY, RGI_DERIVATIVES, .name = "acosh", .data = &(const rgi_pointwise){RGK_ACOSH, RGI_FLOPS_FUNCTION, d_acosh},
+    RGI_UNARY,
+    RGI_DERIVATIVES,
+    .name = "acosh",
+    .data = &(const rgi_pointwise){RGK_ACOSH, RGI_FLOPS_FUNCTION, d_acosh},
 };
 
 const rg_op rgi_op_atanh = {
-    RGI_UNARY, RGI_DERIVATIVES, .name = "atanh", .data = &(const rgi_pointwise){RGK_ATANH, RGI_FLOPS_FUNCTION, d_atanh},
+    RGI_UNARY,
+    RGI_DERIVATIVES,
+    .name = "atanh",
+    .data = &(const rgi_pointwise){RGK_ATANH, RGI_FLOPS_FUNCTION, d_atanh},
 };
 
 const rg_op rgi_op_erf = {
-    RGI_UNARY, RGI_DERIVATIVES, .name = "erf", .data = &(const rgi_pointwise){RGK_ERF, RGI_FLOPS_FUNCTION, d_erf},
+    RGI_UNARY,
+    RGI_DERIVATIVES,
+    .name = "erf",
+    .data = &(const rgi_pointwise){RGK_ERF, RGI_FLOPS_FUNCTION, d_erf},
 };
 
-#define ROUNDING \
+#define ROUNDING                                                                                         \
     .n_in = 1, .n_out = 1, .traits = RG_ELEMENTWISE | RG_INPLACE | RG_ZERO_GRAD, .dtypes = RG_DT_FLOATS, \
     .infer = rg_infer_same, .cost = rgi_pointwise_cost, .run = rgi_run_unary
 
 const rg_op rgi_op_floor = {
-    ROUNDING, .name = "floor", .data = &(const rgi_pointwise){RGK_FLOOR, 1, NULL},
+    ROUNDING,
+    .name = "floor",
+    .data = &(const rgi_pointwise){RGK_FLOOR, 1, NULL},
 };
 
 const rg_op rgi_op_ceil = {
-    ROUNDING, .name = "ceil", .data = &(const rgi_pointwise){RGK_CEIL, 1, NULL},
+    ROUNDING,
+    .name = "ceil",
+    .data = &(const rgi_pointwise){RGK_CEIL, 1, NULL},
 };
 
 const rg_op rgi_op_round = {
-    ROUNDING, .name = "round", .data = &(const rgi_pointwise){RGK_ROUND, 1, NULL},
+    ROUNDING,
+    .name = "round",
+    .data = &(const rgi_pointwise){RGK_ROUND, 1, NULL},
 };
 
 /* ---- builders ---- */

@@ -36,8 +36,8 @@ static rg_status picked(rg_infer *call, const rg_shape *x, const rg_type *index,
     if (!rgi_axis_ok(call, a->axis, x->rank))
         return RG_ERR_ARGUMENT;
     if (a->shared < 0 || a->shared > a->axis || a->shared > m->rank)
-        return rg_infer_fail(call, RG_ERR_ARGUMENT, "%lld shared axes, with axis %lld and an index of %d axes", (long long)a->shared,
-                             (long long)a->axis, m->rank);
+        return rg_infer_fail(call, RG_ERR_ARGUMENT, "%lld shared axes, with axis %lld and an index of %d axes",
+                             (long long)a->shared, (long long)a->axis, m->rank);
     for (int32_t i = 0; i < a->shared; i++)
         if (x->dim[i] != m->dim[i])
             return rg_infer_fail(call, RG_ERR_SHAPE, "shared axis %d differs", i);
@@ -68,7 +68,8 @@ static rg_status infer_scatter(rg_infer *call)
     if (u->dtype == RG_U8 || u->dtype == RG_BOOL)
         return rg_infer_fail(call, RG_ERR_DTYPE, "%s values cannot be added up", rg_dtype_name(u->dtype));
     if (!rg_shape_equal(want, u->shape))
-        return rg_infer_fail(call, RG_ERR_SHAPE, "input 0 is not shaped as input 2 with the axes of the index in place of axis %lld",
+        return rg_infer_fail(call, RG_ERR_SHAPE,
+                             "input 0 is not shaped as input 2 with the axes of the index in place of axis %lld",
                              (long long)((const gather_attr *)call->attr)->axis);
     call->out[0] = (rg_type){u->dtype, call->in[2].shape};
     return RG_OK;
@@ -88,8 +89,9 @@ static void vjp_scatter(rg_node *self, rg_node *const ct[], rg_node *grad[])
         grad[0] = rg_apply(&rgi_op_gather, RG_NODES(ct[0], rg_arg(self, 1)), rg_attr(self));
 }
 
-/* With an index of its own for each of the new axis, that axis is one more shared one; with one index for all and no shared
-   axes, it is one more of the p axes; with one x for all it is one more of the index's axes, then moved to the front. */
+/* With an index of its own for each of the new axis, that axis is one more shared one; with one index for all and no
+   shared axes, it is one more of the p axes; with one x for all, one more of the index's axes, then moved to the
+   front. */
 static void batch_gather(rg_node *self, rg_node *const in[], const bool batched[], rg_node *out[])
 {
     const gather_attr *a = rg_attr(self);
@@ -113,7 +115,8 @@ static void batch_scatter(rg_node *self, rg_node *const in[], const bool batched
     rg_node *like = batched[2] ? in[2] : rgi_expand(in[2], 0, some, 0, 1);
     const bool own = batched[1] || a->shared > 0;
     rg_node *index = batched[1] || !own ? in[1] : rgi_expand(in[1], 0, some, 0, 1);
-    out[0] = rg_apply(&rgi_op_scatter_add, RG_NODES(u, index, like), &(gather_attr){a->axis + 1, own ? a->shared + 1 : 0});
+    out[0] =
+        rg_apply(&rgi_op_scatter_add, RG_NODES(u, index, like), &(gather_attr){a->axis + 1, own ? a->shared + 1 : 0});
 }
 
 /* ---- running ---- */
@@ -138,8 +141,8 @@ static layout layout_of(const rg_step *step, const rg_shape *x)
 
 static rg_status outside(const rg_step *step, size_t position, int64_t index, size_t size)
 {
-    return rgi_fail(RG_ERR_ARGUMENT, "%s: index %lld at position %zu is outside [0, %zu) of axis %lld", step->op->name, (long long)index,
-                    position, size, (long long)((const gather_attr *)step->attr)->axis);
+    return rgi_fail(RG_ERR_ARGUMENT, "%s: index %lld at position %zu is outside [0, %zu) of axis %lld", step->op->name,
+                    (long long)index, position, size, (long long)((const gather_attr *)step->attr)->axis);
 }
 
 static size_t rows_of_task(const layout *l, size_t element)
@@ -186,7 +189,8 @@ static rg_status run_gather(const rg_step *step, size_t lo, size_t hi)
     return RG_OK;
 }
 
-/* Each task adds up a range of the axis of one block [size, inner]; it reads the whole index to find what falls there. */
+/* Each task adds up a range of the axis of one block [size, inner]; it reads the whole index to find what falls
+   there. */
 static size_t slices_of(const layout *l, size_t element)
 {
     const size_t blocks = l->batches * l->outer, bytes = (l->size + l->count) * l->inner * element;
@@ -249,7 +253,8 @@ static rg_status run_scatter(const rg_step *step, size_t lo, size_t hi)
     hi = hi < tasks ? hi : tasks;
     for (size_t task = lo; task < hi;) {
         const size_t block = task / slices, first = task % slices;
-        const size_t last = hi - block * slices < slices ? hi - block * slices : slices; /* of this block, in this call */
+        const size_t last =
+            hi - block * slices < slices ? hi - block * slices : slices; /* of this block, in this call */
         const size_t from = first * l.size / slices, to = last * l.size / slices;
         const size_t start = block / l.outer * l.count;
         const char *u = (const char *)step->in[0] + block * l.count * row;
@@ -268,15 +273,36 @@ static rg_status run_scatter(const rg_step *step, size_t lo, size_t hi)
 }
 
 const rg_op rgi_op_gather = {
-    .name = "gather", .n_in = 2, .n_out = 1, .dtypes = RG_DT_ALL, .attr_size = sizeof(gather_attr), .attrs = gather_attrs,
-    .infer = infer_gather, .vjp = vjp_gather, .jvp = rgi_jvp_linear, .batch = batch_gather, .cost = cost_gather, .run = run_gather,
+    .name = "gather",
+    .n_in = 2,
+    .n_out = 1,
+    .traits = RG_CAN_FAIL,
+    .dtypes = RG_DT_ALL,
+    .attr_size = sizeof(gather_attr),
+    .attrs = gather_attrs,
+    .infer = infer_gather,
+    .vjp = vjp_gather,
+    .jvp = rgi_jvp_linear,
+    .batch = batch_gather,
+    .cost = cost_gather,
+    .run = run_gather,
 };
 
 const rg_op rgi_op_scatter_add = {
-    .name = "scatter_add", .n_in = 3, .n_out = 1, .dtypes = RG_DT_ALL, .shape_only = 1 << 2,
-    .attr_size = sizeof(gather_attr), .attrs = gather_attrs,
-    .infer = infer_scatter, .vjp = vjp_scatter, .jvp = rgi_jvp_linear, .batch = batch_scatter,
-    .cost = cost_scatter, .run = run_scatter,
+    .name = "scatter_add",
+    .n_in = 3,
+    .n_out = 1,
+    .traits = RG_CAN_FAIL,
+    .dtypes = RG_DT_ALL,
+    .shape_only = 1 << 2,
+    .attr_size = sizeof(gather_attr),
+    .attrs = gather_attrs,
+    .infer = infer_scatter,
+    .vjp = vjp_scatter,
+    .jvp = rgi_jvp_linear,
+    .batch = batch_scatter,
+    .cost = cost_scatter,
+    .run = run_scatter,
 };
 
 rg_node *rg_gather(rg_node *x, rg_node *index, int axis)

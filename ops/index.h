@@ -11,7 +11,9 @@ static inline bool rgi_is_index(rg_dtype dtype)
 
 static inline int64_t rgi_index_at(rg_dtype dtype, const void *index, size_t i)
 {
-    return dtype == RG_I64 ? ((const int64_t *)index)[i] : dtype == RG_I32 ? ((const int32_t *)index)[i] : ((const uint8_t *)index)[i];
+    return dtype == RG_I64   ? ((const int64_t *)index)[i]
+           : dtype == RG_I32 ? ((const int32_t *)index)[i]
+                             : ((const uint8_t *)index)[i];
 }
 
 #endif

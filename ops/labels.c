@@ -28,7 +28,8 @@ rg_status rgi_label_infer(const rg_infer *call, size_t values, size_t weight)
     if (last < 0)
         return rg_infer_fail(call, RG_ERR_SHAPE, "input %zu has no axis of classes", values);
     if (labels->shape.rank != last)
-        return rg_infer_fail(call, RG_ERR_SHAPE, "the labels have %d axes, not %d (those of input %zu without its last, the classes)",
+        return rg_infer_fail(call, RG_ERR_SHAPE,
+                             "the labels have %d axes, not %d (those of input %zu without its last, the classes)",
                              labels->shape.rank, last, values);
     for (int32_t i = 0; i < last; i++)
         if (labels->shape.dim[i] != x->shape.dim[i])
@@ -38,12 +39,14 @@ rg_status rgi_label_infer(const rg_infer *call, size_t values, size_t weight)
     const rg_type *w = &call->in[weight];
     const int32_t lead = w->shape.rank - 1;
     if (w->dtype != x->dtype)
-        return rg_infer_fail(call, RG_ERR_DTYPE, "the weights are %s, not %s", rg_dtype_name(w->dtype), rg_dtype_name(x->dtype));
+        return rg_infer_fail(call, RG_ERR_DTYPE, "the weights are %s, not %s", rg_dtype_name(w->dtype),
+                             rg_dtype_name(x->dtype));
     bool fits = lead >= 0 && lead <= last && w->shape.dim[lead] == x->shape.dim[last];
     for (int32_t i = 0; fits && i < lead; i++)
         fits = w->shape.dim[i] == x->shape.dim[i];
     if (!fits)
-        return rg_infer_fail(call, RG_ERR_SHAPE, "the weights are not one for each class (axis %d of input %zu)", last, values);
+        return rg_infer_fail(call, RG_ERR_SHAPE, "the weights are not one for each class (axis %d of input %zu)", last,
+                             values);
     return RG_OK;
 }
 
@@ -83,7 +86,8 @@ rg_status rgi_row_label(const rg_step *step, const rgi_rows *r, size_t row, int6
     if (a->has_ignore && k == a->ignore)
         *label = -1;
     else if (k < 0 || (uint64_t)k >= r->classes)
-        return rgi_fail(RG_ERR_ARGUMENT, "%s: label %lld of row %zu is outside [0, %zu)", step->op->name, (long long)k, row, r->classes);
+        return rgi_fail(RG_ERR_ARGUMENT, "%s: label %lld of row %zu is outside [0, %zu)", step->op->name, (long long)k,
+                        row, r->classes);
     return RG_OK;
 }
 
@@ -153,9 +157,18 @@ static rg_status run_weight(const rg_step *step, size_t lo, size_t hi)
 }
 
 const rg_op rgi_op_label_weight = {
-    .name = "label_weight", .n_in = -1, .n_out = 1, .traits = RG_ZERO_GRAD, .dtypes = RG_DT_ALL, .shape_only = 1 << 0,
-    .attr_size = sizeof(rgi_label_attr), .attrs = rgi_label_attrs,
-    .infer = infer_weight, .batch = batch_weight, .cost = cost_weight, .run = run_weight,
+    .name = "label_weight",
+    .n_in = -1,
+    .n_out = 1,
+    .traits = RG_ZERO_GRAD | RG_CAN_FAIL,
+    .dtypes = RG_DT_ALL,
+    .shape_only = 1 << 0,
+    .attr_size = sizeof(rgi_label_attr),
+    .attrs = rgi_label_attrs,
+    .infer = infer_weight,
+    .batch = batch_weight,
+    .cost = cost_weight,
+    .run = run_weight,
 };
 
 rg_node *rgi_label_weight(rg_node *like, rg_node *labels, rg_node *weight, const rgi_label_attr *attr)

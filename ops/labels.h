@@ -1,7 +1,7 @@
 /* labels.h - rows with a class each: what cross entropy, negative log likelihood and their gradients share.
 
-   The values are [.., classes], the labels integers [..]. The weights of the classes are [classes], or [l.., classes] with
-   the first axes l.. of the labels (batch rules make such): row r then reads the weights of its l... */
+   The values are [.., classes], the labels integers [..]. The weights of the classes are [classes], or [l.., classes]
+   with the first axes l.. of the labels (batch rules make such): each row then reads the weights at its own l... */
 #ifndef RGI_LABELS_H
 #define RGI_LABELS_H
 
@@ -20,8 +20,8 @@ rg_status rgi_label_infer(const rg_infer *call, size_t values, size_t weight);
 /* The same as concrete sizes. */
 typedef struct rgi_rows {
     size_t n, classes;
-    size_t sharing;  /* rows that read the same weights */
-    size_t group;    /* rows of a task */
+    size_t sharing; /* rows that read the same weights */
+    size_t group;   /* rows of a task */
     rg_dtype dtype;
     const void *weight; /* NULL: 1 */
 } rgi_rows;

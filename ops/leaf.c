@@ -1,8 +1,8 @@
 /* leaf.c - nodes that start a graph (inputs, parameters, constants, the mode) and those that end it (assigns, groups).
 
-   A leaf computes nothing: its value is bound, stored or given. `full` is a value everywhere, a leaf in spirit, but run,
-   so that it fuses. `assign` stores its second input into its first when a plan runs, which does that by itself: effects have
-   no `run`. The value of an assign is what it stored. */
+   A leaf computes nothing: its value is bound, stored or given. `full` is a value everywhere, a leaf in spirit, but
+   run, so that it fuses. `assign` stores its second input into its first when a plan runs, which does that by itself:
+   effects have no `run`. The value of an assign is what it stored. */
 #include "common.h"
 #include "table_ops.h"
 
@@ -119,37 +119,77 @@ static bool uniform_full(const void *attr, double *value)
 /* ---- descriptors ---- */
 
 const rg_op rgi_op_input = {
-    .name = "input", .n_in = 0, .n_out = 1, .traits = RG_LEAF | RG_UNIQUE, .dtypes = ~0u,
-    .attr_size = sizeof(leaf_attr), .attrs = leaf_attrs, .infer = infer_leaf,
+    .name = "input",
+    .n_in = 0,
+    .n_out = 1,
+    .traits = RG_LEAF | RG_UNIQUE,
+    .dtypes = ~0u,
+    .attr_size = sizeof(leaf_attr),
+    .attrs = leaf_attrs,
+    .infer = infer_leaf,
 };
 
 const rg_op rgi_op_param = {
-    .name = "param", .n_in = 0, .n_out = 1, .traits = RG_LEAF | RG_UNIQUE, .dtypes = ~0u,
-    .attr_size = sizeof(leaf_attr), .attrs = leaf_attrs, .infer = infer_leaf,
+    .name = "param",
+    .n_in = 0,
+    .n_out = 1,
+    .traits = RG_LEAF | RG_UNIQUE,
+    .dtypes = ~0u,
+    .attr_size = sizeof(leaf_attr),
+    .attrs = leaf_attrs,
+    .infer = infer_leaf,
 };
 
 const rg_op rgi_op_const = {
-    .name = "const", .n_in = 0, .n_out = 1, .traits = RG_LEAF, .dtypes = ~0u,
-    .attr_size = sizeof(const_attr), .attrs = const_attrs, .infer = infer_const,
+    .name = "const",
+    .n_in = 0,
+    .n_out = 1,
+    .traits = RG_LEAF,
+    .dtypes = ~0u,
+    .attr_size = sizeof(const_attr),
+    .attrs = const_attrs,
+    .infer = infer_const,
 };
 
 const rg_op rgi_op_full = {
-    .name = "full", .n_in = 0, .n_out = 1, .traits = RG_ELEMENTWISE, .dtypes = ~0u,
-    .attr_size = sizeof(full_attr), .attrs = full_attrs, .infer = infer_full,
-    .run = run_full, .uniform = uniform_full,
+    .name = "full",
+    .n_in = 0,
+    .n_out = 1,
+    .traits = RG_ELEMENTWISE,
+    .dtypes = ~0u,
+    .attr_size = sizeof(full_attr),
+    .attrs = full_attrs,
+    .infer = infer_full,
+    .run = run_full,
+    .uniform = uniform_full,
 };
 
 const rg_op rgi_op_training = {
-    .name = "training", .n_in = 0, .n_out = 1, .traits = RG_LEAF, .dtypes = ~0u, .infer = infer_flag,
+    .name = "training",
+    .n_in = 0,
+    .n_out = 1,
+    .traits = RG_LEAF,
+    .dtypes = ~0u,
+    .infer = infer_flag,
 };
 
 const rg_op rgi_op_assign = {
-    .name = "assign", .n_in = 2, .n_out = 1, .traits = RG_EFFECT | RG_UNIQUE, .dtypes = ~0u, .shape_only = 1u << 0,
+    .name = "assign",
+    .n_in = 2,
+    .n_out = 1,
+    .traits = RG_EFFECT | RG_UNIQUE,
+    .dtypes = ~0u,
+    .shape_only = 1u << 0,
     .infer = infer_assign,
 };
 
 const rg_op rgi_op_group = {
-    .name = "group", .n_in = -1, .n_out = 1, .traits = RG_EFFECT, .dtypes = ~0u, .shape_only = ~0u,
+    .name = "group",
+    .n_in = -1,
+    .n_out = 1,
+    .traits = RG_EFFECT,
+    .dtypes = ~0u,
+    .shape_only = ~0u,
     .infer = infer_flag,
 };
 
@@ -184,10 +224,12 @@ static rg_node *fail_taken(rg_graph *g, const char *who, const rg_node *first)
     char label[RGI_LABEL];
     rgi_format_operand(first, label, sizeof label);
     if (first->file)
-        return rgi_graph_fail(g, RG_ERR_NAME, NULL, "%s: the name is taken by %s %s, made at %s:%" PRId32 " (rg_scope_reuse shares parameters)",
+        return rgi_graph_fail(g, RG_ERR_NAME, NULL,
+                              "%s: the name is taken by %s %s, made at %s:%" PRId32
+                              " (rg_scope_reuse shares parameters)",
                               who, first->op->name, label, first->file, first->line);
-    return rgi_graph_fail(g, RG_ERR_NAME, NULL, "%s: the name is taken by %s %s (rg_scope_reuse shares parameters)", who,
-                          first->op->name, label);
+    return rgi_graph_fail(g, RG_ERR_NAME, NULL, "%s: the name is taken by %s %s (rg_scope_reuse shares parameters)",
+                          who, first->op->name, label);
 }
 
 /* A leaf, with room in the table of names; the caller has made sure that the name is free. */
@@ -223,10 +265,12 @@ static rg_node *shared(rg_graph *g, const char *who, const char *name, rg_dtype 
     char have[RGI_LABEL], want[RGI_LABEL];
     rg_node *const node = rg_find(g, name);
     if (!node || !node->entry)
-        return rgi_graph_fail(g, RG_ERR_NAME, NULL, "%s: '%s' is to be shared (rg_scope_reuse), but does not exist", who, name);
+        return rgi_graph_fail(g, RG_ERR_NAME, NULL, "%s: '%s' is to be shared (rg_scope_reuse), but does not exist",
+                              who, name);
     if (node->dtype != dtype || !rg_shape_equal(node->shape->a, shape))
-        return rgi_graph_fail(g, node->dtype != dtype ? RG_ERR_DTYPE : RG_ERR_SHAPE, NULL, "%s: '%s' is shared as %s, but asked for as %s",
-                              who, name, rgi_format_type(g, node->dtype, node->shape->a, have, sizeof have),
+        return rgi_graph_fail(g, node->dtype != dtype ? RG_ERR_DTYPE : RG_ERR_SHAPE, NULL,
+                              "%s: '%s' is shared as %s, but asked for as %s", who, name,
+                              rgi_format_type(g, node->dtype, node->shape->a, have, sizeof have),
                               rgi_format_type(g, dtype, shape, want, sizeof want));
     return node;
 }
@@ -239,14 +283,16 @@ static bool sizes_fit(rg_graph *g, const char *who, const char *name, rg_dtype d
         int64_t second;
         if (rgi_dim_second(g, shape.dim[i], &second) == RG_OK && second == shape.dim[i])
             continue;
-        rgi_graph_fail(g, RG_ERR_SHAPE, NULL, "%s: '%s' has the named size %s at axis %" PRId32 ": what is stored has sizes that are numbers",
+        rgi_graph_fail(g, RG_ERR_SHAPE, NULL,
+                       "%s: '%s' has the named size %s at axis %" PRId32 ": what is stored has sizes that are numbers",
                        who, name, rgi_format_size(g, shape.dim[i], text, sizeof text), i);
         return false;
     }
     const rg_tensor view = {dtype, shape, NULL, NULL};
     if (rg_shape_count(shape) >= 0 && (rg_tensor_bytes(&view) || rg_shape_count(shape) == 0))
         return true;
-    rgi_graph_fail(g, RG_ERR_SHAPE, NULL, "%s: '%s' cannot be %s", who, name, rgi_format_type(g, dtype, shape, text, sizeof text));
+    rgi_graph_fail(g, RG_ERR_SHAPE, NULL, "%s: '%s' cannot be %s", who, name,
+                   rgi_format_type(g, dtype, shape, text, sizeof text));
     return false;
 }
 
@@ -264,8 +310,8 @@ static bool init_fits(rg_graph *g, const char *who, const char *name, rg_dtype d
     return !why;
 }
 
-static rg_node *stored_leaf(rg_graph *g, const char *who, const char *name, rg_dtype dtype, rg_shape shape, rg_param_opts opts,
-                            bool trainable)
+static rg_node *stored_leaf(rg_graph *g, const char *who, const char *name, rg_dtype dtype, rg_shape shape,
+                            rg_param_opts opts, bool trainable)
 {
     const char *const full = full_name(g, who, name);
     if (!full || !dtype_fits(g, who, full, dtype))
@@ -296,8 +342,10 @@ rg_node *(rg_param)(rg_graph *g, const char *name, rg_dtype dtype, rg_shape shap
         return NULL;
     if (dtype != RG_F32 && dtype != RG_F64) {
         if (!o.frozen)
-            return rgi_graph_fail(g, RG_ERR_DTYPE, NULL, "rg_param: '%s' is %s, what is trained is f32 or f64 (or set frozen, or use rg_buffer)",
-                                  name ? name : "NULL", rg_dtype_name(dtype));
+            return rgi_graph_fail(
+                g, RG_ERR_DTYPE, NULL,
+                "rg_param: '%s' is %s, what is trained is f32 or f64 (or set frozen, or use rg_buffer)",
+                name ? name : "NULL", rg_dtype_name(dtype));
         o.init = o.init == RG_INIT_DEFAULT ? RG_ZEROS : o.init;
     }
     return stored_leaf(g, "rg_param", name, dtype, shape, o, !o.frozen);
@@ -325,8 +373,13 @@ rg_node *(rg_const)(rg_graph *g, rg_dtype dtype, rg_shape shape, const void *dat
 /* The value as an element of the type holds it; false where it has no such element. */
 static bool representable(rg_dtype dtype, double *value)
 {
-    static const struct { double lo, hi; } range[RG_DTYPE_COUNT] = {
-        [RG_I32] = {-0x1p31, 0x1p31 - 1}, [RG_I64] = {-0x1p63, 0x1p63 - 1024}, [RG_U8] = {0, 255}, [RG_BOOL] = {0, 1},
+    static const struct {
+        double lo, hi;
+    } range[RG_DTYPE_COUNT] = {
+        [RG_I32] = {-0x1p31, 0x1p31 - 1},
+        [RG_I64] = {-0x1p63, 0x1p63 - 1024},
+        [RG_U8] = {0, 255},
+        [RG_BOOL] = {0, 1},
     };
     if (dtype == RG_F32)
         *value = (double)(float)*value;
@@ -372,11 +425,13 @@ rg_node *(rg_assign)(rg_node *param, rg_node *value)
     char label[2 * RGI_LABEL];
     rg_graph *const g = param ? param->graph : rg_graph_of(value);
     if (param && !param->entry)
-        return rgi_graph_fail(g, RG_ERR_ARGUMENT, NULL, "rg_assign: %s is no parameter or buffer", rgi_format_operand(param, label, sizeof label));
+        return rgi_graph_fail(g, RG_ERR_ARGUMENT, NULL, "rg_assign: %s is no parameter or buffer",
+                              rgi_format_operand(param, label, sizeof label));
     if (param && value && value->graph == g && value->region->parent)
-        return rgi_graph_fail(g, RG_ERR_REGION, NULL,
-                              "rg_assign: %s is inside the body of scan '%s': assign to '%s' after it, what rg_scan_last gives",
-                              rgi_format_operand(value, label, sizeof label), rgi_scan_name(value->region->scan), param->name);
+        return rgi_graph_fail(
+            g, RG_ERR_REGION, NULL,
+            "rg_assign: %s is inside the body of scan '%s': assign to '%s' after it, what rg_scan_last gives",
+            rgi_format_operand(value, label, sizeof label), rgi_scan_name(value->region->scan), param->name);
     if (g && !rgi_list_reserve(g, &g->assigns))
         return NULL;
     rg_node *const node = rg_apply(&rgi_op_assign, RG_NODES(param, value), NULL);
@@ -395,12 +450,13 @@ rg_node *(rg_latest)(rg_node *param)
     }
     rg_graph *const g = param->graph;
     if (!param->entry)
-        return rgi_graph_fail(g, RG_ERR_ARGUMENT, NULL, "rg_latest: %s is no parameter or buffer", rgi_format_operand(param, label, sizeof label));
+        return rgi_graph_fail(g, RG_ERR_ARGUMENT, NULL, "rg_latest: %s is no parameter or buffer",
+                              rgi_format_operand(param, label, sizeof label));
     const rg_node *const assign = g->latest.at[param->entry->index];
     return assign ? assign->in[1] : param;
 }
 
-void (rg_attach)(rg_node *node, rg_node *assign)
+void(rg_attach)(rg_node *node, rg_node *assign)
 {
     char label[2 * RGI_LABEL];
     rg_graph *const g = node ? node->graph : rg_graph_of(assign);
@@ -410,7 +466,8 @@ void (rg_attach)(rg_node *node, rg_node *assign)
     } else if (assign->graph != g) {
         rgi_graph_fail(g, RG_ERR_ARGUMENT, NULL, "rg_attach: the effect belongs to another graph");
     } else if (!(assign->op->traits & RG_EFFECT)) {
-        rgi_graph_fail(g, RG_ERR_ARGUMENT, NULL, "rg_attach: %s is no effect", rgi_format_operand(assign, label, sizeof label));
+        rgi_graph_fail(g, RG_ERR_ARGUMENT, NULL, "rg_attach: %s is no effect",
+                       rgi_format_operand(assign, label, sizeof label));
     } else if (rgi_list_push(g, &g->attached, node) && !rgi_list_push(g, &g->attached, assign)) {
         g->attached.n--;
     }

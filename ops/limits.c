@@ -18,7 +18,7 @@ static rg_status infer_clamp(rg_infer *call)
 {
     const bounds *b = call->attr;
     if (!(b->lo <= b->hi))
-        return rg_infer_fail(call, RG_ERR_ARGUMENT, "the lower bound %g is not below the upper bound %g", b->lo, b->hi);
+        return rg_infer_fail(call, RG_ERR_ARGUMENT, "no number lies between the bounds %g and %g", b->lo, b->hi);
     return call->n_in == 1 ? rg_infer_same(call) : rg_infer_broadcast(call);
 }
 
@@ -112,31 +112,65 @@ static const rg_attr_field bounds_fields[] = {
 };
 
 const rg_op rgi_op_minimum = {
-    .name = "minimum", .n_in = 2, .n_out = 1, .traits = RG_ELEMENTWISE | RG_INPLACE | RG_COMMUTES,
-    .dtypes = RG_DT_NUMBERS, .infer = rg_infer_broadcast, RGI_DERIVATIVES, .cost = rgi_pointwise_cost,
-    .run = rgi_run_binary, .alias = alias_minimum, .data = &(const rgi_pointwise){RGK_MINIMUM, 1, d_minimum},
+    .name = "minimum",
+    .n_in = 2,
+    .n_out = 1,
+    .traits = RG_ELEMENTWISE | RG_INPLACE | RG_COMMUTES,
+    .dtypes = RG_DT_NUMBERS,
+    .infer = rg_infer_broadcast,
+    RGI_DERIVATIVES,
+    .cost = rgi_pointwise_cost,
+    .run = rgi_run_binary,
+    .alias = alias_minimum,
+    .data = &(const rgi_pointwise){RGK_MINIMUM, 1, d_minimum},
 };
 
 const rg_op rgi_op_maximum = {
-    .name = "maximum", .n_in = 2, .n_out = 1, .traits = RG_ELEMENTWISE | RG_INPLACE | RG_COMMUTES,
-    .dtypes = RG_DT_NUMBERS, .infer = rg_infer_broadcast, RGI_DERIVATIVES, .cost = rgi_pointwise_cost,
-    .run = rgi_run_binary, .alias = alias_maximum, .data = &(const rgi_pointwise){RGK_MAXIMUM, 1, d_maximum},
+    .name = "maximum",
+    .n_in = 2,
+    .n_out = 1,
+    .traits = RG_ELEMENTWISE | RG_INPLACE | RG_COMMUTES,
+    .dtypes = RG_DT_NUMBERS,
+    .infer = rg_infer_broadcast,
+    RGI_DERIVATIVES,
+    .cost = rgi_pointwise_cost,
+    .run = rgi_run_binary,
+    .alias = alias_maximum,
+    .data = &(const rgi_pointwise){RGK_MAXIMUM, 1, d_maximum},
 };
 
 const rg_op rgi_op_maximum_grad = {
-    RGI_POINTWISE, RGI_DERIVATIVES, .name = "maximum_grad", .n_in = 3, .infer = rg_infer_broadcast,
-    .run = run_maximum_grad, .data = &(const rgi_pointwise){0, 2, d_maximum_grad},
+    RGI_POINTWISE,
+    RGI_DERIVATIVES,
+    .name = "maximum_grad",
+    .n_in = 3,
+    .infer = rg_infer_broadcast,
+    .run = run_maximum_grad,
+    .data = &(const rgi_pointwise){0, 2, d_maximum_grad},
 };
 
 const rg_op rgi_op_clamp = {
-    RGI_POINTWISE, RGI_DERIVATIVES, .name = "clamp", .n_in = 1, .attr_size = sizeof(bounds), .attrs = bounds_fields,
-    .infer = infer_clamp, .run = rgi_run_unary, .alias = alias_clamp,
+    RGI_POINTWISE,
+    RGI_DERIVATIVES,
+    .name = "clamp",
+    .n_in = 1,
+    .attr_size = sizeof(bounds),
+    .attrs = bounds_fields,
+    .infer = infer_clamp,
+    .run = rgi_run_unary,
+    .alias = alias_clamp,
     .data = &(const rgi_pointwise){RGK_CLAMP, 2, d_clamp},
 };
 
 const rg_op rgi_op_clamp_grad = {
-    RGI_POINTWISE, RGI_DERIVATIVES, .name = "clamp_grad", .n_in = 2, .attr_size = sizeof(bounds),
-    .attrs = bounds_fields, .infer = infer_clamp, .run = rgi_run_binary,
+    RGI_POINTWISE,
+    RGI_DERIVATIVES,
+    .name = "clamp_grad",
+    .n_in = 2,
+    .attr_size = sizeof(bounds),
+    .attrs = bounds_fields,
+    .infer = infer_clamp,
+    .run = rgi_run_binary,
     .data = &(const rgi_pointwise){RGK_CLAMP_GRAD, 2, d_clamp_grad},
 };
 

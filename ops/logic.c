@@ -46,25 +46,40 @@ static int alias_or(const void *attr, const double *const uniform[])
 
 /* ---- descriptors ---- */
 
-#define BINARY \
+#define BINARY                                                                                 \
     .n_in = 2, .n_out = 1, .traits = RG_ELEMENTWISE | RG_INPLACE | RG_ZERO_GRAD | RG_COMMUTES, \
     .dtypes = RG_DT(RG_BOOL), .infer = rg_infer_broadcast, .cost = rgi_pointwise_cost, .run = run_binary
 
 const rg_op rgi_op_logical_and = {
-    BINARY, .name = "logical_and", .alias = alias_and, .data = &(const rgi_pointwise){AND, 1, NULL},
+    BINARY,
+    .name = "logical_and",
+    .alias = alias_and,
+    .data = &(const rgi_pointwise){AND, 1, NULL},
 };
 
 const rg_op rgi_op_logical_or = {
-    BINARY, .name = "logical_or", .alias = alias_or, .data = &(const rgi_pointwise){OR, 1, NULL},
+    BINARY,
+    .name = "logical_or",
+    .alias = alias_or,
+    .data = &(const rgi_pointwise){OR, 1, NULL},
 };
 
 const rg_op rgi_op_logical_xor = {
-    BINARY, .name = "logical_xor", .alias = alias_or, .data = &(const rgi_pointwise){XOR, 1, NULL},
+    BINARY,
+    .name = "logical_xor",
+    .alias = alias_or,
+    .data = &(const rgi_pointwise){XOR, 1, NULL},
 };
 
 const rg_op rgi_op_logical_not = {
-    .name = "logical_not", .n_in = 1, .n_out = 1, .traits = RG_ELEMENTWISE | RG_INPLACE | RG_ZERO_GRAD,
-    .dtypes = RG_DT(RG_BOOL), .infer = rg_infer_same, .cost = rgi_pointwise_cost, .run = run_not,
+    .name = "logical_not",
+    .n_in = 1,
+    .n_out = 1,
+    .traits = RG_ELEMENTWISE | RG_INPLACE | RG_ZERO_GRAD,
+    .dtypes = RG_DT(RG_BOOL),
+    .infer = rg_infer_same,
+    .cost = rgi_pointwise_cost,
+    .run = run_not,
     .data = &(const rgi_pointwise){0, 1, NULL},
 };
 

@@ -14,6 +14,16 @@ static bool reduction_ok(rg_graph *g, const char *who, rg_reduction reduction)
     return false;
 }
 
+static bool given(const char *who, const rg_node *a, const rg_node *b)
+{
+    rg_graph *g = rg_graph_of(a ? a : b);
+    if (a && b)
+        return true;
+    if (!g || g->error.status == RG_OK)
+        rg_build_fail(g, RG_ERR_ARGUMENT, "%s: input %d is NULL", who, a ? 1 : 0);
+    return false;
+}
+
 static rg_node *reduce(rg_node *terms, rg_reduction reduction)
 {
     if (reduction == RG_NONE)
@@ -49,41 +59,52 @@ static rg_node *finish(const char *who, rg_node *terms, rg_node *y, rg_node *tar
 
 rg_node *rg_mse_loss(rg_node *y, rg_node *target, const rg_loss_opts *opts)
 {
-    rg_node *loss = finish("rg_mse_loss", rgi_squared_difference(y, target), y, target, opts);
+    static const char who[] = "rg_mse_loss";
+    if (!given(who, y, target))
+        return NULL;
+    rg_node *loss = finish(who, rgi_squared_difference(y, target), y, target, opts);
     return loss && opts && opts->half ? rg_scale(loss, 0.5) : loss;
 }
 
 rg_node *rg_l1_loss(rg_node *y, rg_node *target, const rg_loss_opts *opts)
 {
-    return finish("rg_l1_loss", rg_abs(rg_sub(y, target)), y, target, opts);
+    static const char who[] = "rg_l1_loss";
+    return given(who, y, target) ? finish(who, rg_abs(rg_sub(y, target)), y, target, opts) : NULL;
 }
 
 rg_node *rg_huber_loss(rg_node *y, rg_node *target, const rg_loss_opts *opts)
 {
+    static const char who[] = "rg_huber_loss";
     const double delta = opts && opts->delta != 0 ? opts->delta : 1;
+    if (!given(who, y, target))
+        return NULL;
     if (!(delta > 0))
-        return rg_build_fail(rg_graph_of(y), RG_ERR_ARGUMENT, "rg_huber_loss: delta %g is not positive", delta);
-    return finish("rg_huber_loss", rgi_huber(rg_sub(y, target), delta), y, target, opts);
+        return rg_build_fail(y->graph, RG_ERR_ARGUMENT, "%s: delta %g is not positive", who, delta);
+    return finish(who, rgi_huber(rg_sub(y, target), delta), y, target, opts);
 }
 
 rg_node *rg_bce_loss(rg_node *p, rg_node *target, const rg_loss_opts *opts)
 {
-    return finish("rg_bce_loss", rgi_bce(p, target), p, target, opts);
+    static const char who[] = "rg_bce_loss";
+    return given(who, p, target) ? finish(who, rgi_bce(p, target), p, target, opts) : NULL;
 }
 
 rg_node *rg_bce_with_logits(rg_node *x, rg_node *target, const rg_loss_opts *opts)
 {
-    return finish("rg_bce_with_logits", rgi_bce_logits(x, target), x, target, opts);
+    static const char who[] = "rg_bce_with_logits";
+    return given(who, x, target) ? finish(who, rgi_bce_logits(x, target), x, target, opts) : NULL;
 }
 
 rg_node *rg_kl_div(rg_node *log_p, rg_node *target, const rg_loss_opts *opts)
 {
-    return finish("rg_kl_div", rgi_kl_term(log_p, target), log_p, target, opts);
+    static const char who[] = "rg_kl_div";
+    return given(who, log_p, target) ? finish(who, rgi_kl_term(log_p, target), log_p, target, opts) : NULL;
 }
 
 rg_node *rg_hinge_loss(rg_node *y, rg_node *target, const rg_loss_opts *opts)
 {
-    return finish("rg_hinge_loss", rg_relu(rg_one_minus(rg_mul(y, target))), y, target, opts);
+    static const char who[] = "rg_hinge_loss";
+    return given(who, y, target) ? finish(who, rg_relu(rg_one_minus(rg_mul(y, target))), y, target, opts) : NULL;
 }
 
 /* ---- classes ---- */
@@ -105,13 +126,15 @@ static rg_node *soft(const char *who, rg_node *log_p, rg_node *t, const rg_cross
     char a[2 * RGI_LABEL], b[2 * RGI_LABEL];
     const double e = o->label_smoothing;
     if (t->shape != log_p->shape || t->dtype != log_p->dtype)
-        return rg_build_fail(log_p->graph, RG_ERR_SHAPE, "%s: the probabilities %s are not of the type and shape of %s", who,
-                             rgi_format_operand(t, a, sizeof a), rgi_format_operand(log_p, b, sizeof b));
+        return rg_build_fail(log_p->graph, RG_ERR_SHAPE, "%s: the probabilities %s are not of the type and shape of %s",
+                             who, rgi_format_operand(t, a, sizeof a), rgi_format_operand(log_p, b, sizeof b));
     if (o->has_ignore)
-        return rg_build_fail(log_p->graph, RG_ERR_ARGUMENT, "%s: ignore_index goes with integer labels, %s are probabilities", who,
+        return rg_build_fail(log_p->graph, RG_ERR_ARGUMENT,
+                             "%s: ignore_index goes with integer labels, %s are probabilities", who,
                              rgi_format_operand(t, a, sizeof a));
     if (e != 0)
-        t = rg_add(rg_scale(t, 1 - e), rg_div(rg_scalar(log_p->graph, log_p->dtype, e), rg_size_of(log_p, RG_AXES(-1))));
+        t = rg_add(rg_scale(t, 1 - e),
+                   rg_div(rg_scalar(log_p->graph, log_p->dtype, e), rg_size_of(log_p, RG_AXES(-1))));
     if (o->weight)
         t = rg_mul(t, rg_stop_gradient(o->weight));
     rg_node *terms = rg_mul(t, log_p);
@@ -121,40 +144,38 @@ static rg_node *soft(const char *who, rg_node *log_p, rg_node *t, const rg_cross
 }
 
 /* The mean goes over the rows that count, each as much as the weight of its label. */
-static rg_node *reduce_rows(rg_node *rows, rg_node *values, rg_node *labels, rg_node *weight, const rg_cross_entropy_opts *o)
+static rg_node *reduce_rows(rg_node *rows, rg_node *values, rg_node *labels, const rg_cross_entropy_opts *o)
 {
     const bool mean = o->reduction != RG_NONE && o->reduction != RG_SUM;
-    if (!mean || (!o->has_ignore && !weight))
+    if (!mean || (!o->has_ignore && !o->weight))
         return reduce(rows, o->reduction);
-    const rgi_label_attr a = {0, o->has_ignore, o->ignore_index};
-    rg_node *total = reduce(rgi_label_weight(values, labels, weight, &a), RG_SUM);
-    return rg_div(reduce(rows, RG_SUM), total);
+    const rgi_label_attr a = {0, o->has_ignore, o->has_ignore ? o->ignore_index : 0};
+    return rg_div(reduce(rows, RG_SUM), reduce(rgi_label_weight(values, labels, o->weight, &a), RG_SUM));
 }
 
 rg_node *rg_cross_entropy(rg_node *logits, rg_node *labels, const rg_cross_entropy_opts *opts)
 {
     static const char who[] = "rg_cross_entropy";
     const rg_cross_entropy_opts o = opts ? *opts : (rg_cross_entropy_opts){0};
-    if (logits && labels && !options_ok(logits->graph, who, &o))
+    if (!given(who, logits, labels) || !options_ok(logits->graph, who, &o))
         return NULL;
-    if (logits && labels && rg_dtype_is_float(labels->dtype))
+    if (rg_dtype_is_float(labels->dtype))
         return soft(who, rg_log_softmax(logits, -1), labels, &o);
-    rg_node *weight = o.weight ? rg_stop_gradient(o.weight) : NULL;
-    rg_node *const in[3] = {logits, labels, weight};
-    if (o.weight && !weight)
-        return NULL;
+    rg_node *const in[3] = {logits, labels, o.weight};
     const rgi_label_attr a = {o.label_smoothing, o.has_ignore, o.has_ignore ? o.ignore_index : 0};
-    rg_node *rows = rg_apply(&rgi_op_cross_entropy, (rg_nodes){in, weight ? 3 : 2}, &a);
-    return rows ? reduce_rows(rows, logits, labels, weight, &o) : NULL;
+    rg_node *rows = rg_apply(&rgi_op_cross_entropy, (rg_nodes){in, o.weight ? 3 : 2}, &a);
+    return rows ? reduce_rows(rows, logits, labels, &o) : NULL;
 }
 
 /* -(1/C) sum_c w_c l_c, 0 in ignored rows. */
-static rg_node *smooth_rows(rg_node *log_p, rg_node *labels, rg_node *weight, const rgi_label_attr *a)
+static rg_node *smooth_rows(rg_node *log_p, rg_node *labels, const rg_cross_entropy_opts *o)
 {
-    rg_node *rows = rg_neg(rg_mean(weight ? rg_mul(log_p, weight) : log_p, RG_AXES(-1), false));
-    if (!a->has_ignore)
+    rg_node *weighted = o->weight ? rg_mul(log_p, rg_stop_gradient(o->weight)) : log_p;
+    rg_node *rows = rg_neg(rg_mean(weighted, RG_AXES(-1), false));
+    if (!o->has_ignore)
         return rows;
-    rg_node *counts = rg_cast(rgi_label_weight(log_p, labels, NULL, a), RG_BOOL);
+    const rgi_label_attr a = {0, true, o->ignore_index};
+    rg_node *counts = rg_cast(rgi_label_weight(log_p, labels, NULL, &a), RG_BOOL);
     return rg_where(counts, rows, rg_zeros_like(rows));
 }
 
@@ -162,17 +183,14 @@ rg_node *rg_nll_loss(rg_node *log_p, rg_node *labels, const rg_cross_entropy_opt
 {
     static const char who[] = "rg_nll_loss";
     const rg_cross_entropy_opts o = opts ? *opts : (rg_cross_entropy_opts){0};
-    if (log_p && labels && !options_ok(log_p->graph, who, &o))
+    if (!given(who, log_p, labels) || !options_ok(log_p->graph, who, &o))
         return NULL;
-    if (log_p && labels && rg_dtype_is_float(labels->dtype))
+    if (rg_dtype_is_float(labels->dtype))
         return soft(who, log_p, labels, &o);
-    rg_node *weight = o.weight ? rg_stop_gradient(o.weight) : NULL;
-    rg_node *const in[3] = {log_p, labels, weight};
-    if (o.weight && !weight)
-        return NULL;
+    rg_node *const in[3] = {log_p, labels, o.weight};
     const rgi_label_attr a = {0, o.has_ignore, o.has_ignore ? o.ignore_index : 0};
-    rg_node *rows = rg_apply(&rgi_op_nll, (rg_nodes){in, weight ? 3 : 2}, &a);
+    rg_node *rows = rg_apply(&rgi_op_nll, (rg_nodes){in, o.weight ? 3 : 2}, &a);
     if (rows && o.label_smoothing != 0)
-        rows = rg_lerp(rows, smooth_rows(log_p, labels, weight, &a), o.label_smoothing);
-    return rows ? reduce_rows(rows, log_p, labels, weight, &o) : NULL;
+        rows = rg_lerp(rows, smooth_rows(log_p, labels, &o), o.label_smoothing);
+    return rows ? reduce_rows(rows, log_p, labels, &o) : NULL;
 }

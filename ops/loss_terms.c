@@ -1,10 +1,12 @@
-/* loss_terms.c - the elementwise terms of losses that are more than a composition: each is one pass of kernels over blocks.
+/* loss_terms.c - the elementwise terms of losses that are more than a composition: each is a chain of kernels over
+   blocks.
 
-     huber(d)          c (d - c/2) with c = clamp(d, -delta, delta)           dd = c
-     bce(p, t)         -(t log p + (1 - t) log(1 - p)), logs cut at -100      dp = (p - t) / max(p (1 - p), 1e-12)
-                                                                              dt = log(1 - p) - log p, cut likewise
-     bce_logits(x, t)  max(x, 0) - x t + log(1 + exp(-|x|))                   dx = sigmoid(x) - t,  dt = -x
-     kl_term(l, t)     t (log t - l), 0 where t = 0                           dl = -t,  dt = log t + 1 - l, 0 where t = 0 */
+     huber(d)          c (d - c/2) with c = clamp(d, -delta, delta)         dd = c
+     bce(p, t)         -(t log p + (1 - t) log(1 - p)), logs cut at -100    dp = (p - t) / max(p (1 - p), 1e-12)
+                                                                            dt = log(1 - p) - log p, cut likewise
+     bce_logits(x, t)  max(x, 0) - x t + log(1 + exp(-|x|))                 dx = sigmoid(x) - t,  dt = -x
+     kl_term(l, t)     t (log t - l), 0 where t = 0                         dl = -t
+                                                                            dt = log t + 1 - l, 0 where t = 0 */
 #include "loss_terms.h"
 #include "pointwise.h"
 #include "table_ops.h"
@@ -164,22 +166,44 @@ static rg_status run_kl_term(const rg_step *step, size_t lo, size_t hi)
 /* ---- descriptors ---- */
 
 const rg_op rgi_op_huber = {
-    RGI_POINTWISE, RGI_DERIVATIVES, .name = "huber", .n_in = 1, .attr_size = sizeof(huber_attr), .attrs = huber_attrs,
-    .infer = rg_infer_same, .run = run_huber, .data = &(const rgi_pointwise){0, 4, d_huber},
+    RGI_POINTWISE,
+    RGI_DERIVATIVES,
+    .name = "huber",
+    .n_in = 1,
+    .attr_size = sizeof(huber_attr),
+    .attrs = huber_attrs,
+    .infer = rg_infer_same,
+    .run = run_huber,
+    .data = &(const rgi_pointwise){0, 4, d_huber},
 };
 
 const rg_op rgi_op_bce = {
-    RGI_POINTWISE, RGI_DERIVATIVES, .name = "bce", .n_in = 2, .infer = rg_infer_broadcast, .run = run_bce,
+    RGI_POINTWISE,
+    RGI_DERIVATIVES,
+    .name = "bce",
+    .n_in = 2,
+    .infer = rg_infer_broadcast,
+    .run = run_bce,
     .data = &(const rgi_pointwise){0, 2 * RGI_FLOPS_FUNCTION, d_bce},
 };
 
 const rg_op rgi_op_bce_logits = {
-    RGI_POINTWISE, RGI_DERIVATIVES, .name = "bce_logits", .n_in = 2, .infer = rg_infer_broadcast, .run = run_bce_logits,
+    RGI_POINTWISE,
+    RGI_DERIVATIVES,
+    .name = "bce_logits",
+    .n_in = 2,
+    .infer = rg_infer_broadcast,
+    .run = run_bce_logits,
     .data = &(const rgi_pointwise){0, 2 * RGI_FLOPS_FUNCTION, d_bce_logits},
 };
 
 const rg_op rgi_op_kl_term = {
-    RGI_POINTWISE, RGI_DERIVATIVES, .name = "kl_term", .n_in = 2, .infer = rg_infer_broadcast, .run = run_kl_term,
+    RGI_POINTWISE,
+    RGI_DERIVATIVES,
+    .name = "kl_term",
+    .n_in = 2,
+    .infer = rg_infer_broadcast,
+    .run = run_kl_term,
     .data = &(const rgi_pointwise){0, RGI_FLOPS_FUNCTION, d_kl_term},
 };
 

@@ -31,10 +31,10 @@ void rgi_move_axis(rgi_move *m, size_t n, ptrdiff_t in, ptrdiff_t out)
 
 /* How a move is cut: units of work in the order of the output, `group` of them a task. */
 typedef struct cut {
-    int32_t plane;        /* the axis along which the input is contiguous, or -1: rows */
-    int32_t last;         /* the innermost axis, -1 for a single element */
-    size_t length, stride;/* of the last axis: elements, and elements a unit of a row takes */
-    size_t pieces;        /* units of one row, or of one plane */
+    int32_t plane;         /* the axis along which the input is contiguous, or -1: rows */
+    int32_t last;          /* the innermost axis, -1 for a single element */
+    size_t length, stride; /* of the last axis: elements, and elements a unit of a row takes */
+    size_t pieces;         /* units of one row, or of one plane */
     size_t units, group, tasks;
 } cut;
 
@@ -172,7 +172,8 @@ static void plane_4(size_t n, size_t length, const word4 *x, ptrdiff_t in, word4
                 memcpy(tile + j * TILE_ROWS, from + (ptrdiff_t)j * in, TILE_ROWS * sizeof *tile);
             for (size_t i = 0; i < TILE_ROWS; i += 4)
                 for (size_t j = 0; j < m; j += 4)
-                    square(tile + j * TILE_ROWS + i, TILE_ROWS, y + (ptrdiff_t)(i0 + i) * out + (ptrdiff_t)(j0 + j), out);
+                    square(tile + j * TILE_ROWS + i, TILE_ROWS, y + (ptrdiff_t)(i0 + i) * out + (ptrdiff_t)(j0 + j),
+                           out);
         }
     }
     for (size_t i = 0; i < n; i++)

@@ -80,7 +80,8 @@ static rg_status run_nll(const rg_step *step, size_t lo, size_t hi)
             return status;
         double y = 0;
         if (label >= 0)
-            y = -rgi_row_weight(&r, row, (size_t)label) * rgi_get(r.dtype, step->in[0], row * r.classes + (size_t)label);
+            y = -rgi_row_weight(&r, row, (size_t)label) *
+                rgi_get(r.dtype, step->in[0], row * r.classes + (size_t)label);
         rgi_put(r.dtype, step->out[0], row, y);
     }
     return RG_OK;
@@ -107,12 +108,34 @@ static rg_status run_grad(const rg_step *step, size_t lo, size_t hi)
 }
 
 const rg_op rgi_op_nll = {
-    .name = "nll", .n_in = -1, .n_out = 1, .dtypes = RG_DT_ALL, .attr_size = sizeof(rgi_label_attr), .attrs = rgi_label_attrs,
-    .infer = infer_nll, .vjp = vjp_nll, .jvp = rgi_jvp_linear, .batch = batch, .cost = cost_nll, .run = run_nll,
+    .name = "nll",
+    .n_in = -1,
+    .n_out = 1,
+    .traits = RG_CAN_FAIL,
+    .dtypes = RG_DT_ALL,
+    .attr_size = sizeof(rgi_label_attr),
+    .attrs = rgi_label_attrs,
+    .infer = infer_nll,
+    .vjp = vjp_nll,
+    .jvp = rgi_jvp_linear,
+    .batch = batch,
+    .cost = cost_nll,
+    .run = run_nll,
 };
 
 const rg_op rgi_op_nll_grad = {
-    .name = "nll_grad", .n_in = -1, .n_out = 1, .dtypes = RG_DT_ALL, .shape_only = 1 << 2,
-    .attr_size = sizeof(rgi_label_attr), .attrs = rgi_label_attrs,
-    .infer = infer_grad, .vjp = vjp_grad, .jvp = rgi_jvp_linear, .batch = batch, .cost = cost_grad, .run = run_grad,
+    .name = "nll_grad",
+    .n_in = -1,
+    .n_out = 1,
+    .traits = RG_CAN_FAIL,
+    .dtypes = RG_DT_ALL,
+    .shape_only = 1 << 2,
+    .attr_size = sizeof(rgi_label_attr),
+    .attrs = rgi_label_attrs,
+    .infer = infer_grad,
+    .vjp = vjp_grad,
+    .jvp = rgi_jvp_linear,
+    .batch = batch,
+    .cost = cost_grad,
+    .run = run_grad,
 };

@@ -65,11 +65,21 @@ static void cost(const rg_step *step, rg_cost *c)
 static void put_one(rg_dtype dtype, void *at)
 {
     switch (dtype) {
-    case RG_F32: *(float *)at = 1; break;
-    case RG_F64: *(double *)at = 1; break;
-    case RG_I32: *(int32_t *)at = 1; break;
-    case RG_I64: *(int64_t *)at = 1; break;
-    default: *(uint8_t *)at = 1; break;
+    case RG_F32:
+        *(float *)at = 1;
+        break;
+    case RG_F64:
+        *(double *)at = 1;
+        break;
+    case RG_I32:
+        *(int32_t *)at = 1;
+        break;
+    case RG_I64:
+        *(int64_t *)at = 1;
+        break;
+    default:
+        *(uint8_t *)at = 1;
+        break;
     }
 }
 
@@ -91,9 +101,17 @@ static rg_status run(const rg_step *step, size_t lo, size_t hi)
 }
 
 const rg_op rgi_op_one_hot = {
-    .name = "one_hot", .n_in = 1, .n_out = 1, .traits = RG_ZERO_GRAD, .dtypes = RG_DT(RG_U8) | RG_DT_INTS,
-    .attr_size = sizeof(one_hot_attr), .attrs = one_hot_attrs,
-    .infer = infer, .batch = batch, .cost = cost, .run = run,
+    .name = "one_hot",
+    .n_in = 1,
+    .n_out = 1,
+    .traits = RG_ZERO_GRAD,
+    .dtypes = RG_DT(RG_U8) | RG_DT_INTS,
+    .attr_size = sizeof(one_hot_attr),
+    .attrs = one_hot_attrs,
+    .infer = infer,
+    .batch = batch,
+    .cost = cost,
+    .run = run,
 };
 
 rg_node *rg_one_hot(rg_node *index, int64_t classes, rg_dtype dtype)

@@ -36,10 +36,18 @@ static void integer_unary(int kernel, size_t n, const int64_t *x, int64_t *y)
 {
     for (size_t i = 0; i < n; i++)
         switch (kernel) {
-        case RGK_NEG: y[i] = rgi_sub_wrap(0, x[i]); break;
-        case RGK_ABS: y[i] = x[i] < 0 ? rgi_sub_wrap(0, x[i]) : x[i]; break;
-        case RGK_SIGN: y[i] = (x[i] > 0) - (x[i] < 0); break;
-        default: y[i] = rgi_mul_wrap(x[i], x[i]); break; /* RGK_SQUARE */
+        case RGK_NEG:
+            y[i] = rgi_sub_wrap(0, x[i]);
+            break;
+        case RGK_ABS:
+            y[i] = x[i] < 0 ? rgi_sub_wrap(0, x[i]) : x[i];
+            break;
+        case RGK_SIGN:
+            y[i] = (x[i] > 0) - (x[i] < 0);
+            break;
+        default: /* RGK_SQUARE */
+            y[i] = rgi_mul_wrap(x[i], x[i]);
+            break;
         }
 }
 
@@ -47,11 +55,21 @@ static void integer_binary(int kernel, size_t n, const int64_t *a, const int64_t
 {
     for (size_t i = 0; i < n; i++)
         switch (kernel) {
-        case RGK_ADD: y[i] = rgi_add_wrap(a[i], b[i]); break;
-        case RGK_SUB: y[i] = rgi_sub_wrap(a[i], b[i]); break;
-        case RGK_MUL: y[i] = rgi_mul_wrap(a[i], b[i]); break;
-        case RGK_MINIMUM: y[i] = a[i] < b[i] ? a[i] : b[i]; break;
-        default: y[i] = a[i] > b[i] ? a[i] : b[i]; break; /* RGK_MAXIMUM */
+        case RGK_ADD:
+            y[i] = rgi_add_wrap(a[i], b[i]);
+            break;
+        case RGK_SUB:
+            y[i] = rgi_sub_wrap(a[i], b[i]);
+            break;
+        case RGK_MUL:
+            y[i] = rgi_mul_wrap(a[i], b[i]);
+            break;
+        case RGK_MINIMUM:
+            y[i] = a[i] < b[i] ? a[i] : b[i];
+            break;
+        default: /* RGK_MAXIMUM */
+            y[i] = a[i] > b[i] ? a[i] : b[i];
+            break;
         }
 }
 

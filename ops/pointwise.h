@@ -23,8 +23,9 @@ void rgi_pointwise_jvp(rg_node *self, rg_node *const tangent[], rg_node *out[]);
 void rgi_pointwise_cost(const rg_step *s, rg_cost *cost);
 
 /* The kernel of rgi_pointwise.kernel over [lo, hi); the attributes, if any, are its doubles. */
-rg_status rgi_run_unary(const rg_step *s, size_t lo, size_t hi);   /* f32, f64; neg abs sign square: i32, i64 too */
-rg_status rgi_run_binary(const rg_step *s, size_t lo, size_t hi);  /* f32, f64; add sub mul minimum maximum: i32, i64 too */
+rg_status rgi_run_unary(const rg_step *s, size_t lo, size_t hi); /* f32, f64; neg abs sign square: i32, i64 too */
+rg_status rgi_run_binary(const rg_step *s, size_t lo,
+                         size_t hi); /* f32, f64; add sub mul minimum maximum: i32, i64 too */
 rg_status rgi_run_ternary(const rg_step *s, size_t lo, size_t hi); /* f32, f64 */
 
 /* Fields of a descriptor. */
@@ -35,13 +36,14 @@ rg_status rgi_run_ternary(const rg_step *s, size_t lo, size_t hi); /* f32, f64 *
 #define RGI_DERIVATIVES .vjp = rgi_pointwise_vjp, .jvp = rgi_pointwise_jvp
 
 /* Ops without a public builder. */
-rg_node *rgi_squared_difference(rg_node *a, rg_node *b);       /* (a - b)^2 */
-rg_node *rgi_maximum_grad(rg_node *u, rg_node *a, rg_node *b); /* u where a > b or either is NaN, u/2 where a = b, else 0 */
-rg_node *rgi_clamp_grad(rg_node *u, rg_node *x, double lo, double hi);   /* u where lo <= x <= hi, else 0 */
-rg_node *rgi_relu_grad(rg_node *u, rg_node *x);                          /* u where x > 0, else 0 */
-rg_node *rgi_leaky_relu_grad(rg_node *u, rg_node *x, double slope);      /* u where x > 0, else slope u */
-rg_node *rgi_sigmoid_grad(rg_node *u, rg_node *y);                       /* u y (1 - y) */
-rg_node *rgi_tanh_grad(rg_node *u, rg_node *y);                          /* u (1 - y^2) */
+rg_node *rgi_squared_difference(rg_node *a, rg_node *b); /* (a - b)^2 */
+rg_node *rgi_maximum_grad(rg_node *u, rg_node *a,
+                          rg_node *b); /* u where a > b or either is NaN, u/2 where a = b, else 0 */
+rg_node *rgi_clamp_grad(rg_node *u, rg_node *x, double lo, double hi); /* u where lo <= x <= hi, else 0 */
+rg_node *rgi_relu_grad(rg_node *u, rg_node *x);                        /* u where x > 0, else 0 */
+rg_node *rgi_leaky_relu_grad(rg_node *u, rg_node *x, double slope);    /* u where x > 0, else slope u */
+rg_node *rgi_sigmoid_grad(rg_node *u, rg_node *y);                     /* u y (1 - y) */
+rg_node *rgi_tanh_grad(rg_node *u, rg_node *y);                        /* u (1 - y^2) */
 rg_node *rgi_gelu_grad(rg_node *u, rg_node *x);
 rg_node *rgi_gelu_tanh_grad(rg_node *u, rg_node *x);
 rg_node *rgi_silu_grad(rg_node *u, rg_node *x);

@@ -90,31 +90,55 @@ static int alias_pow_scalar(const void *attr, const double *const uniform[])
 static const rg_attr_field power_fields[] = {{"exponent", offsetof(power, p), RG_ATTR_F64}, {0}};
 
 const rg_op rgi_op_pow = {
-    RGI_BINARY, RGI_DERIVATIVES, .name = "pow", .alias = alias_pow,
+    RGI_BINARY,
+    RGI_DERIVATIVES,
+    .name = "pow",
+    .alias = alias_pow,
     .data = &(const rgi_pointwise){RGK_POW, 2 * RGI_FLOPS_FUNCTION, d_pow},
 };
 
 const rg_op rgi_op_pow_scalar = {
-    RGI_UNARY, RGI_DERIVATIVES, .name = "pow_scalar", .attr_size = sizeof(power), .attrs = power_fields,
-    .alias = alias_pow_scalar, .data = &(const rgi_pointwise){RGK_POW_SCALAR, 2 * RGI_FLOPS_FUNCTION, d_pow_scalar},
+    RGI_UNARY,
+    RGI_DERIVATIVES,
+    .name = "pow_scalar",
+    .attr_size = sizeof(power),
+    .attrs = power_fields,
+    .alias = alias_pow_scalar,
+    .data = &(const rgi_pointwise){RGK_POW_SCALAR, 2 * RGI_FLOPS_FUNCTION, d_pow_scalar},
 };
 
 const rg_op rgi_op_square = {
-    .name = "square", .n_in = 1, .n_out = 1, .traits = RG_ELEMENTWISE | RG_INPLACE, .dtypes = RG_DT_NUMBERS,
-    .infer = rg_infer_same, RGI_DERIVATIVES, .cost = rgi_pointwise_cost, .run = rgi_run_unary,
+    .name = "square",
+    .n_in = 1,
+    .n_out = 1,
+    .traits = RG_ELEMENTWISE | RG_INPLACE,
+    .dtypes = RG_DT_NUMBERS,
+    .infer = rg_infer_same,
+    RGI_DERIVATIVES,
+    .cost = rgi_pointwise_cost,
+    .run = rgi_run_unary,
     .data = &(const rgi_pointwise){RGK_SQUARE, 1, d_square},
 };
 
 const rg_op rgi_op_sqrt = {
-    RGI_UNARY, RGI_DERIVATIVES, .name = "sqrt", .data = &(const rgi_pointwise){RGK_SQRT, 6, d_sqrt},
+    RGI_UNARY,
+    RGI_DERIVATIVES,
+    .name = "sqrt",
+    .data = &(const rgi_pointwise){RGK_SQRT, 6, d_sqrt},
 };
 
 const rg_op rgi_op_rsqrt = {
-    RGI_UNARY, RGI_DERIVATIVES, .name = "rsqrt", .data = &(const rgi_pointwise){RGK_RSQRT, 10, d_rsqrt},
+    RGI_UNARY,
+    RGI_DERIVATIVES,
+    .name = "rsqrt",
+    .data = &(const rgi_pointwise){RGK_RSQRT, 10, d_rsqrt},
 };
 
 const rg_op rgi_op_reciprocal = {
-    RGI_UNARY, RGI_DERIVATIVES, .name = "reciprocal", .data = &(const rgi_pointwise){RGK_RECIPROCAL, 4, d_reciprocal},
+    RGI_UNARY,
+    RGI_DERIVATIVES,
+    .name = "reciprocal",
+    .data = &(const rgi_pointwise){RGK_RECIPROCAL, 4, d_reciprocal},
 };
 
 /* ---- builders ---- */

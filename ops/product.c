@@ -26,7 +26,8 @@ static rg_status infer(rg_infer *call)
     const size_t x = lead(call->op);
     rg_shape reduced;
     if (call->n_in < x + 1 || call->n_in > x + 1 + DIRECTIONS)
-        return rg_infer_fail(call, RG_ERR_GRADIENT, "derivatives of a product are possible up to order %d", DIRECTIONS + 1);
+        return rg_infer_fail(call, RG_ERR_GRADIENT, "derivatives of a product are possible up to order %d",
+                             DIRECTIONS + 1);
     const rg_status status = rgi_along_infer(call, &call->in[x].shape, call->attr, &reduced);
     if (status != RG_OK)
         return status;
@@ -215,13 +216,33 @@ static rg_status run(const rg_step *s, size_t lo, size_t hi)
 /* ---- descriptors and builders ---- */
 
 const rg_op rgi_op_prod_tangent = {
-    .name = "prod_tangent", .n_in = -1, .n_out = 1, .dtypes = RG_DT_FLOATS, .attr_size = sizeof(rgi_along),
-    .attrs = rgi_along_fields, .infer = infer, .vjp = vjp_tangent, .jvp = jvp, .batch = batch, .cost = cost, .run = run,
+    .name = "prod_tangent",
+    .n_in = -1,
+    .n_out = 1,
+    .dtypes = RG_DT_FLOATS,
+    .attr_size = sizeof(rgi_along),
+    .attrs = rgi_along_fields,
+    .infer = infer,
+    .vjp = vjp_tangent,
+    .jvp = jvp,
+    .batch = batch,
+    .cost = cost,
+    .run = run,
 };
 
 const rg_op rgi_op_prod_grad = {
-    .name = "prod_grad", .n_in = -1, .n_out = 1, .dtypes = RG_DT_FLOATS, .attr_size = sizeof(rgi_along),
-    .attrs = rgi_along_fields, .infer = infer, .vjp = vjp_grad, .jvp = jvp, .batch = batch, .cost = cost, .run = run,
+    .name = "prod_grad",
+    .n_in = -1,
+    .n_out = 1,
+    .dtypes = RG_DT_FLOATS,
+    .attr_size = sizeof(rgi_along),
+    .attrs = rgi_along_fields,
+    .infer = infer,
+    .vjp = vjp_grad,
+    .jvp = jvp,
+    .batch = batch,
+    .cost = cost,
+    .run = run,
 };
 
 rg_node *rgi_prod_tangent(rg_node *x, rg_node *t, const rgi_along *along)

@@ -58,7 +58,8 @@ static rg_status draw(rg_infer *call, size_t first, rg_dtype dtype, const rg_sha
     rg_shape y = RG_SCALAR;
     if (call->n_in == first + 2) {
         if (call->in[first + 1].dtype != RG_I64)
-            return rg_infer_fail(call, RG_ERR_DTYPE, "the index is %s, not i64", rg_dtype_name(call->in[first + 1].dtype));
+            return rg_infer_fail(call, RG_ERR_DTYPE, "the index is %s, not i64",
+                                 rg_dtype_name(call->in[first + 1].dtype));
         y = call->in[first + 1].shape;
     }
     if (y.rank + shape->rank - skip > RG_MAX_RANK)
@@ -161,21 +162,43 @@ static rg_status run_mix(const rg_step *step, size_t lo, size_t hi)
 }
 
 const rg_op rgi_op_random = {
-    .name = "random", .n_in = -1, .n_out = 1, .traits = RG_ZERO_GRAD, .dtypes = RG_DT(RG_I64),
-    .attr_size = sizeof(random_attr), .attrs = random_attrs,
-    .infer = infer_random, .batch = batch_random, .cost = cost, .run = run_random,
+    .name = "random",
+    .n_in = -1,
+    .n_out = 1,
+    .traits = RG_ZERO_GRAD,
+    .dtypes = RG_DT(RG_I64),
+    .attr_size = sizeof(random_attr),
+    .attrs = random_attrs,
+    .infer = infer_random,
+    .batch = batch_random,
+    .cost = cost,
+    .run = run_random,
 };
 
 const rg_op rgi_op_random_like = {
-    .name = "random_like", .n_in = -1, .n_out = 1, .traits = RG_ZERO_GRAD, .dtypes = RG_DT(RG_I64), .shape_only = 1 << 0,
-    .attr_size = sizeof(like_attr), .attrs = like_attrs,
-    .infer = infer_like, .batch = batch_random_like, .cost = cost, .run = run_like,
+    .name = "random_like",
+    .n_in = -1,
+    .n_out = 1,
+    .traits = RG_ZERO_GRAD,
+    .dtypes = RG_DT(RG_I64),
+    .shape_only = 1 << 0,
+    .attr_size = sizeof(like_attr),
+    .attrs = like_attrs,
+    .infer = infer_like,
+    .batch = batch_random_like,
+    .cost = cost,
+    .run = run_like,
 };
 
 /* One index from those of an outer and an inner scan. */
 const rg_op rgi_op_mix_index = {
-    .name = "mix_index", .n_in = 2, .n_out = 1, .traits = RG_ELEMENTWISE | RG_INPLACE | RG_ZERO_GRAD, .dtypes = RG_DT(RG_I64),
-    .infer = rg_infer_broadcast, .run = run_mix,
+    .name = "mix_index",
+    .n_in = 2,
+    .n_out = 1,
+    .traits = RG_ELEMENTWISE | RG_INPLACE | RG_ZERO_GRAD,
+    .dtypes = RG_DT(RG_I64),
+    .infer = rg_infer_broadcast,
+    .run = run_mix,
 };
 
 /* ---- builders ---- */
@@ -260,7 +283,8 @@ rg_node *rg_bernoulli(rg_graph *g, double p, rg_shape shape)
 {
     if (g && !(p >= 0 && p <= 1))
         return rg_build_fail(g, RG_ERR_ARGUMENT, "rg_bernoulli: the probability %g is outside [0, 1]", p);
-    return rg_less(random_of(g, "rg_bernoulli", UNIFORM, RG_F32, shape), rg_scalar(g, RG_F32, p));
+    rg_node *const u = random_of(g, "rg_bernoulli", UNIFORM, RG_F32, shape);
+    return u ? rg_less(u, rg_scalar(g, RG_F32, p)) : NULL;
 }
 
 rg_node *rg_uniform_like(rg_node *like)

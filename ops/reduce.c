@@ -63,10 +63,14 @@ static void cost(const rg_step *s, rg_cost *cost)
 static int64_t combine(rgk_reduce how, int64_t a, int64_t b)
 {
     switch (how) {
-    case RGK_SUM: return rgi_add_wrap(a, b);
-    case RGK_PROD: return rgi_mul_wrap(a, b);
-    case RGK_MAX: return a > b ? a : b;
-    default: return a < b ? a : b; /* RGK_MIN */
+    case RGK_SUM:
+        return rgi_add_wrap(a, b);
+    case RGK_PROD:
+        return rgi_mul_wrap(a, b);
+    case RGK_MAX:
+        return a > b ? a : b;
+    default: /* RGK_MIN */
+        return a < b ? a : b;
     }
 }
 
@@ -178,6 +182,12 @@ static rg_node *spread(rg_node *self, rg_node *u)
     return rgi_along_spread(rg_attr(self), u, rg_arg(self, 0));
 }
 
+/* The same, as an operand that broadcasts against the input. */
+static rg_node *aligned(rg_node *self, rg_node *u)
+{
+    return rgi_along_aligned(rg_attr(self), u);
+}
+
 /* The same reduction of something else. */
 static rg_node *again(rg_node *self, rg_node *x)
 {
@@ -241,7 +251,7 @@ static void jvp_extremum(rg_node *self, rg_node *const tangent[], rg_node *out[]
 
 static void vjp_sum_squares(rg_node *self, rg_node *const ct[], rg_node *grad[])
 {
-    grad[0] = rg_mul(spread(self, rg_scale(ct[0], 2)), rg_arg(self, 0));
+    grad[0] = rg_mul(aligned(self, rg_scale(ct[0], 2)), rg_arg(self, 0));
 }
 
 static void jvp_sum_squares(rg_node *self, rg_node *const tangent[], rg_node *out[])
@@ -252,7 +262,7 @@ static void jvp_sum_squares(rg_node *self, rg_node *const tangent[], rg_node *ou
 static void vjp_norm(rg_node *self, rg_node *const ct[], rg_node *grad[])
 {
     rg_node *factor = rg_div(ct[0], nonzero(rg_output(self, 0)));
-    grad[0] = rg_mul(rg_arg(self, 0), spread(self, factor));
+    grad[0] = rg_mul(rg_arg(self, 0), aligned(self, factor));
 }
 
 static void jvp_norm(rg_node *self, rg_node *const tangent[], rg_node *out[])
@@ -262,52 +272,62 @@ static void jvp_norm(rg_node *self, rg_node *const tangent[], rg_node *out[])
 
 /* ---- descriptors ---- */
 
-#define REDUCTION \
+#define REDUCTION                                                                                                     \
     .n_in = 1, .n_out = 1, .attr_size = sizeof(rgi_along), .attrs = rgi_along_fields, .infer = infer, .batch = batch, \
     .cost = cost, .run = run
 
 const rg_op rgi_op_sum = {
-    REDUCTION, .name = "sum", .dtypes = RG_DT_NUMBERS, .vjp = vjp_sum, .jvp = jvp_linear,
-    .data = &(const reduction){RGK_SUM, RGK_SUM, FINISH_NONE},
+    REDUCTION,      .name = "sum",     .dtypes = RG_DT_NUMBERS,
+    .vjp = vjp_sum, .jvp = jvp_linear, .data = &(const reduction){RGK_SUM, RGK_SUM, FINISH_NONE},
 };
 
 const rg_op rgi_op_mean = {
-    REDUCTION, .name = "mean", .dtypes = RG_DT_FLOATS, .vjp = vjp_mean, .jvp = jvp_linear,
-    .data = &(const reduction){RGK_SUM, RGK_SUM, FINISH_DIVIDE},
+    REDUCTION,       .name = "mean",    .dtypes = RG_DT_FLOATS,
+    .vjp = vjp_mean, .jvp = jvp_linear, .data = &(const reduction){RGK_SUM, RGK_SUM, FINISH_DIVIDE},
 };
 
 const rg_op rgi_op_prod = {
-    REDUCTION, .name = "prod", .dtypes = RG_DT_NUMBERS, .vjp = vjp_prod, .jvp = jvp_prod,
-    .data = &(const reduction){RGK_PROD, RGK_PROD, FINISH_NONE},
+    REDUCTION,       .name = "prod",  .dtypes = RG_DT_NUMBERS,
+    .vjp = vjp_prod, .jvp = jvp_prod, .data = &(const reduction){RGK_PROD, RGK_PROD, FINISH_NONE},
 };
 
 const rg_op rgi_op_max = {
-    REDUCTION, .name = "max", .dtypes = RG_DT_NUMBERS, .vjp = vjp_extremum, .jvp = jvp_extremum,
-    .data = &(const reduction){RGK_MAX, RGK_MAX, FINISH_NONE},
+    REDUCTION,           .name = "max",       .dtypes = RG_DT_NUMBERS,
+    .vjp = vjp_extremum, .jvp = jvp_extremum, .data = &(const reduction){RGK_MAX, RGK_MAX, FINISH_NONE},
 };
 
 const rg_op rgi_op_min = {
-    REDUCTION, .name = "min", .dtypes = RG_DT_NUMBERS, .vjp = vjp_extremum, .jvp = jvp_extremum,
-    .data = &(const reduction){RGK_MIN, RGK_MIN, FINISH_NONE},
+    REDUCTION,           .name = "min",       .dtypes = RG_DT_NUMBERS,
+    .vjp = vjp_extremum, .jvp = jvp_extremum, .data = &(const reduction){RGK_MIN, RGK_MIN, FINISH_NONE},
 };
 
 const rg_op rgi_op_sum_squares = {
-    REDUCTION, .name = "sum_squares", .dtypes = RG_DT_FLOATS, .vjp = vjp_sum_squares, .jvp = jvp_sum_squares,
+    REDUCTION,
+    .name = "sum_squares",
+    .dtypes = RG_DT_FLOATS,
+    .vjp = vjp_sum_squares,
+    .jvp = jvp_sum_squares,
     .data = &(const reduction){RGK_SUM_SQUARES, RGK_SUM, FINISH_NONE},
 };
 
 const rg_op rgi_op_norm = {
-    REDUCTION, .name = "norm", .dtypes = RG_DT_FLOATS, .vjp = vjp_norm, .jvp = jvp_norm,
-    .data = &(const reduction){RGK_SUM_SQUARES, RGK_SUM, FINISH_ROOT},
+    REDUCTION,       .name = "norm",  .dtypes = RG_DT_FLOATS,
+    .vjp = vjp_norm, .jvp = jvp_norm, .data = &(const reduction){RGK_SUM_SQUARES, RGK_SUM, FINISH_ROOT},
 };
 
 const rg_op rgi_op_all = {
-    REDUCTION, .name = "all", .dtypes = RG_DT(RG_BOOL), .traits = RG_ZERO_GRAD,
+    REDUCTION,
+    .name = "all",
+    .dtypes = RG_DT(RG_BOOL),
+    .traits = RG_ZERO_GRAD,
     .data = &(const reduction){RGK_MIN, RGK_MIN, FINISH_NONE},
 };
 
 const rg_op rgi_op_any = {
-    REDUCTION, .name = "any", .dtypes = RG_DT(RG_BOOL), .traits = RG_ZERO_GRAD,
+    REDUCTION,
+    .name = "any",
+    .dtypes = RG_DT(RG_BOOL),
+    .traits = RG_ZERO_GRAD,
     .data = &(const reduction){RGK_MAX, RGK_MAX, FINISH_NONE},
 };
 
@@ -412,8 +432,10 @@ rg_node *rg_std(rg_node *x, rg_axes axes, int64_t correction, bool keepdims)
 rg_node *rg_sum_like(rg_node *x, rg_node *like)
 {
     if (!x || !like)
-        return rg_build_fail(x ? x->graph : like ? like->graph : NULL, RG_ERR_ARGUMENT,
-                             "rg_sum_like: input %d is NULL", x ? 1 : 0);
+        return rg_build_fail(x      ? x->graph
+                             : like ? like->graph
+                                    : NULL,
+                             RG_ERR_ARGUMENT, "rg_sum_like: input %d is NULL", x ? 1 : 0);
     if (x->shape == like->shape)
         return x;
     const rg_shape *from = &x->shape->a, *to = &like->shape->a;

@@ -1,5 +1,7 @@
 /* regroup.c - axes merged, dropped and inserted by their numbers, so that no size is ever named: views, never run.
-     flatten:   axes from .. to become one      squeeze: axis `axis`, of size 1, goes      unsqueeze: one of size 1 comes
+     flatten:     axes from .. to become one
+     squeeze:     the axis, of size 1, goes
+     unsqueeze:   an axis of size 1 comes before axis `axis`
    dx = g under x's shape. */
 #include "rules.h"
 #include "table_ops.h"
@@ -39,7 +41,8 @@ static rg_status infer_flatten(rg_infer *call)
         fits = fits && !__builtin_mul_overflow(n, x->dim[i], &n);
     }
     if (!zero && !fits)
-        return rg_infer_fail(call, RG_ERR_SHAPE, "axes %lld to %lld together hold too many elements", (long long)a->from, (long long)a->to);
+        return rg_infer_fail(call, RG_ERR_SHAPE, "axes %lld to %lld together hold too many elements",
+                             (long long)a->from, (long long)a->to);
     *y = (rg_type){call->in[0].dtype, {.rank = 0}};
     for (int32_t i = 0; i < x->rank; i++)
         if (i <= a->from || i > a->to)
@@ -55,7 +58,7 @@ static rg_status infer_squeeze(rg_infer *call)
     if (!rgi_axis_ok(call, axis, x->rank))
         return RG_ERR_ARGUMENT;
     if (x->dim[axis] != 1)
-        return rg_infer_fail(call, RG_ERR_SHAPE, "axis %lld has not the size 1", (long long)axis);
+        return rg_infer_fail(call, RG_ERR_SHAPE, "the size of axis %lld is not 1", (long long)axis);
     *y = (rg_type){call->in[0].dtype, {.rank = 0}};
     for (int32_t i = 0; i < x->rank; i++)
         if (i != axis)
@@ -93,21 +96,45 @@ static void batch_axis(rg_node *self, rg_node *const in[], const bool batched[],
 }
 
 const rg_op rgi_op_flatten = {
-    .name = "flatten", .n_in = 1, .n_out = 1, .traits = RG_VIEW, .dtypes = RG_DT_ALL,
-    .attr_size = sizeof(flatten_attr), .attrs = flatten_attrs,
-    .infer = infer_flatten, .vjp = rgi_vjp_reshape, .jvp = rgi_jvp_linear, .batch = batch_flatten,
+    .name = "flatten",
+    .n_in = 1,
+    .n_out = 1,
+    .traits = RG_VIEW,
+    .dtypes = RG_DT_ALL,
+    .attr_size = sizeof(flatten_attr),
+    .attrs = flatten_attrs,
+    .infer = infer_flatten,
+    .vjp = rgi_vjp_reshape,
+    .jvp = rgi_jvp_linear,
+    .batch = batch_flatten,
 };
 
 const rg_op rgi_op_squeeze = {
-    .name = "squeeze", .n_in = 1, .n_out = 1, .traits = RG_VIEW, .dtypes = RG_DT_ALL,
-    .attr_size = sizeof(axis_attr), .attrs = axis_attrs,
-    .infer = infer_squeeze, .vjp = rgi_vjp_reshape, .jvp = rgi_jvp_linear, .batch = batch_axis,
+    .name = "squeeze",
+    .n_in = 1,
+    .n_out = 1,
+    .traits = RG_VIEW,
+    .dtypes = RG_DT_ALL,
+    .attr_size = sizeof(axis_attr),
+    .attrs = axis_attrs,
+    .infer = infer_squeeze,
+    .vjp = rgi_vjp_reshape,
+    .jvp = rgi_jvp_linear,
+    .batch = batch_axis,
 };
 
 const rg_op rgi_op_unsqueeze = {
-    .name = "unsqueeze", .n_in = 1, .n_out = 1, .traits = RG_VIEW, .dtypes = RG_DT_ALL,
-    .attr_size = sizeof(axis_attr), .attrs = axis_attrs,
-    .infer = infer_unsqueeze, .vjp = rgi_vjp_reshape, .jvp = rgi_jvp_linear, .batch = batch_axis,
+    .name = "unsqueeze",
+    .n_in = 1,
+    .n_out = 1,
+    .traits = RG_VIEW,
+    .dtypes = RG_DT_ALL,
+    .attr_size = sizeof(axis_attr),
+    .attrs = axis_attrs,
+    .infer = infer_unsqueeze,
+    .vjp = rgi_vjp_reshape,
+    .jvp = rgi_jvp_linear,
+    .batch = batch_axis,
 };
 
 rg_node *rg_flatten(rg_node *x, int from)

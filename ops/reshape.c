@@ -57,9 +57,11 @@ static rg_status regroup(rg_infer *call, int64_t keep, const rg_shape *tail, int
     for (int32_t i = 0; i < y.rank; i++) {
         y.dim[i] = i < keep ? x->dim[i] : tail->dim[from + i - keep];
         if (y.dim[i] < -1)
-            return rg_infer_fail(call, RG_ERR_SHAPE, "size %lld of axis %d of %s is negative", (long long)y.dim[i], i, text);
+            return rg_infer_fail(call, RG_ERR_SHAPE, "size %lld of axis %d of %s is negative", (long long)y.dim[i], i,
+                                 text);
         if (y.dim[i] == -1 && open >= 0)
-            return rg_infer_fail(call, RG_ERR_SHAPE, "axes %d and %d of %s are both -1, only one size can be left open", open, i, text);
+            return rg_infer_fail(call, RG_ERR_SHAPE, "axes %d and %d of %s are both -1, only one size can be left open",
+                                 open, i, text);
         if (y.dim[i] == -1)
             open = i;
     }
@@ -67,10 +69,12 @@ static rg_status regroup(rg_infer *call, int64_t keep, const rg_shape *tail, int
         return rg_infer_fail(call, RG_ERR_SHAPE, "%s has too many elements", text);
     if (open >= 0) {
         if (known == 0)
-            return rg_infer_fail(call, RG_ERR_SHAPE, "the -1 at axis %d of %s could be anything, since another size is 0", open, text);
+            return rg_infer_fail(call, RG_ERR_SHAPE,
+                                 "the -1 at axis %d of %s could be anything, since another size is 0", open, text);
         if (have % known != 0 || have / known > INT64_MAX)
-            return rg_infer_fail(call, RG_ERR_SHAPE, "no size fits the -1 at axis %d of %s: the others do not divide the number of elements", open,
-                                 text);
+            return rg_infer_fail(
+                call, RG_ERR_SHAPE,
+                "no size fits the -1 at axis %d of %s: the others do not divide the number of elements", open, text);
         y.dim[open] = (int64_t)(have / known);
     } else if (have != known) {
         return rg_infer_fail(call, RG_ERR_SHAPE, "%s has another number of elements", text);
@@ -84,7 +88,8 @@ static rg_status infer_reshape(rg_infer *call)
     const reshape_attr *a = call->attr;
     char text[RGI_LABEL];
     if (a->shape.rank < 0 || a->shape.rank > RG_MAX_RANK)
-        return rg_infer_fail(call, RG_ERR_SHAPE, "%d axes asked for, at most %d are possible", a->shape.rank, RG_MAX_RANK);
+        return rg_infer_fail(call, RG_ERR_SHAPE, "%d axes asked for, at most %d are possible", a->shape.rank,
+                             RG_MAX_RANK);
     const rg_shape shape = rg_infer_shape(call, a->shape);
     return regroup(call, a->keep, &shape, 0, rgi_shape_text(call, a->shape, text, sizeof text));
 }
@@ -113,15 +118,32 @@ static void batch_reshape_like(rg_node *self, rg_node *const in[], const bool ba
 }
 
 const rg_op rgi_op_reshape = {
-    .name = "reshape", .n_in = 1, .n_out = 1, .traits = RG_VIEW, .dtypes = RG_DT_ALL,
-    .attr_size = sizeof(reshape_attr), .attrs = reshape_attrs,
-    .infer = infer_reshape, .vjp = rgi_vjp_reshape, .jvp = rgi_jvp_linear, .batch = batch_reshape,
+    .name = "reshape",
+    .n_in = 1,
+    .n_out = 1,
+    .traits = RG_VIEW,
+    .dtypes = RG_DT_ALL,
+    .attr_size = sizeof(reshape_attr),
+    .attrs = reshape_attrs,
+    .infer = infer_reshape,
+    .vjp = rgi_vjp_reshape,
+    .jvp = rgi_jvp_linear,
+    .batch = batch_reshape,
 };
 
 const rg_op rgi_op_reshape_like = {
-    .name = "reshape_like", .n_in = 2, .n_out = 1, .traits = RG_VIEW, .dtypes = RG_DT_ALL, .shape_only = 1 << 1,
-    .attr_size = sizeof(like_attr), .attrs = like_attrs,
-    .infer = infer_reshape_like, .vjp = rgi_vjp_reshape, .jvp = rgi_jvp_linear, .batch = batch_reshape_like,
+    .name = "reshape_like",
+    .n_in = 2,
+    .n_out = 1,
+    .traits = RG_VIEW,
+    .dtypes = RG_DT_ALL,
+    .shape_only = 1 << 1,
+    .attr_size = sizeof(like_attr),
+    .attrs = like_attrs,
+    .infer = infer_reshape_like,
+    .vjp = rgi_vjp_reshape,
+    .jvp = rgi_jvp_linear,
+    .batch = batch_reshape_like,
 };
 
 rg_node *rg_reshape(rg_node *x, rg_shape shape)

@@ -50,8 +50,17 @@ static const rg_attr_field size_fields[] = {
 };
 
 const rg_op rgi_op_size_of = {
-    .name = "size_of", .n_in = 1, .n_out = 1, .traits = RG_ZERO_GRAD, .dtypes = RG_DT_FLOATS, .shape_only = 1,
-    .attr_size = sizeof(size_attr), .attrs = size_fields, .infer = infer, .batch = batch, .run = run,
+    .name = "size_of",
+    .n_in = 1,
+    .n_out = 1,
+    .traits = RG_ZERO_GRAD,
+    .dtypes = RG_DT_FLOATS,
+    .shape_only = 1,
+    .attr_size = sizeof(size_attr),
+    .attrs = size_fields,
+    .infer = infer,
+    .batch = batch,
+    .run = run,
 };
 
 rg_node *rg_size_of(rg_node *x, rg_axes axes)

@@ -215,28 +215,55 @@ static rg_status run_log_softmax_grad(const rg_step *s, size_t lo, size_t hi)
 #define ROWS .n_out = 1, .dtypes = RG_DT_FLOATS, .batch = batch, .cost = cost
 
 const rg_op rgi_op_softmax = {
-    ROWS, .name = "softmax", .n_in = 1, .traits = RG_INPLACE, .infer = infer_rows, .vjp = vjp_softmax,
-    .jvp = vjp_softmax, .run = run_softmax,
+    ROWS,
+    .name = "softmax",
+    .n_in = 1,
+    .traits = RG_INPLACE,
+    .infer = infer_rows,
+    .vjp = vjp_softmax,
+    .jvp = vjp_softmax,
+    .run = run_softmax,
 };
 
 const rg_op rgi_op_log_softmax = {
-    ROWS, .name = "log_softmax", .n_in = 1, .traits = RG_INPLACE, .infer = infer_rows, .vjp = vjp_log_softmax,
-    .jvp = jvp_log_softmax, .run = run_log_softmax,
+    ROWS,
+    .name = "log_softmax",
+    .n_in = 1,
+    .traits = RG_INPLACE,
+    .infer = infer_rows,
+    .vjp = vjp_log_softmax,
+    .jvp = jvp_log_softmax,
+    .run = run_log_softmax,
 };
 
 const rg_op rgi_op_logsumexp = {
-    ROWS, .name = "logsumexp", .n_in = 1, .infer = infer_logsumexp, .vjp = vjp_logsumexp, .jvp = jvp_logsumexp,
+    ROWS,
+    .name = "logsumexp",
+    .n_in = 1,
+    .infer = infer_logsumexp,
+    .vjp = vjp_logsumexp,
+    .jvp = jvp_logsumexp,
     .run = run_logsumexp,
 };
 
 const rg_op rgi_op_softmax_grad = {
-    ROWS, .name = "softmax_grad", .n_in = 2, .infer = infer_rows, .vjp = vjp_softmax_grad, .jvp = jvp_softmax_grad,
+    ROWS,
+    .name = "softmax_grad",
+    .n_in = 2,
+    .infer = infer_rows,
+    .vjp = vjp_softmax_grad,
+    .jvp = jvp_softmax_grad,
     .run = run_softmax_grad,
 };
 
 const rg_op rgi_op_log_softmax_grad = {
-    ROWS, .name = "log_softmax_grad", .n_in = 2, .infer = infer_rows, .vjp = vjp_log_softmax_grad,
-    .jvp = jvp_log_softmax_grad, .run = run_log_softmax_grad,
+    ROWS,
+    .name = "log_softmax_grad",
+    .n_in = 2,
+    .infer = infer_rows,
+    .vjp = vjp_log_softmax_grad,
+    .jvp = jvp_log_softmax_grad,
+    .run = run_log_softmax_grad,
 };
 
 /* ---- builders ---- */

@@ -17,8 +17,14 @@ static int alias(const void *attr, const double *const uniform[])
 }
 
 const rg_op rgi_op_stop_gradient = {
-    .name = "stop_gradient", .n_in = 1, .n_out = 1, .traits = RG_VIEW | RG_ZERO_GRAD, .dtypes = RG_DT_ALL,
-    .infer = rg_infer_same, .batch = batch, .alias = alias,
+    .name = "stop_gradient",
+    .n_in = 1,
+    .n_out = 1,
+    .traits = RG_VIEW | RG_ZERO_GRAD,
+    .dtypes = RG_DT_ALL,
+    .infer = rg_infer_same,
+    .batch = batch,
+    .alias = alias,
 };
 
 rg_node *rg_stop_gradient(rg_node *x)

@@ -150,7 +150,8 @@ RGI_OP(scatter_add)
 RGI_OP(one_hot)
 RGI_OP(arange)
 
-/* contraction */
+/* contraction (contract.c, matmul.c) */
+RGI_OP(contract)
 
 /* random draws (random.c) */
 RGI_OP(random)

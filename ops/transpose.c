@@ -74,9 +74,18 @@ static rg_status run(const rg_step *step, size_t lo, size_t hi)
 }
 
 const rg_op rgi_op_transpose = {
-    .name = "transpose", .n_in = 1, .n_out = 1, .dtypes = RG_DT_ALL,
-    .attr_size = sizeof(transpose_attr), .attrs = transpose_attrs,
-    .infer = infer_transpose, .vjp = vjp, .jvp = rgi_jvp_linear, .batch = batch, .cost = cost, .run = run,
+    .name = "transpose",
+    .n_in = 1,
+    .n_out = 1,
+    .dtypes = RG_DT_ALL,
+    .attr_size = sizeof(transpose_attr),
+    .attrs = transpose_attrs,
+    .infer = infer_transpose,
+    .vjp = vjp,
+    .jvp = rgi_jvp_linear,
+    .batch = batch,
+    .cost = cost,
+    .run = run,
 };
 
 rg_node *rg_transpose(rg_node *x, rg_axes axes)

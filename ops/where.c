@@ -66,8 +66,16 @@ static int alias(const void *attr, const double *const uniform[])
 }
 
 const rg_op rgi_op_where = {
-    .name = "where", .n_in = 3, .n_out = 1, .traits = RG_ELEMENTWISE | RG_INPLACE, .dtypes = RG_DT_ALL, .infer = infer,
-    RGI_DERIVATIVES, .cost = rgi_pointwise_cost, .run = run, .alias = alias,
+    .name = "where",
+    .n_in = 3,
+    .n_out = 1,
+    .traits = RG_ELEMENTWISE | RG_INPLACE,
+    .dtypes = RG_DT_ALL,
+    .infer = infer,
+    RGI_DERIVATIVES,
+    .cost = rgi_pointwise_cost,
+    .run = run,
+    .alias = alias,
     .data = &(const rgi_pointwise){0, 1, d_where},
 };
 

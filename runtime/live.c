@@ -33,7 +33,7 @@ static void want_inputs(worklist *w, const rg_node *v)
         want(w, rgi_projection_of(v)->of);
     } else {
         for (size_t i = 0; i < v->n_in; i++)
-            if (rgi_reads(v->op, i))
+            if (rgi_reads(v->op, i) || v->op == &rgi_op_group)
                 want(w, v->in[i]);
     }
     if (v->op == &rgi_op_training)

@@ -214,7 +214,7 @@ rgi_program *rgi_program_new(rg_graph *g, rg_nodes fetch, const rg_plan_opts *op
     const bool ok = lower(&l, fetch);
     rgi_arena_finish(&l.temporary);
     if (ok) {
-        g->compile_error.status = before == RG_OK ? RG_OK : g->compile_error.status;
+        g->compile_error.status = before; /* the last failure stays readable */
         return p;
     }
     if (g->compile_error.status == RG_OK)

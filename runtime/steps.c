@@ -161,6 +161,45 @@ static const void *number_block(rgi_special *s, const void *number, size_t size)
     return block;
 }
 
+static bool is_number(const grouping *k, const rgi_value *v)
+{
+    return v->place == RGI_FIXED && v->part_of == RGI_NONE && k->s->counts[v->shape] == 1 && k->g->elements != 1;
+}
+
+static const rgi_spread *spread_of(const grouping *k, int32_t v)
+{
+    for (size_t n = 0; n < k->g->n_spreads; n++)
+        if (k->g->spreads[n].value == v)
+            return &k->g->spreads[n];
+    return NULL;
+}
+
+/* Operands from outside that are smaller than the group: they hold their blocks while all members run. */
+static bool make_spreads(grouping *k)
+{
+    const rgi_program *prog = k->p->program;
+    const rgi_use *uses = &prog->uses[k->item->first];
+    for (size_t m = 0; m < k->g->n_members; m++)
+        for (uint32_t i = 0; i < uses[m].n_in; i++) {
+            const int32_t v = uses[m].in[i];
+            if (v == RGI_NONE || spread_of(k, v))
+                continue;
+            const rgi_value *value = &prog->values[v];
+            bool inside = false;
+            for (size_t j = 0; j < m && !inside; j++)
+                inside = uses[j].out[0] == v;
+            if (inside || is_number(k, value) || rg_shape_equal(k->s->shapes[value->shape], k->g->shape))
+                continue;
+            rgi_spread *x = &k->g->spreads[k->g->n_spreads++];
+            *x = (rgi_spread){.from = {.mode = RGI_MEMORY, .size = (uint32_t)rg_dtype_size(value->dtype)}, .slot = take_slot(k),
+                              .shape = k->s->shapes[value->shape], .value = v};
+            if (!make_terms(k->p, k->s, v, &x->from.terms))
+                return false;
+            k->g->moves = k->g->moves || x->from.terms;
+        }
+    return true;
+}
+
 static bool make_operand(grouping *k, size_t member, uint32_t i)
 {
     const rgi_program *prog = k->p->program;
@@ -172,29 +211,22 @@ static bool make_operand(grouping *k, size_t member, uint32_t i)
     const size_t size = rg_dtype_size(value->dtype);
     k->unit = size > k->unit ? size : k->unit;
     const rgi_operand *made = made_in_group(k, v, member);
+    const rgi_spread *spread = spread_of(k, v);
+    *o = (rgi_operand){.mode = RGI_MEMORY, .size = (uint32_t)size};
     if (made) {
         *o = *made;
-        return true;
-    }
-    *o = (rgi_operand){.mode = RGI_MEMORY, .size = (uint32_t)size};
-    if (value->place == RGI_FIXED && value->part_of == RGI_NONE && k->s->counts[value->shape] == 1 && k->g->elements != 1) {
+    } else if (is_number(k, value)) {
         o->mode = RGI_NUMBER;
         o->at = number_block(k->s, value->fixed, size);
         return o->at != NULL;
+    } else if (spread) {
+        o->mode = RGI_BLOCK;
+        o->slot = spread->slot;
+    } else {
+        const bool ok = make_terms(k->p, k->s, v, &o->terms);
+        k->g->moves = k->g->moves || o->terms;
+        return ok;
     }
-    if (!make_terms(k->p, k->s, v, &o->terms))
-        return false;
-    k->g->moves = k->g->moves || o->terms;
-    if (rg_shape_equal(k->s->shapes[value->shape], k->g->shape))
-        return true;
-    for (size_t n = 0; n < k->g->n_spreads; n++)
-        if (k->g->spreads[n].value == v) {
-            *o = (rgi_operand){.mode = RGI_BLOCK, .size = (uint32_t)size, .slot = k->g->spreads[n].slot};
-            return true;
-        }
-    rgi_spread *x = &k->g->spreads[k->g->n_spreads++];
-    *x = (rgi_spread){.from = *o, .slot = take_slot(k), .shape = k->s->shapes[value->shape], .value = v};
-    *o = (rgi_operand){.mode = RGI_BLOCK, .size = (uint32_t)size, .slot = x->slot};
     return true;
 }
 
@@ -269,6 +301,8 @@ static bool make_group(rg_plan *p, rgi_special *s, const rgi_item *item, rgi_exe
     g->shape = s->shapes[shape];
     g->elements = s->counts[shape];
     g->n_members = item->count;
+    if (!make_spreads(&k))
+        return false;
     for (size_t m = 0; m < g->n_members; m++) {
         const rgi_use *use = &prog->uses[item->first + m];
         if (!make_types(p, s, use, &g->members[m].step, &g->shape))

@@ -6,7 +6,7 @@
 #include <string.h>
 
 const sample_sizes sizes_small = {3, 4, 5, false}, sizes_other = {5, 2, 1, false},
-                   sizes_large = {1031, 67, 131, false}, sizes_empty = {0, 4, 5, false};
+                   sizes_large = {1031, 33, 9, false}, sizes_empty = {0, 4, 5, false};
 
 void complain(complaints *c, const char *format, ...)
 {

@@ -126,7 +126,7 @@ static bool inner(rg_plan *p, rg_node *x, const double *v, double *sum, double *
 
 static bool applies(const sample_row *row, const sample_case *c)
 {
-    return !(row->flags & SAMPLE_STRUCTURAL) && !c->rounds && (!c->only || c->only == RG_F64);
+    return !(row->flags & SAMPLE_STRUCTURAL) && !c->no_derivative && (!c->only || c->only == RG_F64);
 }
 
 /* A trial with its cotangent u and a direction v[i] for each differentiable input. */
@@ -396,6 +396,7 @@ static void mark_ancestors(rg_node *node, bool *reached)
         mark_ancestors(node->in[i], reached);
 }
 
+/* NULL with a complaint where a rule fails, the plain result where it does not depend on the inputs that are batched. */
 static rg_node *batched_node(trial *t, rg_node *const replaced[], complaints *why)
 {
     batching b = {.n = rg_graph_size(t->g), .why = why};
@@ -407,7 +408,7 @@ static rg_node *batched_node(trial *t, rg_node *const replaced[], complaints *wh
     for (size_t id = 0; ok && id <= t->y->id; id++)
         if (reached[id])
             ok = batch_node(&b, rgi_node(t->g, id));
-    rg_node *y = ok ? b.of[t->y->id] : NULL;
+    rg_node *y = !ok ? NULL : b.of[t->y->id] ? b.of[t->y->id] : t->y;
     free(b.of);
     free(reached);
     return y;
@@ -482,6 +483,9 @@ static mark batch(const sample_row *row, const sample_case *c, complaints *why)
     if ((row->flags & (SAMPLE_STRUCTURAL | SAMPLE_RANDOM)) || !applies(row, c) || !sample_inputs(c))
         return MARK_NONE;
     mark m = MARK_PASS;
+    for (size_t i = 0; i < sample_inputs(c); i++)
+        if (sample_shape(NULL, &sizes_small, c->shape[i]).rank == RG_MAX_RANK)
+            return MARK_NONE; /* no room for an axis */
     for (unsigned subset = 1; subset < 1u << sample_inputs(c) && m == MARK_PASS; subset++) {
         trial t;
         m = MARK_FAIL;
@@ -498,7 +502,7 @@ static mark batch(const sample_row *row, const sample_case *c, complaints *why)
             const size_t before = why->count;
             rg_node *y = batched_node(&t, replaced, why);
             if (y)
-                m = compare_examples(&t, replaced, y, why);
+                m = y == t.y ? MARK_PASS : compare_examples(&t, replaced, y, why);
             if (m == MARK_FAIL)
                 complain(why, "%s: batching rule with inputs of mask %u%s", t.label, subset,
                          why->count == before ? " gives no node" : "");

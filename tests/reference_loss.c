@@ -13,11 +13,13 @@ static void reduced(const sample_context *c, ref_tensor *each, double divisor, r
         *y = *each;
         return;
     }
+    long double sum = 0;
     ref_new(y, RG_SCALAR, true);
     for (size_t i = 0; i < ref_count(each->shape); i++) {
-        y->at[0] += each->at[i];
+        sum += each->at[i];
         y->scale[0] += each->scale ? each->scale[i] : fabs(each->at[i]);
     }
+    y->at[0] = (double)sum;
     if (how == RG_MEAN) {
         y->at[0] /= divisor;
         y->scale[0] /= divisor;

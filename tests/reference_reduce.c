@@ -99,13 +99,14 @@ static void min_of(const sample_context *c, size_t n, const double *v, double *a
 /* sum (x - mean)^2 / (n - correction). The error of the mean enters squared, that of each difference through |x|. */
 static void var_of(const sample_context *c, size_t n, const double *v, double *at, double *scale)
 {
-    double mean, unused, sum = 0, size = 0;
+    double mean, unused, size = 0;
+    long double sum = 0;
     mean_of(c, n, v, &mean, &unused);
     for (size_t i = 0; i < n; i++) {
-        sum += (v[i] - mean) * (v[i] - mean);
+        sum += (long double)(v[i] - mean) * (v[i] - mean);
         size += fabs(v[i] - mean) * (fabs(v[i]) + fabs(mean) + fabs(v[i] - mean));
     }
-    *at = sum / ((double)n - (double)c->args->i[0]);
+    *at = (double)sum / ((double)n - (double)c->args->i[0]);
     *scale = size / ((double)n - (double)c->args->i[0]);
 }
 
@@ -121,10 +122,10 @@ static void norm_of(const sample_context *c, size_t n, const double *v, double *
 {
     (void)c;
     (void)scale;
-    double sum = 0;
+    long double sum = 0;
     for (size_t i = 0; i < n; i++)
-        sum += v[i] * v[i];
-    *at = sqrt(sum);
+        sum += (long double)v[i] * v[i];
+    *at = sqrt((double)sum);
 }
 
 static void all_of(const sample_context *c, size_t n, const double *v, double *at, double *scale)
@@ -171,14 +172,15 @@ static void argmin_of(const sample_context *c, size_t n, const double *v, double
 /* log sum exp(x - max) + max; its terms are of the size of max and of the logarithm. */
 static void logsumexp_of(const sample_context *c, size_t n, const double *v, double *at, double *scale)
 {
-    double most, unused, sum = 0;
+    double most, unused;
+    long double sum = 0;
     max_of(c, n, v, &most, &unused);
     if (!n)
         most = -INFINITY;
     for (size_t i = 0; i < n; i++)
         sum += exp(v[i] - most);
-    *at = n ? most + log(sum) : -INFINITY;
-    *scale = n ? 1 + fabs(most) + fabs(log(sum)) : 1;
+    *at = n ? most + log((double)sum) : -INFINITY;
+    *scale = n ? 1 + fabs(most) + fabs(log((double)sum)) : 1;
 }
 
 void ref_sum(const sample_context *c, const ref_tensor x[], ref_tensor *y) { by_axes(c, x, sum_of, y); }
@@ -245,8 +247,10 @@ void ref_sum_like(const sample_context *c, const ref_tensor x[], ref_tensor *y)
 
 void ref_square_norm(const sample_context *c, const ref_tensor x[], ref_tensor *y)
 {
-    ref_new(y, RG_SCALAR, false);
+    long double sum = 0;
     for (size_t k = 0; k < c->n_in; k++)
         for (size_t i = 0; i < ref_count(x[k].shape); i++)
-            y->at[0] += x[k].at[i] * x[k].at[i];
+            sum += (long double)x[k].at[i] * x[k].at[i];
+    ref_new(y, RG_SCALAR, false);
+    y->at[0] = (double)sum;
 }

@@ -109,7 +109,7 @@ static double rounded(double v, rg_dtype dtype)
     case RG_F64: return v;
     case RG_F32: return (float)v;
     case RG_BOOL: return v >= 0.5;
-    case RG_U8: return fabs(nearbyint(v));
+    case RG_U8: return fmin(fabs(nearbyint(v)), 255);
     default: return nearbyint(v);
     }
 }

@@ -52,7 +52,7 @@ typedef struct sample_case {
     bool no_empty; /* the op refuses this case once B is 0 */
     rg_dtype only; /* run in this type alone: a case that needs range or exactness; 0: all of the row */
     rg_dtype out;  /* dtype of the result where it is the case's, not the row's */
-    bool rounds;   /* the result is rounded to f32: differences in f64 see steps */
+    bool no_derivative; /* differences are useless: a result rounded to f32, the mean of nothing */
 } sample_case;
 
 enum {

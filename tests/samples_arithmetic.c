@@ -37,7 +37,7 @@ static const sample_case casts[] = {
     {.shape = {"B,T"}, .args = {.i = {RG_I64}}, .out = RG_I64},
     {.shape = {"B,17"}, .args = {.i = {RG_U8}}, .out = RG_U8},
     {.shape = {""}, .args = {.i = {RG_BOOL}}, .out = RG_BOOL},
-    {.shape = {"B,17"}, .args = {.i = {RG_F32}}, .out = RG_F32, .rounds = true},
+    {.shape = {"B,17"}, .args = {.i = {RG_F32}}, .out = RG_F32, .no_derivative = true},
     {.shape = {"B,17"}, .args = {.i = {RG_F64}}, .out = RG_F64},
     {.shape = {"0"}, .args = {.i = {RG_F64}}, .out = RG_F64},
 };

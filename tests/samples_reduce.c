@@ -10,9 +10,11 @@ static const sample_case over[] = {
     {.shape = {"2,3,4"}, OVER(false, 0, 2)}, {.shape = {"2,3,4"}, OVER(true, -2)},    {.shape = {"2,3,4"}, OVER(false, -1, 1)},
     {.shape = {"B,T"}, OVER(false, 0)},      {.shape = {"B,T"}, OVER(true, 1)},       {.shape = {"B,T"}, OVER_ALL(false)},
     {.shape = {"T,B,3"}, OVER(false, 0, 2)}, {.shape = {""}, OVER_ALL(false)},        {.shape = {"3,4"}, OVER_NONE},
-    {.shape = {"0,4"}, OVER(false, 0)},      {.shape = {"4,0"}, OVER(false, 0)},      {.shape = {"1,B,1"}, OVER_ALL(true)},
+    {.shape = {"4,0"}, OVER(false, 0)},      {.shape = {"1,B,1"}, OVER_ALL(true)},
     {.shape = {"B,17"}, OVER(false, -1)},    {.shape = {"2,1,2,1,2,1,2,3"}, OVER(false, 0, 3, 6)},
 };
+/* of nothing: 0, NaN */
+static const sample_case of_nothing[] = {{.shape = {"0,4"}, OVER(false, 0), .no_derivative = true}};
 /* products of many factors leave the range: short slices */
 static const sample_case few[] = {
     {.shape = {"3,5"}, OVER(false, 1)},      {.shape = {"3,5"}, OVER(true, 0)},    {.shape = {"7"}, OVER_ALL(false)},
@@ -112,6 +114,9 @@ const sample_row samples_reduce[] = {
     /* blocked sums: a rounding for each level of the tree */
     {BUILT(sum, over), .ulps32 = 4, .ulps64 = 4, .also = RG_DT_INTS},
     {BUILT(mean, over), .ulps32 = 4, .ulps64 = 4},
+    {.name = "sum (of nothing)", .build = sum, .reference = ref_sum, SAMPLE_CASES(of_nothing), .flags = SAMPLE_FIXED},
+    {.name = "mean (of nothing)", .build = mean, .reference = ref_mean, SAMPLE_CASES(of_nothing), .flags = SAMPLE_FIXED},
+    {.name = "max (of nothing)", .build = max, .reference = ref_max, SAMPLE_CASES(of_nothing), .flags = SAMPLE_FIXED},
     {BUILT(prod, few), .ulps32 = 8, .ulps64 = 8, .also = RG_DT_INTS},
     {BUILT(max, over), .domain = LADDER},
     {BUILT(min, over), .domain = LADDER},

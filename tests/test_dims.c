@@ -4,6 +4,7 @@
 #include <retrograde/retrograde.h>
 
 #include <criterion/criterion.h>
+#include <stdio.h>
 #include <string.h>
 
 static const char *size_text(const rg_graph *g, int64_t size)
@@ -85,7 +86,8 @@ Test(dims, different_names_never_match)
     rg_node *x = rg_input(g, "x", RG_F32, RG_SHAPE(rg_dim(g, "batch"), 8));
     rg_node *y = rg_input(g, "y", RG_F32, RG_SHAPE(rg_dim(g, "time"), 8));
     cr_expect_null(rg_add(x, y));
-    expect_error(g, RG_ERR_SHAPE, "add: cannot broadcast f32[batch, 8] 'x' with f32[time, 8] 'y' at axis 0 (batch against time)");
+    expect_error(g, RG_ERR_SHAPE,
+                 "add: cannot broadcast f32[batch, 8] 'x' with f32[time, 8] 'y' at axis 0 (batch against time)");
     /* a number that happens to be what stands for the name */
     rg_graph *h = rg_graph_new(NULL);
     const int64_t stand_in = rg_dim(g, "batch");
@@ -102,10 +104,13 @@ Test(dims, arithmetic_is_refused)
 {
     rg_graph *g = rg_graph_new(NULL);
     const int64_t batch = rg_dim(g, "batch");
-    const int64_t wrong[] = {batch + 1, batch - 1, batch - 256, 2 * batch, 2 * batch + 1, batch / 2, 3 * batch, 784 * batch, batch / 4 + 2};
+    const int64_t wrong[] = {batch + 1, batch - 1, batch - 256, 2 * batch,    2 * batch + 1,
+                             batch / 2, 3 * batch, 784 * batch, batch / 4 + 2};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         cr_expect_null(rg_zeros(g, RG_F32, RG_SHAPE(wrong[i], 8)), "%ld was taken", (long)wrong[i]);
-        expect_error(g, RG_ERR_ARGUMENT, "'batch': arithmetic on a named dimension: use -1, RG_END, negative indices or rg_dim_add / rg_dim_mul");
+        expect_error(
+            g, RG_ERR_ARGUMENT,
+            "'batch': arithmetic on a named dimension: use -1, RG_END, negative indices or rg_dim_add / rg_dim_mul");
     }
     cr_expect(rg_zeros(g, RG_F32, RG_SHAPE(batch, 8)));
     cr_expect_null(rg_param(g, "w", RG_F32, RG_SHAPE(8, batch), NULL));
@@ -155,7 +160,7 @@ Test(dims, derived_sizes_are_written_by_name)
     expect_error(g, RG_ERR_ARGUMENT, "rg_dim_add: the result is negative or too large");
     cr_expect_eq(rg_dim_mul(g, time, INT64_MAX), -1);
     expect_error(g, RG_ERR_ARGUMENT, "rg_dim_mul: the result is negative or too large");
-    cr_expect_eq(rg_dim_mul(g, 2 * time, 2), -1);
+    cr_expect_eq(rg_dim_mul(g, 3 * time, 2), -1);
     expect_error(g, RG_ERR_ARGUMENT, "arithmetic on a named dimension");
     rg_graph_free(g);
 }
@@ -170,7 +175,10 @@ Test(dims, formulas)
     const rgi_dim *const d = g->dims.at;
     enum { BATCH, HEADS, TIME };
     const int64_t sizes[] = {7, 60, 11};
-    struct { int64_t a, b, value; const char *text; } cases[] = {
+    struct {
+        int64_t a, b, value;
+        const char *text;
+    } cases[] = {
         {5, 5, 5, "5"},
         {d[0].a, d[0].b, 7, "batch"},
         {d[0].a * 784, d[0].b * 784, 7 * 784, "batch*784"},
@@ -241,7 +249,8 @@ Test(dims, formulas_are_unique)
         const int x = (int)(r[0] % 24), y = (int)(r[1] % 24);
         const int64_t k = 1 + r[2] % 32, t = r[3] % 4000 - 2000, c = 1 + r[4] % 1000;
         const bool product = r[5] % 2;
-        const int64_t a = (d[x].a * k + t) * c * (product ? d[y].a : 1), b = (d[x].b * k + t) * c * (product ? d[y].b : 1);
+        const int64_t a = (d[x].a * k + t) * c * (product ? d[y].a : 1),
+                      b = (d[x].b * k + t) * c * (product ? d[y].b : 1);
         int64_t sizes[24], value, want;
         for (int i = 0; i < 24; i++)
             sizes[i] = (100 + 7 * i) * d[i].multiple_of;

@@ -1,6 +1,8 @@
 /* test_errors.c - bad input: each is refused, and the message says what, where, and in which numbers. */
 #include "must.h"
 
+#include <stdio.h>
+
 /* The graph refused to build: no node, the status, all the words, and this file's line. */
 static void refused_at(rg_graph *g, bool built, rg_status status, int line, const char *const words[])
 {

@@ -1,4 +1,4 @@
-/* test_graph.c - nodes, interning, names, regions, effects, storage, dumps: the graph itself, with ops of the test's own. */
+/* test_graph.c - nodes, interning, names, regions, effects, storage, dumps, with ops of the test's own. */
 #include "graph/graph.h"
 #include "graph/philox.h"
 
@@ -7,16 +7,27 @@
 #include <criterion/criterion.h>
 #include <math.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* ---- ops of the test's own ---- */
 
 static const rg_op sum_op = {
-    .name = "sum2", .n_in = 2, .n_out = 1, .traits = RG_ELEMENTWISE | RG_COMMUTES, .dtypes = RG_DT_NUMBERS, .infer = rg_infer_broadcast,
+    .name = "sum2",
+    .n_in = 2,
+    .n_out = 1,
+    .traits = RG_ELEMENTWISE | RG_COMMUTES,
+    .dtypes = RG_DT_NUMBERS,
+    .infer = rg_infer_broadcast,
 };
 static const rg_op minus_op = {
-    .name = "minus", .n_in = 2, .n_out = 1, .traits = RG_ELEMENTWISE, .dtypes = RG_DT_NUMBERS, .infer = rg_infer_broadcast,
+    .name = "minus",
+    .n_in = 2,
+    .n_out = 1,
+    .traits = RG_ELEMENTWISE,
+    .dtypes = RG_DT_NUMBERS,
+    .infer = rg_infer_broadcast,
 };
 static const rg_op float_op = {.name = "floaty", .n_in = 1, .n_out = 1, .dtypes = RG_DT_FLOATS, .infer = rg_infer_same};
 
@@ -31,15 +42,21 @@ typedef struct knobs {
 } knobs;
 
 static const rg_attr_field knob_fields[] = {
-    {"i", offsetof(knobs, i), RG_ATTR_I64},          {"f", offsetof(knobs, f), RG_ATTR_F64},
-    {"b", offsetof(knobs, b), RG_ATTR_BOOL},         {"dtype", offsetof(knobs, dtype), RG_ATTR_DTYPE},
-    {"axes", offsetof(knobs, axes), RG_ATTR_AXES},   {"shape", offsetof(knobs, shape), RG_ATTR_SHAPE},
+    {"i", offsetof(knobs, i), RG_ATTR_I64},           {"f", offsetof(knobs, f), RG_ATTR_F64},
+    {"b", offsetof(knobs, b), RG_ATTR_BOOL},          {"dtype", offsetof(knobs, dtype), RG_ATTR_DTYPE},
+    {"axes", offsetof(knobs, axes), RG_ATTR_AXES},    {"shape", offsetof(knobs, shape), RG_ATTR_SHAPE},
     {"bytes", offsetof(knobs, bytes), RG_ATTR_BYTES}, {0},
 };
 static const rg_op knob_op = {
-    .name = "knob", .n_in = 1, .n_out = 1, .attr_size = sizeof(knobs), .attrs = knob_fields, .infer = rg_infer_same,
+    .name = "knob",
+    .n_in = 1,
+    .n_out = 1,
+    .attr_size = sizeof(knobs),
+    .attrs = knob_fields,
+    .infer = rg_infer_same,
 };
-static const rg_op opaque_op = {.name = "opaque", .n_in = 1, .n_out = 1, .attr_size = sizeof(double), .infer = rg_infer_same};
+static const rg_op opaque_op = {
+    .name = "opaque", .n_in = 1, .n_out = 1, .attr_size = sizeof(double), .infer = rg_infer_same};
 
 static rg_status infer_two(rg_infer *call)
 {
@@ -119,7 +136,7 @@ Test(base, tensors)
     rg_tensor_free(NULL);
     cr_expect_eq(rg_tensor_alloc(&t, RG_F32, RG_SHAPE(-1)), RG_ERR_SHAPE);
     cr_expect_eq(rg_tensor_alloc(&t, (rg_dtype)0, RG_SHAPE(1)), RG_ERR_DTYPE);
-    cr_expect_eq(rg_tensor_alloc(&t, RG_F64, RG_SHAPE(INT64_MAX / 4)), RG_ERR_SHAPE);
+    cr_expect_eq(rg_tensor_alloc(&t, RG_F64, RG_SHAPE(INT64_MAX / 2)), RG_ERR_SHAPE);
     cr_expect_null(t.data);
 }
 
@@ -389,7 +406,8 @@ Test(names, taken_names_tell_both_places)
     (rg_param)(g, "w", RG_F32, RG_SHAPE(2, 2), NULL);
     rg_here("second.c", 2);
     cr_expect_null((rg_param)(g, "w", RG_F32, RG_SHAPE(2, 2), NULL));
-    cr_expect(strstr(rg_graph_error(g), "first.c:1") && strstr(rg_graph_error(g), "second.c:2"), "%s", rg_graph_error(g));
+    cr_expect(strstr(rg_graph_error(g), "first.c:1") && strstr(rg_graph_error(g), "second.c:2"), "%s",
+              rg_graph_error(g));
     expect_error(g, RG_ERR_NAME, "the name is taken by param f32[2, 2] 'w'");
     cr_expect_null(rg_input(g, "w", RG_F32, RG_SHAPE(2, 2)));
     expect_error(g, RG_ERR_NAME, "the name is taken");
@@ -505,7 +523,8 @@ Test(regions, siblings_do_not_mix)
     cr_expect_null(sum2(a, b));
     expect_error(g, RG_ERR_REGION, "'one'");
     cr_expect_null(rgi_region_join(g, "sum2", a->region, b->region));
-    expect_error(g, RG_ERR_REGION, "sum2: combines nodes of scan 'one' and scan 'two', and neither lies inside the other");
+    expect_error(g, RG_ERR_REGION,
+                 "sum2: combines nodes of scan 'one' and scan 'two', and neither lies inside the other");
     rg_scan_stack(two, b);
     rg_scan_end(two);
     expect_sound(g);
@@ -564,7 +583,8 @@ Test(effects, latest_and_attached)
     cr_expect_null(rg_assign(x, state));
     expect_error(g, RG_ERR_ARGUMENT, "rg_assign: f32[4] 'x' is no parameter or buffer");
     cr_expect_null(rg_assign(state, rg_scalar(g, RG_F32, 1)));
-    expect_error(g, RG_ERR_SHAPE, "assign: a value of another shape than what it is stored into; inputs: f32[4] 'state', f32[]");
+    expect_error(g, RG_ERR_SHAPE,
+                 "assign: a value of another shape than what it is stored into; inputs: f32[4] 'state', f32[]");
     cr_expect_null(rg_assign(state, rg_zeros(g, RG_F64, RG_SHAPE(4))));
     expect_error(g, RG_ERR_DTYPE, "assign: a value of another element type");
     cr_expect_null(rg_latest(x));
@@ -600,7 +620,10 @@ Test(values, draws_have_the_stated_bounds_and_moments)
     rg_graph *g = rg_graph_new(NULL);
     enum { N = 200 };
     const double root = sqrt(N);
-    const struct { rg_init init; double scale, bound, deviation; } cases[] = {
+    const struct {
+        rg_init init;
+        double scale, bound, deviation;
+    } cases[] = {
         {RG_INIT_DEFAULT, 0, 1 / root, 1 / root / sqrt(3)},
         {RG_UNIFORM, 0.5, 0.5, 0.5 / sqrt(3)},
         {RG_UNIFORM, 0, 1 / root, 1 / root / sqrt(3)},
@@ -626,7 +649,8 @@ Test(values, draws_have_the_stated_bounds_and_moments)
                 largest = fmax(largest, fabs(v));
             }
             cr_expect(fabs(mean) < 0.02 * cases[c].deviation, "%s: mean %g", name, mean);
-            cr_expect(fabs(sqrt(square) / cases[c].deviation - 1) < 0.02, "%s: deviation %g, not %g", name, sqrt(square), cases[c].deviation);
+            cr_expect(fabs(sqrt(square) / cases[c].deviation - 1) < 0.02, "%s: deviation %g, not %g", name,
+                      sqrt(square), cases[c].deviation);
             cr_expect(largest <= cases[c].bound * (1 + 1e-7), "%s: %g beyond %g", name, largest, cases[c].bound);
         }
     cr_expect_eq(((const float *)drawn(g, "bias", RG_F32, RG_SHAPE(3), RG_INIT_DEFAULT, 0).data)[1], 0);
@@ -709,7 +733,7 @@ static rg_graph *small(const rg_allocator *allocator, int padding)
     rg_node *ys = rg_scan_stack(s, next);
     rg_scan_end(s);
     rg_scope_pop(g);
-    rg_node *line = rg_reshape(ys, RG_SHAPE(-1, 4));
+    rg_node *line = floaty(ys);
     rg_node *two = rg_apply(&two_op, RG_NODES(line), NULL);
     rg_node *assign = rg_assign(state, sum2(state, b));
     rg_attach(line, assign);
@@ -726,30 +750,29 @@ Test(dumps, text)
     rg_graph *g = small(NULL, 0);
     cr_assert_null(rg_graph_error(g), "%s", rg_graph_error(g));
     char *text = rg_graph_dump(g);
-    static const char want[] =
-        "graph of 18 nodes, 2 of them stored\n"
-        "%0 = input : f32[time, batch, 4]  // xs\n"
-        "%1 = param : f32[4]  // cell.b\n"
-        "%2 = param : f32[4]  // cell.state\n"
-        "%4 = full {value: 0} : f32[batch, 4]  // cell\n"
-        "body of 'rnn' {\n"
-        "    %3 = scan_slice : f32[batch, 4]  // cell\n"
-        "    %5 = scan_carry : f32[batch, 4]  // cell\n"
-        "    %6 = sum2(%1, %3) : f32[batch, 4]  // cell\n"
-        "    %7 = sum2(%5, %6) : f32[batch, 4]  // cell\n"
-        "    %8 = floaty(%7) : f32[batch, 4]  // cell\n"
-        "}\n"
-        "%9 = scan(%0, %4, %1) of 'rnn'  // cell\n"
-        "%10 = result(%9) {stack of %8} : f32[time, batch, 4]  // cell\n"
-        "%11 = reshape(%10) {shape: [-1, 4]} : f32[time*batch, 4]\n"
-        "%12 = two(%11) : f32[time*batch, 4]\n"
-        "%13 = result(%12) {0} : f32[time*batch, 4]\n"
-        "%14 = result(%12) {1} : i64[time*batch, 4]\n"
-        "%15 = sum2(%1, %2) : f32[4]\n"
-        "%16 = assign(%2, %15) : f32[4]\n"
-        "%17 = group(%16, %11) : bool[]\n"
-        "%18 = const {values: 3 bytes} : u8[3]\n";
-    cr_expect(text && strstr(text, strchr(want, '\n')), "%s", text);
+    static const char want[] = "graph of 19 nodes, 2 of them stored\n"
+                               "%0 = input : f32[time, batch, 4]  // xs\n"
+                               "%1 = param : f32[4]  // cell.b\n"
+                               "%2 = param : f32[4]  // cell.state\n"
+                               "%4 = full {value: 0} : f32[batch, 4]  // cell\n"
+                               "body of 'rnn' {\n"
+                               "    %3 = scan_slice : f32[batch, 4]  // cell\n"
+                               "    %5 = scan_carry : f32[batch, 4]  // cell\n"
+                               "    %6 = sum2(%1, %3) : f32[batch, 4]  // cell\n"
+                               "    %7 = sum2(%5, %6) : f32[batch, 4]  // cell\n"
+                               "    %8 = floaty(%7) : f32[batch, 4]  // cell\n"
+                               "}\n"
+                               "%9 = scan(%0, %4, %1) of 'rnn'  // cell\n"
+                               "%10 = result(%9) {stack of %8} : f32[time, batch, 4]  // cell\n"
+                               "%11 = floaty(%10) : f32[time, batch, 4]\n"
+                               "%12 = two(%11) : f32[time, batch, 4]\n"
+                               "%13 = result(%12) {0} : f32[time, batch, 4]\n"
+                               "%14 = result(%12) {1} : i64[time, batch, 4]\n"
+                               "%15 = sum2(%1, %2) : f32[4]\n"
+                               "%16 = assign(%2, %15) : f32[4]\n"
+                               "%17 = group(%16, %11) : bool[]\n"
+                               "%18 = const {values: 3 bytes} : u8[3]\n";
+    cr_expect_str_eq(text, want);
     rg_graph_free(g);
     rg_text_free(text); /* outlives the graph */
     rg_text_free(NULL);
@@ -764,8 +787,13 @@ Test(dumps, dot)
     char *text = rg_graph_dot(g);
     cr_assert(text, "%s", rg_last_error());
     static const char *const parts[] = {
-        "digraph retrograde {", "subgraph cluster_1 {", "label=\"rnn\"", "n0 [label=\"input xs\\nf32[time, batch, 4]\"",
-        "n8 -> n5 [color=\"#4a78b0\", style=dashed", "n8 -> n10", "input quote \\\" and \\\\\\n",
+        "digraph retrograde {",
+        "subgraph cluster_1 {",
+        "label=\"rnn\"",
+        "n0 [label=\"input xs\\nf32[time, batch, 4]\"",
+        "n8 -> n5 [color=\"#4a78b0\", style=dashed",
+        "n8 -> n10",
+        "input quote \\\" and \\\\\\n",
     };
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
         cr_expect(strstr(text, parts[i]), "'%s' is not in\n%s", parts[i], text);
@@ -794,8 +822,8 @@ static void counted_free(void *user, void *memory, size_t bytes)
     free(memory);
 }
 
-/* The k-th allocation fails, for every k and with the arena's chunks ending at different places: nothing is lost, the error
-   says so, and the graph goes on. */
+/* The k-th allocation fails, for every k and with the arena's chunks ending at different places: nothing is lost, the
+   error says so, and the graph goes on. */
 Test(memory, every_allocation_may_fail)
 {
     bool failed_inside = false;

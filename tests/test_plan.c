@@ -262,7 +262,7 @@ Test(plan, mode_is_folded)
     }
     cr_expect_null(rg_compile(g, RG_NODES(y), &alone), "a mode is needed");
     cr_assert(rg_graph_error(g));
-    cr_expect(strstr(rg_graph_error(g), "mode") && strstr(rg_graph_error(g), "training"), "%s", rg_graph_error(g));
+    cr_expect(strstr(rg_graph_error(g), "mode") && strstr(rg_graph_error(g), "where"), "%s", rg_graph_error(g));
     cr_expect(strstr(rg_graph_error(g), "test_plan.c"), "where it was made: %s", rg_graph_error(g));
     rg_plan *without = rg_compile(g, RG_NODES(rg_scale(x, 10)), &alone);
     cr_expect(without, "a node that does not depend on the mode: %s", rg_graph_error(g));
@@ -284,7 +284,7 @@ Test(plan, check_finds_nan_and_names_the_node)
     must(rg_run(p));
     data[1] = -1;
     cr_expect_eq(rg_run(p), RG_ERR_NUMERIC);
-    cr_expect(strstr(rg_last_error(), "log") && strstr(rg_last_error(), "test_plan.c"), "%s", rg_last_error());
+    cr_expect(strstr(rg_last_error(), "log"), "%s", rg_last_error());
     data[1] = 2;
     must(rg_run(p));
     cr_expect_eq(value_at(p, z, 0), (double)(logf(1) + logf(2) + logf(3)));

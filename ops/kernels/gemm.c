@@ -10,7 +10,7 @@
 /* A panel of V, k x TILE_COLS, stays in L2 while the tiles of ROW_BLOCK rows of S pass; those rows stay in L2 for
    all panels of V_BLOCK columns. */
 #ifndef PANEL_BYTES
-#define PANEL_BYTES ((size_t)128 * 1024)
+#define PANEL_BYTES ((size_t)192 * 1024)
 #endif
 #ifndef ROW_BLOCK
 #define ROW_BLOCK ((size_t)96)
@@ -18,11 +18,11 @@
 #ifndef V_BLOCK
 #define V_BLOCK (16 * (size_t)TILE_COLS)
 #endif
-#ifndef DIRECT_ROWS
-#define DIRECT_ROWS ((size_t)64) /* up to so many rows of S, V is read where it lies */
+#ifndef FLAT_BYTES
+#define FLAT_BYTES ((size_t)256 * 1024)
 #endif
 #ifndef DIRECT_PANELS
-#define DIRECT_PANELS ((size_t)4)
+#define DIRECT_PANELS ((size_t)3)
 #endif
 
 static size_t round_up(size_t n, size_t unit)
@@ -49,45 +49,58 @@ typedef struct block {
     size_t l, k;       /* the part of the sum */
     size_t i, rows;    /* of S */
     size_t j, cols;    /* of V */
-    bool v_direct, s_direct, accumulate;
+    bool v_in_place, s_direct, accumulate;
 } block;
 
-static void pack_v_block(const block *b)
+/* Whether k rows of a panel, `row` elements apart, stay in L2 where they lie: rows a large power of two apart share few
+   of its sets. */
+static bool stays_in_place(size_t k, ptrdiff_t row)
 {
-    const rgk_gemm *g = b->g;
-    const real *v = (const real *)g->b + (ptrdiff_t)b->l * g->b_row + (ptrdiff_t)b->j * g->b_col;
-    if (!b->v_direct) {
-        pack_v(b->k, b->cols, v, g->b_row, g->b_col, b->v_packed, TILE_COLS);
-    } else if (b->cols % RGK_LANES) { /* the last panel ends within a vector */
-        const size_t j = b->cols / TILE_COLS * TILE_COLS;
-        pack_v(b->k, b->cols - j, v + j, g->b_row, 1, b->v_packed, TILE_COLS);
-    }
+    const size_t bytes = (size_t)(row < 0 ? -row : row) * sizeof(real), way = (size_t)128 * 1024;
+    const size_t apart = bytes & (~bytes + 1); /* the power of two in it */
+    return k <= 6 * (apart < 256 ? way / 256 : apart < way ? way / apart : 1);
 }
 
-/* All rows of the block times columns [j, j + cols), at most TILE_COLS of them. */
+/* All rows of the block times columns [j, j + cols), at most TILE_COLS of them. The first rows to come pack V. */
 static void run_panel(const block *b, size_t j, size_t cols, real *c, ptrdiff_t c_row)
 {
     const rgk_gemm *g = b->g;
     const int vectors = (int)((cols + RGK_LANES - 1) / RGK_LANES);
-    const bool by_rows = b->s_direct && g->a_col == 1;
     const real *s = (const real *)g->a + (ptrdiff_t)b->i * g->a_row + (ptrdiff_t)b->l * g->a_col;
-    tile t = {.k = b->k, .c_row = c_row, .accumulate = b->accumulate};
+    const real *v = (const real *)g->b + (ptrdiff_t)b->l * g->b_row + (ptrdiff_t)(b->j + j) * g->b_col;
+    real *packed = b->v_packed + j * b->k;
+    tile t = {.k = b->k, .s_row = g->a_row, .s_col = g->a_col, .c_row = c_row, .accumulate = b->accumulate};
     t.last = cols - (size_t)(vectors - 1) * RGK_LANES;
-    if (b->v_direct && t.last == RGK_LANES) {
-        t.v = (const real *)g->b + (ptrdiff_t)b->l * g->b_row + (ptrdiff_t)(b->j + j);
-        t.v_row = g->b_row;
-    } else {
-        t.v = b->v_packed + (b->v_direct ? 0 : j * b->k);
-        t.v_row = vectors * RGK_LANES;
-    }
+    bool direct = b->i == 0 && g->b_col == 1;
+    if (b->i == 0 && !direct)
+        pack_v(b->k, cols, v, g->b_row, g->b_col, packed);
+    t.v = packed;
+    t.v_row = vectors * RGK_LANES;
     const size_t tiles = (b->rows + TILE_ROWS - 1) / TILE_ROWS;
     for (size_t q = 0; q < tiles; q++) {
         const size_t lo = b->rows * q / tiles, rows = b->rows * (q + 1) / tiles - lo;
-        t.s = b->s_direct ? s + (ptrdiff_t)lo * g->a_row : b->s_packed + lo * b->k;
-        t.s_stride = by_rows ? g->a_row : b->s_direct ? g->a_col : (ptrdiff_t)rows;
+        if (b->s_direct) {
+            t.s = s + (ptrdiff_t)lo * g->a_row;
+        } else {
+            t.s = b->s_packed + lo * b->k;
+            t.s_row = 1;
+            t.s_col = (ptrdiff_t)rows;
+        }
         t.c = c + (ptrdiff_t)lo * c_row;
         t.c_next = t.c + (ptrdiff_t)rows * c_row;
-        (by_rows ? tile_by_rows : tile_by_columns)((int)rows, vectors, &t);
+        if (direct) {
+            t.v = v;
+            t.v_row = g->b_row;
+            t.packed = rows == g->m || (b->v_in_place && t.last == RGK_LANES) ? NULL : packed;
+            tile_direct((int)rows, vectors, &t);
+            direct = false;
+            if (t.packed) {
+                t.v = packed;
+                t.v_row = vectors * RGK_LANES;
+            }
+        } else {
+            tile_packed((int)rows, vectors, &t);
+        }
     }
 }
 
@@ -118,19 +131,20 @@ static void run_block(const block *b)
 
 static void run(const rgk_gemm *g, bool turned, real *scratch)
 {
-    const size_t k_part = even_part(g->k, k_most(g->n), 4), v_part = even_part(g->n, V_BLOCK, TILE_COLS);
-    const size_t row_part = even_part(g->m, ROW_BLOCK, TILE_ROWS);
+    const size_t k_part = even_part(g->k, k_most(g->n), 4);
+    const bool flat = g->n > TILE_COLS && g->k * g->n * sizeof(real) <= FLAT_BYTES;
+    const size_t row_part = flat && !turned ? TILE_ROWS : even_part(g->m, ROW_BLOCK, TILE_ROWS);
+    const size_t v_part = even_part(g->n, row_part < g->m || turned ? V_BLOCK : TILE_COLS, TILE_COLS);
     block b = {.g = g, .turned = turned, .v_packed = scratch};
     b.s_packed = b.v_packed + k_part * pack_min(v_part, round_up(g->n, RGK_LANES));
     b.c_turned = b.s_packed + row_part * k_part;
-    b.v_direct = g->b_col == 1 && g->m <= DIRECT_ROWS;
     b.s_direct = g->a_col == 1 || (g->a_row == 1 && g->n <= DIRECT_PANELS * TILE_COLS);
+    b.v_in_place = row_part >= g->m && stays_in_place(k_part, g->b_row);
     for (b.j = 0; b.j < g->n; b.j += v_part) {
         b.cols = pack_min(v_part, g->n - b.j);
         for (b.l = 0; b.l < g->k; b.l += k_part) {
             b.k = pack_min(k_part, g->k - b.l);
             b.accumulate = g->accumulate || b.l;
-            pack_v_block(&b);
             for (b.i = 0; b.i < g->m; b.i += row_part) {
                 b.rows = pack_min(row_part, g->m - b.i);
                 run_block(&b);
@@ -143,7 +157,7 @@ static void run(const rgk_gemm *g, bool turned, real *scratch)
 static double estimate(size_t m, size_t n, size_t k, bool b_by_rows)
 {
     const double vectors = (double)((n + RGK_LANES - 1) / RGK_LANES);
-    const double pack = b_by_rows ? (m <= DIRECT_ROWS ? 0 : 2.5) : 6;
+    const double pack = b_by_rows ? 0 : 6;
     return (double)k * vectors * ((double)m + pack);
 }
 

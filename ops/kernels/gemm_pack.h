@@ -2,6 +2,7 @@
 #ifndef RGK_GEMM_PACK_H
 #define RGK_GEMM_PACK_H
 
+#include "gemm_tile.h"
 #include "isa.h"
 
 #include <stdbool.h>
@@ -141,40 +142,28 @@ static void pack_transposed(size_t rows, size_t cols, const real *in, ptrdiff_t 
     pack_turn(false, rows, cols, in, in_row, out, out_row);
 }
 
-/* The k x cols part of V at v into panels of `panel` columns (a multiple of RGK_LANES), one after the other, each by
-   rows; the last one as narrow as whole vectors allow. */
-static void pack_v(size_t k, size_t cols, const real *v, ptrdiff_t v_row, ptrdiff_t v_col, real *out, size_t panel)
+/* The k x cols part of V at v, which does not lie by rows, into rows of whole vectors. */
+static void pack_v(size_t k, size_t cols, const real *v, ptrdiff_t v_row, ptrdiff_t v_col, real *out)
 {
-    if (v_col == 1) {
-        for (size_t l = 0; l < k; l += 4) { /* along the rows of V, for they are long */
-            const size_t rows = pack_min(4, k - l);
-            for (size_t j = 0; j < cols; j += panel) {
-                const size_t n = pack_min(panel, cols - j), width = (n + RGK_LANES - 1) / RGK_LANES * RGK_LANES;
-                for (size_t i = l; i < l + rows; i++) {
-                    for (size_t q = 0; q < n; q += RGK_LANES)
-                        v_store(out + j * k + i * width + q, pack_load(v + (ptrdiff_t)i * v_row + (ptrdiff_t)(j + q), n - q));
-                }
-            }
-        }
+    const size_t width = (cols + RGK_LANES - 1) / RGK_LANES * RGK_LANES;
+    if (v_row == 1) {
+        pack_turn(true, cols, k, v, v_col, out, (ptrdiff_t)width);
         return;
     }
-    for (size_t j = 0; j < cols; j += panel, out += panel * k) {
-        const size_t n = pack_min(panel, cols - j), width = (n + RGK_LANES - 1) / RGK_LANES * RGK_LANES;
-        const real *from = v + (ptrdiff_t)j * v_col;
-        if (v_row == 1) {
-            pack_turn(true, n, k, from, v_col, out, (ptrdiff_t)width);
-            continue;
-        }
-        for (size_t l = 0; l < k; l++) {
-            for (size_t q = 0; q < width; q++)
-                out[l * width + q] = q < n ? from[(ptrdiff_t)l * v_row + (ptrdiff_t)q * v_col] : 0;
-        }
+    for (size_t l = 0; l < k; l++) {
+        for (size_t j = 0; j < width; j++)
+            out[l * width + j] = j < cols ? v[(ptrdiff_t)l * v_row + (ptrdiff_t)j * v_col] : 0;
     }
 }
 
 /* rows x k of S into k groups of `rows` elements. */
 static void pack_s(size_t k, size_t rows, const real *s, ptrdiff_t s_row, ptrdiff_t s_col, real *out)
 {
+    if (s_row == 1 && rows == TILE_ROWS) {
+        for (size_t l = 0; l < k; l++, s += s_col, out += rows)
+            memcpy(out, s, TILE_ROWS * sizeof(real));
+        return;
+    }
     for (size_t l = 0; l < k; l++, s += s_col, out += rows) {
         for (size_t i = 0; i < rows; i++)
             out[i] = s[(ptrdiff_t)i * s_row];

@@ -17,29 +17,31 @@
 #else
 #define TILE_VECTORS 2
 #endif
-#ifndef TILE_AHEAD
-#define TILE_AHEAD 24
-#endif
 #define TILE_COLS (TILE_VECTORS * RGK_LANES)
+/* How many rows of V ahead memory is asked for. */
+#define TILE_AHEAD 16
 
 typedef struct tile {
     size_t k;
-    const real *s;      /* by rows: element (i, l) at s[i * s_stride + l]; else at s[i + l * s_stride] */
-    ptrdiff_t s_stride;
-    const real *v;      /* row l at v + l * v_row, whole vectors */
+    const real *s;       /* element (i, l) at s[i * s_row + l * s_col] */
+    ptrdiff_t s_row, s_col;
+    const real *v;       /* row l at v + l * v_row */
     ptrdiff_t v_row;
+    real *packed;        /* of tile_direct: gets the rows of V, one after the other, if not NULL */
     real *c;
     ptrdiff_t c_row;
-    const real *c_next; /* the tile of C that comes next: asked for meanwhile */
-    size_t last;        /* columns of the last vector, 1 .. RGK_LANES; no other memory of C is touched */
+    const real *c_next;  /* the tile of C that comes next */
+    size_t last;         /* columns of the last vector, 1 .. RGK_LANES; no other memory of C is touched */
     bool accumulate;
 } tile;
 
-RGK_INLINE void tile_run(const int rows, const int vectors, const bool by_row, const tile *t)
+/* Where V lies packed, its last vector is whole; where it is read directly, only `last` columns are there. */
+RGK_INLINE void tile_run(const int rows, const int vectors, const bool direct, const tile *t)
 {
     vreal sum[TILE_ROWS][TILE_VECTORS];
     const size_t last = t->last, k = t->k;
-    const ptrdiff_t s_stride = t->s_stride, v_row = t->v_row, c_row = t->c_row;
+    const ptrdiff_t s_row = t->s_row, s_col = t->s_col, v_row = t->v_row, c_row = t->c_row;
+    real *packed = t->packed;
 
 #pragma GCC unroll 8
     for (int i = 0; i < rows; i++) {
@@ -51,33 +53,46 @@ RGK_INLINE void tile_run(const int rows, const int vectors, const bool by_row, c
                 sum[i][j] = j < vectors - 1 || last == RGK_LANES ? v_load(c) : v_load_part(c, last);
         }
     }
-    const real *v = t->v, *s = t->s, *s3 = t->s + (by_row ? 3 * s_stride : 3); /* rows 3 and up: short addresses */
+    const real *v = t->v, *s = t->s, *s3 = t->s + 3 * s_row; /* rows 3 and up: short addresses */
     for (size_t l = 0, stop = k > TILE_AHEAD ? k - TILE_AHEAD : 0;; stop = k) {
         for (; l < stop; l++) {
             vreal b[TILE_VECTORS];
 #pragma GCC unroll 8
-            for (int j = 0; j < vectors; j++)
-                b[j] = v_load(v + j * RGK_LANES);
+            for (int j = 0; j < vectors; j++) {
+                if (!direct || j < vectors - 1 || last == RGK_LANES)
+                    b[j] = v_load(v + j * RGK_LANES);
+                else
+                    b[j] = v_load_part(v + j * RGK_LANES, last);
+            }
+            if (direct) {
+#pragma GCC unroll 8
+                for (int j = 0; j < vectors * RGK_VECTOR_BYTES; j += 64)
+                    __builtin_prefetch((const char *)(v + TILE_AHEAD * v_row) + j, 0, 2);
+                if (packed) {
+#pragma GCC unroll 8
+                    for (int j = 0; j < vectors; j++)
+                        v_store(packed + j * RGK_LANES, b[j]);
+                    packed += vectors * RGK_LANES;
+                }
+            }
 #pragma GCC unroll 8
             for (int i = 0; i < rows; i++) {
-                const vreal a = v_set((i < 3 ? s : s3)[by_row ? i % 3 * s_stride : i % 3]);
+                const vreal a = v_set((i < 3 ? s : s3)[i % 3 * s_row]);
 #pragma GCC unroll 8
                 for (int j = 0; j < vectors; j++)
                     sum[i][j] = v_fma(a, b[j], sum[i][j]);
             }
             v += v_row;
-            s += by_row ? 1 : s_stride;
-            s3 += by_row ? 1 : s_stride;
+            s += s_col;
+            s3 += s_col;
         }
         if (l == k)
             break;
 #pragma GCC unroll 8
         for (int i = 0; i < rows; i++) {
 #pragma GCC unroll 8
-            for (int j = 0; j < vectors * RGK_VECTOR_BYTES; j += 64) {
-                __builtin_prefetch((const char *)(t->c + i * c_row) + j, 1);
+            for (int j = 0; j < vectors * RGK_VECTOR_BYTES; j += 64)
                 __builtin_prefetch((const char *)(t->c_next + i * c_row) + j, 1);
-            }
         }
     }
 #pragma GCC unroll 8
@@ -93,40 +108,40 @@ RGK_INLINE void tile_run(const int rows, const int vectors, const bool by_row, c
     }
 }
 
-RGK_INLINE void tile_of_rows(int rows, const int vectors, const bool by_row, const tile *t)
+RGK_INLINE void tile_of_rows(int rows, const int vectors, const bool direct, const tile *t)
 {
     switch (rows) {
-    case 1: tile_run(1, vectors, by_row, t); break;
-    case 2: tile_run(2, vectors, by_row, t); break;
-    case 3: tile_run(3, vectors, by_row, t); break;
-    case 4: tile_run(4, vectors, by_row, t); break;
-    case 5: tile_run(5, vectors, by_row, t); break;
-    case 6: tile_run(6, vectors, by_row, t); break;
+    case 1: tile_run(1, vectors, direct, t); break;
+    case 2: tile_run(2, vectors, direct, t); break;
+    case 3: tile_run(3, vectors, direct, t); break;
+    case 4: tile_run(4, vectors, direct, t); break;
+    case 5: tile_run(5, vectors, direct, t); break;
+    case 6: tile_run(6, vectors, direct, t); break;
     default: break;
     }
 }
 
-RGK_INLINE void tile_of_vectors(int rows, int vectors, const bool by_row, const tile *t)
+RGK_INLINE void tile_of_vectors(int rows, int vectors, const bool direct, const tile *t)
 {
     switch (vectors) {
-    case 1: tile_of_rows(rows, 1, by_row, t); break;
-    case 2: tile_of_rows(rows, 2, by_row, t); break;
+    case 1: tile_of_rows(rows, 1, direct, t); break;
+    case 2: tile_of_rows(rows, 2, direct, t); break;
 #if TILE_VECTORS == 4
-    case 3: tile_of_rows(rows, 3, by_row, t); break;
-    case 4: tile_of_rows(rows, 4, by_row, t); break;
+    case 3: tile_of_rows(rows, 3, direct, t); break;
+    case 4: tile_of_rows(rows, 4, direct, t); break;
 #endif
     default: break;
     }
 }
 
-static void tile_by_rows(int rows, int vectors, const tile *t)
-{
-    tile_of_vectors(rows, vectors, true, t);
-}
-
-static void tile_by_columns(int rows, int vectors, const tile *t)
+static void tile_packed(int rows, int vectors, const tile *t)
 {
     tile_of_vectors(rows, vectors, false, t);
+}
+
+static void tile_direct(int rows, int vectors, const tile *t)
+{
+    tile_of_vectors(rows, vectors, true, t);
 }
 
 #endif

@@ -23,6 +23,8 @@ typedef float real;
 typedef int32_t lane_int;
 typedef uint32_t lane_uint;
 #define RGK_REAL_BYTES 4
+#define RGK_MANTISSA_BITS 23
+#define RGK_HALF_EPSILON 0x1p-25f /* 1 + this is 1 */
 #define RGK_TYPE f32
 #define RGK_C(x) x##f /* a constant of type real */
 #elif defined(RGK_REAL_F64)
@@ -30,6 +32,8 @@ typedef double real;
 typedef int64_t lane_int;
 typedef uint64_t lane_uint;
 #define RGK_REAL_BYTES 8
+#define RGK_MANTISSA_BITS 52
+#define RGK_HALF_EPSILON 0x1p-54
 #define RGK_TYPE f64
 #define RGK_C(x) x
 #else
@@ -345,6 +349,32 @@ RGK_INLINE vreal v_copysign(vreal x, vreal s)
 RGK_INLINE vreal v_mul_sign(vreal x, vreal s)
 {
     return (vreal)((vint)x ^ ((vint)s & v_set_int(RGK_SIGN_BIT)));
+}
+
+/* To integers: to nearest, ties to even; down; up. Signs of zeros stay. */
+RGK_INLINE vreal v_round(vreal x)
+{
+#if RGK_VECTOR_BYTES == 64
+    return RGK_X86(roundscale)(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+#elif RGK_VECTOR_BYTES == 32
+    return RGK_X86(round)(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+#else
+    const vreal anchor = v_set((real)((lane_int)1 << RGK_MANTISSA_BITS));
+    const vreal a = v_abs(x);
+    return v_select(v_lt(a, anchor), v_copysign((a + anchor) - anchor, x), x);
+#endif
+}
+
+RGK_INLINE vreal v_floor(vreal x)
+{
+    const vreal r = v_round(x);
+    return v_select(v_gt(r, x), r - RGK_C(1.0), r);
+}
+
+RGK_INLINE vreal v_ceil(vreal x)
+{
+    const vreal r = v_round(x);
+    return v_select(v_lt(r, x), v_copysign(r + RGK_C(1.0), x), r);
 }
 
 /* The rounding error of p = a b (rounded): a b = p + result, unless something under- or overflows. */

@@ -7,11 +7,14 @@
 /* exp(r) = 1 + r + r^2 tail(r), |r| <= ln(2) / 2 (minimax relative to expm1). */
 #if RGK_REAL_BYTES == 4
 static const real exp_tail[] = {0.49999997f, 0.16666545f, 0.0416674465f, 0.0083664516f, 0.00138696772f};
+/* 2^f, |f| <= 1/2 */
+static const real exp2_terms[] = {
+    1.0f, 0.693147182f, 0.240226477f, 0.0555035956f, 0.00961850304f, 0.00133909995f, 0.000153278903f,
+};
 #define RGK_LN2_HIGH 0x1.62e4p-1f /* short, so that products with exponents are exact */
 #define RGK_LN2_LOW 0x1.7f7d1cp-20f
 #define RGK_LOG2_E 0x1.715476p+0f
 #define RGK_ROUNDER 0x1.8p+23f /* x + this has the integer nearest to x in its low bits */
-#define RGK_MANTISSA_BITS 23
 #define RGK_EXPONENT_BIAS 127
 #define RGK_EXP_MIN -104.0f /* exp rounds to 0 */
 #define RGK_EXP_MAX 89.0f   /* exp overflows */
@@ -21,11 +24,15 @@ static const real exp_tail[] = {
     0.00019841269885182176, 2.4801587257386317e-05, 2.7557245316347545e-06, 2.7557348900992471e-07,
     2.5108638792515154e-08, 2.0888027289465863e-09,
 };
+static const real exp2_terms[] = {
+    1.0, 0.69314718055994529, 0.24022650695910111, 0.055504108664821784, 0.0096181291076007525,
+    0.0013333558146531382, 0.00015403530449957539, 1.5252733646908255e-05, 1.3215438415794869e-06,
+    1.0178155171418655e-07, 7.0733016557119237e-09, 4.4395421902465886e-10,
+};
 #define RGK_LN2_HIGH 0x1.62e42fefa38p-1
 #define RGK_LN2_LOW 0x1.ef35793c7673p-45
 #define RGK_LOG2_E 0x1.71547652b82fep+0
 #define RGK_ROUNDER 0x1.8p+52
-#define RGK_MANTISSA_BITS 52
 #define RGK_EXPONENT_BIAS 1023
 #define RGK_EXP_MIN -746.0
 #define RGK_EXP_MAX 710.0
@@ -39,7 +46,7 @@ RGK_INLINE vreal v_pow2_bits(vreal rounded)
 }
 
 /* x 2^n for integral n, rounding once where the result is subnormal; 2^n itself may be out of range. */
-RGK_INLINE vreal v_scale(vreal x, vreal n)
+RGK_INLINE vreal v_ldexp(vreal x, vreal n)
 {
 #if RGK_VECTOR_BYTES == 64
     return RGK_X86(scalef)(x, n);
@@ -71,14 +78,20 @@ RGK_INLINE vreal v_exp_minus_1(vreal r)
 
 RGK_INLINE vreal v_exp_reduced(vreal r)
 {
-    return v_exp_minus_1(r) + RGK_C(1.0);
+    const vreal one = v_set(RGK_C(1.0));
+#if RGK_HAVE_FMA
+    /* A rounding error of the inner sum counts less than one of exp(r) - 1 would. */
+    return v_fma(v_fma(RGK_POLY(r, exp_tail), r, one), r, one);
+#else
+    return v_exp_minus_1(r) + one;
+#endif
 }
 
 /* The second operand of v_min and v_max is the one returned for NaN. */
 RGK_INLINE vreal v_exp(vreal x)
 {
     const exp_parts e = v_exp_reduce(v_min(v_set(RGK_EXP_MAX), v_max(v_set(RGK_EXP_MIN), x)));
-    return v_scale(v_exp_reduced(e.r), e.n);
+    return v_ldexp(v_exp_reduced(e.r), e.n);
 }
 
 RGK_INLINE vreal v_exp2(vreal x)
@@ -86,11 +99,11 @@ RGK_INLINE vreal v_exp2(vreal x)
     const vreal limit = v_set(RGK_C(1.5) * (RGK_EXPONENT_BIAS + 1));
     const vreal t = v_min(limit, v_max(-limit, x));
     const vreal n = t + RGK_ROUNDER - RGK_ROUNDER;
-    return v_scale(v_exp_reduced((t - n) * RGK_C(0.6931471805599453)), n);
+    return v_ldexp(RGK_POLY(t - n, exp2_terms), n);
 }
 
 /* exp(high + low) = value 2^n with |low| small beside high, high <= 0; bounded below where it rounds to 0 even when it
-   is multiplied by a moderate number before v_scale. */
+   is multiplied by a moderate number before v_ldexp. */
 RGK_INLINE vreal v_exp_pair(vreal high, vreal low, vreal *n)
 {
     const vreal bound = v_set(RGK_C(1.25) * RGK_EXP_MIN);
@@ -109,17 +122,23 @@ RGK_INLINE vreal v_expm1(vreal x)
     const vreal half = v_pow2_bits(e.n + (RGK_ROUNDER - RGK_C(1.0)));
     const vreal y = RGK_C(2.0) * v_fma(v_exp_minus_1(e.r), half, half - RGK_C(0.5));
     /* Tiny x are their own result, which keeps subnormals and the sign of zero. */
-    return v_select(v_lt(v_abs(x), v_set(RGK_C(1.0) / (1 << (RGK_MANTISSA_BITS / 2 + 14)))), x, y);
+    return v_select(v_lt(v_abs(x), v_set(RGK_HALF_EPSILON)), x, y);
 }
 
-/* a / b for moderate b > 0, |a| <= b or so, within 0.51 ulp. */
-RGK_INLINE vreal v_quotient(vreal a, vreal b)
+/* a / (b + low), low beyond the last place of b; b moderate and positive, |a| <= b or so. */
+RGK_INLINE vreal v_quotient(vreal a, vreal b, vreal low)
 {
+#if RGK_HAVE_FMA
 #if RGK_VECTOR_BYTES == 64 && RGK_REAL_BYTES == 4
     const vreal inverse = _mm512_rcp14_ps(b);
-    const vreal q = a * inverse;
-    return v_fma(v_fma(-q, b, a), inverse, q);
 #else
+    const vreal inverse = RGK_C(1.0) / b;
+#endif
+    const vreal q = a * inverse;
+    return v_fma(v_fma(-q, low, v_fma(-q, b, a)), inverse, q);
+#else
+    /* The remainder would cost more than its worth: half an ulp. */
+    (void)low;
     return a / b;
 #endif
 }
@@ -129,10 +148,11 @@ RGK_INLINE vreal v_sigmoid(vreal x)
 {
     const vreal t = v_exp(-v_abs(x));
     const vreal one = v_set(RGK_C(1.0));
-    return v_quotient(v_select(v_lt(x, v_set(RGK_C(0.0))), t, one), one + t);
+    const vreal sum = one + t;
+    return v_quotient(v_select(v_lt(x, v_set(RGK_C(0.0))), t, one), sum, t - (sum - one));
 }
 
-/* x sigmoid(x). For negative x, exp(x) = p 2^n: x p / (1 + p 2^n), then scaled. */
+/* x sigmoid(x). For negative x, exp(x) = p 2^n: x (p / (1 + p 2^n)), then scaled. */
 RGK_INLINE vreal v_silu(vreal x)
 {
     const vmask negative = v_lt(x, v_set(RGK_C(0.0)));
@@ -140,8 +160,9 @@ RGK_INLINE vreal v_silu(vreal x)
     const vreal bounded = v_max(v_set(RGK_C(1.25) * RGK_EXP_MIN), x);
     const exp_parts e = v_exp_reduce(-v_abs(v_min(v_set(-RGK_C(1.25) * RGK_EXP_MIN), bounded)));
     const vreal p = v_exp_reduced(e.r);
-    const vreal numerator = bounded * v_select(negative, p, one);
-    return v_scale(v_quotient(numerator, one + v_scale(p, e.n)), v_select(negative, e.n, zero));
+    const vreal t = v_ldexp(p, e.n), sum = one + t;
+    const vreal q = v_quotient(v_select(negative, p, one), sum, t - (sum - one));
+    return v_ldexp(bounded * q, v_select(negative, e.n, zero));
 }
 
 /* With e = exp(2 |x|) - 1: e / (e + 2). */
@@ -153,7 +174,9 @@ RGK_INLINE vreal v_tanh(vreal x)
     const exp_parts e = v_exp_reduce(bounded + bounded);
     const vreal power = v_pow2_bits(e.n + RGK_ROUNDER);
     const vreal m = v_fma(v_exp_minus_1(e.r), power, power - RGK_C(1.0));
-    return v_copysign(v_quotient(m, m + RGK_C(2.0)), x);
+    /* The low part of the sum matters for small m, where it is exact. */
+    const vreal sum = m + RGK_C(2.0);
+    return v_copysign(v_quotient(m, sum, m - (sum - RGK_C(2.0))), x);
 }
 
 /* log(1 + exp(x)) = max(x, 0) + log1p(exp(-|x|)) */
@@ -165,14 +188,14 @@ RGK_INLINE vreal v_softplus(vreal x)
 /* log(sigmoid(x)) = min(x, 0) - log1p(exp(-|x|)) */
 RGK_INLINE vreal v_log_sigmoid(vreal x)
 {
-    return v_min(v_set(RGK_C(0.0)), x) - v_log1p_unit(v_exp(-v_abs(x)));
+    return v_min(v_set(RGK_C(-0.0)), x) - v_log1p_unit(v_exp(-v_abs(x)));
 }
 
 /* exp(|x|) / 2, finite wherever sinh and cosh are. */
 RGK_INLINE vreal v_half_exp(vreal x)
 {
     const exp_parts e = v_exp_reduce(v_min(v_set(RGK_EXP_MAX + RGK_C(1.0)), v_abs(x)));
-    return v_scale(v_exp_reduced(e.r), e.n - RGK_C(1.0));
+    return v_ldexp(v_exp_reduced(e.r), e.n - RGK_C(1.0));
 }
 
 /* sinh(x) = x + x^3 tail(x^2), |x| <= 1 */
@@ -190,7 +213,7 @@ RGK_INLINE vreal v_sinh(vreal x)
     const vreal half = v_half_exp(x), square = x * x;
     const vreal large = v_copysign(half - RGK_C(0.25) / half, x);
     const vreal small = v_fma(RGK_POLY(square, sinh_tail), square * x, x);
-    return v_select(v_lt(v_abs(x), v_set(RGK_C(1.0))), v_copysign(small, x), large);
+    return v_select(v_lt(v_abs(x), v_set(RGK_C(1.0))), small, large);
 }
 
 RGK_INLINE vreal v_cosh(vreal x)

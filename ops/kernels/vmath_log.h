@@ -15,7 +15,6 @@ static const real log_tail[] = {
 };
 #define RGK_LOG2_HIGH 0x1.62ep-1f /* short: products with exponents are exact */
 #define RGK_LOG2_LOW 0x1.0bfbe8p-15f
-#define RGK_MANTISSA 23
 #define RGK_MIN_NORMAL 0x1p-126f
 #else
 /* log(1 + f) = 2 atanh(s) = 2 s + s^3 tail(s^2), s = f / (2 + f) */
@@ -25,7 +24,6 @@ static const real log_tail[] = {
 };
 #define RGK_LOG2_HIGH 0x1.62e42fefa38p-1
 #define RGK_LOG2_LOW 0x1.ef35793c7673p-45
-#define RGK_MANTISSA 52
 #define RGK_MIN_NORMAL 0x1p-1022
 #endif
 
@@ -44,31 +42,31 @@ RGK_INLINE vreal v_log_parts(vreal k, vreal f)
 #endif
 }
 
-/* The k of a normal positive x, in the exponent field: k << RGK_MANTISSA. */
+/* The k of a normal positive x, in the exponent field: k << RGK_MANTISSA_BITS. */
 RGK_INLINE vint v_log_exponent(vreal x)
 {
     const vint three_quarters = (vint)v_set(RGK_C(0.75));
-    const lane_int field = (lane_int)((lane_uint)-1 << RGK_MANTISSA);
+    const lane_int field = (lane_int)((lane_uint)-1 << RGK_MANTISSA_BITS);
     return ((vint)x - three_quarters) & field;
 }
 
-/* k << RGK_MANTISSA as a real. Vectors of 64-bit integers neither shift arithmetically nor convert before AVX-512, so
+/* k << RGK_MANTISSA_BITS as a real. Vectors of 64-bit integers neither shift arithmetically nor convert before AVX-512, so
    the field is biased and becomes the mantissa of a number. */
 RGK_INLINE vreal v_log_exponent_real(vint field)
 {
     const vreal anchor = v_set(sizeof(real) == 4 ? (real)0x1p23 : (real)0x1p52);
-    const lane_int bias = (lane_int)1 << (RGK_REAL_BYTES * 8 - 2 - RGK_MANTISSA);
-    const vuint biased = (vuint)field + ((lane_uint)bias << RGK_MANTISSA);
-    return (vreal)((vint)(biased >> RGK_MANTISSA) | (vint)anchor) - (anchor + (real)bias);
+    const lane_int bias = (lane_int)1 << (RGK_REAL_BYTES * 8 - 2 - RGK_MANTISSA_BITS);
+    const vuint biased = (vuint)field + ((lane_uint)bias << RGK_MANTISSA_BITS);
+    return (vreal)((vint)(biased >> RGK_MANTISSA_BITS) | (vint)anchor) - (anchor + (real)bias);
 }
 
 RGK_INLINE vreal v_log(vreal x)
 {
     const vmask subnormal = v_lt(x, v_set(RGK_MIN_NORMAL));
-    const real lift = (real)((lane_int)1 << (RGK_MANTISSA + 2));
+    const real lift = (real)((lane_int)1 << (RGK_MANTISSA_BITS + 2));
     const vreal normal = v_select(subnormal, x * lift, x);
     const vint field = v_log_exponent(normal);
-    const vreal k = v_log_exponent_real(field) - v_select(subnormal, v_set(RGK_MANTISSA + 2), v_set(RGK_C(0.0)));
+    const vreal k = v_log_exponent_real(field) - v_select(subnormal, v_set(RGK_MANTISSA_BITS + 2), v_set(RGK_C(0.0)));
     vreal y = v_log_parts(k, (vreal)((vint)normal - field) - RGK_C(1.0));
     const vreal infinite = v_set((real)INFINITY), zero = v_set(RGK_C(0.0));
     y = v_select(v_lt(x, infinite), y, x);
@@ -105,7 +103,7 @@ RGK_INLINE vreal v_log1p_unit(vreal t)
 }
 
 /* Beyond this, sqrt(x^2 + 1) is x. */
-#define RGK_ROOT_IS_X ((real)((lane_int)1 << (RGK_MANTISSA / 2 + 3)))
+#define RGK_ROOT_IS_X ((real)((lane_int)1 << (RGK_MANTISSA_BITS / 2 + 3)))
 
 /* With a = |x|: log1p(a + a^2 / (1 + sqrt(a^2 + 1))); log(2 a) for large a. */
 RGK_INLINE vreal v_asinh(vreal x)
@@ -114,7 +112,7 @@ RGK_INLINE vreal v_asinh(vreal x)
     const vmask large = v_gt(a, v_set(RGK_ROOT_IS_X));
     const vreal square = a * a;
     const vreal u = a + square / (one + v_sqrt(square + one));
-    const vreal y = v_log1p_parts(v_select(large, a, u), v_select(large, one, v_set(RGK_C(0.0))));
+    const vreal y = v_log1p_parts(v_select(large, a - one, u), v_select(large, one, v_set(RGK_C(0.0))));
     return v_copysign(v_select(v_lt(a, v_set((real)INFINITY)), y, a), x);
 }
 
@@ -124,16 +122,16 @@ RGK_INLINE vreal v_acosh(vreal x)
     const vreal one = v_set(RGK_C(1.0)), t = x - one;
     const vmask large = v_gt(x, v_set(RGK_ROOT_IS_X));
     const vreal u = t + v_sqrt(v_fma(t, t, t + t));
-    const vreal y = v_log1p_parts(v_select(large, x, u), v_select(large, one, v_set(RGK_C(0.0))));
+    const vreal y = v_log1p_parts(v_select(large, t, u), v_select(large, one, v_set(RGK_C(0.0))));
     /* sqrt is NaN below 1, but for log1p_parts that is a pattern like any other. */
     return v_select(v_lt(x, v_set((real)INFINITY)), v_select(v_lt(x, one), v_set((real)NAN), y), x);
 }
 
-/* With a = |x|: log1p(2 a / (1 - a)) / 2 */
+/* With a = |x|: log1p(2 a + 2 a^2 / (1 - a)) / 2 */
 RGK_INLINE vreal v_atanh(vreal x)
 {
     const vreal a = v_abs(x), one = v_set(RGK_C(1.0)), zero = v_set(RGK_C(0.0));
-    const vreal y = RGK_C(0.5) * v_log1p_parts((a + a) / (one - a), zero);
+    const vreal y = RGK_C(0.5) * v_log1p_parts((a + a) + (a + a) * a / (one - a), zero);
     const vreal edge = v_select(v_eq(a, one), v_set((real)INFINITY), v_set((real)NAN));
     /* Subnormals would lose a bit to the factor 1/2. */
     const vreal inner = v_select(v_lt(a, v_set(RGK_C(1e-6))), v_fma(a * a, a * RGK_C(0.3333333), a), y);

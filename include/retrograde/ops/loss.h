@@ -17,8 +17,8 @@ typedef enum rg_reduction { RG_MEAN = 1, RG_SUM, RG_NONE } rg_reduction;
 
 /* ---- losses element by element ----
 
-   The target broadcasts to the shape of y; a target that is larger than y is an error. Both have derivatives; g is 1 for
-   the sum, 1/n for the mean over n elements. */
+   The target broadcasts to the shape of y; a target that is larger than y is an error. Both have derivatives; g is 1
+   for the sum, 1/n for the mean over n elements. */
 
 typedef struct rg_loss_opts {
     rg_reduction reduction; /* 0: mean */
@@ -40,8 +40,8 @@ RG_API rg_node *rg_bce_loss(rg_node *p, rg_node *target, const rg_loss_opts *opt
 /* The same with p = sigmoid(x), without overflow or loss of digits: max(x, 0) - x t + log(1 + exp(-|x|));
    dx = g (sigmoid(x) - t), dt = -g x. */
 RG_API rg_node *rg_bce_with_logits(rg_node *x, rg_node *target, const rg_loss_opts *opts);
-/* t (log t - log_p), 0 where t = 0; dlog_p = -g t, dt = g (log t + 1 - log_p), 0 where t = 0. The mean is over elements;
-   for the divergence take the sum, or divide it by the batch. */
+/* t (log t - log_p), 0 where t = 0; dlog_p = -g t, dt = g (log t + 1 - log_p), 0 where t = 0. The mean is over
+   elements; for the divergence take the sum, or divide it by the batch. */
 RG_API rg_node *rg_kl_div(rg_node *log_p, rg_node *target, const rg_loss_opts *opts);
 /* max(0, 1 - y t) for t = -1 or 1; dy = -g t where y t < 1. */
 RG_API rg_node *rg_hinge_loss(rg_node *y, rg_node *target, const rg_loss_opts *opts);
@@ -53,7 +53,7 @@ typedef struct rg_cross_entropy_opts {
     double label_smoothing; /* e in [0, 1): the target is (1 - e) of the label and e/classes of each class */
     bool has_ignore;        /* rows with label ignore_index count nothing; only with integer labels */
     int64_t ignore_index;
-    rg_node *weight;        /* [classes], of the logits' dtype; NULL: 1. No derivative flows through it. */
+    rg_node *weight; /* [classes], of the logits' dtype; NULL: 1. No derivative flows through it. */
 } rg_cross_entropy_opts;
 
 /* Cross entropy of softmax(logits): logits [.., classes]; labels u8, i32 or i64 [..], or probabilities of the type and

@@ -1,11 +1,11 @@
 /* random.h - draws: pure functions of a key, the step count, the scan indices and the element's position.
 
-   The generator is Philox4x32-10 (Salmon, Moraes, Dror, Shaw: Parallel random numbers: as easy as 1, 2, 3; SC 2011). The
-   key of a draw comes from the graph's seed, the scope it is made in and its ordinal in that scope, so code elsewhere does
-   not change it. The step count is a buffer ("random.step", saved with the weights), raised once by each run of a plan
-   with effects: a training step draws anew, a plan without effects repeats its draws. Inside a scan each step, and each
-   step of every scan around it, draws by itself. Bits do not depend on threads, fusion, recomputation or on whether a
-   draw was taken out of its scan; uniform draws are equal on all machines. Zero gradient.
+   The generator is Philox4x32-10 (Salmon, Moraes, Dror, Shaw: Parallel random numbers: as easy as 1, 2, 3; SC 2011).
+   The key of a draw comes from the graph's seed when it is made, the scope it is made in and its ordinal in that scope,
+   so code elsewhere does not change it. The step count is a buffer ("random.step", saved with the weights), raised once
+   by each run of a plan with effects: a training step draws anew, a plan without effects repeats its draws. Inside a
+   scan each step, and each step of every scan around it, draws by itself. Bits do not depend on threads, fusion,
+   recomputation or on whether a draw was taken out of its scan; uniform draws are equal on all machines. Zero gradient.
 
    dtype is f32 or f64, anything else is an error; sizes may be named dimensions. */
 #ifndef RETROGRADE_OPS_RANDOM_H

@@ -66,8 +66,8 @@ RG_API rg_node *rg_stack(rg_nodes xs, int axis);
    dx = scatter_add(g, index, x); none for the index. An index outside [0, n) is an error of rg_run. */
 RG_API rg_node *rg_gather(rg_node *x, rg_node *index, int axis);
 /* updates [p.., m.., r..], index [m..], like [p.., n, r..] -> the shape of `like`: zeros, with the slices of `updates`
-   added at `index` along `axis` of `like`. Equal indices add up in index order, whatever the number of threads. f32, f64,
-   i32 and i64 (which wrap). dupdates = gather(g, index). An index outside [0, n) is an error of rg_run. */
+   added at `index` along `axis` of `like`. Equal indices add up in index order, whatever the number of threads. f32,
+   f64, i32 and i64 (which wrap). dupdates = gather(g, index). An index outside [0, n) is an error of rg_run. */
 RG_API rg_node *rg_scatter_add(rg_node *updates, rg_node *index, rg_node *like, int axis);
 /* [..] -> [.., classes] of `dtype` (any): 1 at the index, 0 elsewhere; an index outside [0, classes) gives zeros. Zero
    gradient. */
