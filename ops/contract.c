@@ -250,7 +250,7 @@ static void collapse(const rg_shape *shape, const int32_t *axis, int32_t n, size
         *size *= (size_t)shape->dim[axis[k]];
 }
 
-static product find_product(const rg_step *s)
+static void geometry(const rg_step *s, void *out)
 {
     const rg_contract_opts *o = s->attr;
     const rg_shape *a = &s->in_type[0].shape, *b = &s->in_type[1].shape;
@@ -269,12 +269,12 @@ static product find_product(const rg_step *s)
     p.rows = p.m ? (p.m + p.tm - 1) / p.tm : 0;
     p.columns = p.n ? (p.n + p.tn - 1) / p.tn : 0;
     p.parts = p.k > 2 * RGI_SPLIT_K && p.batch * p.m * p.n <= RGI_SPLIT_RESULT ? (p.k + RGI_SPLIT_K - 1) / RGI_SPLIT_K : 1;
-    return p;
+    memcpy(out, &p, sizeof p);
 }
 
 static void cost(const rg_step *s, rg_cost *cost)
 {
-    const product p = find_product(s);
+    const product p = *(const product *)s->geometry;
     const rgk_table *kernels = rgi_kernels(s->out_type->dtype);
     const double size = (double)rg_dtype_size(s->out_type->dtype);
     cost->tasks[0] = p.batch * p.rows * p.columns;
@@ -331,27 +331,28 @@ static void run_tiles(const rg_step *s, const product *p, size_t lo, size_t hi)
 
 static rg_status run(const rg_step *s, size_t lo, size_t hi)
 {
-    const product p = find_product(s);
-    if (p.parts == 1) {
-        run_tiles(s, &p, lo, hi);
+    const product *p = s->geometry;
+    if (p->parts == 1) {
+        run_tiles(s, p, lo, hi);
         return RG_OK;
     }
-    const size_t rows[2] = {0, p.m}, columns[2] = {0, p.n}, elements = p.batch * p.m * p.n, size = rg_dtype_size(s->out_type->dtype);
+    const size_t rows[2] = {0, p->m}, columns[2] = {0, p->n}, elements = p->batch * p->m * p->n, size = rg_dtype_size(s->out_type->dtype);
     if (s->phase == 0) { /* parts of the sum, each on its own */
         for (size_t part = lo; part < hi; part++)
-            for (size_t e = 0; e < p.batch; e++) {
-                const size_t sum[2] = {part * RGI_SPLIT_K, least((part + 1) * RGI_SPLIT_K, p.k)};
-                multiply(s, &p, e, rows, columns, sum, (char *)s->shared + part * elements * size);
+            for (size_t e = 0; e < p->batch; e++) {
+                const size_t sum[2] = {part * RGI_SPLIT_K, least((part + 1) * RGI_SPLIT_K, p->k)};
+                multiply(s, p, e, rows, columns, sum, (char *)s->shared + part * elements * size);
             }
         return RG_OK;
     }
-    rgi_kernels(s->out_type->dtype)->reduce[RGK_SUM](p.parts, elements, elements, s->shared, s->out[0]);
+    rgi_kernels(s->out_type->dtype)->reduce[RGK_SUM](p->parts, elements, elements, s->shared, s->out[0]);
     return RG_OK;
 }
 
 const rg_op rgi_op_contract = {
     .name = "contract", .n_in = 2, .n_out = 1, .dtypes = RG_DT_FLOATS, .attr_size = sizeof(rg_contract_opts), .attrs = contract_attrs,
-    .infer = infer, .vjp = vjp, .jvp = jvp, .batch = batch, .cost = cost, .run = run,
+    .infer = infer, .vjp = vjp, .jvp = jvp, .batch = batch, .geometry_size = sizeof(product), .geometry = geometry,
+    .cost = cost, .run = run,
 };
 
 /* ---- builder ------------------------------------------------------------------------------------------------ */

@@ -16,6 +16,9 @@ static rg_status infer(rg_infer *call)
     const rg_status status = rgi_axes_check(call, attr->axes, x, &mask);
     if (status != RG_OK)
         return status;
+    if (!rg_dtype_is_float(call->in[0].dtype)) /* the check on dtypes passes over inputs that are shapes alone */
+        return rg_infer_fail(call, RG_ERR_DTYPE, "input 0 is %s; possible are f32, f64",
+                             rg_dtype_name(call->in[0].dtype));
     call->out[0] = (rg_type){call->in[0].dtype, {.rank = (int32_t)attr->lead}};
     for (int32_t i = 0; i < attr->lead; i++)
         call->out[0].shape.dim[i] = x->dim[i];

@@ -120,7 +120,8 @@ rg_status rgi_evaluate(const rg_allocator *allocator, const rg_node *node, const
     const bool elementwise = node->op->traits & RG_ELEMENTWISE;
     const void **operand = rgi_alloc(allocator, room * sizeof *operand);
     rg_type *type = rgi_alloc(allocator, room * sizeof *type);
-    rg_status status = operand && type ? RG_OK : rgi_fail(RG_ERR_MEMORY, "%s: out of memory", node->op->name);
+    void *geometry = rgi_alloc(allocator, node->op->geometry_size + 1);
+    rg_status status = operand && type && geometry ? RG_OK : rgi_fail(RG_ERR_MEMORY, "%s: out of memory", node->op->name);
     if (!status) {
         memcpy(operand, in, n * sizeof *operand);
         memcpy(type, in_type, n * sizeof *type);
@@ -130,6 +131,10 @@ rg_status rgi_evaluate(const rg_allocator *allocator, const rg_node *node, const
     if (!status) {
         rg_step s = {.op = node->op, .attr = node->attr, .n_in = node->n_in, .n_out = (uint32_t)node->op->n_out, .in = operand,
                      .out = out, .in_type = type, .out_type = out_type};
+        if (node->op->geometry) {
+            node->op->geometry(&s, geometry);
+            s.geometry = geometry;
+        }
         rg_cost cost = {.tasks = {elementwise ? count(out_type) : 1}};
         if (node->op->cost) {
             cost.tasks[0] = 0;
@@ -140,6 +145,7 @@ rg_status rgi_evaluate(const rg_allocator *allocator, const rg_node *node, const
     for (size_t i = 0; operand && type && elementwise && i < n; i++)
         if (operand[i] && operand[i] != in[i])
             rgi_free(allocator, (void *)(uintptr_t)operand[i], count(out_type) * rg_dtype_size(type[i].dtype) + 1);
+    rgi_free(allocator, geometry, node->op->geometry_size + 1);
     rgi_free(allocator, operand, room * sizeof *operand);
     rgi_free(allocator, type, room * sizeof *type);
     return status;

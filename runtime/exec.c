@@ -126,9 +126,13 @@ static rg_status run_step(walker *w, const rgi_exec *e)
 {
     size_t lo, hi;
     switch (e->kind) {
-    case RGI_RUN:
+    case RGI_RUN: /* alone the step serves as it stands: its scratch is that of thread 0 */
+        if (w->team == 1 && !e->terms && !e->tasks[1])
+            return e->tasks[0] ? e->step.op->run(&e->step, 0, e->tasks[0]) : RG_OK;
         return run_op(w, e);
     case RGI_FUSED:
+        if (w->team == 1)
+            return e->tasks[0] ? rgi_group_run(e->group, 0, e->tasks[0], w->scratch, w->t) : RG_OK;
         share(w, e->tasks[0], e->parallel, &lo, &hi);
         return lo < hi ? rgi_group_run(e->group, lo, hi, w->scratch, w->t) : RG_OK;
     case RGI_COPY:

@@ -76,6 +76,13 @@ static bool make_run(rg_plan *p, rgi_special *s, const rgi_item *item, rgi_exec 
     if (!make_types(p, s, use, &e->step, NULL))
         return false;
     rg_cost cost = {.tasks = {0}};
+    if (use->node->op->geometry) {
+        void *geometry = make(s, use->node->op->geometry_size, 1);
+        if (!geometry)
+            return false;
+        use->node->op->geometry(&e->step, geometry);
+        e->step.geometry = geometry;
+    }
     if (use->node->op->cost)
         use->node->op->cost(&e->step, &cost);
     else

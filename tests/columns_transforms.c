@@ -8,7 +8,7 @@
 #include "graph/graph.h"
 #include "ops/batch.h"
 
-enum { MANY = 2 * SAMPLE_INPUTS + 2 };
+enum { MANY = 3 * SAMPLE_INPUTS + 2 };
 #define STEP 1e-3
 #define DIFFERENCE_TOLERANCE 1e-7
 #define TRANSPOSE_TOLERANCE 1e-12
@@ -480,7 +480,7 @@ static mark compare_examples(trial *t, rg_node *const replaced[], rg_node *batch
 /* Every subset of the inputs gets the axis. */
 static mark batch(const sample_row *row, const sample_case *c, complaints *why)
 {
-    if ((row->flags & (SAMPLE_STRUCTURAL | SAMPLE_RANDOM)) || !applies(row, c) || !sample_inputs(c))
+    if ((row->flags & (SAMPLE_STRUCTURAL | SAMPLE_RANDOM | SAMPLE_SIZED)) || !applies(row, c) || !sample_inputs(c))
         return MARK_NONE;
     mark m = MARK_PASS;
     for (size_t i = 0; i < sample_inputs(c); i++)
@@ -519,6 +519,8 @@ static size_t everything(derivative *d, rg_node *fetch[MANY])
 {
     size_t n = 0;
     fetch[n++] = d->t.y;
+    for (size_t i = 0; (d->t.row->flags & SAMPLE_SIZED) && i < d->t.n; i++)
+        fetch[n++] = d->t.x[i];
     if (!d->n || !rg_dtype_is_float(rg_dtype_of(d->t.y)))
         return n;
     const rg_nodes xs = {d->xs, d->n}, ys = RG_NODES(d->t.y);

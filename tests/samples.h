@@ -61,6 +61,7 @@ enum {
     SAMPLE_ZERO_GRAD = 1 << 2,   /* the derivative is zero with respect to every input */
     SAMPLE_ELEMENTWISE = 1 << 4, /* tried with NaN and infinity against the reference */
     SAMPLE_LIMITS = 1 << 5,      /* at an infinity a NaN stands where the formula has 0 * inf or inf - inf */
+    SAMPLE_SIZED = 1 << 3,       /* inputs, if any, only say how large the named dimensions are */
     SAMPLE_FIXED = 1 << 6        /* no case has a named dimension: no size of the op can be unknown */
 };
 

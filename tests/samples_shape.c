@@ -70,7 +70,7 @@ static const sample_case classes[] = {
 };
 static const sample_case steps[] = {
     {.shape = {NULL}, .args = {.f = {0, 1}, .shape = "37"}},
-    {.shape = {NULL}, .args = {.f = {-2, 0.5}, .shape = "B"}},
+    {.shape = {"B"}, .args = {.f = {-2, 0.5}, .shape = "B"}},
     {.shape = {NULL}, .args = {.f = {3, -1}, .shape = "1"}},
     {.shape = {NULL}, .args = {.f = {0, 1}, .shape = "0"}},
 };
@@ -166,6 +166,7 @@ const sample_row samples_shape[] = {
     {.name = "one_hot", .build = one_hot, .reference = ref_one_hot, SAMPLE_CASES(classes),
      .domain = {{.dtype = RG_I64, .kind = SAMPLE_WHOLE, .lo = -1, .hi = 4}}},
     {.name = "one_hot (u8)", .build = one_hot, .reference = ref_one_hot, SAMPLE_CASES(classes), .domain = {INDEX(RG_U8, 4)}},
-    {.name = "arange", .build = arange, .reference = ref_arange, SAMPLE_CASES(steps)},
+    {.name = "arange", .build = arange, .reference = ref_arange, SAMPLE_CASES(steps),
+     .flags = SAMPLE_SIZED | SAMPLE_ZERO_GRAD},
     {.name = NULL},
 };

@@ -106,6 +106,7 @@ typedef struct rg_step {
     const rg_type *in_type, *out_type;
     void *scratch; /* this thread's own, cost.scratch bytes, aligned to 64; undefined contents */
     void *shared;  /* this step's, cost.shared bytes, aligned to 64; survives from phase to phase */
+    const void *geometry; /* what op->geometry worked out, or NULL */
     uint32_t phase;
 } rg_step;
 
@@ -141,6 +142,10 @@ struct rg_op {
     /* The op with one more leading axis on the inputs whose batched[i] is set. Every out[i] has that axis.
        Absent on an elementwise op: derived. */
     void (*batch)(rg_node *self, rg_node *const in[], const bool batched[], rg_node *out[]);
+    /* Optional: what cost and run derive from the sizes (strides, tiles), worked out once for a set of sizes into
+       geometry_size bytes, found by both as step->geometry. Sees types, not pointers. */
+    size_t geometry_size;
+    void (*geometry)(const rg_step *step, void *out);
     /* Absent on an elementwise op: one task an element. */
     void (*cost)(const rg_step *step, rg_cost *cost);
     /* Computes tasks [lo, hi) of step->phase. Elementwise: elements [lo, hi) of dense operands of one shape.

@@ -138,7 +138,7 @@ static void run(const rgk_gemm *g, bool turned, real *scratch)
     block b = {.g = g, .turned = turned, .v_packed = scratch};
     b.s_packed = b.v_packed + k_part * pack_min(v_part, round_up(g->n, RGK_LANES));
     b.c_turned = b.s_packed + row_part * k_part;
-    b.s_direct = g->a_col == 1 || (g->a_row == 1 && g->n <= DIRECT_PANELS * TILE_COLS);
+    b.s_direct = g->a_col == 1 || (g->a_row == 1 && (g->n <= DIRECT_PANELS * TILE_COLS || stays_in_place(k_part, g->a_col)));
     b.v_in_place = row_part >= g->m && stays_in_place(k_part, g->b_row);
     for (b.j = 0; b.j < g->n; b.j += v_part) {
         b.cols = pack_min(v_part, g->n - b.j);

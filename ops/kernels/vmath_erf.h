@@ -37,23 +37,44 @@ static const real upper_tail[] = {
 };
 #endif
 
+/* high + low */
+typedef struct split {
+    vreal high, low;
+} split;
+
+RGK_INLINE split v_split_product(vreal a, vreal b)
+{
+    split p = {.high = a * b};
+    p.low = v_product_error(a, b, p.high);
+    return p;
+}
+
 /* exp(t^2 / 2) times the tail beyond t >= 0, when multiplied by 1 + rest. */
-RGK_INLINE vreal v_upper_tail_scaled(vreal t, vreal *rest)
+RGK_INLINE split v_upper_tail_scaled(vreal t, vreal *rest)
 {
     const vreal one = v_set(RGK_C(1.0)), centre = v_set(RGK_TAIL_CENTRE);
     const vreal sum = t + centre;
     const vmask larger = v_gt(t, centre);
-    const vreal low = v_select(larger, centre - (sum - t), t - (sum - centre));
+    const vreal sum_low = v_select(larger, centre - (sum - t), t - (sum - centre));
     const vreal w = one / sum;
-    *rest = v_fma(-w, low, -v_product_error(w, sum, one));
-    return w * RGK_POLY(v_fma(v_set(-2 * RGK_TAIL_CENTRE), w, one), upper_tail);
+    *rest = v_fma(-w, sum_low, -v_product_error(w, sum, one));
+    /* The polynomial's last step with its error. */
+    const vreal scaled = w * (-2 * RGK_TAIL_CENTRE);
+    const vreal q = v_fma(scaled, *rest, scaled + one);
+    const int terms = (int)(sizeof upper_tail / sizeof *upper_tail);
+    const vreal inner = v_poly(q, upper_tail + 1, terms - 1);
+    const vreal p = v_fma(inner, q, v_set(upper_tail[0]));
+    const vreal p_low = v_fma(inner, q, upper_tail[0] - p);
+    split y = v_split_product(w, p);
+    y.low = v_fma(w, p_low, y.low);
+    return y;
 }
 
-/* (1 + rest) exp(-c t^2) = value 2^n, its argument exact to twice the precision; c a power of two. */
-RGK_INLINE vreal v_exp_minus_square(vreal t, real c, vreal rest, vreal *n)
+/* -c t^2 + rest, to twice the precision, reduced for exp; c a power of two. */
+RGK_INLINE exp_parts v_reduce_minus_square(vreal t, real c, vreal rest)
 {
-    const vreal square = t * t;
-    return v_exp_pair(-c * square, v_fma(v_set(-c), v_product_error(t, t, square), rest), n);
+    const split square = v_split_product(t, t);
+    return v_exp_reduce_pair(-c * square.high, v_fma(v_set(-c), square.low, rest));
 }
 
 RGK_INLINE vreal v_erf(vreal x)
@@ -64,11 +85,11 @@ RGK_INLINE vreal v_erf(vreal x)
     const vreal bounded = v_min(v_set(4.0f), t);
     const vreal far = RGK_C(1.0) - v_exp(v_fma(RGK_POLY(bounded, erf_log_tail), -bounded, -bounded));
 #else
-    vreal n, rest;
+    vreal rest;
     const vreal bounded = v_min(v_set(6.0), t);
-    const vreal tail = v_upper_tail_scaled(bounded * 1.4142135623730951, &rest);
-    const vreal power = v_exp_minus_square(bounded, RGK_C(1.0), rest, &n);
-    const vreal far = RGK_C(1.0) - v_ldexp(power, n + RGK_C(1.0)) * tail;
+    const split tail = v_upper_tail_scaled(bounded * 1.4142135623730951, &rest);
+    const exp_parts e = v_reduce_minus_square(bounded, RGK_C(1.0), rest);
+    const vreal far = RGK_C(1.0) - v_ldexp(v_exp_reduced(e.r), e.n + RGK_C(1.0)) * tail.high;
 #endif
     return v_select(v_le(t, v_set(RGK_C(1.0))), near, v_copysign(far, x));
 }
@@ -78,12 +99,16 @@ RGK_INLINE vreal v_gelu(vreal x)
 {
     /* Beyond, x u rounds to 0. */
     const vreal limit = v_set(RGK_REAL_BYTES == 4 ? RGK_C(15.0) : RGK_C(40.0));
-    const vreal t = v_min(limit, v_abs(x));
-    vreal n, rest;
-    const vreal tail = v_upper_tail_scaled(t, &rest);
-    const vreal power = v_exp_minus_square(t, RGK_C(0.5), rest, &n);
-    const vreal lower = v_ldexp(t * tail * power, n);
-    return v_max(v_set(RGK_C(-0.0)), x) - lower;
+    const vreal t = v_min(limit, v_abs(x)), one = v_set(RGK_C(1.0));
+    vreal rest;
+    const split tail = v_upper_tail_scaled(t, &rest);
+    const exp_parts e = v_reduce_minus_square(t, RGK_C(0.5), rest);
+    const vreal slope = v_fma(RGK_POLY(e.r, exp_tail), e.r, one);
+    const vreal power = v_fma(slope, e.r, one), power_low = v_fma(slope, e.r, one - power);
+    const split a = v_split_product(t, tail.high), b = v_split_product(a.high, power);
+    const vreal low = b.low + v_fma(a.high, power_low, v_fma(t, tail.low, a.low) * power);
+    const vreal y = (v_max(v_set(RGK_C(0.0)), x) - v_ldexp(b.high, e.n)) - v_ldexp(low, e.n);
+    return v_copysign(y, x);
 }
 
 /* 2 sqrt(2 / pi) and 0.044715 times that, high and low parts. */
@@ -111,14 +136,14 @@ RGK_INLINE vreal v_gelu_tanh(vreal x)
     const vreal sum = cubic + RGK_GELU_C1, back = sum - RGK_GELU_C1;
     const vreal sum_low = (cubic - back) + (RGK_GELU_C1 - (sum - back)) + (cubic_low + RGK_GELU_C1_LOW);
     const vreal a = t * sum, b = v_fma(t, sum_low, v_product_error(t, sum, a));
-    vreal n;
-    const vreal p = v_exp_pair(-a, -b, &n);
+    const exp_parts e = v_exp_reduce_pair(-a, -b);
+    const vreal p = v_exp_reduced(e.r);
     const vreal one = v_set(RGK_C(1.0));
     const vmask negative = v_lt(x, v_set(RGK_C(0.0)));
-    const vreal power = v_ldexp(p, n), total = one + power;
+    const vreal power = v_ldexp(p, e.n), total = one + power;
     const vreal q = v_quotient(v_select(negative, p, one), total, power - (total - one));
     const vreal bounded = v_max(-limit, x);
-    return v_ldexp(bounded * q, v_select(negative, n, v_set(RGK_C(0.0))));
+    return v_ldexp(bounded * q, v_select(negative, e.n, v_set(RGK_C(0.0))));
 }
 
 #endif

@@ -102,15 +102,14 @@ RGK_INLINE vreal v_exp2(vreal x)
     return v_ldexp(RGK_POLY(t - n, exp2_terms), n);
 }
 
-/* exp(high + low) = value 2^n with |low| small beside high, high <= 0; bounded below where it rounds to 0 even when it
-   is multiplied by a moderate number before v_ldexp. */
-RGK_INLINE vreal v_exp_pair(vreal high, vreal low, vreal *n)
+/* high + low = n ln(2) + r for a pair, high <= 0, low small beside it. Bounded where exp rounds to 0 even when it is
+   multiplied by a moderate number before v_ldexp. */
+RGK_INLINE exp_parts v_exp_reduce_pair(vreal high, vreal low)
 {
     const vreal bound = v_set(RGK_C(1.25) * RGK_EXP_MIN);
     exp_parts e = v_exp_reduce(v_max(bound, high));
     e.r += v_select(v_lt(high, bound), v_set(RGK_C(0.0)), low);
-    *n = e.n;
-    return v_exp_reduced(e.r);
+    return e;
 }
 
 RGK_INLINE vreal v_expm1(vreal x)

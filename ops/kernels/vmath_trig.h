@@ -45,7 +45,8 @@ static const real half_pi_parts[] = {0x1.921fb544p+0, 0x1.0b4611a6p-34, 0x1.3198
 #define RGK_HALF_PI_LOW 0x1.1a62633145c07p-54
 #endif
 
-/* |x| = n pi / 2 + r + low; n modulo 4 in the low bits of quadrant. low, what r lacks, is made on demand. */
+/* |x| = n pi / 2 + r + low; n modulo 4 in the low bits of quadrant. low, what r lacks, is made on demand, and makes r
+   better too where there is no fma. */
 typedef struct trig_parts {
     vint quadrant;
     vreal r, low;
@@ -112,28 +113,40 @@ RGK_INLINE vmask v_is_odd(vint x)
 
 RGK_INLINE vreal v_sin(vreal x)
 {
-    const trig_parts t = v_trig_reduce(x, 0);
+    const trig_parts t = v_trig_reduce(x, !RGK_HAVE_FMA);
     const vreal y = v_select(v_is_odd(t.quadrant), v_cos_reduced(t.r), v_sin_reduced(t.r));
     return v_mul_sign(v_mul_sign(y, v_bit_sign(t.quadrant, 1)), x);
 }
 
 RGK_INLINE vreal v_cos(vreal x)
 {
-    const trig_parts t = v_trig_reduce(x, 0);
+    const trig_parts t = v_trig_reduce(x, !RGK_HAVE_FMA);
     const vreal y = v_select(v_is_odd(t.quadrant), v_sin_reduced(t.r), v_cos_reduced(t.r));
     return v_mul_sign(y, v_bit_sign(t.quadrant + 1, 1));
 }
 
+/* tan(r) = r + r^3 tan_tail(r^2), |r| <= pi / 4 */
+#if RGK_REAL_BYTES == 4
+static const real tan_tail[] = {
+    0.333331555f, 0.133388355f, 0.0534082316f, 0.0244411752f, 0.00310198381f, 0.00939614978f,
+};
+#else
+static const real tan_tail[] = {
+    0.33333333333332771, 0.13333333333415584, 0.053968253926207729, 0.021869489620062042, 0.0088632190079963886,
+    0.0035922904928624663, 0.0014547493468079539, 0.00059510114994112821, 0.00022227206296352161,
+    0.000136748260751165, -2.6701108957801373e-05, 8.9742671303387752e-05, -4.5033755515545017e-05,
+    2.0901172650042898e-05,
+};
+#endif
+
+/* tan(r + low), low times a derivative that need not be precise; -1 / tan in odd quadrants. */
 RGK_INLINE vreal v_tan(vreal x)
 {
     const trig_parts t = v_trig_reduce(x, 1);
-    /* Quotients double the error of r: sin(r + low), cos(r + low). */
     const vreal z = t.r * t.r;
-    const vreal s = t.r + v_fma(RGK_POLY(z, sin_tail), z * t.r, t.low);
-    const vreal c = v_fma(v_fma(RGK_POLY(z, cos_tail), z, v_set(RGK_C(-0.5))), z, -(t.r * t.low)) + RGK_C(1.0);
-    const vmask odd = v_is_odd(t.quadrant);
-    const vreal y = v_select(odd, c, s) / v_select(odd, s, c);
-    return v_mul_sign(v_mul_sign(y, v_bit_sign(t.quadrant, 0)), x);
+    const vreal y = t.r + v_fma(RGK_POLY(z, tan_tail), z * t.r, v_fma(t.low, z, t.low));
+    const vreal result = v_select(v_is_odd(t.quadrant), RGK_C(-1.0) / y, y);
+    return v_mul_sign(result, x);
 }
 
 /* atan(u) = u + u^3 tail(u^2), |u| <= tan(pi / 8);  asin(u) = u + u^3 tail(u^2), |u| <= 1/2 */
