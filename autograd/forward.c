@@ -110,7 +110,7 @@ static bool check_tangents(rg_graph *g, rg_nodes xs, rg_nodes tangents)
             return false;
         }
         if (t && (t->dtype != x->dtype || t->shape != x->shape)) {
-            rgi_graph_fail(g, RG_ERR_SHAPE, NULL, "rg_jvp: input %zu is %s, its tangent is %s", i,
+            rgi_graph_fail(g, t->dtype == x->dtype ? RG_ERR_SHAPE : RG_ERR_DTYPE, NULL, "rg_jvp: input %zu is %s, its tangent is %s", i,
                            rgi_format_type(g, x->dtype, x->shape->a, a, sizeof a), rgi_format_type(g, t->dtype, t->shape->a, b, sizeof b));
             return false;
         }

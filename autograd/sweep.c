@@ -116,7 +116,7 @@ static bool check_lists(rg_graph *g, rg_nodes ys, rg_nodes cts, rg_nodes xs, con
     for (size_t i = 0; i < ys.n; i++) {
         const rg_node *y = ys.at[i], *ct = cts.at[i];
         if (ct && (ct->dtype != y->dtype || ct->shape != y->shape)) {
-            rgi_graph_fail(g, RG_ERR_SHAPE, NULL, "%s: output %zu is %s, its cotangent is %s", who, i,
+            rgi_graph_fail(g, ct->dtype == y->dtype ? RG_ERR_SHAPE : RG_ERR_DTYPE, NULL, "%s: output %zu is %s, its cotangent is %s", who, i,
                            rgi_format_type(g, y->dtype, y->shape->a, a, sizeof a), rgi_format_type(g, ct->dtype, ct->shape->a, b, sizeof b));
             return false;
         }

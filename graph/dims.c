@@ -244,7 +244,7 @@ static bool partner(const rgi_dims *dims, int64_t value, bool from_second, int64
         for (int64_t k = 1; k <= 4; k++) {
             const rgi_dim *d = &dims->at[i];
             const int64_t mine = k * (from_second ? d->b : d->a), theirs = k * (from_second ? d->a : d->b);
-            if (near(rest, mine, 512))
+            if (near(rest, mine, k == 1 ? 256 : 32)) /* literals there are refused: see looks_computed */
                 return !__builtin_mul_overflow(product, rest - mine + theirs, other);
         }
     return product != 1 && !__builtin_mul_overflow(product, rest, other);

@@ -9,10 +9,15 @@
 
 int64_t rg_infer_size(const rg_infer *call, int64_t attribute)
 {
-    int64_t second = attribute;
-    if (call->context && call->context->second && rgi_dim_second(call->context->graph, attribute, &second) != RG_OK)
-        return attribute; /* cannot be: attributes were checked before the rule was run */
-    return second;
+    const rgi_infer_context *const context = call->context;
+    int64_t second = attribute, concrete;
+    rgi_formula formula;
+    if (!context || (!context->second && !context->sizes) || rgi_dim_second(context->graph, attribute, &second) != RG_OK)
+        return attribute; /* the last cannot be: attributes were checked before the rule was run */
+    if (!context->sizes || second == attribute)
+        return second;
+    const bool found = rgi_formula_find(context->graph, attribute, second, &formula) && rgi_formula_value(&formula, context->sizes, &concrete);
+    return found ? concrete : -1;
 }
 
 rg_shape rg_infer_shape(const rg_infer *call, rg_shape attribute)
@@ -45,7 +50,7 @@ rg_status rg_infer_fail(const rg_infer *call, rg_status status, const char *form
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    if (!call->context)
+    if (!call->context || call->context->sizes)
         return rgi_fail(status, "%s: %s", call->op->name, text);
     list_inputs(call, inputs, sizeof inputs);
     rgi_graph_fail(call->context->graph, status, NULL, "%s: %s%s%s", call->op->name, text, *inputs ? "; inputs: " : "",
@@ -67,7 +72,7 @@ static rg_status fail_pair(const rg_infer *call, rg_status status, const char *w
                            const char *where)
 {
     char a[2 * RGI_LABEL], b[2 * RGI_LABEL];
-    if (!call->context)
+    if (!call->context || call->context->sizes)
         return rgi_fail(status, "%s: %s inputs %zu and %zu%s", call->op->name, what, i, j, where);
     rgi_graph_fail(call->context->graph, status, NULL, "%s: %s %s with %s%s", call->op->name, what,
                    rgi_format_operand(call->context->in[i], a, sizeof a),
@@ -120,6 +125,16 @@ rg_status rg_infer_broadcast(rg_infer *call)
     }
     call->out[0] = out;
     return RG_OK;
+}
+
+/* ---- concrete sizes ---- */
+
+rg_status rgi_infer_concrete(const rg_node *node, const int64_t *sizes, rg_type *in, rg_type *out)
+{
+    rgi_infer_context context = {.graph = node->graph, .in = node->in, .sizes = sizes};
+    rg_infer call = {.op = node->op, .attr = node->attr, .n_in = node->n_in, .in = in, .out = out, .context = &context};
+    memset(out, 0, (size_t)node->op->n_out * sizeof *out);
+    return node->op->infer(&call);
 }
 
 /* ---- both assignments ---- */
@@ -207,7 +222,7 @@ bool rgi_infer_both(rg_graph *g, const rg_op *op, const void *attr, rg_node *con
         rgi_graph_fail(g, RG_ERR_MEMORY, NULL, "%s: out of memory for %zu inputs", op->name, n_in);
         return false;
     }
-    rgi_infer_context context = {g, in, false};
+    rgi_infer_context context = {.graph = g, .in = in};
     const bool named = depends_on_names(g, op, attr, in, n_in);
     bool ok = run_rule(op, attr, &context, n_in, types, first);
     context.second = true;

@@ -1,8 +1,6 @@
 /* scan.c - building a recurrence: opening a body, its leaves, its results, closing it. */
 #include "scan.h"
 
-#include "../ops/table_ops.h"
-
 #include <inttypes.h>
 
 #define RGI_PENDING UINT32_MAX /* id of a result asked for before its scan has one */

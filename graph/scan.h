@@ -19,6 +19,9 @@ struct rg_scan {
     rg_node *index;                  /* leaf holding the step's index, or NULL */
 };
 
+/* The ops of a scan, of the leaves of its body, and of its results (in ops/scan.c). */
+extern const rg_op rgi_op_scan, rgi_op_scan_slice, rgi_op_scan_carry, rgi_op_scan_index;
+
 /* Attribute of a projection (op `result`) of a scan. */
 typedef struct rgi_projection {
     rg_node *of;  /* body node, carry leaf or captured node */

@@ -133,34 +133,21 @@ static void batch_expand(rg_node *self, rg_node *const in[], const bool batched[
 
 /* ---- running ---- */
 
-static rgi_move move_of(const rg_step *step)
+static void geometry(const rg_step *step, void *out)
 {
     const rg_shape *x = &step->in_type[0].shape, *y = &step->out_type[0].shape;
     const expand_attr *a = step->op == &rgi_op_expand ? step->attr : NULL;
-    rgi_move m = {.size = rg_dtype_size(step->in_type[0].dtype)};
+    rgi_move *m = out;
+    *m = (rgi_move){.size = rg_dtype_size(step->in_type[0].dtype)};
     for (int32_t i = 0; i < y->rank; i++) {
         int32_t source = i - (y->rank - x->rank);
         if (a)
             source = i < a->at ? i : i < a->at + a->n ? -1 : i - (int32_t)a->n;
         const bool repeats = source < 0 || (x->dim[source] == 1 && y->dim[i] != 1);
-        rgi_move_axis(&m, (size_t)y->dim[i], repeats ? 0 : (ptrdiff_t)rgi_count_range(x, source + 1, x->rank),
+        rgi_move_axis(m, (size_t)y->dim[i], repeats ? 0 : (ptrdiff_t)rgi_count_range(x, source + 1, x->rank),
                       (ptrdiff_t)rgi_count_range(y, i + 1, y->rank));
     }
-    return m;
-}
-
-static void cost(const rg_step *step, rg_cost *c)
-{
-    const rgi_move m = move_of(step);
-    c->tasks[0] = rgi_move_tasks(&m);
-    c->bytes = rgi_bytes(step);
-}
-
-static rg_status run(const rg_step *step, size_t lo, size_t hi)
-{
-    const rgi_move m = move_of(step);
-    rgi_move_run(&m, step->in[0], step->out[0], lo, hi);
-    return RG_OK;
+    rgi_move_cut(m);
 }
 
 const rg_op rgi_op_broadcast_to = {
@@ -174,8 +161,10 @@ const rg_op rgi_op_broadcast_to = {
     .vjp = vjp,
     .jvp = rgi_jvp_linear,
     .batch = batch_to,
-    .cost = cost,
-    .run = run,
+    .geometry_size = sizeof(rgi_move),
+    .geometry = geometry,
+    .cost = rgi_move_cost,
+    .run = rgi_move_step,
 };
 
 const rg_op rgi_op_broadcast_like = {
@@ -188,8 +177,10 @@ const rg_op rgi_op_broadcast_like = {
     .vjp = vjp,
     .jvp = rgi_jvp_linear,
     .batch = batch_like,
-    .cost = cost,
-    .run = run,
+    .geometry_size = sizeof(rgi_move),
+    .geometry = geometry,
+    .cost = rgi_move_cost,
+    .run = rgi_move_step,
 };
 
 const rg_op rgi_op_expand = {
@@ -204,8 +195,10 @@ const rg_op rgi_op_expand = {
     .vjp = vjp_expand,
     .jvp = rgi_jvp_linear,
     .batch = batch_expand,
-    .cost = cost,
-    .run = run,
+    .geometry_size = sizeof(rgi_move),
+    .geometry = geometry,
+    .cost = rgi_move_cost,
+    .run = rgi_move_step,
 };
 
 rg_node *rg_broadcast_to(rg_node *x, rg_shape shape)

@@ -151,6 +151,7 @@ static rgi_move block(const rg_type *whole, const rg_type *part, int32_t axis, b
     rgi_move m = {.size = rg_dtype_size(whole->dtype)};
     rgi_move_axis(&m, (size_t)outer, into ? piece : row, into ? row : piece);
     rgi_move_axis(&m, (size_t)piece, 1, 1);
+    rgi_move_cut(&m);
     *offset += piece;
     return m;
 }
@@ -161,7 +162,7 @@ static void cost_concat(const rg_step *step, rg_cost *c)
     ptrdiff_t offset = 0;
     for (uint32_t i = 0; i < step->n_in; i++) {
         const rgi_move m = block(&step->out_type[0], &step->in_type[i], axis, true, &offset);
-        c->tasks[0] += rgi_move_tasks(&m);
+        c->tasks[0] += m.tasks;
     }
     c->bytes = rgi_bytes(step);
 }
@@ -179,30 +180,33 @@ static rg_status run_concat(const rg_step *step, size_t lo, size_t hi)
     return RG_OK;
 }
 
-/* Where in the whole the part begins. */
-static rgi_move part_move(const rg_step *step, ptrdiff_t *at)
+typedef struct part_geometry {
+    rgi_move move;
+    ptrdiff_t at; /* the element of the whole where the part begins */
+} part_geometry;
+
+static void geometry_part(const rg_step *step, void *out)
 {
     const part_attr *a = step->attr;
+    part_geometry *p = out;
     ptrdiff_t offset = 0;
     for (int64_t i = 0; i < a->i; i++)
         (void)block(&step->in_type[0], &step->in_type[1 + i], (int32_t)a->axis, false, &offset);
-    *at = offset;
-    return block(&step->in_type[0], &step->out_type[0], (int32_t)a->axis, false, &offset);
+    p->at = offset;
+    p->move = block(&step->in_type[0], &step->out_type[0], (int32_t)a->axis, false, &offset);
 }
 
 static void cost_part(const rg_step *step, rg_cost *c)
 {
-    ptrdiff_t at;
-    const rgi_move m = part_move(step, &at);
-    c->tasks[0] = rgi_move_tasks(&m);
-    c->bytes = 2 * (double)rgi_count(&step->out_type[0]) * (double)m.size;
+    const part_geometry *p = step->geometry;
+    c->tasks[0] = p->move.tasks;
+    c->bytes = 2 * (double)rgi_count(&step->out_type[0]) * (double)p->move.size;
 }
 
 static rg_status run_part(const rg_step *step, size_t lo, size_t hi)
 {
-    ptrdiff_t at;
-    const rgi_move m = part_move(step, &at);
-    rgi_move_run(&m, rgi_at(step->in[0], at, m.size), step->out[0], lo, hi);
+    const part_geometry *p = step->geometry;
+    rgi_move_run(&p->move, rgi_at(step->in[0], p->at, p->move.size), step->out[0], lo, hi);
     return RG_OK;
 }
 
@@ -233,6 +237,8 @@ const rg_op rgi_op_concat_part = {
     .vjp = vjp_part,
     .jvp = jvp_part,
     .batch = batch_part,
+    .geometry_size = sizeof(part_geometry),
+    .geometry = geometry_part,
     .cost = cost_part,
     .run = run_part,
 };

@@ -1,6 +1,7 @@
 /* move.c - copies between strided layouts. Where the input is contiguous along another axis than the output, that axis
    and the output's last one span a plane that is transposed tile by tile; else rows are copied along the last axis. */
 #include "move.h"
+#include "rules.h"
 
 #include <string.h>
 
@@ -29,45 +30,32 @@ void rgi_move_axis(rgi_move *m, size_t n, ptrdiff_t in, ptrdiff_t out)
     m->out[m->rank++] = out;
 }
 
-/* How a move is cut: units of work in the order of the output, `group` of them a task. */
-typedef struct cut {
-    int32_t plane;         /* the axis along which the input is contiguous, or -1: rows */
-    int32_t last;          /* the innermost axis, -1 for a single element */
-    size_t length, stride; /* of the last axis: elements, and elements a unit of a row takes */
-    size_t pieces;         /* units of one row, or of one plane */
-    size_t units, group, tasks;
-} cut;
-
-static cut cut_of(const rgi_move *m)
+void rgi_move_cut(rgi_move *m)
 {
-    cut c = {.plane = -1, .last = m->rank - 1, .length = 1, .units = 1};
     size_t unit;
-    if (c.last >= 0)
-        c.length = m->n[c.last];
-    if (c.last > 0 && m->out[c.last] == 1 && m->in[c.last] != 0 && m->in[c.last] != 1)
-        for (int32_t i = 0; i < c.last; i++)
+    m->last = m->rank - 1;
+    m->plane = -1;
+    m->length = m->rank ? m->n[m->last] : 1;
+    m->units = 1;
+    if (m->last > 0 && m->out[m->last] == 1 && m->in[m->last] != 0 && m->in[m->last] != 1)
+        for (int32_t i = 0; i < m->last; i++)
             if (m->in[i] == 1)
-                c.plane = i;
-    for (int32_t i = 0; i < c.last; i++)
-        c.units *= i == c.plane ? 1 : m->n[i];
-    if (c.plane >= 0) {
-        c.pieces = (m->n[c.plane] + PLANE_ROWS - 1) / PLANE_ROWS;
-        c.stride = PLANE_ROWS;
-        unit = (m->n[c.plane] < PLANE_ROWS ? m->n[c.plane] : PLANE_ROWS) * c.length * m->size;
+                m->plane = i;
+    for (int32_t i = 0; i < m->last; i++)
+        m->units *= i == m->plane ? 1 : m->n[i];
+    if (m->plane >= 0) {
+        const size_t n = m->n[m->plane];
+        m->pieces = (n + PLANE_ROWS - 1) / PLANE_ROWS;
+        m->stride = PLANE_ROWS;
+        unit = (n < PLANE_ROWS ? n : PLANE_ROWS) * m->length * m->size;
     } else {
-        c.stride = TASK_BYTES / m->size;
-        c.pieces = (c.length + c.stride - 1) / c.stride;
-        unit = (c.length < c.stride ? c.length : c.stride) * m->size;
+        m->stride = TASK_BYTES / m->size;
+        m->pieces = (m->length + m->stride - 1) / m->stride;
+        unit = (m->length < m->stride ? m->length : m->stride) * m->size;
     }
-    c.units *= c.pieces;
-    c.group = unit == 0 || unit >= TASK_BYTES ? 1 : TASK_BYTES / unit;
-    c.tasks = (c.units + c.group - 1) / c.group;
-    return c;
-}
-
-size_t rgi_move_tasks(const rgi_move *m)
-{
-    return cut_of(m).tasks;
+    m->units *= m->pieces;
+    m->group = unit == 0 || unit >= TASK_BYTES ? 1 : TASK_BYTES / unit;
+    m->tasks = (m->units + m->group - 1) / m->group;
 }
 
 static void row_1(size_t n, const uint8_t *x, ptrdiff_t in, uint8_t *y, ptrdiff_t out)
@@ -181,48 +169,48 @@ static void plane_4(size_t n, size_t length, const word4 *x, ptrdiff_t in, word4
             y[(ptrdiff_t)i * out + (ptrdiff_t)j] = x[(ptrdiff_t)i + (ptrdiff_t)j * in];
 }
 
-static void plane(const rgi_move *m, const cut *c, size_t first, const void *x, void *y)
+static void plane(const rgi_move *m, size_t first, const void *x, void *y)
 {
-    const size_t rest = m->n[c->plane] - first, n = rest < PLANE_ROWS ? rest : PLANE_ROWS;
-    const ptrdiff_t in = m->in[c->last], out = m->out[c->plane];
+    const size_t rest = m->n[m->plane] - first, n = rest < PLANE_ROWS ? rest : PLANE_ROWS;
+    const ptrdiff_t in = m->in[m->last], out = m->out[m->plane];
     if (m->size == 1)
-        plane_1(n, c->length, x, in, y, out);
+        plane_1(n, m->length, x, in, y, out);
     else if (m->size == 4)
-        plane_4(n, c->length, x, in, y, out);
+        plane_4(n, m->length, x, in, y, out);
     else
-        plane_8(n, c->length, x, in, y, out);
+        plane_8(n, m->length, x, in, y, out);
 }
 
 /* One unit: piece `number` of the row or plane that starts at x and y. */
-static void unit(const rgi_move *m, const cut *c, size_t number, const void *in, ptrdiff_t x, void *out, ptrdiff_t y)
+static void unit(const rgi_move *m, size_t number, const void *in, ptrdiff_t x, void *out, ptrdiff_t y)
 {
-    const size_t first = number * c->stride;
-    const int32_t along = c->plane >= 0 ? c->plane : c->last;
+    const size_t first = number * m->stride;
+    const int32_t along = m->plane >= 0 ? m->plane : m->last;
     if (along >= 0) {
         x += (ptrdiff_t)first * m->in[along];
         y += (ptrdiff_t)first * m->out[along];
     }
     const void *from = rgi_at(in, x, m->size);
     void *to = rgi_at_out(out, y, m->size);
-    if (c->plane >= 0) {
-        plane(m, c, first, from, to);
+    if (m->plane >= 0) {
+        plane(m, first, from, to);
     } else {
-        const size_t n = c->length - first < c->stride ? c->length - first : c->stride;
-        row(m->size, n, from, c->last >= 0 ? m->in[c->last] : 1, to, c->last >= 0 ? m->out[c->last] : 1);
+        const size_t n = m->length - first < m->stride ? m->length - first : m->stride;
+        row(m->size, n, from, m->last >= 0 ? m->in[m->last] : 1, to, m->last >= 0 ? m->out[m->last] : 1);
     }
 }
 
-/* Units of tasks [lo, hi), with the indices of the outer axes counted like an odometer. */
-static void run(const rgi_move *m, const cut *c, const void *in, void *out, size_t lo, size_t hi)
+/* The indices of the outer axes are counted like an odometer. */
+void rgi_move_run(const rgi_move *m, const void *in, void *out, size_t lo, size_t hi)
 {
-    const size_t end = hi >= c->tasks ? c->units : hi * c->group;
-    size_t u = lo * c->group, index[RG_MAX_RANK] = {0};
+    const size_t end = hi >= m->tasks ? m->units : hi * m->group;
+    size_t u = lo * m->group, index[RG_MAX_RANK] = {0};
     if (u >= end)
         return;
-    size_t piece = u % c->pieces, rest = u / c->pieces;
+    size_t piece = u % m->pieces, rest = u / m->pieces;
     ptrdiff_t x = 0, y = 0;
-    for (int32_t i = c->last - 1; i >= 0; i--) {
-        if (i == c->plane)
+    for (int32_t i = m->last - 1; i >= 0; i--) {
+        if (i == m->plane)
             continue;
         index[i] = rest % m->n[i];
         rest /= m->n[i];
@@ -230,14 +218,14 @@ static void run(const rgi_move *m, const cut *c, const void *in, void *out, size
         y += (ptrdiff_t)index[i] * m->out[i];
     }
     for (;;) {
-        unit(m, c, piece, in, x, out, y);
+        unit(m, piece, in, x, out, y);
         if (++u == end)
             return;
-        if (++piece < c->pieces)
+        if (++piece < m->pieces)
             continue;
         piece = 0;
-        for (int32_t i = c->last - 1; i >= 0; i--) {
-            if (i == c->plane)
+        for (int32_t i = m->last - 1; i >= 0; i--) {
+            if (i == m->plane)
                 continue;
             x += m->in[i];
             y += m->out[i];
@@ -250,18 +238,23 @@ static void run(const rgi_move *m, const cut *c, const void *in, void *out, size
     }
 }
 
-void rgi_move_run(const rgi_move *m, const void *in, void *out, size_t lo, size_t hi)
-{
-    const cut c = cut_of(m);
-    run(m, &c, in, out, lo, hi);
-}
-
 size_t rgi_move_part(const rgi_move *m, const void *in, void *out, size_t first, size_t lo, size_t hi)
 {
-    const cut c = cut_of(m);
-    const size_t end = first + c.tasks;
+    const size_t end = first + m->tasks;
     const size_t from = lo > first ? lo : first, to = hi < end ? hi : end;
     if (from < to)
-        run(m, &c, in, out, from - first, to - first);
+        rgi_move_run(m, in, out, from - first, to - first);
     return end;
+}
+
+void rgi_move_cost(const rg_step *step, rg_cost *cost)
+{
+    cost->tasks[0] = ((const rgi_move *)step->geometry)->tasks;
+    cost->bytes = rgi_bytes(step);
+}
+
+rg_status rgi_move_step(const rg_step *step, size_t lo, size_t hi)
+{
+    rgi_move_run(step->geometry, step->in[0], step->out[0], lo, hi);
+    return RG_OK;
 }

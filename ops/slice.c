@@ -6,9 +6,9 @@
 #include "rules.h"
 #include "table_ops.h"
 
-#include <retrograde/op.h>
+#include "../graph/infer.h"
 
-#include <stdio.h>
+#include <retrograde/op.h>
 
 enum { START = 1, STOP = 2 };
 
@@ -30,8 +30,8 @@ static int64_t clip(int64_t position, int64_t size, int64_t lo, int64_t hi)
     return position < lo ? lo : position > hi ? hi : position;
 }
 
-/* How many elements of an axis of `size` are taken, the first of them at *first. Named positions are taken to lie
-   inside, so that the number of elements is the same function of the names under all assignments. */
+/* How many elements of an axis of `size` are taken, the first of them at *first. Named positions are not clipped, so that
+   the number of elements is one function of the names; that they lie inside is checked with the sizes bound. */
 static int64_t resolve(int64_t size, const slice_attr *a, int64_t *first)
 {
     const int64_t lo = a->step > 0 ? 0 : -1, hi = a->step > 0 ? size : size - 1;
@@ -59,6 +59,13 @@ static int64_t taken(const rg_infer *call, const rg_shape *x)
     }
     a.start = rg_infer_size(call, a.start);
     a.stop = rg_infer_size(call, a.stop);
+    const int64_t size = x->dim[a.axis], most = a.step > 0 ? size : size - 1;
+    const int64_t far = a.named & START && a.start > most ? a.start : a.named & STOP && a.stop > most ? a.stop : 0;
+    if (far && call->context && call->context->sizes) {
+        (void)rg_infer_fail(call, RG_ERR_SHAPE, "position %lld is beyond axis %lld, whose size is %lld", (long long)far,
+                            (long long)a.axis, (long long)size);
+        return -1;
+    }
     return resolve(x->dim[a.axis], &a, &first);
 }
 
@@ -147,7 +154,7 @@ static slice_attr concrete(const rg_step *step)
     return a;
 }
 
-static span span_of(const rg_step *step, const rg_type *whole, const rg_type *part)
+static span span_of(const rg_step *step, const rg_type *whole)
 {
     const slice_attr a = concrete(step);
     int64_t first;
@@ -157,113 +164,81 @@ static span span_of(const rg_step *step, const rg_type *whole, const rg_type *pa
     s.first = first;
     s.outer = (ptrdiff_t)rgi_count_range(&whole->shape, 0, axis);
     s.inner = (ptrdiff_t)rgi_count_range(&whole->shape, axis + 1, whole->shape.rank);
-    const int64_t last = s.n > 0 ? first + (s.n - 1) * a.step : 0;
-    if (s.n != part->shape.dim[axis] || (s.n > 0 && (first < 0 || first >= s.size || last < 0 || last >= s.size)))
-        s.n = -1;
-    else if (s.n <= 1)
+    if (s.n <= 1)
         s.step = 1;
     return s;
 }
 
-static const char *position(int64_t at, char *buffer, size_t size)
-{
-    if (at == RG_END)
-        return "the end";
-    snprintf(buffer, size, "%lld", (long long)at);
-    return buffer;
-}
+typedef struct piece {
+    rgi_move move;
+    ptrdiff_t in, out; /* the elements where it starts */
+} piece;
 
-/* The positions are clipped otherwise than when the slice was built: the axis is shorter than they assume. */
-static rg_status mismatch(const rg_step *step, const rg_type *whole, const rg_type *part)
+static void geometry_slice(const rg_step *step, void *out)
 {
-    const slice_attr a = concrete(step);
-    char start[24], stop[24];
-    return rgi_fail(RG_ERR_SHAPE, "%s: axis %lld has size %lld, too short for the %lld elements from %s to %s",
-                    step->op->name, (long long)a.axis, (long long)whole->shape.dim[a.axis],
-                    (long long)part->shape.dim[a.axis], position(a.start, start, sizeof start),
-                    position(a.stop, stop, sizeof stop));
-}
-
-static rgi_move slice_move(const span *s)
-{
-    rgi_move m = {.size = s->bytes};
-    rgi_move_axis(&m, (size_t)s->outer, s->size * s->inner, s->n * s->inner);
-    rgi_move_axis(&m, (size_t)s->n, s->step * s->inner, s->inner);
-    rgi_move_axis(&m, (size_t)s->inner, 1, 1);
-    return m;
+    const span s = span_of(step, &step->in_type[0]);
+    piece *p = out;
+    *p = (piece){.move = {.size = s.bytes}, .in = s.first * s.inner};
+    rgi_move_axis(&p->move, (size_t)s.outer, s.size * s.inner, s.n * s.inner);
+    rgi_move_axis(&p->move, (size_t)s.n, s.step * s.inner, s.inner);
+    rgi_move_axis(&p->move, (size_t)s.inner, 1, 1);
+    rgi_move_cut(&p->move);
 }
 
 static void cost_slice(const rg_step *step, rg_cost *c)
 {
-    const span s = span_of(step, &step->in_type[0], &step->out_type[0]);
-    const rgi_move m = slice_move(&s);
-    c->tasks[0] = s.n < 0 ? 1 : rgi_move_tasks(&m);
-    c->bytes = 2 * (double)rgi_count(&step->out_type[0]) * (double)s.bytes;
+    const piece *p = step->geometry;
+    c->tasks[0] = p->move.tasks;
+    c->bytes = 2 * (double)rgi_count(&step->out_type[0]) * (double)p->move.size;
 }
 
 static rg_status run_slice(const rg_step *step, size_t lo, size_t hi)
 {
-    const span s = span_of(step, &step->in_type[0], &step->out_type[0]);
-    if (s.n < 0)
-        return mismatch(step, &step->in_type[0], &step->out_type[0]);
-    const rgi_move m = slice_move(&s);
-    rgi_move_run(&m, rgi_at(step->in[0], s.first * s.inner, s.bytes), step->out[0], lo, hi);
+    const piece *p = step->geometry;
+    rgi_move_run(&p->move, rgi_at(step->in[0], p->in, p->move.size), step->out[0], lo, hi);
     return RG_OK;
 }
 
 /* What slice_grad writes: the part itself, what lies before and behind it, and the gaps between its elements. */
 enum { PART, BEFORE, BEHIND, GAPS, PIECES };
 
-typedef struct piece {
-    rgi_move move;
-    ptrdiff_t in, out; /* elements the part and the result are entered at */
-} piece;
-
-static void pieces_of(const span *s, piece pieces[PIECES])
+static void geometry_grad(const rg_step *step, void *out)
 {
-    const ptrdiff_t step = s->step < 0 ? -s->step : s->step, backward = s->step < 0;
-    const ptrdiff_t low = s->n == 0 ? 0 : backward ? s->first + (s->n - 1) * s->step : s->first;
-    const ptrdiff_t end = s->n == 0 ? 0 : low + (s->n - 1) * step + 1; /* one behind the highest */
-    const ptrdiff_t length[PIECES] = {1, low, s->size - end, step - 1},
-                    count[PIECES] = {s->n, 1, 1, s->n > 1 ? s->n - 1 : 0};
-    const ptrdiff_t at[PIECES] = {low, 0, end, low + 1};
+    const span s = span_of(step, &step->out_type[0]);
+    const ptrdiff_t stride = s.step < 0 ? -s.step : s.step, backward = s.step < 0;
+    const ptrdiff_t low = s.n == 0 ? 0 : backward ? s.first + (s.n - 1) * s.step : s.first;
+    const ptrdiff_t end = s.n == 0 ? 0 : low + (s.n - 1) * stride + 1; /* one behind the highest */
+    const ptrdiff_t length[PIECES] = {1, low, s.size - end, stride - 1}, at[PIECES] = {low, 0, end, low + 1};
+    const ptrdiff_t count[PIECES] = {s.n, 1, 1, s.n > 1 ? s.n - 1 : 0};
+    piece *pieces = out;
     for (int i = 0; i < PIECES; i++) {
         rgi_move *m = &pieces[i].move;
-        *m = (rgi_move){.size = s->bytes};
-        rgi_move_axis(m, (size_t)s->outer, i == PART ? s->n * s->inner : 0, s->size * s->inner);
-        rgi_move_axis(m, (size_t)count[i], i == PART ? (backward ? -s->inner : s->inner) : 0, step * s->inner);
-        rgi_move_axis(m, (size_t)(length[i] * s->inner), i == PART ? 1 : 0, 1);
-        pieces[i].in = i == PART && backward && s->n ? (s->n - 1) * s->inner : 0;
-        pieces[i].out = at[i] * s->inner;
+        pieces[i] = (piece){.move = {.size = s.bytes}, .out = at[i] * s.inner};
+        rgi_move_axis(m, (size_t)s.outer, i == PART ? s.n * s.inner : 0, s.size * s.inner);
+        rgi_move_axis(m, (size_t)count[i], i == PART ? (backward ? -s.inner : s.inner) : 0, stride * s.inner);
+        rgi_move_axis(m, (size_t)(length[i] * s.inner), i == PART ? 1 : 0, 1);
+        rgi_move_cut(m);
     }
+    pieces[PART].in = backward && s.n ? (s.n - 1) * s.inner : 0;
 }
 
-static void cost_slice_grad(const rg_step *step, rg_cost *c)
+static void cost_grad(const rg_step *step, rg_cost *c)
 {
-    const span s = span_of(step, &step->out_type[0], &step->in_type[0]);
-    piece pieces[PIECES];
-    c->tasks[0] = 1;
-    c->bytes = rgi_bytes(step);
-    if (s.n < 0)
-        return;
-    pieces_of(&s, pieces);
-    c->tasks[0] = 0;
+    const piece *pieces = step->geometry;
     for (int i = 0; i < PIECES; i++)
-        c->tasks[0] += rgi_move_tasks(&pieces[i].move);
+        c->tasks[0] += pieces[i].move.tasks;
+    c->bytes = rgi_bytes(step);
 }
 
-static rg_status run_slice_grad(const rg_step *step, size_t lo, size_t hi)
+static rg_status run_grad(const rg_step *step, size_t lo, size_t hi)
 {
     static const uint64_t zero = 0;
-    const span s = span_of(step, &step->out_type[0], &step->in_type[0]);
-    if (s.n < 0)
-        return mismatch(step, &step->out_type[0], &step->in_type[0]);
-    piece pieces[PIECES];
+    const piece *pieces = step->geometry;
     size_t first = 0;
-    pieces_of(&s, pieces);
     for (int i = 0; i < PIECES; i++) {
-        const void *in = i == PART ? rgi_at(step->in[0], pieces[i].in, s.bytes) : &zero;
-        first = rgi_move_part(&pieces[i].move, in, rgi_at_out(step->out[0], pieces[i].out, s.bytes), first, lo, hi);
+        const rgi_move *m = &pieces[i].move;
+        const void *in = i == PART ? rgi_at(step->in[0], pieces[i].in, m->size) : &zero;
+        first = rgi_move_part(m, in, rgi_at_out(step->out[0], pieces[i].out, m->size), first, lo, hi);
     }
     return RG_OK;
 }
@@ -272,7 +247,6 @@ const rg_op rgi_op_slice = {
     .name = "slice",
     .n_in = -1,
     .n_out = 1,
-    .traits = RG_CAN_FAIL,
     .dtypes = RG_DT_ALL,
     .shape_only = 1 << 1,
     .attr_size = sizeof(slice_attr),
@@ -281,6 +255,8 @@ const rg_op rgi_op_slice = {
     .vjp = vjp_slice,
     .jvp = rgi_jvp_linear,
     .batch = batch_slice,
+    .geometry_size = sizeof(piece),
+    .geometry = geometry_slice,
     .cost = cost_slice,
     .run = run_slice,
 };
@@ -289,7 +265,6 @@ const rg_op rgi_op_slice_grad = {
     .name = "slice_grad",
     .n_in = -1,
     .n_out = 1,
-    .traits = RG_CAN_FAIL,
     .dtypes = RG_DT_ALL,
     .shape_only = 1 << 1 | 1 << 2,
     .attr_size = sizeof(slice_attr),
@@ -298,8 +273,10 @@ const rg_op rgi_op_slice_grad = {
     .vjp = vjp_slice_grad,
     .jvp = rgi_jvp_linear,
     .batch = batch_slice,
-    .cost = cost_slice_grad,
-    .run = run_slice_grad,
+    .geometry_size = PIECES * sizeof(piece),
+    .geometry = geometry_grad,
+    .cost = cost_grad,
+    .run = run_grad,
 };
 
 rg_node *rg_slice(rg_node *x, int axis, int64_t start, int64_t stop)

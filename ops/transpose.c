@@ -48,29 +48,16 @@ static void batch(rg_node *self, rg_node *const in[], const bool batched[], rg_n
     out[0] = rg_transpose(in[0], more);
 }
 
-static rgi_move move_of(const rg_step *step)
+static void geometry(const rg_step *step, void *out)
 {
     const rg_axes *axes = &((const transpose_attr *)step->attr)->axes;
     const rg_shape *x = &step->in_type[0].shape, *y = &step->out_type[0].shape;
-    rgi_move m = {.size = rg_dtype_size(step->in_type[0].dtype)};
+    rgi_move *m = out;
+    *m = (rgi_move){.size = rg_dtype_size(step->in_type[0].dtype)};
     for (int32_t i = 0; i < y->rank; i++)
-        rgi_move_axis(&m, (size_t)y->dim[i], (ptrdiff_t)rgi_count_range(x, axes->axis[i] + 1, x->rank),
+        rgi_move_axis(m, (size_t)y->dim[i], (ptrdiff_t)rgi_count_range(x, axes->axis[i] + 1, x->rank),
                       (ptrdiff_t)rgi_count_range(y, i + 1, y->rank));
-    return m;
-}
-
-static void cost(const rg_step *step, rg_cost *c)
-{
-    const rgi_move m = move_of(step);
-    c->tasks[0] = rgi_move_tasks(&m);
-    c->bytes = rgi_bytes(step);
-}
-
-static rg_status run(const rg_step *step, size_t lo, size_t hi)
-{
-    const rgi_move m = move_of(step);
-    rgi_move_run(&m, step->in[0], step->out[0], lo, hi);
-    return RG_OK;
+    rgi_move_cut(m);
 }
 
 const rg_op rgi_op_transpose = {
@@ -84,8 +71,10 @@ const rg_op rgi_op_transpose = {
     .vjp = vjp,
     .jvp = rgi_jvp_linear,
     .batch = batch,
-    .cost = cost,
-    .run = run,
+    .geometry_size = sizeof(rgi_move),
+    .geometry = geometry,
+    .cost = rgi_move_cost,
+    .run = rgi_move_step,
 };
 
 rg_node *rg_transpose(rg_node *x, rg_axes axes)

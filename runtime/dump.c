@@ -1,112 +1,80 @@
 /* dump.c - what a plan does, as text: a line a step, with sizes and offsets once they are known. */
 #include "plan.h"
 
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
+#include "../graph/text.h"
 
-typedef struct text {
-    char *at;
-    size_t n, capacity;
-    bool failed;
-} text;
-
-static void __attribute__((format(printf, 2, 3))) print(text *t, const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    const int need = vsnprintf(t->at ? t->at + t->n : NULL, t->capacity - t->n, format, args);
-    va_end(args);
-    if (need < 0 || t->failed)
-        return;
-    if (t->n + (size_t)need + 1 > t->capacity) {
-        const size_t larger = 2 * (t->n + (size_t)need + 1);
-        char *to = realloc(t->at, larger);
-        if (!to) {
-            t->failed = true;
-            return;
-        }
-        t->at = to;
-        t->capacity = larger;
-        va_start(args, format);
-        vsnprintf(t->at + t->n, t->capacity - t->n, format, args);
-        va_end(args);
-    }
-    t->n += (size_t)need;
-}
-
-static void print_value(text *t, const rg_plan *p, int32_t v)
+static void print_value(rgi_text *t, const rg_plan *p, int32_t v)
 {
     const rgi_program *prog = p->program;
     const rgi_special *s = p->current;
     char label[RGI_LABEL];
     if (v == RGI_NONE) {
-        print(t, "_");
+        rgi_text_printf(t, "_");
         return;
     }
     const rgi_value *value = &prog->values[v];
     const int32_t owner = rgi_owner(prog, v);
     const rgi_value *o = &prog->values[owner];
-    print(t, "%%%u", value->node->id);
+    rgi_text_printf(t, "%%%u", value->node->id);
     if (*rg_name(value->node))
-        print(t, " '%s'", rg_name(value->node));
+        rgi_text_printf(t, " '%s'", rg_name(value->node));
     for (int32_t w = v; w != RGI_NONE; w = prog->values[w].part_of)
         if (prog->values[w].step_loop != RGI_NONE)
-            print(t, "[t%d]", prog->loops[prog->values[w].step_loop].depth);
-    print(t, " %s", rgi_format_type(prog->graph, value->dtype, s ? s->shapes[value->shape] : prog->shapes[value->shape]->a, label, sizeof label));
+            rgi_text_printf(t, "[t%d]", prog->loops[prog->values[w].step_loop].depth);
+    rgi_text_printf(t, " %s", rgi_format_type(prog->graph, value->dtype, s ? s->shapes[value->shape] : prog->shapes[value->shape]->a, label, sizeof label));
     if (o->place == RGI_SLAB && s)
-        print(t, " @%zu", s->offsets[owner]);
+        rgi_text_printf(t, " @%zu", s->offsets[owner]);
     else if (o->place == RGI_VOID)
-        print(t, " (block)");
+        rgi_text_printf(t, " (block)");
 }
 
-static void print_use(text *t, const rg_plan *p, const rgi_use *use)
+static void print_use(rgi_text *t, const rg_plan *p, const rgi_use *use)
 {
     for (uint32_t i = 0; i < use->n_out; i++) {
-        print(t, i ? ", " : "");
+        rgi_text_printf(t, i ? ", " : "");
         print_value(t, p, use->out[i]);
     }
-    print(t, " = %s(", use->node->op->name);
+    rgi_text_printf(t, " = %s(", use->node->op->name);
     for (uint32_t i = 0; i < use->n_in; i++) {
-        print(t, i ? ", " : "");
+        rgi_text_printf(t, i ? ", " : "");
         print_value(t, p, use->in[i]);
     }
-    print(t, ")\n");
+    rgi_text_printf(t, ")\n");
 }
 
-static void print_step(text *t, const rg_plan *p, size_t i, int *indent)
+static void print_step(rgi_text *t, const rg_plan *p, size_t i, int *indent)
 {
     static const char *const names[] = {"run", "fused", "copy", "index", "loop", "next"};
     const rgi_program *prog = p->program;
     const rgi_item *item = &prog->items[i];
     const rgi_exec *e = p->current ? &p->current->steps[i] : NULL;
     *indent -= item->kind == RGI_NEXT;
-    print(t, "%4zu %c %*s%s", i, e && e->barrier ? '|' : ' ', 2 * *indent, "", names[item->kind]);
+    rgi_text_printf(t, "%4zu %c %*s%s", i, e && e->barrier ? '|' : ' ', 2 * *indent, "", names[item->kind]);
     if (e && e->parallel && (item->kind == RGI_RUN || item->kind == RGI_FUSED))
-        print(t, " shared by %zu tasks", e->tasks[0]);
+        rgi_text_printf(t, " shared by %zu tasks", e->tasks[0]);
     if (e && item->kind == RGI_FUSED)
-        print(t, " blocks of %zu", e->group->block);
+        rgi_text_printf(t, " blocks of %zu", e->group->block);
     if (item->kind == RGI_LOOP) {
-        print(t, " '%s'%s", rgi_scan_name(prog->loops[item->loop].scan), prog->loops[item->loop].reverse ? " backwards" : "");
+        rgi_text_printf(t, " '%s'%s", rgi_scan_name(prog->loops[item->loop].scan), prog->loops[item->loop].reverse ? " backwards" : "");
         if (e)
-            print(t, " %zu steps", e->trips);
+            rgi_text_printf(t, " %zu steps", e->trips);
     }
     if (item->kind == RGI_COPY || item->kind == RGI_INDEX) {
-        print(t, " ");
+        rgi_text_printf(t, " ");
         print_value(t, p, item->to);
-        print(t, " <- ");
+        rgi_text_printf(t, " <- ");
         if (item->kind == RGI_COPY)
             print_value(t, p, item->from);
         else
-            print(t, "t%d", prog->loops[item->loop].depth);
+            rgi_text_printf(t, "t%d", prog->loops[item->loop].depth);
     }
     if (item->count == 1) {
-        print(t, "  ");
+        rgi_text_printf(t, "  ");
         print_use(t, p, &prog->uses[item->first]);
     } else {
-        print(t, "\n");
+        rgi_text_printf(t, "\n");
         for (uint32_t k = 0; k < item->count; k++) {
-            print(t, "       %*s    ", 2 * *indent, "");
+            rgi_text_printf(t, "       %*s    ", 2 * *indent, "");
             print_use(t, p, &prog->uses[item->first + k]);
         }
     }
@@ -118,22 +86,19 @@ char *rg_plan_dump(rg_plan *p)
     if (!p)
         return NULL;
     const rgi_program *prog = p->program;
-    text t = {0};
-    print(&t, "plan: %zu steps, %zu inputs, %zu fetched, %zu parameters written, %d threads, %s\n", prog->n_items, prog->n_inputs,
+    rgi_text t;
+    rgi_text_init(&t, &prog->graph->allocator);
+    rgi_text_printf(&t, "plan: %zu steps, %zu inputs, %zu fetched, %zu parameters written, %d threads, %s\n", prog->n_items, prog->n_inputs,
           prog->n_fetches, prog->n_writes, prog->opts.threads, prog->opts.mode == RG_TRAIN ? "training" : "evaluating");
     if (p->current)
-        print(&t, "memory: %zu bytes, of them %zu for values (%zu alive at once), %zu scratch a thread\n", p->current->total,
+        rgi_text_printf(&t, "memory: %zu bytes, of them %zu for values (%zu alive at once), %zu scratch a thread\n", p->current->total,
               p->current->bytes, p->current->peak, p->current->scratch);
     else
-        print(&t, "memory: unknown until the sizes are bound\n");
+        rgi_text_printf(&t, "memory: unknown until the sizes are bound\n");
     int indent = 0;
     for (size_t i = 0; i < prog->n_items; i++)
         print_step(&t, p, i, &indent);
     for (size_t i = 0; i < prog->n_writes; i++)
-        print(&t, "writes '%s'%s\n", prog->writes[i].entry->name, prog->writes[i].in_place ? " in place" : "");
-    if (t.failed) {
-        free(t.at);
-        return NULL;
-    }
-    return t.at;
+        rgi_text_printf(&t, "writes '%s'%s\n", prog->writes[i].entry->name, prog->writes[i].in_place ? " in place" : "");
+    return rgi_text_take(&t);
 }

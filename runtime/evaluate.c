@@ -32,6 +32,8 @@ static void copy_run(const char *x, size_t step, size_t size, size_t n, char *y)
 
 void rgi_broadcast_copy(const void *x, const rg_shape *from, const rg_shape *to, size_t size, size_t first, size_t n, void *y)
 {
+    if (n == 0)
+        return;
     /* The axes of `to`, innermost last, merged where the operand walks on evenly: extent and step in elements. */
     size_t extent[RG_MAX_RANK + 1], step[RG_MAX_RANK + 1], at[RG_MAX_RANK + 1];
     int axes = 0;

@@ -1,5 +1,5 @@
 /* offsets.c - placing buffers in the slab: largest first, each at the lowest offset where nothing that lives at the same
-   time lies (greedy by size; Pisarchyk and Lee 2020). Very many buffers are placed in order of time instead. */
+   time lies (greedy by size; Pisarchyk and Lee 2020). Very many buffers are placed in order of time instead, on the places of dead ones of their size. */
 #include "plan.h"
 
 #include <stdlib.h>
@@ -50,19 +50,69 @@ static void insert(rgi_buffer **placed, size_t n, rgi_buffer *b)
     placed[i] = b;
 }
 
-/* In order of time only the buffers alive now can be in the way. */
-static void place_by_time(rgi_buffer *const *order, size_t n, rgi_buffer **alive)
+/* Linear in their number: in order of time, each buffer takes the place of a dead one of its size, or a new one. */
+typedef struct shelf {
+    size_t bytes; /* of the places on it */
+    rgi_buffer *top;
+} shelf;
+
+typedef struct by_time_room {
+    shelf *shelves;      /* open addressing by size */
+    size_t n_shelves;
+    rgi_buffer **below;  /* by buffer: the next place on its shelf */
+    rgi_buffer **ending; /* by position: the buffers that end there ... */
+    rgi_buffer **next;   /* ... linked */
+} by_time_room;
+
+static shelf *shelf_of(const by_time_room *r, size_t bytes)
 {
-    size_t n_alive = 0;
+    size_t at = bytes / RGI_ALIGN * 0x9E3779B97F4A7C15u % r->n_shelves;
+    while (r->shelves[at].bytes && r->shelves[at].bytes != bytes)
+        at = (at + 1) % r->n_shelves;
+    r->shelves[at].bytes = bytes;
+    return &r->shelves[at];
+}
+
+static void place_by_time(const by_time_room *r, rgi_buffer *buffers, rgi_buffer *const *order, size_t n)
+{
+    size_t end = 0;
+    uint32_t swept = 0;
     for (size_t i = 0; i < n; i++) {
-        size_t kept = 0;
-        for (size_t k = 0; k < n_alive; k++)
-            if (alive[k]->last >= order[i]->first)
-                alive[kept++] = alive[k];
-        n_alive = kept;
-        order[i]->offset = lowest_gap(alive, n_alive, order[i]);
-        insert(alive, n_alive++, order[i]);
+        rgi_buffer *b = order[i];
+        for (; swept < b->first; swept++)
+            for (rgi_buffer *dead = r->ending[swept]; dead; dead = r->next[dead - buffers]) {
+                shelf *s = shelf_of(r, rounded(dead->bytes));
+                r->below[dead - buffers] = s->top;
+                s->top = dead;
+            }
+        shelf *s = shelf_of(r, rounded(b->bytes));
+        if (s->top && b->bytes) {
+            b->offset = s->top->offset;
+            s->top = r->below[s->top - buffers];
+        } else {
+            b->offset = end;
+            end += rounded(b->bytes);
+        }
+        r->next[b - buffers] = r->ending[b->last];
+        r->ending[b->last] = b;
     }
+}
+
+static bool place_many(const rg_allocator *a, rgi_buffer *buffers, rgi_buffer *const *order, size_t n, uint32_t positions)
+{
+    by_time_room r = {.n_shelves = 2 * n + 1};
+    const size_t pointers = (2 * n + positions + 3) * sizeof(rgi_buffer *);
+    r.shelves = rgi_alloc(a, r.n_shelves * sizeof *r.shelves);
+    r.below = rgi_alloc(a, pointers);
+    const bool ok = r.shelves && r.below;
+    if (ok) {
+        r.next = r.below + n;
+        r.ending = r.next + n;
+        place_by_time(&r, buffers, order, n);
+    }
+    rgi_free(a, r.shelves, r.n_shelves * sizeof *r.shelves);
+    rgi_free(a, r.below, pointers);
+    return ok;
 }
 
 static size_t peak_of(const rgi_buffer *buffers, size_t n, int64_t *change, uint32_t positions)
@@ -84,7 +134,7 @@ bool rgi_offsets(const rg_allocator *allocator, rgi_buffer *buffers, size_t n, u
     const size_t pointers = (2 * n + 1) * sizeof(rgi_buffer *), changes = ((size_t)positions + 3) * sizeof(int64_t);
     rgi_buffer **order = rgi_alloc(allocator, pointers);
     int64_t *change = rgi_alloc(allocator, changes);
-    const bool ok = order && change;
+    bool ok = order && change;
     *total = *peak = 0;
     if (ok) {
         rgi_buffer **placed = order + n;
@@ -92,7 +142,7 @@ bool rgi_offsets(const rg_allocator *allocator, rgi_buffer *buffers, size_t n, u
             order[i] = &buffers[i];
         qsort(order, n, sizeof *order, n <= RGI_QUADRATIC ? by_size : by_time);
         if (n > RGI_QUADRATIC)
-            place_by_time(order, n, placed);
+            ok = place_many(allocator, buffers, order, n, positions);
         for (size_t i = 0; n <= RGI_QUADRATIC && i < n; i++) {
             order[i]->offset = lowest_gap(placed, i, order[i]);
             insert(placed, i, order[i]);

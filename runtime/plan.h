@@ -99,6 +99,7 @@ typedef struct rgi_special {
     size_t scratch;     /* a thread */
     int64_t *sizes;     /* of the named dimensions */
     rgi_number *numbers;
+    rg_status refused;  /* why it could not be made, if not for want of memory */
     rgi_exec *steps;
     size_t n_steps;
     bool parallel;      /* some step is */

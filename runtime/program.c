@@ -139,6 +139,38 @@ static bool sort_regions(rgi_lowering *l)
     return true;
 }
 
+/* Whether an axis of the node is the named dimension `name` by itself. */
+static bool names_axis(const rg_node *node, const rgi_dim *name)
+{
+    for (int32_t k = 0; k < node->shape->a.rank; k++)
+        if (node->shape->a.dim[k] == name->a && node->shape->b.dim[k] == name->b)
+            return true;
+    return false;
+}
+
+/* Sizes may come from inputs whose values nobody reads (the gradient of a mean needs only a shape): every input of the
+   graph that names a dimension counts, bound or not. */
+static bool add_sizing_inputs(rgi_lowering *l)
+{
+    rgi_program *p = l->p;
+    const rg_graph *g = l->g;
+    bool named = false;
+    p->n_read = p->n_inputs;
+    for (size_t i = 0; i < p->n_shapes; i++)
+        named = named || p->shapes[i]->named;
+    for (size_t id = 0; named && id < g->nodes.n; id++) {
+        rg_node *v = rgi_node(g, id);
+        if (v->op != &rgi_op_input || l->live[id] || !v->shape->named)
+            continue;
+        bool useful = false;
+        for (size_t d = 0; d < g->dims.n; d++)
+            useful = useful || names_axis(v, &g->dims.at[d]);
+        if (useful && !rgi_push(&p->arena, (void **)&p->inputs, &p->n_inputs, &l->input_capacity, sizeof v, &v))
+            return false;
+    }
+    return true;
+}
+
 static bool find_formulas(rgi_program *p)
 {
     p->formulas = rgi_arena_alloc(&p->arena, (p->n_shapes * RG_MAX_RANK + 1) * sizeof *p->formulas);
@@ -186,7 +218,7 @@ static bool lower(rgi_lowering *l, rg_nodes fetch)
         memcpy(p->items, items, n_items * sizeof *items);
     p->n_items = n_items;
     l->item_capacity = n_items + 2 * p->n_writes + 1;
-    return rgi_settle(l) && find_formulas(p);
+    return rgi_settle(l) && add_sizing_inputs(l) && find_formulas(p);
 }
 
 rgi_program *rgi_program_new(rg_graph *g, rg_nodes fetch, const rg_plan_opts *opts)

@@ -99,8 +99,8 @@ typedef struct rgi_program {
     size_t n_writes;
     rgi_fetch *fetches;
     size_t n_fetches;
-    rg_node **inputs; /* RGI_BOUND slots */
-    size_t n_inputs;
+    rg_node **inputs; /* RGI_BOUND slots; those from n_read on are looked at for their sizes only */
+    size_t n_inputs, n_read;
     const rgi_shape **shapes; /* distinct */
     size_t n_shapes;
     rgi_formula *formulas; /* RG_MAX_RANK a shape, of the named sizes only */

@@ -53,7 +53,7 @@ static rg_status solve_sizes(const rg_plan *p, rgi_special *s)
         for (size_t i = 0; i < prog->n_inputs; i++) {
             const rg_node *node = prog->inputs[i];
             const rgi_shape *shape = node->shape;
-            for (int32_t k = 0; k < shape->a.rank; k++) {
+            for (int32_t k = 0; p->bindings[i].sized && k < shape->a.rank; k++) {
                 const int64_t bound = s->inputs[i].dim[k];
                 rgi_formula f;
                 if (shape->a.dim[k] == shape->b.dim[k] || !rgi_formula_find(prog->graph, shape->a.dim[k], shape->b.dim[k], &f))
@@ -312,7 +312,7 @@ static rg_status build(rg_plan *p, rgi_special *s)
     rgi_free(a, extra, n * sizeof *extra);
     rgi_free(a, interval, n * sizeof *interval);
     rgi_free(a, shared, n + 1);
-    return ok ? RG_OK : rgi_fail(RG_ERR_MEMORY, "rg_run: out of memory");
+    return ok ? RG_OK : s->refused ? s->refused : rgi_fail(RG_ERR_MEMORY, "rg_run: out of memory");
 }
 
 static void resolve(const rgi_special *s, int32_t head, const void *base)
@@ -354,7 +354,7 @@ static rg_status check_bound(const rg_plan *p, bool data)
 {
     const rgi_program *prog = p->program;
     char label[RGI_LABEL];
-    for (size_t i = 0; i < prog->n_inputs; i++) {
+    for (size_t i = 0; i < prog->n_read; i++) {
         const rgi_binding *b = &p->bindings[i];
         const bool empty = b->sized && rg_shape_count(b->shape) == 0;
         if (b->sized && (b->data || empty || !data))

@@ -2,6 +2,7 @@
    has its place, the pointers. */
 #include "plan.h"
 
+#include "../graph/infer.h"
 #include "evaluate.h"
 #include "steps.h"
 
@@ -68,12 +69,35 @@ static bool make_types(const rg_plan *p, rgi_special *s, const rgi_use *use, rg_
     return true;
 }
 
+/* Shape rules see stand-ins while a graph is built; here they see the sizes that came, and must agree with what follows
+   from the stand-ins: a slice of five of a named axis that turns out to have three does not. */
+static rg_status check_rule(const rgi_use *use, const rgi_special *s, rg_step *step)
+{
+    const rg_node *node = use->node;
+    bool named = node->shape->named;
+    for (uint32_t i = 0; i < node->n_in; i++)
+        named = named || node->in[i]->shape->named;
+    rg_type out[RGI_RESULTS];
+    char label[RGI_LABEL], have[RGI_LABEL], want[RGI_LABEL];
+    if (!named)
+        return RG_OK;
+    const rg_status status = rgi_infer_concrete(node, s->sizes, (rg_type *)(uintptr_t)step->in_type, out);
+    if (status)
+        return status;
+    for (uint32_t k = 0; k < use->n_out; k++)
+        if (!rg_shape_equal(out[k].shape, step->out_type[k].shape))
+            return rgi_fail(RG_ERR_SHAPE, "rg_run: with the sizes bound, %s gives %s, the graph was built for %s",
+                            rgi_format_node(node, label, sizeof label), rgi_format_shape(NULL, out[k].shape, have, sizeof have),
+                            rgi_format_shape(NULL, step->out_type[k].shape, want, sizeof want));
+    return RG_OK;
+}
+
 /* ---- single ops -------------------------------------------------------------------------------- */
 
 static bool make_run(rg_plan *p, rgi_special *s, const rgi_item *item, rgi_exec *e, rgi_extra *extra)
 {
     const rgi_use *use = &p->program->uses[item->first];
-    if (!make_types(p, s, use, &e->step, NULL))
+    if (!make_types(p, s, use, &e->step, NULL) || (s->refused = check_rule(use, s, &e->step)))
         return false;
     rg_cost cost = {.tasks = {0}};
     if (use->node->op->geometry) {

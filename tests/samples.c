@@ -114,18 +114,23 @@ static double rounded(double v, rg_dtype dtype)
     }
 }
 
-/* Distinct values lo + (rank + offset) * step, in the order of a shuffle; the offset tells inputs apart. */
-static void ladder(const sample_domain *d, double lo, double hi, int input, uint64_t *state, size_t n, double *out)
+/* n of the distinct values lo + (k + offset) * step, shuffled. The offset tells inputs apart: the step is the same for all
+   up to LADDER values, so that no two inputs come closer than a fifth of it. */
+static void ladder(double lo, double hi, int input, uint64_t *state, size_t n, double *out)
 {
-    (void)d;
-    for (size_t i = 0; i < n; i++)
-        out[i] = lo + (hi - lo) * ((double)i + 0.2 + 0.4 * input) / (double)n;
-    for (size_t i = n; i > 1; i--) {
+    enum { LADDER = 64 };
+    const size_t steps = n > LADDER ? n : LADDER;
+    double *all = calloc(steps, sizeof *all);
+    for (size_t i = 0; i < steps; i++)
+        all[i] = lo + (hi - lo) * ((double)i + 0.1 + 0.2 * input) / (double)steps;
+    for (size_t i = steps; i > 1; i--) {
         const size_t j = (size_t)(sample_random(state) * (double)i);
-        const double v = out[i - 1];
-        out[i - 1] = out[j];
-        out[j] = v;
+        const double v = all[i - 1];
+        all[i - 1] = all[j];
+        all[j] = v;
     }
+    memcpy(out, all, n * sizeof *out);
+    free(all);
 }
 
 static double away_from_kinks(const sample_domain *d, double lo, double hi, uint64_t *state)
@@ -146,7 +151,7 @@ void sample_fill(const sample_domain *d, rg_dtype dtype, rg_shape shape, int inp
     const double lo = d->lo == d->hi ? -2 : d->lo, hi = d->lo == d->hi ? 2 : d->hi;
     uint64_t state = seed * 1000003u + (uint64_t)input;
     if (d->kind == SAMPLE_LADDER)
-        ladder(d, lo, hi, input, &state, n, out);
+        ladder(lo, hi, input, &state, n, out);
     for (size_t i = 0; i < n; i++) {
         if (d->kind == SAMPLE_UNIFORM)
             out[i] = away_from_kinks(d, lo, hi, &state);

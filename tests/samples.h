@@ -62,7 +62,7 @@ enum {
     SAMPLE_ELEMENTWISE = 1 << 4, /* tried with NaN and infinity against the reference */
     SAMPLE_LIMITS = 1 << 5,      /* at an infinity a NaN stands where the formula has 0 * inf or inf - inf */
     SAMPLE_SIZED = 1 << 3,       /* inputs, if any, only say how large the named dimensions are */
-    SAMPLE_FIXED = 1 << 6        /* no case has a named dimension: no size of the op can be unknown */
+    SAMPLE_FIXED = 1 << 6        /* for the values alone: no named dimension, no derivative */
 };
 
 typedef rg_node *(*sample_builder)(const sample_context *c, rg_node *const x[]);

@@ -10,7 +10,7 @@ static const sample_case one[] = {
 static const sample_case slopes[] = {
     {.shape = {"37"}, .args = {.f = {0.2}}},
     {.shape = {"B,T"}, .args = {.f = {1.3}}},
-    {.shape = {""}, .args = {.f = {0.01}}},
+    {.shape = {""}, .args = {.f = {0.6}}},
     {.shape = {"0"}, .args = {.f = {0.01}}},
 };
 static const sample_case two[] = {

@@ -109,9 +109,9 @@ static void for_every_k(bool (*work)(rg_graph *), bool open_scan, bool once)
         failed = f.failed;
         cr_assert(ok != failed, "k = %zu: %s", k, ok ? "a failure went unnoticed" : rg_last_error());
         if (failed) {
-            const char *text = rg_last_error();
+            const char *text = g && rg_graph_error(g) ? rg_graph_error(g) : rg_last_error();
             cr_expect(strstr(text, "memory"), "k = %zu: %s", k, text);
-            cr_expect(!g || rg_graph_error(g) || rg_graph_status(g) == RG_OK);
+            cr_expect(!g || !rg_graph_error(g) || rg_graph_status(g) == RG_ERR_MEMORY, "k = %zu: status %d", k, rg_graph_status(g));
         }
         f.fail_at = 0;
         if (g && failed) {

@@ -35,6 +35,8 @@ static bool must_have(const sample_row *row, const char *column_name)
     if (row->flags & SAMPLE_RANDOM) /* values are tested as distributions, and there is nothing to batch */
         return strcmp(column_name, "f32") && strcmp(column_name, "f64") && strcmp(column_name, "batch") &&
                strcmp(column_name, "empty");
+    if (row->flags & SAMPLE_FIXED) /* values alone */
+        return !strcmp(column_name, "f32") || !strcmp(column_name, "f64") || !strcmp(column_name, "fused");
     if (!strcmp(column_name, "batch"))
         return !(row->flags & SAMPLE_SIZED);
     return true;

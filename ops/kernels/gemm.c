@@ -87,7 +87,6 @@ static void run_panel(const block *b, size_t j, size_t cols, real *c, ptrdiff_t 
             t.s_col = (ptrdiff_t)rows;
         }
         t.c = c + (ptrdiff_t)lo * c_row;
-        t.c_next = t.c + (ptrdiff_t)rows * c_row;
         if (direct) {
             t.v = v;
             t.v_row = g->b_row;

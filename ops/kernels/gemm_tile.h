@@ -30,82 +30,107 @@ typedef struct tile {
     real *packed;        /* of tile_direct: gets the rows of V, one after the other, if not NULL */
     real *c;
     ptrdiff_t c_row;
-    const real *c_next;  /* the tile of C that comes next */
     size_t last;         /* columns of the last vector, 1 .. RGK_LANES; no other memory of C is touched */
     bool accumulate;
 } tile;
+
+/* Keeps the compiler from computing addresses once for several parts of a tile: they would be spilled meanwhile. */
+RGK_INLINE ptrdiff_t tile_fresh(ptrdiff_t x)
+{
+    __asm__("" : "+r"(x));
+    return x;
+}
+
+RGK_INLINE void tile_load(const int rows, const int vectors, const tile *t, vreal sum[TILE_ROWS][TILE_VECTORS])
+{
+    const ptrdiff_t c_row = tile_fresh(t->c_row);
+    const size_t last = t->last;
+    const real *c = t->c;
+#pragma GCC unroll 8
+    for (int i = 0; i < rows; i++, c += c_row) {
+#pragma GCC unroll 8
+        for (int j = 0; j < vectors - 1; j++)
+            sum[i][j] = v_load(c + j * RGK_LANES);
+    }
+    c = t->c + (vectors - 1) * RGK_LANES;
+#pragma GCC unroll 8
+    for (int i = 0; i < rows; i++, c += c_row)
+        sum[i][vectors - 1] = last == RGK_LANES ? v_load(c) : v_load_part(c, last);
+}
+
+RGK_INLINE void tile_store(const int rows, const int vectors, const tile *t, vreal sum[TILE_ROWS][TILE_VECTORS])
+{
+    const ptrdiff_t c_row = tile_fresh(t->c_row);
+    const size_t last = t->last;
+    real *c = t->c;
+    if (last == RGK_LANES) {
+#pragma GCC unroll 8
+        for (int i = 0; i < rows; i++, c += c_row) {
+#pragma GCC unroll 8
+            for (int j = 0; j < vectors; j++)
+                v_store(c + j * RGK_LANES, sum[i][j]);
+        }
+        return;
+    }
+#pragma GCC unroll 8
+    for (int i = 0; i < rows; i++, c += c_row) {
+#pragma GCC unroll 8
+        for (int j = 0; j < vectors - 1; j++)
+            v_store(c + j * RGK_LANES, sum[i][j]);
+        v_store_part(c + (vectors - 1) * RGK_LANES, last, sum[i][vectors - 1]);
+    }
+}
 
 /* Where V lies packed, its last vector is whole; where it is read directly, only `last` columns are there. */
 RGK_INLINE void tile_run(const int rows, const int vectors, const bool direct, const tile *t)
 {
     vreal sum[TILE_ROWS][TILE_VECTORS];
-    const size_t last = t->last, k = t->k;
-    const ptrdiff_t s_row = t->s_row, s_col = t->s_col, v_row = t->v_row, c_row = t->c_row;
-    real *packed = t->packed;
-
-#pragma GCC unroll 8
-    for (int i = 0; i < rows; i++) {
-#pragma GCC unroll 8
-        for (int j = 0; j < vectors; j++) {
-            const real *c = t->c + i * c_row + j * RGK_LANES;
-            sum[i][j] = v_set(0);
-            if (t->accumulate)
-                sum[i][j] = j < vectors - 1 || last == RGK_LANES ? v_load(c) : v_load_part(c, last);
-        }
-    }
-    const real *v = t->v, *s = t->s, *s3 = t->s + 3 * s_row; /* rows 3 and up: short addresses */
-    for (size_t l = 0, stop = k > TILE_AHEAD ? k - TILE_AHEAD : 0;; stop = k) {
-        for (; l < stop; l++) {
-            vreal b[TILE_VECTORS];
-#pragma GCC unroll 8
-            for (int j = 0; j < vectors; j++) {
-                if (!direct || j < vectors - 1 || last == RGK_LANES)
-                    b[j] = v_load(v + j * RGK_LANES);
-                else
-                    b[j] = v_load_part(v + j * RGK_LANES, last);
-            }
-            if (direct) {
-#pragma GCC unroll 8
-                for (int j = 0; j < vectors * RGK_VECTOR_BYTES; j += 64)
-                    __builtin_prefetch((const char *)(v + TILE_AHEAD * v_row) + j, 0, 2);
-                if (packed) {
-#pragma GCC unroll 8
-                    for (int j = 0; j < vectors; j++)
-                        v_store(packed + j * RGK_LANES, b[j]);
-                    packed += vectors * RGK_LANES;
-                }
-            }
-#pragma GCC unroll 8
-            for (int i = 0; i < rows; i++) {
-                const vreal a = v_set((i < 3 ? s : s3)[i % 3 * s_row]);
-#pragma GCC unroll 8
-                for (int j = 0; j < vectors; j++)
-                    sum[i][j] = v_fma(a, b[j], sum[i][j]);
-            }
-            v += v_row;
-            s += s_col;
-            s3 += s_col;
-        }
-        if (l == k)
-            break;
+    if (t->accumulate) {
+        tile_load(rows, vectors, t, sum);
+    } else {
 #pragma GCC unroll 8
         for (int i = 0; i < rows; i++) {
 #pragma GCC unroll 8
-            for (int j = 0; j < vectors * RGK_VECTOR_BYTES; j += 64)
-                __builtin_prefetch((const char *)(t->c_next + i * c_row) + j, 1);
+            for (int j = 0; j < vectors; j++)
+                sum[i][j] = v_set(0);
         }
     }
-#pragma GCC unroll 8
-    for (int i = 0; i < rows; i++) {
+    const size_t k = t->k, last = t->last;
+    const ptrdiff_t s_row = t->s_row, s_col = t->s_col, v_row = t->v_row;
+    const real *v = t->v, *s = t->s, *s3 = t->s + 3 * s_row; /* rows 3 and up: short addresses */
+    real *packed = t->packed;
+    for (size_t l = 0; l < k; l++) {
+        vreal b[TILE_VECTORS];
 #pragma GCC unroll 8
         for (int j = 0; j < vectors; j++) {
-            real *c = t->c + i * c_row + j * RGK_LANES;
-            if (j < vectors - 1 || last == RGK_LANES)
-                v_store(c, sum[i][j]);
+            if (!direct || j < vectors - 1 || last == RGK_LANES)
+                b[j] = v_load(v + j * RGK_LANES);
             else
-                v_store_part(c, last, sum[i][j]);
+                b[j] = v_load_part(v + j * RGK_LANES, last);
         }
+        if (direct) {
+#pragma GCC unroll 8
+            for (int j = 0; j < vectors * RGK_VECTOR_BYTES; j += 64)
+                __builtin_prefetch((const char *)(v + TILE_AHEAD * v_row) + j, 0, 2);
+            if (packed) {
+#pragma GCC unroll 8
+                for (int j = 0; j < vectors; j++)
+                    v_store(packed + j * RGK_LANES, b[j]);
+                packed += vectors * RGK_LANES;
+            }
+        }
+#pragma GCC unroll 8
+        for (int i = 0; i < rows; i++) {
+            const vreal a = v_set((i < 3 ? s : s3)[i % 3 * s_row]);
+#pragma GCC unroll 8
+            for (int j = 0; j < vectors; j++)
+                sum[i][j] = v_fma(a, b[j], sum[i][j]);
+        }
+        v += v_row;
+        s += s_col;
+        s3 += s_col;
     }
+    tile_store(rows, vectors, t, sum);
 }
 
 RGK_INLINE void tile_of_rows(int rows, const int vectors, const bool direct, const tile *t)

@@ -338,6 +338,11 @@ RGK_INLINE vreal v_abs(vreal x)
     return (vreal)((vint)x & ~v_set_int(RGK_SIGN_BIT));
 }
 
+RGK_INLINE vreal v_minus_abs(vreal x)
+{
+    return (vreal)((vint)x | v_set_int(RGK_SIGN_BIT));
+}
+
 /* |x| with the sign of s. */
 RGK_INLINE vreal v_copysign(vreal x, vreal s)
 {

@@ -49,15 +49,27 @@ RGK_INLINE split v_split_product(vreal a, vreal b)
     return p;
 }
 
+/* Near 1 / x: the caller corrects it by its residual. */
+RGK_INLINE vreal v_reciprocal_estimate(vreal x)
+{
+#if RGK_VECTOR_BYTES == 64 && RGK_REAL_BYTES == 4
+    return _mm512_rcp14_ps(x);
+#else
+    return RGK_C(1.0) / x;
+#endif
+}
+
 /* exp(t^2 / 2) times the tail beyond t >= 0, when multiplied by 1 + rest. */
 RGK_INLINE split v_upper_tail_scaled(vreal t, vreal *rest)
 {
     const vreal one = v_set(RGK_C(1.0)), centre = v_set(RGK_TAIL_CENTRE);
-    const vreal sum = t + centre;
-    const vmask larger = v_gt(t, centre);
-    const vreal sum_low = v_select(larger, centre - (sum - t), t - (sum - centre));
-    const vreal w = one / sum;
+    const vreal sum = t + centre, sum_low = t - (sum - centre);
+    const vreal w = v_reciprocal_estimate(sum);
+#if RGK_HAVE_FMA
+    *rest = v_fma(-w, sum_low, v_fma(-w, sum, one));
+#else
     *rest = v_fma(-w, sum_low, -v_product_error(w, sum, one));
+#endif
     /* The polynomial's last step with its error. */
     const vreal scaled = w * (-2 * RGK_TAIL_CENTRE);
     const vreal q = v_fma(scaled, *rest, scaled + one);

@@ -62,16 +62,22 @@ RGK_INLINE vreal v_log_exponent_real(vint field)
 
 RGK_INLINE vreal v_log(vreal x)
 {
+#if RGK_VECTOR_BYTES == 64
+    /* Mantissa NaN for negative numbers, exponent -inf for 0: no special cases are left. */
+    const vreal m = RGK_X86(getmant)(x, _MM_MANT_NORM_p75_1p5, _MM_MANT_SIGN_nan);
+    return v_log_parts(RGK_X86(getexp)(x) - RGK_X86(getexp)(m), m - RGK_C(1.0));
+#else
     const vmask subnormal = v_lt(x, v_set(RGK_MIN_NORMAL));
     const real lift = (real)((lane_int)1 << (RGK_MANTISSA_BITS + 2));
     const vreal normal = v_select(subnormal, x * lift, x);
     const vint field = v_log_exponent(normal);
-    const vreal k = v_log_exponent_real(field) - v_select(subnormal, v_set(RGK_MANTISSA_BITS + 2), v_set(RGK_C(0.0)));
+    const vreal zero = v_set(RGK_C(0.0)), infinite = v_set((real)INFINITY);
+    const vreal k = v_log_exponent_real(field) - v_select(subnormal, v_set(RGK_MANTISSA_BITS + 2), zero);
     vreal y = v_log_parts(k, (vreal)((vint)normal - field) - RGK_C(1.0));
-    const vreal infinite = v_set((real)INFINITY), zero = v_set(RGK_C(0.0));
     y = v_select(v_lt(x, infinite), y, x);
     y = v_select(v_eq(x, zero), -infinite, y);
     return v_select(v_lt(x, zero), v_set((real)NAN), y);
+#endif
 }
 
 /* log(2^extra (1 + x)) for x > -1, finite; the sign of a zero is lost. 1 + x, rounded, chooses k only: with 2^-k x and

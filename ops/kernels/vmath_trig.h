@@ -52,6 +52,27 @@ typedef struct trig_parts {
     vreal r, low;
 } trig_parts;
 
+/* The given lanes, one by one. */
+RGK_INLINE void v_trig_reduce_huge(vreal a, unsigned lanes, trig_parts *t)
+{
+    real x[RGK_LANES], r[RGK_LANES], low[RGK_LANES];
+    lane_int quadrant[RGK_LANES];
+    memcpy(x, &a, sizeof x);
+    memcpy(r, &t->r, sizeof r);
+    memcpy(low, &t->low, sizeof low);
+    memcpy(quadrant, &t->quadrant, sizeof quadrant);
+    for (; lanes; lanes &= lanes - 1) {
+        const int i = __builtin_ctz(lanes);
+        double angle;
+        quadrant[i] = (lane_int)rgk_reduce_pi((double)x[i], &angle);
+        r[i] = (real)angle;
+        low[i] = (real)(angle - (double)r[i]);
+    }
+    memcpy(&t->r, r, sizeof r);
+    memcpy(&t->low, low, sizeof low);
+    memcpy(&t->quadrant, quadrant, sizeof quadrant);
+}
+
 RGK_INLINE trig_parts v_trig_reduce(vreal x, int with_low)
 {
     const vreal a = v_abs(x);
@@ -78,13 +99,8 @@ RGK_INLINE trig_parts v_trig_reduce(vreal x, int with_low)
         t.r = high + low;
         t.low = low - (t.r - high);
     }
-    for (unsigned lanes = v_mask_bits(huge); lanes; lanes &= lanes - 1) {
-        const int i = __builtin_ctz(lanes);
-        double angle;
-        t.quadrant[i] = (lane_int)rgk_reduce_pi((double)a[i], &angle);
-        t.r[i] = (real)angle;
-        t.low[i] = (real)(angle - (double)t.r[i]);
-    }
+    if (__builtin_expect(v_any(huge), 0))
+        v_trig_reduce_huge(a, v_mask_bits(huge), &t);
     return t;
 }
 
