@@ -1,14 +1,14 @@
 /* random.c - streams of random draws: Philox4x32-10 (Salmon, Moraes, Dror, Shaw: "Parallel random numbers: as easy as
-   1, 2, 3", SC 2011).
+   1, 2, 3", SC 2011). graph/philox.h is the scalar definition of a block.
 
-   The stream named (key, step, index) is a sequence of blocks b = 0, 1, ... of four 32-bit words w0..w3:
-       counter  (low(b), high(b), low(step), high(step))          low, high: 32-bit halves
-       key      (low(s), high(s)),  s = key ^ splitmix64(index)
-   f32: block b holds draws 4b .. 4b+3, made from one word each.
-   f64: block b holds draws 2b, 2b+1, made from w0 + 2^32 w1 and w2 + 2^32 w3.
-   uniform  the upper 24 (53) bits of the word, times 2^-24 (2^-53): in [0, 1)
-   normal   draws 2i, 2i+1 from the words u, v of both (Box-Muller):
-                r = sqrt(-2 log((u + 1/2) / 2^32)),  r cos(2 pi v / 2^32),  r sin(2 pi v / 2^32)      (2^64 for f64) */
+   The stream named (key, step, index) is a sequence of blocks b = 0, 1, ... of four 32-bit words w0 .. w3:
+       counter   low(b), high(b), low(step), high(step)      low, high: 32-bit halves
+       key       key ^ splitmix64(index)
+   f32: block b holds draws 4b .. 4b+3, one word each.
+   f64: block b holds draws 2b, 2b+1, the words w0 + 2^32 w1 and w2 + 2^32 w3.
+   uniform   u(i) = the upper 24 (53) bits of the word times 2^-24 (2^-53), in [0, 1)
+   normal    of u = u(2i), v = u(2i+1) (Box and Muller 1958), r = sqrt(-2 log(1 - u)):
+             draw 2i is r cos(2 pi v), draw 2i+1 is r sin(2 pi v) */
 #include "list.h"
 #include "vmath.h"
 
@@ -16,7 +16,7 @@
 typedef uint64_t vwide __attribute__((vector_size(RGK_VECTOR_BYTES)));
 #define WIDE (RGK_VECTOR_BYTES / 8)
 
-#define WORDS (32 / RGK_REAL_BYTES * WIDE / 2) /* draws of one batch: WIDE blocks */
+#define DRAWS (2 * WIDE * 8 / RGK_REAL_BYTES) /* of WIDE blocks: a batch */
 
 RGK_INLINE vwide multiply_low(vwide a, uint32_t b)
 {
@@ -92,23 +92,36 @@ RGK_INLINE void uniform_batch(const uint64_t *words, real *out)
         v_store(out + i * (8 / RGK_REAL_BYTES), uniform_vector(load_words(words + i)));
 }
 
+/* cos(2 pi v) and sin(2 pi v), 0 <= v < 1: quarter turns are split off exactly. */
+RGK_INLINE void turn(vreal v, vreal *cosine, vreal *sine)
+{
+    const vreal quarters = RGK_C(4.0) * v, rounded = quarters + RGK_TRIG_ROUNDER;
+    const vreal angle = (quarters - (rounded - RGK_TRIG_ROUNDER)) * RGK_HALF_PI;
+    const vint quadrant = (vint)rounded;
+    const vmask odd = v_is_odd(quadrant);
+    const vreal c = v_cos_reduced(angle), s = v_sin_reduced(angle);
+    *cosine = v_mul_sign(v_select(odd, s, c), v_bit_sign(quadrant + 1, 1));
+    *sine = v_mul_sign(v_select(odd, c, s), v_bit_sign(quadrant, 1));
+}
+
 RGK_INLINE void normal_batch(const uint64_t *words, real *out)
 {
-    real u[4 * WIDE] __attribute__((aligned(64))), v[2 * WIDE];
-    uniform_batch(words, u);
-    for (int i = 0; i < WORDS / 2; i++) {
-        v[i] = u[2 * i + 1];
-        u[i] = u[2 * i];
+    real a[DRAWS / 2], b[DRAWS / 2];
+    uniform_batch(words, out);
+    for (int i = 0; i < DRAWS / 2; i++) {
+        a[i] = out[2 * i];
+        b[i] = out[2 * i + 1];
     }
-    for (int i = 0; i < WORDS / 2; i += RGK_LANES) {
-        const vreal r = v_sqrt(RGK_C(-2.0) * v_log(RGK_C(1.0) - v_load(u + i)));
-        const vreal angle = RGK_C(6.283185307179586) * v_load(v + i);
-        v_store(u + i, r * v_cos(angle));
-        v_store(v + i, r * v_sin(angle));
+    for (int i = 0; i < DRAWS / 2; i += RGK_LANES) {
+        vreal cosine, sine;
+        turn(v_load(b + i), &cosine, &sine);
+        const vreal r = v_sqrt(RGK_C(-2.0) * v_log(RGK_C(1.0) - v_load(a + i)));
+        v_store(a + i, r * cosine);
+        v_store(b + i, r * sine);
     }
-    for (int i = 0; i < WORDS / 2; i++) {
-        out[2 * i] = u[i];
-        out[2 * i + 1] = v[i];
+    for (int i = 0; i < DRAWS / 2; i++) {
+        out[2 * i] = a[i];
+        out[2 * i + 1] = b[i];
     }
 }
 
@@ -118,11 +131,11 @@ RGK_INLINE void draw(uint64_t key, uint64_t step, uint64_t index, uint64_t first
 {
     const uint64_t stream = key ^ splitmix64(index);
     uint64_t words[2 * WIDE];
-    real draws[WORDS];
+    real draws[DRAWS];
     while (n > 0) {
-        const uint64_t at = first / WORDS;
-        const size_t skip = (size_t)(first % WORDS);
-        const size_t count = n < WORDS - skip ? n : WORDS - skip;
+        const uint64_t at = first / DRAWS;
+        const size_t skip = (size_t)(first % DRAWS);
+        const size_t count = n < DRAWS - skip ? n : DRAWS - skip;
         philox(stream, step, at * WIDE, words);
         batch(words, draws);
         memcpy(y, draws + skip, count * sizeof(real));
