@@ -66,7 +66,8 @@ static void judge(checker *c, rg_node *wrt, int64_t element, double analytic, do
     if (isnan(analytic) || isnan(numeric))
         error = INFINITY;
     rg_grad_check_report *r = c->report;
-    if (error > r->worst || (!r->worst_wrt && element >= 0)) {
+    const bool first_element = element >= 0 && r->worst_element < 0 && error >= r->worst / 2; /* says more than a direction */
+    if (error > r->worst || first_element) {
         r->worst = fmax(error, r->worst);
         r->worst_wrt = wrt;
         r->worst_element = element;

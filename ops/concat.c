@@ -68,7 +68,7 @@ static rg_status infer_concat(rg_infer *call)
 static rg_status infer_part(rg_infer *call)
 {
     const part_attr *a = call->attr;
-    rg_type whole;
+    rg_type whole = {0};
     const rg_status status = joined(call, 1, a->axis, &whole);
     if (status != RG_OK)
         return status;

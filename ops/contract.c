@@ -294,6 +294,11 @@ static void multiply(const rg_step *s, const product *p, size_t element, const s
 {
     const size_t size = rg_dtype_size(s->out_type->dtype);
     const char *a = s->in[0], *b = s->in[1];
+    if (p->k == 0) { /* an empty sum */
+        for (size_t i = rows[0]; i < rows[1]; i++)
+            rgi_kernels(s->out_type->dtype)->fill(columns[1] - columns[0], 0, c + ((element * p->m + i) * p->n + columns[0]) * size);
+        return;
+    }
     const rgk_gemm g = {
         .m = rows[1] - rows[0], .n = columns[1] - columns[0], .k = sum[1] - sum[0],
         .a = a + (element * p->a_batch + rows[0] * p->a_row + sum[0] * p->a_col) * size,

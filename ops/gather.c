@@ -60,7 +60,7 @@ static rg_status infer_gather(rg_infer *call)
 
 static rg_status infer_scatter(rg_infer *call)
 {
-    rg_shape want;
+    rg_shape want = RG_SCALAR;
     const rg_type *u = &call->in[0];
     const rg_status status = picked(call, &call->in[2].shape, &call->in[1], &want);
     if (status != RG_OK)

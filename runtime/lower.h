@@ -42,12 +42,19 @@ typedef struct rgi_lowering {
     size_t n_units, unit_capacity;
     size_t value_capacity, use_capacity, item_capacity, loop_capacity, input_capacity, shape_capacity;
     rgi_block *root, *block; /* outermost and present */
+    const rg_op **built_in; /* open-addressed set of RGI_BUILT_IN buckets */
     const rg_node *mode_reader; /* a live node that depends on the mode */
     bool failed;
 } rgi_lowering;
 
 /* Appends to an array that lives in an arena; false when memory is short. */
 bool rgi_push(rgi_arena *arena, void **at, size_t *n, size_t *capacity, size_t size, const void *item);
+
+#define RGI_BUILT_IN 1024 /* several times the number of built-in ops */
+
+/* failing.c: ops that say they may fail, and those that are not our own. No parameter is written before they succeeded. */
+bool rgi_list_built_in(rgi_lowering *l);
+bool rgi_can_fail(const rgi_lowering *l, const rg_op *op);
 
 /* live.c: marks what must be computed. */
 bool rgi_mark_live(rgi_lowering *l, rg_nodes fetch);

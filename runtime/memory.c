@@ -116,12 +116,25 @@ static bool append(rgi_lowering *l, int32_t from, int32_t to)
     return rgi_push(&p->arena, (void **)&p->items, &p->n_items, &l->item_capacity, sizeof item, &item);
 }
 
-/* Assigned values are computed where the parameter lies, if nobody reads the old value any more; others are copied at the
-   end, all sources that are parameters themselves being saved first: all change at once. */
+/* The last item that may fail, or -1. */
+static int32_t last_failing(const rgi_lowering *l)
+{
+    const rgi_program *p = l->p;
+    int32_t last = -1;
+    for (size_t i = 0; i < p->n_items; i++)
+        for (uint32_t k = 0; k < p->items[i].count; k++)
+            if (p->opts.check || rgi_can_fail(l, p->uses[p->items[i].first + k].node->op))
+                last = (int32_t)i;
+    return last;
+}
+
+/* Assigned values are computed where the parameter lies, if nobody reads the old value any more and nothing can fail from
+   then on; others are copied at the end, all sources that are parameters themselves being saved first: all change at once. */
 static bool write_parameters(settling *s)
 {
     rgi_lowering *l = s->l;
     rgi_program *p = s->p;
+    const int32_t fails = last_failing(l);
     for (size_t k = 0; k < p->n_writes; k++) {
         const int32_t source = rgi_owner(p, p->writes[k].value);
         if (p->values[source].place == RGI_STORE)
@@ -130,7 +143,7 @@ static bool write_parameters(settling *s)
     for (size_t k = 0; k < p->n_writes; k++) {
         rgi_write *w = &p->writes[k];
         const int32_t made = s->made[w->value], read = s->last_read[w->param];
-        if (movable(s, w->value, RGI_NONE) && (read < made || (read == made && reads_before_writing(p, made, w->value, w->param)))) {
+        if (made > fails && movable(s, w->value, RGI_NONE) && (read < made || (read == made && reads_before_writing(p, made, w->value, w->param)))) {
             p->values[w->value].part_of = w->param;
             w->in_place = true;
         }

@@ -85,7 +85,7 @@ static bool delay_updates(edges *e)
     for (size_t i = 0; i < n; i++) {
         const rgi_unit *u = &l->units[e->b->units[i]];
         for (size_t k = 0; k < u->n_uses; k++) {
-            fails = u->uses[k].node->op->traits & RG_CAN_FAIL && u->key > fails ? u->key : fails;
+            fails = u->key > fails && rgi_can_fail(l, u->uses[k].node->op) ? u->key : fails;
             for (uint32_t j = 0; kept[i] && j < u->uses[k].n_in; j++) {
                 const int32_t v = u->uses[k].in[j], owner = v == RGI_NONE ? RGI_NONE : rgi_owner(p, v);
                 if (owner != RGI_NONE && p->values[owner].place == RGI_STORE && u->key > reader[p->values[owner].slot])
@@ -95,7 +95,7 @@ static bool delay_updates(edges *e)
         for (size_t k = 0; k < u->n_body; k++) /* a loop may fail, and read any parameter */
             for (uint32_t j = 0; j < u->body[k].count; j++) {
                 const rgi_use *use = &p->uses[u->body[k].first + j];
-                fails = use->node->op->traits & RG_CAN_FAIL && u->key > fails ? u->key : fails;
+                fails = u->key > fails && rgi_can_fail(l, use->node->op) ? u->key : fails;
                 for (uint32_t m = 0; m < use->n_in; m++) {
                     const int32_t owner = use->in[m] == RGI_NONE ? RGI_NONE : rgi_owner(p, use->in[m]);
                     if (owner != RGI_NONE && p->values[owner].place == RGI_STORE && u->key > reader[p->values[owner].slot])

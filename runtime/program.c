@@ -205,7 +205,7 @@ static bool lower(rgi_lowering *l, rg_nodes fetch)
     for (size_t i = 0; i < fetch.n; i++)
         p->fetches[i] = (rgi_fetch){.node = fetch.at[i], .value = RGI_NONE};
     p->n_fetches = fetch.n;
-    if (!rgi_mark_live(l, fetch) || !resolve_mode(l) || !collect_writes(l) || !sort_regions(l))
+    if (!rgi_list_built_in(l) || !rgi_mark_live(l, fetch) || !resolve_mode(l) || !collect_writes(l) || !sort_regions(l))
         return false;
     size_t n_items = 0, capacity = 0;
     rgi_item *items = NULL;

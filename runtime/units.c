@@ -352,19 +352,19 @@ static bool lower_node(rgi_lowering *l, const rg_node *node)
     return v != RGI_NONE || lower_op(l, node);
 }
 
-/* A parameter that is fetched and changed in the run is read before it changes. */
+/* A parameter (or a view of it) that is fetched and changed in the run is read before it changes. */
 static bool save_fetched(rgi_lowering *l)
 {
     rgi_program *p = l->p;
     for (size_t i = 0; i < p->n_fetches; i++) {
-        rg_node *node = p->fetches[i].node;
+        const int32_t v = p->fetches[i].value, owner = v == RGI_NONE ? RGI_NONE : rgi_owner(p, v);
         bool changes = false;
-        for (size_t k = 0; k < p->n_writes && !changes; k++)
-            changes = node->entry && p->writes[k].entry == node->entry;
+        for (size_t k = 0; owner != RGI_NONE && p->values[owner].place == RGI_STORE && k < p->n_writes && !changes; k++)
+            changes = p->writes[k].entry->index == (uint32_t)p->values[owner].slot;
         if (!changes)
             continue;
-        const int32_t saved = rgi_value_new(l, node, RGI_SLAB);
-        if (saved == RGI_NONE || !add_copy(l, l->block, l->value_of[node->id], saved, 0))
+        const int32_t saved = rgi_value_new(l, p->fetches[i].node, RGI_SLAB);
+        if (saved == RGI_NONE || !add_copy(l, l->block, v, saved, 0))
             return false;
         p->fetches[i].value = saved;
     }

@@ -102,3 +102,25 @@ rg_shape ref_reduced(rg_shape shape, unsigned mask, bool keepdims)
             out.dim[out.rank++] = 1;
     return out;
 }
+
+size_t ref_slice_count(rg_shape shape, unsigned mask)
+{
+    size_t n = 1;
+    for (int k = 0; k < shape.rank; k++)
+        n *= mask >> k & 1u ? (size_t)shape.dim[k] : 1;
+    return n;
+}
+
+size_t ref_slice_index(rg_shape shape, rg_shape kept, unsigned mask, size_t o, size_t i)
+{
+    int64_t base[RG_MAX_RANK], at[RG_MAX_RANK];
+    rg_shape inner = shape;
+    for (int k = 0; k < shape.rank; k++)
+        if (!(mask >> k & 1u))
+            inner.dim[k] = 1;
+    ref_coordinates(kept, o, base);
+    ref_coordinates(inner, i, at);
+    for (int k = 0; k < shape.rank; k++)
+        at[k] += base[k];
+    return ref_offset(shape, at);
+}

@@ -30,5 +30,8 @@ unsigned ref_axes(rg_axes axes, int rank);
 int ref_axis(int64_t axis, int rank);
 /* The shape without the axes of the mask, or with size 1 there. */
 rg_shape ref_reduced(rg_shape shape, unsigned mask, bool keepdims);
+/* How many elements reduce to one, and where the i-th of those that reduce to element o of `kept` stands. */
+size_t ref_slice_count(rg_shape shape, unsigned mask);
+size_t ref_slice_index(rg_shape shape, rg_shape kept, unsigned mask, size_t o, size_t i);
 
 #endif

@@ -4,34 +4,17 @@
 /* What a reduction does with n values; the scale is what its error is measured against. */
 typedef void (*slice_rule)(const sample_context *c, size_t n, const double *v, double *at, double *scale);
 
-/* Index of the i-th element, in row-major order, of the slice of `shape` that reduces to element o of `kept`. */
-static size_t slice_index(rg_shape shape, rg_shape kept, unsigned mask, size_t o, size_t i)
-{
-    int64_t base[RG_MAX_RANK], at[RG_MAX_RANK];
-    rg_shape inner = shape;
-    for (int k = 0; k < shape.rank; k++)
-        if (!(mask >> k & 1u))
-            inner.dim[k] = 1;
-    ref_coordinates(kept, o, base);
-    ref_coordinates(inner, i, at);
-    for (int k = 0; k < shape.rank; k++)
-        at[k] += base[k];
-    return ref_offset(shape, at);
-}
-
 static void reduce(const sample_context *c, const ref_tensor *x, unsigned mask, bool keepdims, slice_rule rule,
                    ref_tensor *y)
 {
     const rg_shape kept = ref_reduced(x->shape, mask, true);
-    size_t n = 1;
-    for (int k = 0; k < x->shape.rank; k++)
-        n *= mask >> k & 1u ? (size_t)x->shape.dim[k] : 1;
+    const size_t n = ref_slice_count(x->shape, mask);
     ref_tensor v;
     ref_new(&v, RG_SHAPE((int64_t)n), false);
     ref_new(y, ref_reduced(x->shape, mask, keepdims), true);
     for (size_t o = 0; o < ref_count(kept); o++) {
         for (size_t i = 0; i < n; i++)
-            v.at[i] = x->at[slice_index(x->shape, kept, mask, o, i)];
+            v.at[i] = x->at[ref_slice_index(x->shape, kept, mask, o, i)];
         y->scale[o] = -1;
         rule(c, n, v.at, &y->at[o], &y->scale[o]);
         if (y->scale[o] < 0)
@@ -229,9 +212,7 @@ void ref_size_of(const sample_context *c, const ref_tensor x[], ref_tensor *y)
 {
     const unsigned mask = ref_axes(c->args->axes[0], x->shape.rank);
     ref_new(y, RG_SCALAR, false);
-    y->at[0] = 1;
-    for (int k = 0; k < x->shape.rank; k++)
-        y->at[0] *= mask >> k & 1u ? (double)x->shape.dim[k] : 1;
+    y->at[0] = (double)ref_slice_count(x->shape, mask);
 }
 
 void ref_sum_like(const sample_context *c, const ref_tensor x[], ref_tensor *y)

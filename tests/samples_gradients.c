@@ -19,7 +19,7 @@ static const sample_case bounds[] = {
 
 /* ---- pointwise ---- */
 
-static double at(const sample_context *c, int i) { return c->dtype == RG_F32 ? (float)c->args->f[i] : c->args->f[i]; }
+static double attribute(const sample_context *c, int i) { return c->dtype == RG_F32 ? (float)c->args->f[i] : c->args->f[i]; }
 static double square_of_difference(double a, double b) { return (a - b) * (a - b); }
 static double relu_slope(double u, double x) { return x > 0 ? u : 0; }
 static double sigmoid_slope(double u, double y) { return u * y * (1 - y); }
@@ -36,10 +36,10 @@ static double gelu_tanh_slope(double u, double x)
     const double k = sqrt(2 / acos(-1)), t = tanh(k * (x + 0.044715 * x * x * x));
     return u * (0.5 * (1 + t) + 0.5 * x * (1 - t) * (1 + t) * k * (1 + 3 * 0.044715 * x * x));
 }
-static double leaky_slope(const sample_context *c, const double x[]) { return x[1] > 0 ? x[0] : at(c, 0) * x[0]; }
+static double leaky_slope(const sample_context *c, const double x[]) { return x[1] > 0 ? x[0] : attribute(c, 0) * x[0]; }
 static double clamp_slope(const sample_context *c, const double x[])
 {
-    return x[1] >= at(c, 0) && x[1] <= at(c, 1) ? x[0] : 0;
+    return x[1] >= attribute(c, 0) && x[1] <= attribute(c, 1) ? x[0] : 0;
 }
 static double maximum_slope(const sample_context *c, const double x[])
 {
@@ -151,20 +151,24 @@ static void ref_log_softmax_grad(const sample_context *c, const ref_tensor x[], 
 /* For each element: the product of the others of its slice; or whether it is the slice's first extremum. */
 static void others(const sample_context *c, const ref_tensor *x, int what, ref_tensor *y)
 {
-    const rg_shape kept = ref_reduced(x->shape, ref_axes(c->args->axes[0], x->shape.rank), true);
-    const size_t n = ref_count(x->shape);
+    const unsigned mask = ref_axes(c->args->axes[0], x->shape.rank);
+    const rg_shape kept = ref_reduced(x->shape, mask, true);
+    const size_t n = ref_slice_count(x->shape, mask);
     ref_new(y, x->shape, false);
-    for (size_t i = 0; i < n; i++) {
-        y->at[i] = 1;
-        for (size_t j = 0; j < n; j++) {
-            if (i == j || ref_index(x->shape, i, kept) != ref_index(x->shape, j, kept))
-                continue;
-            if (what == 0)
-                y->at[i] *= x->at[j];
-            else if (what * x->at[j] > what * x->at[i] || (x->at[j] == x->at[i] && j < i))
-                y->at[i] = 0;
+    for (size_t o = 0; o < ref_count(kept); o++)
+        for (size_t i = 0; i < n; i++) {
+            const size_t at_i = ref_slice_index(x->shape, kept, mask, o, i);
+            const double v = x->at[at_i];
+            double *out = &y->at[at_i];
+            *out = 1;
+            for (size_t j = 0; j < n; j++) {
+                const double w = x->at[ref_slice_index(x->shape, kept, mask, o, j)];
+                if (i != j && what == 0)
+                    *out *= w;
+                else if (i != j && (what * w > what * v || (w == v && j < i)))
+                    *out = 0;
+            }
         }
-    }
 }
 
 static void to_elements(const sample_context *c, const ref_tensor x[], int what, ref_tensor *y)

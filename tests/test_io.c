@@ -275,6 +275,7 @@ Test(io_json, strings)
     cr_assert(json_decodes("\"\\\"\\\\\\/\\b\\f\\n\\r\\t\"", "\"\\/\b\f\n\r\t"));
     cr_assert(json_decodes("\"\\u0041\\u00e9\\u20AC\\uD83D\\uDE00\"", "A\xC3\xA9\xE2\x82\xAC\xF0\x9F\x98\x80"));
     cr_assert(json_decodes("\"\xC3\xA9\xF4\x8F\xBF\xBF\"", "\xC3\xA9\xF4\x8F\xBF\xBF"));
+    cr_assert(rgi_utf8_valid("a\xC3\xA9", 3) && !rgi_utf8_valid("a\xC3\xA9", 2)); /* what follows is not the text's */
     static const char *const bad[] = {
         "\"a",
         "\"\\\"",

@@ -13,7 +13,7 @@ typedef long double wide;
 
 static wide w_sigmoid(wide x) { return x >= 0 ? 1 / (1 + expl(-x)) : expl(x) / (1 + expl(x)); }
 static wide w_silu(wide x) { return x == -INFINITY ? -0.0L : x * w_sigmoid(x); }
-static wide w_softplus(wide x) { return fmaxl(x, 0) + log1pl(expl(-fabsl(x))) + (x - x) * (isnan(x) ? 1 : 0); }
+static wide w_softplus(wide x) { return fmaxl(x, 0) + log1pl(expl(-fabsl(x))); }
 static wide w_log_sigmoid(wide x) { return -w_softplus(-x); }
 static wide w_rsqrt(wide x) { return 1 / sqrtl(x); }
 static wide w_reciprocal(wide x) { return 1 / x; }

@@ -19,10 +19,8 @@
 #define V_BLOCK (16 * (size_t)TILE_COLS)
 #endif
 #ifndef FLAT_BYTES
-#define FLAT_BYTES ((size_t)256 * 1024)
-#endif
-#ifndef DIRECT_PANELS
-#define DIRECT_PANELS ((size_t)3)
+#define FLAT_K 64
+#define FLAT_BYTES ((size_t)1024 * 1024)
 #endif
 
 static size_t round_up(size_t n, size_t unit)
@@ -70,6 +68,11 @@ static void run_panel(const block *b, size_t j, size_t cols, real *c, ptrdiff_t 
     const real *v = (const real *)g->b + (ptrdiff_t)b->l * g->b_row + (ptrdiff_t)(b->j + j) * g->b_col;
     real *packed = b->v_packed + j * b->k;
     tile t = {.k = b->k, .s_row = g->a_row, .s_col = g->a_col, .c_row = c_row, .accumulate = b->accumulate};
+    if (!b->s_direct) {
+        s = b->s_packed;
+        t.s_row = 1;
+        t.s_col = (ptrdiff_t)b->rows;
+    }
     t.last = cols - (size_t)(vectors - 1) * RGK_LANES;
     bool direct = b->i == 0 && g->b_col == 1;
     if (b->i == 0 && !direct)
@@ -79,13 +82,7 @@ static void run_panel(const block *b, size_t j, size_t cols, real *c, ptrdiff_t 
     const size_t tiles = (b->rows + TILE_ROWS - 1) / TILE_ROWS;
     for (size_t q = 0; q < tiles; q++) {
         const size_t lo = b->rows * q / tiles, rows = b->rows * (q + 1) / tiles - lo;
-        if (b->s_direct) {
-            t.s = s + (ptrdiff_t)lo * g->a_row;
-        } else {
-            t.s = b->s_packed + lo * b->k;
-            t.s_row = 1;
-            t.s_col = (ptrdiff_t)rows;
-        }
+        t.s = s + (ptrdiff_t)lo * t.s_row;
         t.c = c + (ptrdiff_t)lo * c_row;
         if (direct) {
             t.v = v;
@@ -106,14 +103,9 @@ static void run_panel(const block *b, size_t j, size_t cols, real *c, ptrdiff_t 
 static void run_block(const block *b)
 {
     const rgk_gemm *g = b->g;
-    if (!b->s_direct) {
-        const size_t tiles = (b->rows + TILE_ROWS - 1) / TILE_ROWS;
-        for (size_t q = 0; q < tiles; q++) {
-            const size_t lo = b->rows * q / tiles, rows = b->rows * (q + 1) / tiles - lo;
-            pack_s(b->k, rows, (const real *)g->a + (ptrdiff_t)(b->i + lo) * g->a_row + (ptrdiff_t)b->l * g->a_col, g->a_row,
-                   g->a_col, b->s_packed + lo * b->k);
-        }
-    }
+    if (!b->s_direct)
+        pack_s(b->k, b->rows, (const real *)g->a + (ptrdiff_t)b->i * g->a_row + (ptrdiff_t)b->l * g->a_col, g->a_row, g->a_col,
+               b->s_packed);
     for (size_t j = 0; j < b->cols; j += TILE_COLS) {
         const size_t cols = pack_min(TILE_COLS, b->cols - j);
         if (!b->turned) {
@@ -131,13 +123,13 @@ static void run_block(const block *b)
 static void run(const rgk_gemm *g, bool turned, real *scratch)
 {
     const size_t k_part = even_part(g->k, k_most(g->n), 4);
-    const bool flat = g->n > TILE_COLS && g->k * g->n * sizeof(real) <= FLAT_BYTES;
-    const size_t row_part = flat && !turned ? TILE_ROWS : even_part(g->m, ROW_BLOCK, TILE_ROWS);
+    const bool flat = !turned && g->k <= FLAT_K && g->m * g->n * sizeof(real) > FLAT_BYTES;
+    const size_t row_part = flat ? TILE_ROWS : even_part(g->m, ROW_BLOCK, TILE_ROWS);
     const size_t v_part = even_part(g->n, row_part < g->m || turned ? V_BLOCK : TILE_COLS, TILE_COLS);
     block b = {.g = g, .turned = turned, .v_packed = scratch};
     b.s_packed = b.v_packed + k_part * pack_min(v_part, round_up(g->n, RGK_LANES));
     b.c_turned = b.s_packed + row_part * k_part;
-    b.s_direct = g->a_col == 1 || (g->a_row == 1 && (g->n <= DIRECT_PANELS * TILE_COLS || stays_in_place(k_part, g->a_col)));
+    b.s_direct = g->a_col == 1 || (g->a_row == 1 && stays_in_place(k_part, g->a_col));
     b.v_in_place = row_part >= g->m && stays_in_place(k_part, g->b_row);
     for (b.j = 0; b.j < g->n; b.j += v_part) {
         b.cols = pack_min(v_part, g->n - b.j);
@@ -160,8 +152,41 @@ static double estimate(size_t m, size_t n, size_t k, bool b_by_rows)
     return (double)k * vectors * ((double)m + pack);
 }
 
+RGK_INLINE real fma_one(real a, real b, real c)
+{
+#if RGK_HAVE_FMA && RGK_REAL_BYTES == 4
+    return __builtin_fmaf(a, b, c);
+#elif RGK_HAVE_FMA
+    return __builtin_fma(a, b, c);
+#else
+    return a * b + c;
+#endif
+}
+
+static bool is_tiny(size_t m, size_t n, size_t k)
+{
+    return m * n * k <= 256;
+}
+
+static void run_tiny(const rgk_gemm *g)
+{
+    const real *a = g->a;
+    real *c = g->c;
+    for (size_t i = 0; i < g->m; i++, a += g->a_row, c += g->c_row) {
+        const real *b = g->b;
+        for (size_t j = 0; j < g->n; j++, b += g->b_col) {
+            real sum = g->accumulate ? c[j] : 0;
+            for (size_t l = 0; l < g->k; l++)
+                sum = fma_one(a[(ptrdiff_t)l * g->a_col], b[(ptrdiff_t)l * g->b_row], sum);
+            c[j] = sum;
+        }
+    }
+}
+
 size_t RGK_NAME(gemm_scratch)(size_t m, size_t n, size_t k)
 {
+    if (is_tiny(m, n, k))
+        return 0;
     const size_t side = m > n ? m : n;
     const size_t k_part = pack_min(round_up(k, 4), k_most(1)), width = pack_min(round_up(side, RGK_LANES), V_BLOCK);
     return (k_part * width + ROW_BLOCK * k_part + ROW_BLOCK * TILE_COLS) * sizeof(real);
@@ -169,6 +194,12 @@ size_t RGK_NAME(gemm_scratch)(size_t m, size_t n, size_t k)
 
 void RGK_NAME(gemm)(const rgk_gemm *g, void *scratch)
 {
+    if (is_tiny(g->m, g->n, g->k)) {
+        run_tiny(g);
+        return;
+    }
+    if ((g->m == 1 || g->n == 1) && RGK_NAME(gemm_vector)(g))
+        return;
     rgk_gemm t = *g;
     t.m = g->n, t.n = g->m;
     t.a = g->b, t.a_row = g->b_col, t.a_col = g->b_row;

@@ -156,17 +156,17 @@ static void pack_v(size_t k, size_t cols, const real *v, ptrdiff_t v_row, ptrdif
     }
 }
 
-/* rows x k of S into k groups of `rows` elements. */
+/* rows x k of S into k rows of `rows` elements. */
 static void pack_s(size_t k, size_t rows, const real *s, ptrdiff_t s_row, ptrdiff_t s_col, real *out)
 {
-    if (s_row == 1 && rows == TILE_ROWS) {
-        for (size_t l = 0; l < k; l++, s += s_col, out += rows)
-            memcpy(out, s, TILE_ROWS * sizeof(real));
-        return;
-    }
     for (size_t l = 0; l < k; l++, s += s_col, out += rows) {
-        for (size_t i = 0; i < rows; i++)
-            out[i] = s[(ptrdiff_t)i * s_row];
+        if (s_row == 1) {
+            for (size_t i = 0; i < rows; i += RGK_LANES)
+                pack_store(out + i, rows - i, pack_load(s + i, rows - i));
+        } else {
+            for (size_t i = 0; i < rows; i++)
+                out[i] = s[(ptrdiff_t)i * s_row];
+        }
     }
 }
 
