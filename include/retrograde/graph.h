@@ -32,8 +32,8 @@ RG_API const char *rg_graph_error(const rg_graph *g);
 RG_API rg_status rg_graph_status(const rg_graph *g);
 /* Forgets the error, so that building can go on. */
 RG_API void rg_graph_clear_error(rg_graph *g);
-/* Seed of the initial values drawn from now on and of every random draw of plans compiled from now on.
-   Default 0. Draws depend on the seed, on names and on the step count, never on threads or build order. */
+/* Seed of the initial values drawn from now on and of the random nodes built from now on. Default 0. Draws depend on the
+   seed, on names and on the step count, never on threads or build order. */
 RG_API void rg_graph_seed(rg_graph *g, uint64_t seed);
 /* The graph a node belongs to; NULL for NULL. */
 RG_API rg_graph *rg_graph_of(const rg_node *node);

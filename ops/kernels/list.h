@@ -5,21 +5,26 @@
 #include "isa.h"
 #include "kernels.h"
 
-#define RGK_UNARY_ROWS(X) \
+/* Without parameters, with one, with two. */
+#define RGK_UNARY_PLAIN(X) \
     X(NEG, neg) X(ABS, abs) X(SIGN, sign) X(SQUARE, square) X(SQRT, sqrt) X(RSQRT, rsqrt) \
-    X(RECIPROCAL, reciprocal) X(ONE_MINUS, one_minus) X(SCALE, scale) X(ADD_SCALAR, add_scalar) \
-    X(POW_SCALAR, pow_scalar) X(CLAMP, clamp) X(EXP, exp) X(EXP2, exp2) X(EXPM1, expm1) X(LOG, log) \
+    X(RECIPROCAL, reciprocal) X(ONE_MINUS, one_minus) X(EXP, exp) X(EXP2, exp2) X(EXPM1, expm1) X(LOG, log) \
     X(LOG1P, log1p) X(SIN, sin) X(COS, cos) X(TAN, tan) X(ASIN, asin) X(ACOS, acos) X(ATAN, atan) \
     X(SINH, sinh) X(COSH, cosh) X(ASINH, asinh) X(ACOSH, acosh) X(ATANH, atanh) X(ERF, erf) \
-    X(FLOOR, floor) X(CEIL, ceil) X(ROUND, round) X(RELU, relu) X(LEAKY_RELU, leaky_relu) X(ELU, elu) \
-    X(GELU, gelu) X(GELU_TANH, gelu_tanh) X(SILU, silu) X(SOFTPLUS, softplus) X(SIGMOID, sigmoid) \
-    X(LOG_SIGMOID, log_sigmoid) X(TANH, tanh)
+    X(FLOOR, floor) X(CEIL, ceil) X(ROUND, round) X(RELU, relu) X(GELU, gelu) X(GELU_TANH, gelu_tanh) \
+    X(SILU, silu) X(SOFTPLUS, softplus) X(SIGMOID, sigmoid) X(LOG_SIGMOID, log_sigmoid) X(TANH, tanh)
+#define RGK_UNARY_ONE(X) \
+    X(SCALE, scale) X(ADD_SCALAR, add_scalar) X(POW_SCALAR, pow_scalar) X(LEAKY_RELU, leaky_relu) X(ELU, elu)
+#define RGK_UNARY_TWO(X) X(CLAMP, clamp)
+#define RGK_UNARY_ROWS(X) RGK_UNARY_PLAIN(X) RGK_UNARY_ONE(X) RGK_UNARY_TWO(X)
 
-#define RGK_BINARY_ROWS(X) \
+#define RGK_BINARY_PLAIN(X) \
     X(ADD, add) X(SUB, sub) X(MUL, mul) X(DIV, div) X(MINIMUM, minimum) X(MAXIMUM, maximum) X(POW, pow) \
-    X(AXPY, axpy) X(LERP, lerp) X(TANH_GRAD, tanh_grad) X(SIGMOID_GRAD, sigmoid_grad) \
-    X(RELU_GRAD, relu_grad) X(LEAKY_RELU_GRAD, leaky_relu_grad) X(CLAMP_GRAD, clamp_grad) \
+    X(TANH_GRAD, tanh_grad) X(SIGMOID_GRAD, sigmoid_grad) X(RELU_GRAD, relu_grad) \
     X(SQUARED_DIFFERENCE, squared_difference)
+#define RGK_BINARY_ONE(X) X(AXPY, axpy) X(LERP, lerp) X(LEAKY_RELU_GRAD, leaky_relu_grad)
+#define RGK_BINARY_TWO(X) X(CLAMP_GRAD, clamp_grad)
+#define RGK_BINARY_ROWS(X) RGK_BINARY_PLAIN(X) RGK_BINARY_ONE(X) RGK_BINARY_TWO(X)
 
 #define RGK_COMPARE_ROWS(X) X(EQ, eq) X(NE, ne) X(LT, lt) X(LE, le) X(GT, gt) X(GE, ge)
 

@@ -2,7 +2,8 @@
 
    A contiguous vector of k elements: blocks of 128 vectors, each summed in 8 interleaved chains, joined in a balanced
    tree, then the lanes of the last vector are folded in halves. A column of k rows: groups of 4 rows in sequence, 32
-   groups to a block, blocks joined in a balanced tree. Neither order depends on anything but k. */
+   groups to a block, blocks joined in a balanced tree. Neither order depends on anything but k. A result that is not a
+   number is one and the same NaN, for which of several is passed on depends on the order of a compiler's operands. */
 #include "list.h"
 #include "pairwise.h"
 
@@ -50,7 +51,8 @@ RGK_INLINE real reduce_contiguous(size_t k, const real *x, real identity, binary
     for (; i + BLOCK <= k; i += BLOCK)
         pairwise_push(&blocks, reduce_block(BLOCK, x + i, v_set(identity), step, join), join);
     const vreal rest = reduce_block(k - i, x + i, v_set(identity), step, join);
-    return v_fold(pairwise_finish(&blocks, rest, join), join);
+    const real y = v_fold(pairwise_finish(&blocks, rest, join), join);
+    return y == y ? y : (real)NAN;
 }
 
 /* ---- columns ---- */
@@ -95,8 +97,10 @@ RGK_INLINE void reduce_tile(size_t k, int width, size_t part, size_t stride, con
             pairwise_push(&blocks[w], acc[w], join);
     }
     reduce_rows(k - r, width, part, stride, x + r * stride, v_set(identity), acc, first, step, join);
-    for (int w = 0; w < width; w++)
-        y[w] = pairwise_finish(&blocks[w], acc[w], join);
+    for (int w = 0; w < width; w++) {
+        const vreal column = pairwise_finish(&blocks[w], acc[w], join);
+        y[w] = v_select(v_is_nan(column), v_set((real)NAN), column);
+    }
 }
 
 RGK_INLINE void reduce_columns(size_t k, size_t n, size_t stride, const real *x, real *y, real identity,
