@@ -41,7 +41,8 @@ static rg_status loss_at(checker *c, rg_node *wrt, const double *x, double *out)
 }
 
 /* (8 (f(h) - f(-h)) - (f(2h) - f(-2h))) / 12 h along `direction`, error of order h^4. `x` is restored. */
-static rg_status difference(checker *c, rg_node *wrt, double *x, double *work, const double *direction, size_t n, double h, double *out)
+static rg_status difference(checker *c, rg_node *wrt, double *x, double *work, const double *direction, size_t n,
+                            double h, double *out)
 {
     static const double at[4] = {1, -1, 2, -2}, weight[4] = {8, -8, -1, 1};
     double sum = 0;
@@ -66,7 +67,8 @@ static void judge(checker *c, rg_node *wrt, int64_t element, double analytic, do
     if (isnan(analytic) || isnan(numeric))
         error = INFINITY;
     rg_grad_check_report *r = c->report;
-    const bool first_element = element >= 0 && r->worst_element < 0 && error >= r->worst / 2; /* says more than a direction */
+    const bool first_element =
+        element >= 0 && r->worst_element < 0 && error >= r->worst / 2; /* says more than a direction */
     if (error > r->worst || first_element) {
         r->worst = fmax(error, r->worst);
         r->worst_wrt = wrt;
@@ -126,11 +128,15 @@ static void describe(checker *c, size_t n_wrt)
     if (!r->worst_wrt)
         snprintf(r->text, sizeof r->text, "%zu gradients agree with differences", n_wrt);
     else if (r->worst_element < 0)
-        snprintf(r->text, sizeof r->text, "%s: largest relative error %.3g (tolerance %.3g), %s along a random direction: %.12g, differences give %.12g",
+        snprintf(r->text, sizeof r->text,
+                 "%s: largest relative error %.3g (tolerance %.3g), %s along a random direction: %.12g, differences "
+                 "give %.12g",
                  r->passed ? "passed" : "FAILED", r->worst, c->tolerance, label, r->analytic, r->numeric);
     else
-        snprintf(r->text, sizeof r->text, "%s: largest relative error %.3g (tolerance %.3g), %s element %lld: %.12g, differences give %.12g",
-                 r->passed ? "passed" : "FAILED", r->worst, c->tolerance, label, (long long)r->worst_element, r->analytic, r->numeric);
+        snprintf(r->text, sizeof r->text,
+                 "%s: largest relative error %.3g (tolerance %.3g), %s element %lld: %.12g, differences give %.12g",
+                 r->passed ? "passed" : "FAILED", r->worst, c->tolerance, label, (long long)r->worst_element,
+                 r->analytic, r->numeric);
 }
 
 rg_status rg_grad_check(rg_node *loss, rg_nodes wrt, const rg_grad_check_opts *opts, rg_grad_check_report *report)
@@ -140,7 +146,11 @@ rg_status rg_grad_check(rg_node *loss, rg_nodes wrt, const rg_grad_check_opts *o
     rg_grad_check_opts o = opts ? *opts : (rg_grad_check_opts){0};
     o.directions = o.directions > 0 ? o.directions : 4;
     rg_graph *g = loss->graph;
-    checker c = {.g = g, .loss = loss, .report = report, .step = o.step > 0 ? o.step : 1e-3, .tolerance = o.tolerance > 0 ? o.tolerance : 1e-6};
+    checker c = {.g = g,
+                 .loss = loss,
+                 .report = report,
+                 .step = o.step > 0 ? o.step : 1e-3,
+                 .tolerance = o.tolerance > 0 ? o.tolerance : 1e-6};
     *report = (rg_grad_check_report){.worst_element = -1};
     size_t largest = 0;
     for (size_t i = 0; i < wrt.n; i++) {
@@ -155,7 +165,8 @@ rg_status rg_grad_check(rg_node *loss, rg_nodes wrt, const rg_grad_check_opts *o
     }
     const rg_nodes grads = rg_grad(loss, wrt);
     if (grads.n != wrt.n)
-        return rgi_fail(rg_graph_status(g) ? rg_graph_status(g) : RG_ERR_ARGUMENT, "rg_grad_check: %s", rg_graph_error(g));
+        return rgi_fail(rg_graph_status(g) ? rg_graph_status(g) : RG_ERR_ARGUMENT, "rg_grad_check: %s",
+                        rg_graph_error(g));
     rg_node **fetch = rgi_alloc(&g->allocator, (wrt.n + 1) * sizeof *fetch);
     double *room = rgi_alloc(&g->allocator, (4 * largest + 1) * sizeof *room);
     rg_status status = fetch && room ? RG_OK : rgi_fail(RG_ERR_MEMORY, "rg_grad_check: out of memory");
@@ -164,7 +175,8 @@ rg_status rg_grad_check(rg_node *loss, rg_nodes wrt, const rg_grad_check_opts *o
         memcpy(fetch + 1, grads.at, wrt.n * sizeof *fetch);
         c.plan = rg_compile(g, (rg_nodes){fetch, wrt.n + 1}, &(rg_plan_opts){.threads = 1, .mode = RG_TRAIN});
         if (!c.plan)
-            status = rgi_fail(rg_graph_status(g) ? rg_graph_status(g) : RG_ERR_STATE, "rg_grad_check: %s", rg_graph_error(g));
+            status = rgi_fail(rg_graph_status(g) ? rg_graph_status(g) : RG_ERR_STATE, "rg_grad_check: %s",
+                              rg_graph_error(g));
     }
     for (size_t i = 0; !status && i < wrt.n; i++)
         status = check_one(&c, wrt.at[i], grads.at[i], &o, room);

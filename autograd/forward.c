@@ -106,12 +106,15 @@ static bool check_tangents(rg_graph *g, rg_nodes xs, rg_nodes tangents)
     for (size_t i = 0; i < xs.n; i++) {
         const rg_node *x = xs.at[i], *t = tangents.at[i];
         if (!x || x->graph != g || !rgi_differentiable(x)) {
-            rgi_graph_fail(g, x && x->graph == g ? RG_ERR_DTYPE : RG_ERR_ARGUMENT, NULL, "rg_jvp: input %zu is no float node of this graph", i);
+            rgi_graph_fail(g, x && x->graph == g ? RG_ERR_DTYPE : RG_ERR_ARGUMENT, NULL,
+                           "rg_jvp: input %zu is no float node of this graph", i);
             return false;
         }
         if (t && (t->dtype != x->dtype || t->shape != x->shape)) {
-            rgi_graph_fail(g, t->dtype == x->dtype ? RG_ERR_SHAPE : RG_ERR_DTYPE, NULL, "rg_jvp: input %zu is %s, its tangent is %s", i,
-                           rgi_format_type(g, x->dtype, x->shape->a, a, sizeof a), rgi_format_type(g, t->dtype, t->shape->a, b, sizeof b));
+            rgi_graph_fail(g, t->dtype == x->dtype ? RG_ERR_SHAPE : RG_ERR_DTYPE, NULL,
+                           "rg_jvp: input %zu is %s, its tangent is %s", i,
+                           rgi_format_type(g, x->dtype, x->shape->a, a, sizeof a),
+                           rgi_format_type(g, t->dtype, t->shape->a, b, sizeof b));
             return false;
         }
     }

@@ -83,15 +83,16 @@ static bool fit(rg_node *self, size_t i, rg_node **grad)
     rg_node *arg = self->in[i];
     char a[RGI_LABEL], b[RGI_LABEL];
     if ((*grad)->dtype != arg->dtype) {
-        rgi_graph_fail(g, RG_ERR_GRADIENT, self, "%s: its rule gives the gradient of input %zu as %s, the input is %s", self->op->name, i,
-                       rg_dtype_name((*grad)->dtype), rg_dtype_name(arg->dtype));
+        rgi_graph_fail(g, RG_ERR_GRADIENT, self, "%s: its rule gives the gradient of input %zu as %s, the input is %s",
+                       self->op->name, i, rg_dtype_name((*grad)->dtype), rg_dtype_name(arg->dtype));
         return false;
     }
     if ((*grad)->shape != arg->shape && (self->op->traits & RG_ELEMENTWISE))
         *grad = rg_sum_like(*grad, rgi_seen(g, arg));
     if (*grad && (*grad)->shape != arg->shape) {
-        rgi_graph_fail(g, RG_ERR_GRADIENT, self, "%s: its rule gives the gradient of input %zu the shape %s, the input has %s",
-                       self->op->name, i, rgi_format_shape(g, (*grad)->shape->a, a, sizeof a),
+        rgi_graph_fail(g, RG_ERR_GRADIENT, self,
+                       "%s: its rule gives the gradient of input %zu the shape %s, the input has %s", self->op->name, i,
+                       rgi_format_shape(g, (*grad)->shape->a, a, sizeof a),
                        rgi_format_shape(g, arg->shape->a, b, sizeof b));
         return false;
     }
@@ -105,7 +106,8 @@ bool rgi_rule_vjp(rg_node *self, rg_node *const ct[], const bool wants[], rg_nod
         grad[i] = NULL;
     if (!rgi_is_scan(self) && !self->op->vjp) {
         char label[RGI_LABEL];
-        rgi_graph_fail(g, RG_ERR_GRADIENT, self, "%s has no derivative: op '%s' has no vjp rule and is not marked RG_ZERO_GRAD",
+        rgi_graph_fail(g, RG_ERR_GRADIENT, self,
+                       "%s has no derivative: op '%s' has no vjp rule and is not marked RG_ZERO_GRAD",
                        rgi_format_node(self, label, sizeof label), self->op->name);
         return false;
     }

@@ -103,21 +103,24 @@ static bool check_lists(rg_graph *g, rg_nodes ys, rg_nodes cts, rg_nodes xs, con
     for (size_t i = 0; i < ys.n + xs.n; i++) {
         const rg_node *v = i < ys.n ? ys.at[i] : xs.at[i - ys.n];
         if (!v || v->graph != g) {
-            rgi_graph_fail(g, RG_ERR_ARGUMENT, NULL, "%s: %s %zu is %s", who, i < ys.n ? "output" : "wrt", i < ys.n ? i : i - ys.n,
-                           v ? "a node of another graph" : "NULL");
+            rgi_graph_fail(g, RG_ERR_ARGUMENT, NULL, "%s: %s %zu is %s", who, i < ys.n ? "output" : "wrt",
+                           i < ys.n ? i : i - ys.n, v ? "a node of another graph" : "NULL");
             return false;
         }
         if (!rgi_differentiable(v)) {
-            rgi_graph_fail(g, RG_ERR_DTYPE, NULL, "%s: %s %s is %s: derivatives need f32 or f64", who, i < ys.n ? "output" : "wrt",
-                           rgi_format_node(v, l, sizeof l), rgi_format_type(g, v->dtype, v->shape->a, a, sizeof a));
+            rgi_graph_fail(g, RG_ERR_DTYPE, NULL, "%s: %s %s is %s: derivatives need f32 or f64", who,
+                           i < ys.n ? "output" : "wrt", rgi_format_node(v, l, sizeof l),
+                           rgi_format_type(g, v->dtype, v->shape->a, a, sizeof a));
             return false;
         }
     }
     for (size_t i = 0; i < ys.n; i++) {
         const rg_node *y = ys.at[i], *ct = cts.at[i];
         if (ct && (ct->dtype != y->dtype || ct->shape != y->shape)) {
-            rgi_graph_fail(g, ct->dtype == y->dtype ? RG_ERR_SHAPE : RG_ERR_DTYPE, NULL, "%s: output %zu is %s, its cotangent is %s", who, i,
-                           rgi_format_type(g, y->dtype, y->shape->a, a, sizeof a), rgi_format_type(g, ct->dtype, ct->shape->a, b, sizeof b));
+            rgi_graph_fail(g, ct->dtype == y->dtype ? RG_ERR_SHAPE : RG_ERR_DTYPE, NULL,
+                           "%s: output %zu is %s, its cotangent is %s", who, i,
+                           rgi_format_type(g, y->dtype, y->shape->a, a, sizeof a),
+                           rgi_format_type(g, ct->dtype, ct->shape->a, b, sizeof b));
             return false;
         }
     }
@@ -188,7 +191,8 @@ rg_nodes rg_grad(rg_node *loss, rg_nodes wrt)
     }
     if (!rgi_differentiable(loss) || loss->shape->a.rank != 0) {
         char type[RGI_LABEL], label[RGI_LABEL];
-        rgi_graph_fail(g, RG_ERR_GRADIENT, NULL, "rg_grad: the loss must be a float scalar, %s is %s", rgi_format_node(loss, label, sizeof label),
+        rgi_graph_fail(g, RG_ERR_GRADIENT, NULL, "rg_grad: the loss must be a float scalar, %s is %s",
+                       rgi_format_node(loss, label, sizeof label),
                        rgi_format_type(g, loss->dtype, loss->shape->a, type, sizeof type));
         return none;
     }

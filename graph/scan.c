@@ -25,8 +25,10 @@ rg_scan *(rg_scan_begin)(rg_graph *g, const rg_scan_opts *opts)
         rgi_graph_fail(g, RG_ERR_MEMORY, NULL, "rg_scan_begin: out of memory");
         return NULL;
     }
-    *r = (rgi_region){.graph = g, .parent = g->regions.at[0], .scan = s, .id = (uint32_t)g->regions.n, .depth = 1, .open = true};
-    *s = (rg_scan){.graph = g, .region = r, .name = name, .reverse = opts && opts->reverse, .first_id = (uint32_t)g->nodes.n};
+    *r = (rgi_region){
+        .graph = g, .parent = g->regions.at[0], .scan = s, .id = (uint32_t)g->regions.n, .depth = 1, .open = true};
+    *s = (rg_scan){
+        .graph = g, .region = r, .name = name, .reverse = opts && opts->reverse, .first_id = (uint32_t)g->nodes.n};
     if (!rgi_list_push(g, &g->regions, r))
         return NULL;
     if (!rgi_list_push(g, &g->open, r)) {
@@ -47,7 +49,8 @@ static bool takes(rg_scan *s, const char *what, rg_node *outer)
     else if (!s->region->open)
         rgi_graph_fail(g, RG_ERR_REGION, NULL, "%s: scan '%s' has ended", what, rgi_scan_name(s));
     else if (rgi_region_within(outer->region, s->region))
-        rgi_graph_fail(g, RG_ERR_REGION, NULL, "%s: the node is inside the body of scan '%s', it must come from outside", what,
+        rgi_graph_fail(g, RG_ERR_REGION, NULL,
+                       "%s: the node is inside the body of scan '%s', it must come from outside", what,
                        rgi_scan_name(s));
     else
         return rgi_region_join(g, what, s->region, outer->region) != NULL;
@@ -76,7 +79,8 @@ static bool same_length(rg_scan *s, const rg_node *xs)
 {
     if (xs->shape->a.rank < 1) {
         char label[RGI_LABEL];
-        rgi_graph_fail(s->graph, RG_ERR_SHAPE, NULL, "rg_scan_slice: %s is a scalar, it has no leading axis to walk along",
+        rgi_graph_fail(s->graph, RG_ERR_SHAPE, NULL,
+                       "rg_scan_slice: %s is a scalar, it has no leading axis to walk along",
                        rgi_format_node(xs, label, sizeof label));
         return false;
     }
@@ -84,9 +88,11 @@ static bool same_length(rg_scan *s, const rg_node *xs)
         const rg_node *first = s->xs.at[0];
         if (first->shape->a.dim[0] != xs->shape->a.dim[0] || first->shape->b.dim[0] != xs->shape->b.dim[0]) {
             char la[RGI_LABEL], lb[RGI_LABEL], ta[RGI_LABEL], tb[RGI_LABEL];
-            rgi_graph_fail(s->graph, RG_ERR_SHAPE, NULL, "rg_scan_slice: scan '%s' walks along axis 0 of %s %s and of %s %s: different lengths",
+            rgi_graph_fail(s->graph, RG_ERR_SHAPE, NULL,
+                           "rg_scan_slice: scan '%s' walks along axis 0 of %s %s and of %s %s: different lengths",
                            rgi_scan_name(s), rgi_format_type(s->graph, first->dtype, first->shape->a, ta, sizeof ta),
-                           rgi_format_node(first, la, sizeof la), rgi_format_type(s->graph, xs->dtype, xs->shape->a, tb, sizeof tb),
+                           rgi_format_node(first, la, sizeof la),
+                           rgi_format_type(s->graph, xs->dtype, xs->shape->a, tb, sizeof tb),
                            rgi_format_node(xs, lb, sizeof lb));
             return false;
         }
@@ -127,7 +133,8 @@ rg_node *(rg_scan_carry)(rg_scan *s, rg_node *init)
     if (!leaf)
         return NULL;
     leaf->result = (uint32_t)s->carries.n;
-    if (!rgi_list_push(g, &s->inits, init) || !rgi_list_push(g, &s->carries, leaf) || !rgi_list_push(g, &s->nexts, NULL))
+    if (!rgi_list_push(g, &s->inits, init) || !rgi_list_push(g, &s->carries, leaf) ||
+        !rgi_list_push(g, &s->nexts, NULL))
         return NULL;
     return leaf;
 }
@@ -144,15 +151,15 @@ rg_node *rgi_scan_index(rg_graph *g)
     return s->index;
 }
 
-void (rg_scan_next)(rg_scan *s, rg_node *carry, rg_node *next)
+void(rg_scan_next)(rg_scan *s, rg_node *carry, rg_node *next)
 {
     if (!s || !carry || !next)
         return;
     rg_graph *g = s->graph;
     char a[RGI_LABEL], b[RGI_LABEL], la[RGI_LABEL], lb[RGI_LABEL];
     if (carry->op != &rgi_op_scan_carry || carry->region != s->region)
-        rgi_graph_fail(g, RG_ERR_ARGUMENT, NULL, "rg_scan_next: %s is no carry of scan '%s'", rgi_format_node(carry, la, sizeof la),
-                       rgi_scan_name(s));
+        rgi_graph_fail(g, RG_ERR_ARGUMENT, NULL, "rg_scan_next: %s is no carry of scan '%s'",
+                       rgi_format_node(carry, la, sizeof la), rgi_scan_name(s));
     else if (!s->region->open)
         rgi_graph_fail(g, RG_ERR_REGION, NULL, "rg_scan_next: scan '%s' has ended", rgi_scan_name(s));
     else if (s->nexts.at[carry->result])
@@ -160,9 +167,11 @@ void (rg_scan_next)(rg_scan *s, rg_node *carry, rg_node *next)
                        rgi_format_node(carry, la, sizeof la), rgi_scan_name(s));
     else if (next->dtype != carry->dtype || next->shape != carry->shape)
         rgi_graph_fail(g, next->dtype != carry->dtype ? RG_ERR_DTYPE : RG_ERR_SHAPE, NULL,
-                       "rg_scan_next: the carry %s of scan '%s' is %s, its next value %s is %s", rgi_format_node(carry, la, sizeof la),
-                       rgi_scan_name(s), rgi_format_type(g, carry->dtype, carry->shape->a, a, sizeof a),
-                       rgi_format_node(next, lb, sizeof lb), rgi_format_type(g, next->dtype, next->shape->a, b, sizeof b));
+                       "rg_scan_next: the carry %s of scan '%s' is %s, its next value %s is %s",
+                       rgi_format_node(carry, la, sizeof la), rgi_scan_name(s),
+                       rgi_format_type(g, carry->dtype, carry->shape->a, a, sizeof a),
+                       rgi_format_node(next, lb, sizeof lb),
+                       rgi_format_type(g, next->dtype, next->shape->a, b, sizeof b));
     else if (rgi_region_join(g, "rg_scan_next", s->region, next->region) == s->region)
         s->nexts.at[carry->result] = next;
     else
@@ -182,11 +191,13 @@ static rg_node *project(rg_scan *s, rg_node *of, bool last)
     const rgi_shape *shape = of->shape;
     if (!last) {
         if (of->shape->a.rank >= RG_MAX_RANK) {
-            rgi_graph_fail(g, RG_ERR_SHAPE, NULL, "rg_scan_stack: the result would have more than %d axes", RG_MAX_RANK);
+            rgi_graph_fail(g, RG_ERR_SHAPE, NULL, "rg_scan_stack: the result would have more than %d axes",
+                           RG_MAX_RANK);
             return NULL;
         }
         const rg_node *xs = s->xs.at[0];
-        shape = rgi_shape_intern(g, with_first(xs->shape->a.dim[0], of->shape->a), with_first(xs->shape->b.dim[0], of->shape->b));
+        shape = rgi_shape_intern(g, with_first(xs->shape->a.dim[0], of->shape->a),
+                                 with_first(xs->shape->b.dim[0], of->shape->b));
     }
     const rgi_projection attr = {of, last};
     rg_node *r = NULL;
@@ -198,8 +209,16 @@ static rg_node *project(rg_scan *s, rg_node *of, bool last)
         r = rgi_arena_alloc(&g->arena, sizeof *r);
         if (in && copy && r) {
             *copy = attr;
-            *r = (rg_node){.graph = g, .op = &rgi_op_result, .attr = copy, .in = in, .n_in = 1, .shape = shape, .dtype = of->dtype,
-                           .region = s->region, .id = RGI_PENDING, .scope = g->scope};
+            *r = (rg_node){.graph = g,
+                           .op = &rgi_op_result,
+                           .attr = copy,
+                           .in = in,
+                           .n_in = 1,
+                           .shape = shape,
+                           .dtype = of->dtype,
+                           .region = s->region,
+                           .id = RGI_PENDING,
+                           .scope = g->scope};
         } else {
             r = NULL;
         }
@@ -219,7 +238,8 @@ rg_node *(rg_scan_stack)(rg_scan *s, rg_node *y)
     rg_graph *g = s->graph;
     char label[RGI_LABEL];
     if (s->xs.n == 0) {
-        rgi_graph_fail(g, RG_ERR_STATE, NULL, "rg_scan_stack: scan '%s' has no slice yet, so its number of steps is unknown",
+        rgi_graph_fail(g, RG_ERR_STATE, NULL,
+                       "rg_scan_stack: scan '%s' has no slice yet, so its number of steps is unknown",
                        rgi_scan_name(s));
         return NULL;
     }
@@ -320,7 +340,7 @@ static bool close_body(rg_scan *s)
     return true;
 }
 
-void (rg_scan_end)(rg_scan *s)
+void(rg_scan_end)(rg_scan *s)
 {
     if (!s)
         return;
@@ -331,8 +351,8 @@ void (rg_scan_end)(rg_scan *s)
     }
     if (g->open.n == 0 || g->open.at[g->open.n - 1] != s->region) {
         const rgi_region *inner = g->open.at[g->open.n - 1];
-        rgi_graph_fail(g, RG_ERR_REGION, NULL, "rg_scan_end: scan '%s' inside scan '%s' must end first", rgi_scan_name(inner->scan),
-                       rgi_scan_name(s));
+        rgi_graph_fail(g, RG_ERR_REGION, NULL, "rg_scan_end: scan '%s' inside scan '%s' must end first",
+                       rgi_scan_name(inner->scan), rgi_scan_name(s));
         return;
     }
     s->region->open = false;

@@ -9,14 +9,14 @@ struct rg_scan {
     rgi_region *region;
     const char *name;
     bool reverse;
-    rg_node *node;     /* set by rg_scan_end: inputs are the xs, the inits, then the captures */
-    uint32_t first_id; /* body nodes have ids in [first_id, node->id) and region `region` */
-    rgi_list slices, xs;             /* leaf of the body, sequence outside; xs of a slice made for its length only
+    rg_node *node;                  /* set by rg_scan_end: inputs are the xs, the inits, then the captures */
+    uint32_t first_id;              /* body nodes have ids in [first_id, node->id) and region `region` */
+    rgi_list slices, xs;            /* leaf of the body, sequence outside; xs of a slice made for its length only
                                         have no live leaf */
-    rgi_list carries, inits, nexts;  /* leaf, outer init, value for the next step */
-    rgi_list captures;               /* outer nodes used in the body, known at the end */
-    rgi_list results;                /* projections in creation order (ids follow the scan node's) */
-    rg_node *index;                  /* leaf holding the step's index, or NULL */
+    rgi_list carries, inits, nexts; /* leaf, outer init, value for the next step */
+    rgi_list captures;              /* outer nodes used in the body, known at the end */
+    rgi_list results;               /* projections in creation order (ids follow the scan node's) */
+    rg_node *index;                 /* leaf holding the step's index, or NULL */
 };
 
 /* The ops of a scan, of the leaves of its body, and of its results (in ops/scan.c). */

@@ -64,7 +64,8 @@ static bool is_run(const int32_t *axis, int32_t n)
 
 static bool collapses(const operand_axes *x)
 {
-    return is_run(x->axis, x->batch) && is_run(x->axis + x->batch, x->free) && is_run(x->axis + x->batch + x->free, x->contracted);
+    return is_run(x->axis, x->batch) && is_run(x->axis + x->batch, x->free) &&
+           is_run(x->axis + x->batch + x->free, x->contracted);
 }
 
 /* ---- shape rule --------------------------------------------------------------------------------- */
@@ -74,8 +75,8 @@ static rg_status pairs_agree(const rg_infer *call, const rg_axes *a, const rg_ax
     for (int32_t k = 0; k < a->n; k++) {
         const int64_t da = call->in[0].shape.dim[a->axis[k]], db = call->in[1].shape.dim[b->axis[k]];
         if (da != db)
-            return rg_infer_fail(call, RG_ERR_SHAPE, "sizes differ: axis %d of a (%lld) against axis %d of b (%lld)", a->axis[k],
-                                 (long long)da, b->axis[k], (long long)db);
+            return rg_infer_fail(call, RG_ERR_SHAPE, "sizes differ: axis %d of a (%lld) against axis %d of b (%lld)",
+                                 a->axis[k], (long long)da, b->axis[k], (long long)db);
     }
     return RG_OK;
 }
@@ -85,9 +86,11 @@ static rg_status infer(rg_infer *call)
     const rg_contract_opts *o = call->attr;
     operand_axes a, b;
     if (call->in[0].dtype != call->in[1].dtype)
-        return rg_infer_fail(call, RG_ERR_DTYPE, "a is %s, b is %s", rg_dtype_name(call->in[0].dtype), rg_dtype_name(call->in[1].dtype));
+        return rg_infer_fail(call, RG_ERR_DTYPE, "a is %s, b is %s", rg_dtype_name(call->in[0].dtype),
+                             rg_dtype_name(call->in[1].dtype));
     if (o->a_batch.n != o->b_batch.n || o->a_contract.n != o->b_contract.n)
-        return rg_infer_fail(call, RG_ERR_ARGUMENT, "%d batch and %d contracted axes of a, %d and %d of b: they go in pairs", o->a_batch.n,
+        return rg_infer_fail(call, RG_ERR_ARGUMENT,
+                             "%d batch and %d contracted axes of a, %d and %d of b: they go in pairs", o->a_batch.n,
                              o->a_contract.n, o->b_batch.n, o->b_contract.n);
     if (!sort_axes(call->in[0].shape.rank, &o->a_batch, &o->a_contract, &a) ||
         !sort_axes(call->in[1].shape.rank, &o->b_batch, &o->b_contract, &b))
@@ -97,7 +100,8 @@ static rg_status infer(rg_infer *call)
     if (status)
         return status;
     if (a.batch + a.free + b.free > RG_MAX_RANK)
-        return rg_infer_fail(call, RG_ERR_SHAPE, "the result would have %d axes, at most %d are possible", a.batch + a.free + b.free, RG_MAX_RANK);
+        return rg_infer_fail(call, RG_ERR_SHAPE, "the result would have %d axes, at most %d are possible",
+                             a.batch + a.free + b.free, RG_MAX_RANK);
     rg_type *y = &call->out[0];
     *y = (rg_type){.dtype = call->in[0].dtype};
     for (int32_t k = 0; k < a.batch + a.free; k++)
@@ -139,8 +143,8 @@ static rg_node *put_back(rg_node *x, const int32_t *to, int32_t rank)
 
 /* The gradient of an operand with axes x, from the cotangent g, in which the free axes of the other operand (axes y) begin
    at `other_free`; paired[k] is the axis of x summed with the k-th contracted axis of y. Of the two orders of the operands the one that needs no transposition is taken. */
-static rg_node *gradient(rg_node *g, rg_node *other, const operand_axes *x, const operand_axes *y, const int32_t *paired,
-                         int32_t other_free)
+static rg_node *gradient(rg_node *g, rg_node *other, const operand_axes *x, const operand_axes *y,
+                         const int32_t *paired, int32_t other_free)
 {
     const rg_contract_opts g_first = {range(0, x->batch), list(y->axis, y->batch), range(other_free, y->free),
                                       list(y->axis + y->batch, y->free)};
@@ -210,8 +214,8 @@ static rg_axes with_leading(rg_axes axes)
 static void batch(rg_node *self, rg_node *const in[], const bool batched[], rg_node *out[])
 {
     const rg_contract_opts *o = rg_attr(self);
-    rg_contract_opts s = {shifted(o->a_batch, batched[0]), shifted(o->b_batch, batched[1]), shifted(o->a_contract, batched[0]),
-                          shifted(o->b_contract, batched[1])};
+    rg_contract_opts s = {shifted(o->a_batch, batched[0]), shifted(o->b_batch, batched[1]),
+                          shifted(o->a_contract, batched[0]), shifted(o->b_contract, batched[1])};
     if (batched[0] && batched[1]) {
         s.a_batch = with_leading(s.a_batch);
         s.b_batch = with_leading(s.b_batch);
@@ -230,7 +234,7 @@ static void batch(rg_node *self, rg_node *const in[], const bool batched[], rg_n
 
 /* ---- cost and run --------------------------------------------------------------------------------------- */
 
-#define RGI_SPLIT_K 4096     /* length of a part of the sum where it is split ... */
+#define RGI_SPLIT_K 4096      /* length of a part of the sum where it is split ... */
 #define RGI_SPLIT_RESULT 4096 /* ... which it is for results of at most so many elements */
 
 /* The product of matrices that is left, for each batch element. */
@@ -268,7 +272,8 @@ static void geometry(const rg_step *s, void *out)
     rgi_kernels(s->out_type->dtype)->gemm_tile(p.m, p.n, p.k, &p.tm, &p.tn);
     p.rows = p.m ? (p.m + p.tm - 1) / p.tm : 0;
     p.columns = p.n ? (p.n + p.tn - 1) / p.tn : 0;
-    p.parts = p.k > 2 * RGI_SPLIT_K && p.batch * p.m * p.n <= RGI_SPLIT_RESULT ? (p.k + RGI_SPLIT_K - 1) / RGI_SPLIT_K : 1;
+    p.parts =
+        p.k > 2 * RGI_SPLIT_K && p.batch * p.m * p.n <= RGI_SPLIT_RESULT ? (p.k + RGI_SPLIT_K - 1) / RGI_SPLIT_K : 1;
     memcpy(out, &p, sizeof p);
 }
 
@@ -279,7 +284,8 @@ static void cost(const rg_step *s, rg_cost *cost)
     const double size = (double)rg_dtype_size(s->out_type->dtype);
     cost->tasks[0] = p.batch * p.rows * p.columns;
     cost->flops = 2.0 * (double)p.batch * (double)p.m * (double)p.n * (double)p.k;
-    cost->bytes = size * (double)p.batch * ((double)p.m * (double)p.k + (double)p.k * (double)p.n + (double)p.m * (double)p.n);
+    cost->bytes =
+        size * (double)p.batch * ((double)p.m * (double)p.k + (double)p.k * (double)p.n + (double)p.m * (double)p.n);
     cost->scratch = kernels->gemm_scratch(p.m, p.n, p.k);
     if (p.parts > 1) {
         cost->tasks[0] = p.parts;
@@ -289,23 +295,29 @@ static void cost(const rg_step *s, rg_cost *cost)
 }
 
 /* Rows [i0, i1) and columns [j0, j1) of one batch element, over the part [l0, l1) of the sum, to c. */
-static void multiply(const rg_step *s, const product *p, size_t element, const size_t rows[2], const size_t columns[2], const size_t sum[2],
-                     char *c)
+static void multiply(const rg_step *s, const product *p, size_t element, const size_t rows[2], const size_t columns[2],
+                     const size_t sum[2], char *c)
 {
     const size_t size = rg_dtype_size(s->out_type->dtype);
     const char *a = s->in[0], *b = s->in[1];
     if (p->k == 0) { /* an empty sum */
         for (size_t i = rows[0]; i < rows[1]; i++)
-            rgi_kernels(s->out_type->dtype)->fill(columns[1] - columns[0], 0, c + ((element * p->m + i) * p->n + columns[0]) * size);
+            rgi_kernels(s->out_type->dtype)
+                ->fill(columns[1] - columns[0], 0, c + ((element * p->m + i) * p->n + columns[0]) * size);
         return;
     }
     const rgk_gemm g = {
-        .m = rows[1] - rows[0], .n = columns[1] - columns[0], .k = sum[1] - sum[0],
+        .m = rows[1] - rows[0],
+        .n = columns[1] - columns[0],
+        .k = sum[1] - sum[0],
         .a = a + (element * p->a_batch + rows[0] * p->a_row + sum[0] * p->a_col) * size,
-        .a_row = (ptrdiff_t)p->a_row, .a_col = (ptrdiff_t)p->a_col,
+        .a_row = (ptrdiff_t)p->a_row,
+        .a_col = (ptrdiff_t)p->a_col,
         .b = b + (element * p->b_batch + sum[0] * p->b_row + columns[0] * p->b_col) * size,
-        .b_row = (ptrdiff_t)p->b_row, .b_col = (ptrdiff_t)p->b_col,
-        .c = c + ((element * p->m + rows[0]) * p->n + columns[0]) * size, .c_row = (ptrdiff_t)p->n,
+        .b_row = (ptrdiff_t)p->b_row,
+        .b_col = (ptrdiff_t)p->b_col,
+        .c = c + ((element * p->m + rows[0]) * p->n + columns[0]) * size,
+        .c_row = (ptrdiff_t)p->n,
     };
     rgi_kernels(s->out_type->dtype)->gemm(&g, s->scratch);
 }
@@ -341,7 +353,8 @@ static rg_status run(const rg_step *s, size_t lo, size_t hi)
         run_tiles(s, p, lo, hi);
         return RG_OK;
     }
-    const size_t rows[2] = {0, p->m}, columns[2] = {0, p->n}, elements = p->batch * p->m * p->n, size = rg_dtype_size(s->out_type->dtype);
+    const size_t rows[2] = {0, p->m}, columns[2] = {0, p->n}, elements = p->batch * p->m * p->n,
+                 size = rg_dtype_size(s->out_type->dtype);
     if (s->phase == 0) { /* parts of the sum, each on its own */
         for (size_t part = lo; part < hi; part++)
             for (size_t e = 0; e < p->batch; e++) {
@@ -355,9 +368,20 @@ static rg_status run(const rg_step *s, size_t lo, size_t hi)
 }
 
 const rg_op rgi_op_contract = {
-    .name = "contract", .n_in = 2, .n_out = 1, .dtypes = RG_DT_FLOATS, .attr_size = sizeof(rg_contract_opts), .attrs = contract_attrs,
-    .infer = infer, .vjp = vjp, .jvp = jvp, .batch = batch, .geometry_size = sizeof(product), .geometry = geometry,
-    .cost = cost, .run = run,
+    .name = "contract",
+    .n_in = 2,
+    .n_out = 1,
+    .dtypes = RG_DT_FLOATS,
+    .attr_size = sizeof(rg_contract_opts),
+    .attrs = contract_attrs,
+    .infer = infer,
+    .vjp = vjp,
+    .jvp = jvp,
+    .batch = batch,
+    .geometry_size = sizeof(product),
+    .geometry = geometry,
+    .cost = cost,
+    .run = run,
 };
 
 /* ---- builder ------------------------------------------------------------------------------------------------ */
@@ -386,7 +410,8 @@ rg_node *rg_contract(rg_node *a, rg_node *b, const rg_contract_opts *opts)
     rg_contract_opts o = opts ? *opts : (rg_contract_opts){{0}, {0}, {0}, {0}};
     if (!a || !b)
         return rg_apply(&rgi_op_contract, RG_NODES(a, b), &o);
-    if (!normalise(a, &o.a_batch) || !normalise(a, &o.a_contract) || !normalise(b, &o.b_batch) || !normalise(b, &o.b_contract)) {
+    if (!normalise(a, &o.a_batch) || !normalise(a, &o.a_contract) || !normalise(b, &o.b_batch) ||
+        !normalise(b, &o.b_contract)) {
         char la[2 * RGI_LABEL], lb[2 * RGI_LABEL];
         return rg_build_fail(a->graph, RG_ERR_ARGUMENT, "rg_contract: an axis is outside the rank of a %s or b %s",
                              rgi_format_operand(a, la, sizeof la), rgi_format_operand(b, lb, sizeof lb));

@@ -12,8 +12,10 @@ static bool inner_agree(const char *who, const rg_node *a, int32_t axis_a, const
         return true;
     char la[2 * RGI_LABEL], lb[2 * RGI_LABEL], sa[64], sb[64];
     rg_build_fail(a->graph, RG_ERR_SHAPE, "%s: inner sizes differ: a %s axis %d (%s) against b %s axis %d (%s)", who,
-                  rgi_format_operand(a, la, sizeof la), axis_a, rgi_format_size(a->graph, a->shape->a.dim[axis_a], sa, sizeof sa),
-                  rgi_format_operand(b, lb, sizeof lb), axis_b, rgi_format_size(b->graph, b->shape->a.dim[axis_b], sb, sizeof sb));
+                  rgi_format_operand(a, la, sizeof la), axis_a,
+                  rgi_format_size(a->graph, a->shape->a.dim[axis_a], sa, sizeof sa),
+                  rgi_format_operand(b, lb, sizeof lb), axis_b,
+                  rgi_format_size(b->graph, b->shape->a.dim[axis_b], sb, sizeof sb));
     return false;
 }
 
@@ -59,7 +61,8 @@ static bool is_one(const rg_node *x, int32_t axis)
 /* Leading axes of both operands, broadcast against each other: NULL where they do not agree. */
 static rg_node *broadcast_leading(rg_node *x, const rg_node *other)
 {
-    const int32_t rank = x->shape->a.rank, other_rank = other->shape->a.rank, most = rank > other_rank ? rank : other_rank;
+    const int32_t rank = x->shape->a.rank, other_rank = other->shape->a.rank,
+                  most = rank > other_rank ? rank : other_rank;
     rg_shape to = {.rank = most};
     bool same = rank == most;
     for (int32_t k = 0; k < most; k++) {
@@ -79,7 +82,9 @@ static rg_node *both_batched(rg_node *a, bool ta, rg_node *b, bool tb)
         return NULL;
     const int32_t rank = a->shape->a.rank;
     const rg_axes leading = rg_axes_of_rank(rank - 2);
-    return rg_contract(a, b, &(rg_contract_opts){leading, leading, one_axis(ta ? rank - 2 : rank - 1), one_axis(tb ? rank - 1 : rank - 2)});
+    return rg_contract(
+        a, b,
+        &(rg_contract_opts){leading, leading, one_axis(ta ? rank - 2 : rank - 1), one_axis(tb ? rank - 1 : rank - 2)});
 }
 
 static rg_node *product(const char *who, rg_node *a, bool ta, rg_node *b, bool tb)

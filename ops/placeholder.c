@@ -11,8 +11,14 @@ static rg_status run(const rg_step *s, size_t lo, size_t hi)
 }
 
 const rg_op rgi_op_placeholder = {
-    .name = "placeholder", .n_in = 1, .n_out = 1, .traits = RG_ELEMENTWISE | RG_UNIQUE | RG_ZERO_GRAD, .dtypes = RG_DT_FLOATS,
-    .shape_only = 1, .infer = rg_infer_same, .run = run,
+    .name = "placeholder",
+    .n_in = 1,
+    .n_out = 1,
+    .traits = RG_ELEMENTWISE | RG_UNIQUE | RG_ZERO_GRAD,
+    .dtypes = RG_DT_FLOATS,
+    .shape_only = 1,
+    .infer = rg_infer_same,
+    .run = run,
 };
 
 rg_node *rgi_placeholder(rg_node *like)

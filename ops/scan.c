@@ -9,20 +9,39 @@ static rg_status infer_never(rg_infer *call)
 }
 
 const rg_op rgi_op_scan = {
-    .name = "scan", .n_in = -1, .n_out = -1, .traits = RG_CONTROL | RG_UNIQUE, .dtypes = ~0u,
-    .attr_size = sizeof(rg_scan *), .infer = infer_never,
+    .name = "scan",
+    .n_in = -1,
+    .n_out = -1,
+    .traits = RG_CONTROL | RG_UNIQUE,
+    .dtypes = ~0u,
+    .attr_size = sizeof(rg_scan *),
+    .infer = infer_never,
 };
 
 const rg_op rgi_op_scan_slice = {
-    .name = "scan_slice", .n_in = 0, .n_out = 1, .traits = RG_LEAF | RG_UNIQUE, .dtypes = ~0u, .infer = infer_never,
+    .name = "scan_slice",
+    .n_in = 0,
+    .n_out = 1,
+    .traits = RG_LEAF | RG_UNIQUE,
+    .dtypes = ~0u,
+    .infer = infer_never,
 };
 
 const rg_op rgi_op_scan_carry = {
-    .name = "scan_carry", .n_in = 0, .n_out = 1, .traits = RG_LEAF | RG_UNIQUE, .dtypes = ~0u, .infer = infer_never,
+    .name = "scan_carry",
+    .n_in = 0,
+    .n_out = 1,
+    .traits = RG_LEAF | RG_UNIQUE,
+    .dtypes = ~0u,
+    .infer = infer_never,
 };
 
 const rg_op rgi_op_scan_index = {
-    .name = "scan_index", .n_in = 0, .n_out = 1, .traits = RG_LEAF | RG_UNIQUE | RG_ZERO_GRAD, .dtypes = ~0u,
+    .name = "scan_index",
+    .n_in = 0,
+    .n_out = 1,
+    .traits = RG_LEAF | RG_UNIQUE | RG_ZERO_GRAD,
+    .dtypes = ~0u,
     .infer = infer_never,
 };
 
@@ -33,6 +52,12 @@ static const rg_attr_field projection_attrs[] = {
 };
 
 const rg_op rgi_op_result = {
-    .name = "result", .n_in = 1, .n_out = 1, .traits = RG_CONTROL | RG_UNIQUE, .dtypes = ~0u,
-    .attr_size = sizeof(rgi_projection), .attrs = projection_attrs, .infer = infer_never,
+    .name = "result",
+    .n_in = 1,
+    .n_out = 1,
+    .traits = RG_CONTROL | RG_UNIQUE,
+    .dtypes = ~0u,
+    .attr_size = sizeof(rgi_projection),
+    .attrs = projection_attrs,
+    .infer = infer_never,
 };

@@ -19,7 +19,9 @@ static int64_t slot_of(const rg_plan *p, const rg_node *node, const void *data, 
     }
     const char *at = data;
     if (p->slab && at >= p->slab && at < p->slab + p->slab_bytes) {
-        (void)rgi_fail(RG_ERR_ARGUMENT, "%s: the data of '%s' lies in the plan's own memory, which the run overwrites: copy it, or carry state in a buffer",
+        (void)rgi_fail(RG_ERR_ARGUMENT,
+                       "%s: the data of '%s' lies in the plan's own memory, which the run overwrites: copy it, or "
+                       "carry state in a buffer",
                        who, rg_name(node));
         return -1;
     }
@@ -53,12 +55,12 @@ static rg_status bind(rg_plan *p, rg_node *node, const void *data, const rg_shap
             axis = k;
         }
         if (!fits && shape->rank != node->shape->a.rank)
-            return rgi_fail(RG_ERR_SHAPE, "%s: input '%s' is %s, it was given %s: %d axes instead of %d", who, rg_name(node),
-                            rgi_format_type(node->graph, node->dtype, node->shape->a, want, sizeof want),
+            return rgi_fail(RG_ERR_SHAPE, "%s: input '%s' is %s, it was given %s: %d axes instead of %d", who,
+                            rg_name(node), rgi_format_type(node->graph, node->dtype, node->shape->a, want, sizeof want),
                             rgi_format_shape(NULL, *shape, have, sizeof have), shape->rank, node->shape->a.rank);
         if (!fits)
-            return rgi_fail(RG_ERR_SHAPE, "%s: input '%s' is %s, it was given %s: wrong size at axis %d", who, rg_name(node),
-                            rgi_format_type(node->graph, node->dtype, node->shape->a, want, sizeof want),
+            return rgi_fail(RG_ERR_SHAPE, "%s: input '%s' is %s, it was given %s: wrong size at axis %d", who,
+                            rg_name(node), rgi_format_type(node->graph, node->dtype, node->shape->a, want, sizeof want),
                             rgi_format_shape(NULL, *shape, have, sizeof have), axis);
         if (!b->sized || !rg_shape_equal(b->shape, *shape)) {
             b->shape = *shape;
@@ -89,7 +91,7 @@ rg_status rg_bind_tensor(rg_plan *p, rg_node *input, const rg_tensor *tensor)
     if (!tensor)
         return rgi_fail(RG_ERR_ARGUMENT, "rg_bind_tensor: the tensor is NULL");
     if (input && tensor->dtype != input->dtype)
-        return rgi_fail(RG_ERR_DTYPE, "rg_bind_tensor: input '%s' is %s, the tensor is %s", rg_name(input), rg_dtype_name(input->dtype),
-                        rg_dtype_name(tensor->dtype));
+        return rgi_fail(RG_ERR_DTYPE, "rg_bind_tensor: input '%s' is %s, the tensor is %s", rg_name(input),
+                        rg_dtype_name(input->dtype), rg_dtype_name(tensor->dtype));
     return bind(p, input, tensor->data, &tensor->shape, "rg_bind_tensor");
 }

@@ -35,7 +35,8 @@ rg_status rgi_group_run(const rgi_group *g, size_t lo, size_t hi, char *scratch,
         const size_t first = b * g->block, n = g->elements - first < g->block ? g->elements - first : g->block;
         for (size_t i = 0; i < g->n_spreads; i++) {
             const rgi_spread *x = &g->spreads[i];
-            rgi_broadcast_copy(rgi_at(x->from.at, x->from.terms, t), &x->shape, &g->shape, x->from.size, first, n, scratch + x->slot);
+            rgi_broadcast_copy(rgi_at(x->from.at, x->from.terms, t), &x->shape, &g->shape, x->from.size, first, n,
+                               scratch + x->slot);
         }
         for (size_t k = 0; k < g->n_members; k++) {
             const rgi_member *m = &g->members[k];

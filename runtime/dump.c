@@ -21,7 +21,9 @@ static void print_value(rgi_text *t, const rg_plan *p, int32_t v)
     for (int32_t w = v; w != RGI_NONE; w = prog->values[w].part_of)
         if (prog->values[w].step_loop != RGI_NONE)
             rgi_text_printf(t, "[t%d]", prog->loops[prog->values[w].step_loop].depth);
-    rgi_text_printf(t, " %s", rgi_format_type(prog->graph, value->dtype, s ? s->shapes[value->shape] : prog->shapes[value->shape]->a, label, sizeof label));
+    rgi_text_printf(t, " %s",
+                    rgi_format_type(prog->graph, value->dtype,
+                                    s ? s->shapes[value->shape] : prog->shapes[value->shape]->a, label, sizeof label));
     if (o->place == RGI_SLAB && s)
         rgi_text_printf(t, " @%zu", s->offsets[owner]);
     else if (o->place == RGI_VOID)
@@ -55,7 +57,8 @@ static void print_step(rgi_text *t, const rg_plan *p, size_t i, int *indent)
     if (e && item->kind == RGI_FUSED)
         rgi_text_printf(t, " blocks of %zu", e->group->block);
     if (item->kind == RGI_LOOP) {
-        rgi_text_printf(t, " '%s'%s", rgi_scan_name(prog->loops[item->loop].scan), prog->loops[item->loop].reverse ? " backwards" : "");
+        rgi_text_printf(t, " '%s'%s", rgi_scan_name(prog->loops[item->loop].scan),
+                        prog->loops[item->loop].reverse ? " backwards" : "");
         if (e)
             rgi_text_printf(t, " %zu steps", e->trips);
     }
@@ -88,17 +91,19 @@ char *rg_plan_dump(rg_plan *p)
     const rgi_program *prog = p->program;
     rgi_text t;
     rgi_text_init(&t, &prog->graph->allocator);
-    rgi_text_printf(&t, "plan: %zu steps, %zu inputs, %zu fetched, %zu parameters written, %d threads, %s\n", prog->n_items, prog->n_inputs,
-          prog->n_fetches, prog->n_writes, prog->opts.threads, prog->opts.mode == RG_TRAIN ? "training" : "evaluating");
+    rgi_text_printf(&t, "plan: %zu steps, %zu inputs, %zu fetched, %zu parameters written, %d threads, %s\n",
+                    prog->n_items, prog->n_inputs, prog->n_fetches, prog->n_writes, prog->opts.threads,
+                    prog->opts.mode == RG_TRAIN ? "training" : "evaluating");
     if (p->current)
-        rgi_text_printf(&t, "memory: %zu bytes, of them %zu for values (%zu alive at once), %zu scratch a thread\n", p->current->total,
-              p->current->bytes, p->current->peak, p->current->scratch);
+        rgi_text_printf(&t, "memory: %zu bytes, of them %zu for values (%zu alive at once), %zu scratch a thread\n",
+                        p->current->total, p->current->bytes, p->current->peak, p->current->scratch);
     else
         rgi_text_printf(&t, "memory: unknown until the sizes are bound\n");
     int indent = 0;
     for (size_t i = 0; i < prog->n_items; i++)
         print_step(&t, p, i, &indent);
     for (size_t i = 0; i < prog->n_writes; i++)
-        rgi_text_printf(&t, "writes '%s'%s\n", prog->writes[i].entry->name, prog->writes[i].in_place ? " in place" : "");
+        rgi_text_printf(&t, "writes '%s'%s\n", prog->writes[i].entry->name,
+                        prog->writes[i].in_place ? " in place" : "");
     return rgi_text_take(&t);
 }

@@ -30,7 +30,8 @@ static void copy_run(const char *x, size_t step, size_t size, size_t n, char *y)
     }
 }
 
-void rgi_broadcast_copy(const void *x, const rg_shape *from, const rg_shape *to, size_t size, size_t first, size_t n, void *y)
+void rgi_broadcast_copy(const void *x, const rg_shape *from, const rg_shape *to, size_t size, size_t first, size_t n,
+                        void *y)
 {
     if (n == 0)
         return;
@@ -85,7 +86,8 @@ static size_t count(const rg_type *t)
 }
 
 /* Dense copies of the operands that broadcast. */
-static rg_status dense_operands(const rg_allocator *a, const rg_node *node, const void *in[], rg_type type[], const rg_type *out)
+static rg_status dense_operands(const rg_allocator *a, const rg_node *node, const void *in[], rg_type type[],
+                                const rg_type *out)
 {
     const size_t n = count(out);
     for (size_t i = 0; i < node->n_in; i++) {
@@ -115,15 +117,16 @@ static rg_status run_phases(const rg_allocator *a, rg_step *s, const rg_cost *co
     return status;
 }
 
-rg_status rgi_evaluate(const rg_allocator *allocator, const rg_node *node, const void *const in[], const rg_type in_type[],
-                       void *const out[], const rg_type out_type[])
+rg_status rgi_evaluate(const rg_allocator *allocator, const rg_node *node, const void *const in[],
+                       const rg_type in_type[], void *const out[], const rg_type out_type[])
 {
     const size_t n = node->n_in, room = n + 1;
     const bool elementwise = node->op->traits & RG_ELEMENTWISE;
     const void **operand = rgi_alloc(allocator, room * sizeof *operand);
     rg_type *type = rgi_alloc(allocator, room * sizeof *type);
     void *geometry = rgi_alloc(allocator, node->op->geometry_size + 1);
-    rg_status status = operand && type && geometry ? RG_OK : rgi_fail(RG_ERR_MEMORY, "%s: out of memory", node->op->name);
+    rg_status status =
+        operand && type && geometry ? RG_OK : rgi_fail(RG_ERR_MEMORY, "%s: out of memory", node->op->name);
     if (!status) {
         memcpy(operand, in, n * sizeof *operand);
         memcpy(type, in_type, n * sizeof *type);
@@ -131,8 +134,14 @@ rg_status rgi_evaluate(const rg_allocator *allocator, const rg_node *node, const
             status = dense_operands(allocator, node, operand, type, out_type);
     }
     if (!status) {
-        rg_step s = {.op = node->op, .attr = node->attr, .n_in = node->n_in, .n_out = (uint32_t)node->op->n_out, .in = operand,
-                     .out = out, .in_type = type, .out_type = out_type};
+        rg_step s = {.op = node->op,
+                     .attr = node->attr,
+                     .n_in = node->n_in,
+                     .n_out = (uint32_t)node->op->n_out,
+                     .in = operand,
+                     .out = out,
+                     .in_type = type,
+                     .out_type = out_type};
         if (node->op->geometry) {
             node->op->geometry(&s, geometry);
             s.geometry = geometry;

@@ -38,8 +38,8 @@ typedef struct walker {
     const rgi_special *s;
     uint32_t thread, team;
     char *scratch;
-    int64_t t[RGI_MAX_LOOPS];    /* counters of the loops around the present step */
-    size_t done[RGI_MAX_LOOPS];  /* steps of each that are over */
+    int64_t t[RGI_MAX_LOOPS];   /* counters of the loops around the present step */
+    size_t done[RGI_MAX_LOOPS]; /* steps of each that are over */
 } walker;
 
 static inline void relax(void)
@@ -222,8 +222,8 @@ static rg_status check_values(const walker *w, size_t i)
             const double x = v->dtype == RG_F64 ? ((const double *)at)[j] : (double)((const float *)at)[j];
             char label[RGI_LABEL];
             if (!(x - x == 0))
-                return rgi_fail(RG_ERR_NUMERIC, "rg_run: %s made %s at element %zu", rgi_format_node(use->node, label, sizeof label),
-                                x == x ? "an infinity" : "NaN", j);
+                return rgi_fail(RG_ERR_NUMERIC, "rg_run: %s made %s at element %zu",
+                                rgi_format_node(use->node, label, sizeof label), x == x ? "an infinity" : "NaN", j);
         }
     }
     return RG_OK;

@@ -8,8 +8,8 @@
 typedef struct rgi_unit {
     rgi_kind kind;
     const rgi_region *region;
-    uint32_t level;   /* longest chain of units before it, within its region: for fusing without cycles */
-    uint64_t key;     /* wanted place in the order: id of its last node */
+    uint32_t level;         /* longest chain of units before it, within its region: for fusing without cycles */
+    uint64_t key;           /* wanted place in the order: id of its last node */
     const rgi_shape *shape; /* RGI_FUSED: of all members */
     rgi_use *uses;
     size_t n_uses, capacity;
@@ -31,18 +31,18 @@ typedef struct rgi_block {
 typedef struct rgi_lowering {
     rgi_program *p;
     rg_graph *g;
-    rgi_arena temporary; /* gone when lowering ends */
-    bool *live;          /* by node id: its values are needed */
-    int32_t *value_of;   /* by node id */
-    int32_t *stack_of;   /* by node id: value of its live stack, or RGI_NONE */
+    rgi_arena temporary;                  /* gone when lowering ends */
+    bool *live;                           /* by node id: its values are needed */
+    int32_t *value_of;                    /* by node id */
+    int32_t *stack_of;                    /* by node id: value of its live stack, or RGI_NONE */
     uint32_t *region_first, *region_next; /* live nodes of each region, ascending: by region id, by node id */
-    uint32_t *shape_index; /* open-addressed: rgi_shape -> index + 1 */
+    uint32_t *shape_index;                /* open-addressed: rgi_shape -> index + 1 */
     size_t shape_buckets;
     rgi_unit *units;
     size_t n_units, unit_capacity;
     size_t value_capacity, use_capacity, item_capacity, loop_capacity, input_capacity, shape_capacity;
-    rgi_block *root, *block; /* outermost and present */
-    const rg_op **built_in; /* open-addressed set of RGI_BUILT_IN buckets */
+    rgi_block *root, *block;    /* outermost and present */
+    const rg_op **built_in;     /* open-addressed set of RGI_BUILT_IN buckets */
     const rg_node *mode_reader; /* a live node that depends on the mode */
     bool failed;
 } rgi_lowering;
@@ -68,7 +68,8 @@ int32_t rgi_value_fold(rgi_lowering *l, const rg_node *node);
 /* Value of a leaf or an alias, RGI_NONE if the node must be computed. */
 int32_t rgi_value_leaf(rgi_lowering *l, const rg_node *node);
 /* units.c: makes the units of a region and orders them into items (appended to *items). */
-bool rgi_lower_region(rgi_lowering *l, const rgi_region *region, int32_t loop, rgi_item **items, size_t *n, size_t *capacity);
+bool rgi_lower_region(rgi_lowering *l, const rgi_region *region, int32_t loop, rgi_item **items, size_t *n,
+                      size_t *capacity);
 /* order.c */
 bool rgi_order(rgi_lowering *l, rgi_block *b, int32_t **order);
 /* memory.c: what escapes, what is written in place, and how long each owner lives. */

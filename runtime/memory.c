@@ -86,8 +86,8 @@ static bool movable(const settling *s, int32_t v, int32_t loop)
 {
     const rgi_program *p = s->p;
     const rgi_value *value = &p->values[v];
-    return value->part_of == RGI_NONE && value->place == RGI_SLAB && value->loop == loop && !is_carry(value) && s->made[v] != RGI_NONE &&
-           (p->items[s->made[v]].kind == RGI_RUN || p->items[s->made[v]].kind == RGI_FUSED);
+    return value->part_of == RGI_NONE && value->place == RGI_SLAB && value->loop == loop && !is_carry(value) &&
+           s->made[v] != RGI_NONE && (p->items[s->made[v]].kind == RGI_RUN || p->items[s->made[v]].kind == RGI_FUSED);
 }
 
 /* The next value of a carry is computed where the carry lies, if nobody reads the old value any more. */
@@ -143,7 +143,8 @@ static bool write_parameters(settling *s)
     for (size_t k = 0; k < p->n_writes; k++) {
         rgi_write *w = &p->writes[k];
         const int32_t made = s->made[w->value], read = s->last_read[w->param];
-        if (made > fails && movable(s, w->value, RGI_NONE) && (read < made || (read == made && reads_before_writing(p, made, w->value, w->param)))) {
+        if (made > fails && movable(s, w->value, RGI_NONE) &&
+            (read < made || (read == made && reads_before_writing(p, made, w->value, w->param)))) {
             p->values[w->value].part_of = w->param;
             w->in_place = true;
         }
@@ -222,14 +223,16 @@ static void reuse_operands(settling *s)
             continue;
         for (uint32_t k = 0; k < item->count; k++) {
             const int32_t out = p->uses[item->first + k].out[0];
-            if (p->values[out].place != RGI_SLAB || p->values[out].part_of != RGI_NONE || p->uses[item->first + k].n_out != 1)
+            if (p->values[out].place != RGI_SLAB || p->values[out].part_of != RGI_NONE ||
+                p->uses[item->first + k].n_out != 1)
                 continue;
             rgi_cursor c = {0, 0};
             for (int32_t v; (v = rgi_next_read(p, item, &c)) != RGI_NONE;) {
                 const int32_t o = rgi_owner(p, v);
                 const rgi_value *owner = &p->values[o];
-                if (owner->place != RGI_SLAB || o == out || owner->fetched || owner->loop != item->loop || is_carry(owner) ||
-                    s->made[o] == i || s->last_read[o] != i || rg_dtype_size(owner->dtype) != rg_dtype_size(p->values[out].dtype) ||
+                if (owner->place != RGI_SLAB || o == out || owner->fetched || owner->loop != item->loop ||
+                    is_carry(owner) || s->made[o] == i || s->last_read[o] != i ||
+                    rg_dtype_size(owner->dtype) != rg_dtype_size(p->values[out].dtype) ||
                     !reads_before_writing(p, i, out, o))
                     continue;
                 p->values[out].part_of = o;
@@ -253,7 +256,8 @@ static void find_lives(settling *s)
     for (int32_t i = 0; i < (int32_t)p->n_items; i++)
         for (int writes = 0; writes < 2; writes++) {
             rgi_cursor c = {0, 0};
-            for (int32_t v; (v = writes ? rgi_next_write(p, &p->items[i], &c) : rgi_next_read(p, &p->items[i], &c)) != RGI_NONE;) {
+            for (int32_t v;
+                 (v = writes ? rgi_next_write(p, &p->items[i], &c) : rgi_next_read(p, &p->items[i], &c)) != RGI_NONE;) {
                 const int32_t o = rgi_owner(p, v);
                 const int32_t home = p->values[o].loop;
                 touch(&p->values[o], seen_at(p, i, home, false), seen_at(p, i, home, true));

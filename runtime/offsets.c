@@ -57,7 +57,7 @@ typedef struct shelf {
 } shelf;
 
 typedef struct by_time_room {
-    shelf *shelves;      /* open addressing by size */
+    shelf *shelves; /* open addressing by size */
     size_t n_shelves;
     rgi_buffer **below;  /* by buffer: the next place on its shelf */
     rgi_buffer **ending; /* by position: the buffers that end there ... */
@@ -98,7 +98,8 @@ static void place_by_time(const by_time_room *r, rgi_buffer *buffers, rgi_buffer
     }
 }
 
-static bool place_many(const rg_allocator *a, rgi_buffer *buffers, rgi_buffer *const *order, size_t n, uint32_t positions)
+static bool place_many(const rg_allocator *a, rgi_buffer *buffers, rgi_buffer *const *order, size_t n,
+                       uint32_t positions)
 {
     by_time_room r = {.n_shelves = 2 * n + 1};
     const size_t pointers = (2 * n + positions + 3) * sizeof(rgi_buffer *);
@@ -129,7 +130,8 @@ static size_t peak_of(const rgi_buffer *buffers, size_t n, int64_t *change, uint
     return (size_t)peak;
 }
 
-bool rgi_offsets(const rg_allocator *allocator, rgi_buffer *buffers, size_t n, uint32_t positions, size_t *total, size_t *peak)
+bool rgi_offsets(const rg_allocator *allocator, rgi_buffer *buffers, size_t n, uint32_t positions, size_t *total,
+                 size_t *peak)
 {
     const size_t pointers = (2 * n + 1) * sizeof(rgi_buffer *), changes = ((size_t)positions + 3) * sizeof(int64_t);
     rgi_buffer **order = rgi_alloc(allocator, pointers);

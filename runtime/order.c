@@ -6,10 +6,10 @@
 typedef struct edges {
     rgi_lowering *l;
     rgi_block *b;
-    int32_t *position;    /* unit number -> index in the block, RGI_NONE elsewhere */
+    int32_t *position;           /* unit number -> index in the block, RGI_NONE elsewhere */
     uint32_t *first, *next, *to; /* successors of a unit as a linked list of edges */
     size_t n, capacity_next, capacity_to, n_to;
-    uint32_t *before;     /* units still to come before this one */
+    uint32_t *before; /* units still to come before this one */
 } edges;
 
 static bool add_edge(edges *e, int32_t from_unit, uint32_t to)
@@ -49,9 +49,25 @@ static bool unit_edges(edges *e, uint32_t at)
     return ok;
 }
 
-/* Units that nothing but assignments read are held back until the last reader of the parameters they change, and until
-   every op that may fail. */
-static bool delay_updates(edges *e)
+/* Takes down which parameters an op reads (but the one its unit changes), and whether it may fail, at a place in the
+   order. */
+static void note_use(const edges *e, uint64_t key, const rgi_use *use, int32_t writes, uint64_t *reader,
+                     uint64_t *fails)
+{
+    const rgi_program *p = e->l->p;
+    *fails = key > *fails && rgi_can_fail(e->l, use->node->op) ? key : *fails;
+    for (uint32_t i = 0; i < use->n_in; i++) {
+        const int32_t owner = use->in[i] == RGI_NONE ? RGI_NONE : rgi_owner(p, use->in[i]);
+        if (owner == RGI_NONE || p->values[owner].place != RGI_STORE || p->values[owner].slot == writes)
+            continue;
+        uint64_t *last = &reader[p->values[owner].slot];
+        *last = key > *last ? key : *last;
+    }
+}
+
+/* Elementwise units that nothing but assignments want come as soon as what they read is there: for those that change a
+   parameter, once its last reader and every op that may fail are done. */
+static bool place_updates(edges *e)
 {
     rgi_lowering *l = e->l;
     rgi_program *p = l->p;
@@ -84,31 +100,18 @@ static bool delay_updates(edges *e)
     uint64_t fails = 0;
     for (size_t i = 0; i < n; i++) {
         const rgi_unit *u = &l->units[e->b->units[i]];
-        for (size_t k = 0; k < u->n_uses; k++) {
-            fails = u->key > fails && rgi_can_fail(l, u->uses[k].node->op) ? u->key : fails;
-            for (uint32_t j = 0; kept[i] && j < u->uses[k].n_in; j++) {
-                const int32_t v = u->uses[k].in[j], owner = v == RGI_NONE ? RGI_NONE : rgi_owner(p, v);
-                if (owner != RGI_NONE && p->values[owner].place == RGI_STORE && u->key > reader[p->values[owner].slot])
-                    reader[p->values[owner].slot] = u->key;
-            }
-        }
+        for (size_t k = 0; k < u->n_uses; k++)
+            note_use(e, u->key, &u->uses[k], writes[i], reader, &fails);
         for (size_t k = 0; k < u->n_body; k++) /* a loop may fail, and read any parameter */
-            for (uint32_t j = 0; j < u->body[k].count; j++) {
-                const rgi_use *use = &p->uses[u->body[k].first + j];
-                fails = u->key > fails && rgi_can_fail(l, use->node->op) ? u->key : fails;
-                for (uint32_t m = 0; m < use->n_in; m++) {
-                    const int32_t owner = use->in[m] == RGI_NONE ? RGI_NONE : rgi_owner(p, use->in[m]);
-                    if (owner != RGI_NONE && p->values[owner].place == RGI_STORE && u->key > reader[p->values[owner].slot])
-                        reader[p->values[owner].slot] = u->key;
-                }
-            }
+            for (uint32_t j = 0; j < u->body[k].count; j++)
+                note_use(e, u->key, &p->uses[u->body[k].first + j], RGI_NONE, reader, &fails);
     }
     uint64_t *wanted = rgi_arena_alloc(&l->temporary, (n + 1) * sizeof *wanted);
     if (!wanted)
         return false;
     for (size_t i = 0; i < n; i++) {
         rgi_unit *u = &l->units[e->b->units[i]];
-        if (!kept[i]) {
+        if (!kept[i] && u->kind == RGI_FUSED) {
             u->key = wanted[i];
             if (writes[i] != RGI_NONE) {
                 u->key = reader[writes[i]] > u->key ? reader[writes[i]] : u->key;
@@ -177,7 +180,7 @@ bool rgi_order(rgi_lowering *l, rgi_block *b, int32_t **order)
     for (size_t i = 0; i < n; i++)
         if (!unit_edges(&e, (uint32_t)i))
             return false;
-    if (!b->outer && !delay_updates(&e))
+    if (!b->outer && !place_updates(&e))
         return false;
     for (size_t i = 0; i < n; i++)
         if (e.before[i] == 0)

@@ -210,11 +210,15 @@ rg_status rg_result(rg_plan *p, rg_node *fetched, rg_tensor *out)
 {
     char label[RGI_LABEL];
     if (!p || !fetched || !out)
-        return rgi_fail(RG_ERR_ARGUMENT, "rg_result: %s is NULL", !p ? "the plan" : !fetched ? "the node" : "the tensor");
+        return rgi_fail(RG_ERR_ARGUMENT, "rg_result: %s is NULL",
+                        !p         ? "the plan"
+                        : !fetched ? "the node"
+                                   : "the tensor");
     *out = (rg_tensor){0};
     const int64_t i = fetch_of(p, fetched);
     if (i < 0)
-        return rgi_fail(RG_ERR_ARGUMENT, "rg_result: %s was not fetched", rgi_format_node(fetched, label, sizeof label));
+        return rgi_fail(RG_ERR_ARGUMENT, "rg_result: %s was not fetched",
+                        rgi_format_node(fetched, label, sizeof label));
     if (!p->ran)
         return rgi_fail(RG_ERR_STATE, "rg_result: the plan has not run");
     const int32_t v = p->program->fetches[i].value;
@@ -231,7 +235,8 @@ rg_status rg_bind_out(rg_plan *p, rg_node *fetched, void *data)
         return rgi_fail(RG_ERR_ARGUMENT, "rg_bind_out: %s is NULL", p ? "the node" : "the plan");
     const int64_t i = fetch_of(p, fetched);
     if (i < 0)
-        return rgi_fail(RG_ERR_ARGUMENT, "rg_bind_out: %s was not fetched", rgi_format_node(fetched, label, sizeof label));
+        return rgi_fail(RG_ERR_ARGUMENT, "rg_bind_out: %s was not fetched",
+                        rgi_format_node(fetched, label, sizeof label));
     p->outs[i] = data;
     return RG_OK;
 }

@@ -61,19 +61,19 @@ typedef struct rgi_group {
 /* What a thread walks over. */
 typedef struct rgi_exec {
     rgi_kind kind;
-    bool parallel; /* tasks are shared out; else thread 0 does all */
-    bool barrier;  /* all threads meet before it */
-    bool reverse;  /* RGI_LOOP, RGI_NEXT */
+    bool parallel;        /* tasks are shared out; else thread 0 does all */
+    bool barrier;         /* all threads meet before it */
+    bool reverse;         /* RGI_LOOP, RGI_NEXT */
     uint32_t depth, jump; /* RGI_LOOP: the step after its end; RGI_NEXT: the first of its body */
     size_t trips;
-    rg_step step;  /* RGI_RUN */
+    rg_step step; /* RGI_RUN */
     size_t tasks[RG_MAX_PHASES];
     const rgi_terms **terms; /* RGI_RUN, RGI_COPY: of each input, then each output; NULL: nothing moves */
     rgi_group *group;        /* RGI_FUSED */
     const void *from;        /* RGI_COPY */
     void *to;                /* RGI_COPY, RGI_INDEX */
     size_t bytes;
-    double flops, traffic;   /* estimates for the dump */
+    double flops, traffic; /* estimates for the dump */
     uint32_t item;
 } rgi_exec;
 
@@ -88,25 +88,25 @@ typedef struct rgi_link {
 typedef struct rgi_special {
     struct rgi_special *next;
     rgi_arena arena;
-    uint64_t used;      /* when it was last run: the oldest goes first */
-    rg_shape *inputs;   /* the signature: bound shapes */
-    rg_shape *shapes;   /* of program.shapes */
-    size_t *counts;     /* elements of each */
-    size_t *offsets;    /* of owners in the slab, by value */
-    size_t bytes;       /* of the slab's first part, the values ... */
-    size_t total;       /* ... and with the scratch of each thread behind it */
-    size_t peak;        /* largest sum of what lives at once */
-    size_t scratch;     /* a thread */
-    int64_t *sizes;     /* of the named dimensions */
+    uint64_t used;    /* when it was last run: the oldest goes first */
+    rg_shape *inputs; /* the signature: bound shapes */
+    rg_shape *shapes; /* of program.shapes */
+    size_t *counts;   /* elements of each */
+    size_t *offsets;  /* of owners in the slab, by value */
+    size_t bytes;     /* of the slab's first part, the values ... */
+    size_t total;     /* ... and with the scratch of each thread behind it */
+    size_t peak;      /* largest sum of what lives at once */
+    size_t scratch;   /* a thread */
+    int64_t *sizes;   /* of the named dimensions */
     rgi_number *numbers;
-    rg_status refused;  /* why it could not be made, if not for want of memory */
+    rg_status refused; /* why it could not be made, if not for want of memory */
     rgi_exec *steps;
     size_t n_steps;
-    bool parallel;      /* some step is */
+    bool parallel; /* some step is */
     rgi_link *links;
     size_t n_links, link_capacity;
     int32_t slab_links, *input_links, *store_links; /* heads */
-    const void *slab;          /* what the links were resolved with */
+    const void *slab;                               /* what the links were resolved with */
     const void **input_data, **store_data;
 } rgi_special;
 
@@ -120,9 +120,9 @@ struct rg_plan {
     rgi_program *program;
     rgi_store *store; /* retained */
     rgi_binding *bindings;
-    void **outs;          /* by fetch: rg_bind_out */
-    void **stored;        /* by entry: memory in use, shared or private; NULL where the plan does not need it */
-    void **private_copies;/* by entry: memory that belongs to the plan, or NULL */
+    void **outs;           /* by fetch: rg_bind_out */
+    void **stored;         /* by entry: memory in use, shared or private; NULL where the plan does not need it */
+    void **private_copies; /* by entry: memory that belongs to the plan, or NULL */
     size_t n_stored;
     char *slab;
     size_t slab_bytes;
@@ -133,7 +133,9 @@ struct rg_plan {
     /* of the run going on */
     uint32_t failed; /* an rg_status */
     char failure[RGI_ERROR_TEXT];
-    struct { uint32_t arrived, generation; } meeting;
+    struct {
+        uint32_t arrived, generation;
+    } meeting;
 };
 
 /* special.c: finds or makes the specialisation for what is bound; without `run`, data need not be bound yet. */
@@ -147,7 +149,8 @@ typedef struct rgi_buffer {
     uint32_t first, last;
 } rgi_buffer;
 /* Returns false when memory is short. *total: bytes needed; *peak: the least anybody could need. */
-bool rgi_offsets(const rg_allocator *allocator, rgi_buffer *buffers, size_t n, uint32_t positions, size_t *total, size_t *peak);
+bool rgi_offsets(const rg_allocator *allocator, rgi_buffer *buffers, size_t n, uint32_t positions, size_t *total,
+                 size_t *peak);
 
 /* block.c: blocks [lo, hi) of a fused group. `t`: counters of the loops around it. */
 rg_status rgi_group_run(const rgi_group *g, size_t lo, size_t hi, char *scratch, const int64_t *t);

@@ -37,11 +37,14 @@ static bool check_fetch(rg_graph *g, rg_nodes fetch)
     for (size_t i = 0; i < fetch.n; i++) {
         const rg_node *node = fetch.at[i];
         if (!node || node->graph != g) {
-            rgi_compile_fail(g, RG_ERR_ARGUMENT, NULL, "rg_compile: fetched node %zu is %s", i, node ? "of another graph" : "NULL");
+            rgi_compile_fail(g, RG_ERR_ARGUMENT, NULL, "rg_compile: fetched node %zu is %s", i,
+                             node ? "of another graph" : "NULL");
             return false;
         }
         if (node->region->parent || rgi_is_scan(node)) {
-            rgi_compile_fail(g, RG_ERR_REGION, node, "rg_compile: fetched node %s is inside the body of scan '%s': fetch rg_scan_stack or rg_scan_last of it",
+            rgi_compile_fail(g, RG_ERR_REGION, node,
+                             "rg_compile: fetched node %s is inside the body of scan '%s': fetch rg_scan_stack or "
+                             "rg_scan_last of it",
                              rgi_format_node(node, label, sizeof label), rgi_scan_name(node->region->scan));
             return false;
         }
@@ -65,7 +68,9 @@ static bool resolve_mode(rgi_lowering *l)
         for (size_t i = 0; l->live[id] && i < v->n_in; i++)
             reader = v->in[i] == l->mode_reader ? v : reader;
     }
-    rgi_compile_fail(l->g, RG_ERR_ARGUMENT, reader, "rg_compile: %s depends on whether the plan trains, and nothing fetched is an effect: set mode to RG_TRAIN or RG_EVAL",
+    rgi_compile_fail(l->g, RG_ERR_ARGUMENT, reader,
+                     "rg_compile: %s depends on whether the plan trains, and nothing fetched is an effect: set mode to "
+                     "RG_TRAIN or RG_EVAL",
                      rgi_format_node(reader, label, sizeof label));
     return false;
 }
@@ -104,7 +109,8 @@ static bool collect_writes(rgi_lowering *l)
         if (before && !built_on(l, a->in[1], before->in[1])) {
             if (!l->failed)
                 rgi_compile_fail(l->g, RG_ERR_STATE, a,
-                                 "rg_compile: two assigns to '%s' in one run, and the later is not built on the earlier: use rg_latest",
+                                 "rg_compile: two assigns to '%s' in one run, and the later is not built on the "
+                                 "earlier: use rg_latest",
                                  rg_name(a->in[0]));
             return false;
         }
@@ -114,7 +120,8 @@ static bool collect_writes(rgi_lowering *l)
     for (size_t i = 0; i < assigns->n; i++) {
         const rg_node *a = assigns->at[i];
         const rgi_write w = {.node = a, .entry = a->in[0]->entry, .param = RGI_NONE, .value = RGI_NONE};
-        if (last[a->in[0]->entry->index] == a && !rgi_push(&p->arena, (void **)&p->writes, &p->n_writes, &capacity, sizeof w, &w))
+        if (last[a->in[0]->entry->index] == a &&
+            !rgi_push(&p->arena, (void **)&p->writes, &p->n_writes, &capacity, sizeof w, &w))
             return false;
     }
     return true;
@@ -179,7 +186,8 @@ static bool find_formulas(rgi_program *p)
     for (size_t i = 0; i < p->n_shapes; i++) {
         const rgi_shape *s = p->shapes[i];
         for (int32_t k = 0; s->named && k < s->a.rank; k++)
-            if (s->a.dim[k] != s->b.dim[k] && !rgi_formula_find(p->graph, s->a.dim[k], s->b.dim[k], &p->formulas[i * RG_MAX_RANK + (size_t)k])) {
+            if (s->a.dim[k] != s->b.dim[k] &&
+                !rgi_formula_find(p->graph, s->a.dim[k], s->b.dim[k], &p->formulas[i * RG_MAX_RANK + (size_t)k])) {
                 char text[RGI_LABEL];
                 rgi_compile_fail(p->graph, RG_ERR_SHAPE, NULL, "rg_compile: no formula for the sizes %s",
                                  rgi_format_shape(p->graph, s->a, text, sizeof text));

@@ -7,8 +7,8 @@
 
 #include <retrograde/plan.h>
 
-#define RGI_MAX_ARITY 8  /* inputs of a fused op */
-#define RGI_MAX_LOOPS 8  /* nesting of loops */
+#define RGI_MAX_ARITY 8 /* inputs of a fused op */
+#define RGI_MAX_LOOPS 8 /* nesting of loops */
 #define RGI_NONE (-1)
 
 /* Where a value's memory is. */

@@ -19,7 +19,8 @@ bool rgi_special_shape(const rg_plan *p, const rgi_special *s, const rgi_shape *
     for (int32_t k = 0; shape->named && k < shape->a.rank; k++) {
         rgi_formula f;
         if (shape->a.dim[k] != shape->b.dim[k] &&
-            (!rgi_formula_find(p->program->graph, shape->a.dim[k], shape->b.dim[k], &f) || !rgi_formula_value(&f, s->sizes, &out->dim[k])))
+            (!rgi_formula_find(p->program->graph, shape->a.dim[k], shape->b.dim[k], &f) ||
+             !rgi_formula_value(&f, s->sizes, &out->dim[k])))
             return false;
     }
     return true;
@@ -56,7 +57,8 @@ static rg_status solve_sizes(const rg_plan *p, rgi_special *s)
             for (int32_t k = 0; p->bindings[i].sized && k < shape->a.rank; k++) {
                 const int64_t bound = s->inputs[i].dim[k];
                 rgi_formula f;
-                if (shape->a.dim[k] == shape->b.dim[k] || !rgi_formula_find(prog->graph, shape->a.dim[k], shape->b.dim[k], &f))
+                if (shape->a.dim[k] == shape->b.dim[k] ||
+                    !rgi_formula_find(prog->graph, shape->a.dim[k], shape->b.dim[k], &f))
                     continue;
                 const int32_t name = plain_name(&f);
                 char label[RGI_LABEL];
@@ -65,16 +67,21 @@ static rg_status solve_sizes(const rg_plan *p, rgi_special *s)
                 if (name >= 0 && round == 0) {
                     const rgi_dim *d = &dims->at[name];
                     if (s->sizes[name] >= 0 && s->sizes[name] != bound)
-                        return rgi_fail(RG_ERR_SHAPE, "rg_run: '%s' is %lld in input '%s' and %lld in input '%s' %s axis %d", d->name,
-                                        (long long)s->sizes[name], rg_name(prog->inputs[from[name]]), (long long)bound, rg_name(node), label, k);
+                        return rgi_fail(RG_ERR_SHAPE,
+                                        "rg_run: '%s' is %lld in input '%s' and %lld in input '%s' %s axis %d", d->name,
+                                        (long long)s->sizes[name], rg_name(prog->inputs[from[name]]), (long long)bound,
+                                        rg_name(node), label, k);
                     if (d->multiple_of > 1 && bound % d->multiple_of)
-                        return rgi_fail(RG_ERR_SHAPE, "rg_run: '%s' is %lld in input '%s', it must be a multiple of %lld", d->name,
+                        return rgi_fail(RG_ERR_SHAPE,
+                                        "rg_run: '%s' is %lld in input '%s', it must be a multiple of %lld", d->name,
                                         (long long)bound, rg_name(node), (long long)d->multiple_of);
                     s->sizes[name] = bound;
                     from[name] = (int32_t)i;
                 } else if (name < 0 && round == 1 && (!rgi_formula_value(&f, s->sizes, &value) || value != bound)) {
-                    return rgi_fail(RG_ERR_SHAPE, "rg_run: input '%s' %s has size %lld at axis %d, which does not follow from the other inputs",
-                                    rg_name(node), label, (long long)bound, k);
+                    return rgi_fail(
+                        RG_ERR_SHAPE,
+                        "rg_run: input '%s' %s has size %lld at axis %d, which does not follow from the other inputs",
+                        rg_name(node), label, (long long)bound, k);
                 }
             }
         }
@@ -109,7 +116,9 @@ static rg_status find_shapes(const rg_plan *p, rgi_special *s)
                 return rgi_fail(RG_ERR_SHAPE, "rg_run: no input says how large '%s' is, a value of shape %s needs it",
                                 prog->graph->dims.at[missing].name, label);
             if (!rgi_formula_value(f, s->sizes, &s->shapes[i].dim[k]))
-                return rgi_fail(RG_ERR_SHAPE, "rg_run: with the sizes bound, axis %d of a value of shape %s is negative or no integer", k, label);
+                return rgi_fail(
+                    RG_ERR_SHAPE,
+                    "rg_run: with the sizes bound, axis %d of a value of shape %s is negative or no integer", k, label);
         }
         const int64_t n = rg_shape_count(s->shapes[i]);
         if (n < 0 || n > INT64_MAX / 16) {
@@ -235,7 +244,9 @@ static bool place(rg_plan *p, rgi_special *s, rgi_extra *extra, const uint32_t *
     for (size_t v = 0; ok && v < prog->n_values; v++) {
         const rgi_value *value = &prog->values[v];
         if (value->place == RGI_SLAB && value->part_of == RGI_NONE && value->first != RGI_NONE)
-            buffers[n++] = (rgi_buffer){.bytes = s->counts[value->shape] * rg_dtype_size(value->dtype), .first = begin[value->first], .last = end[value->last]};
+            buffers[n++] = (rgi_buffer){.bytes = s->counts[value->shape] * rg_dtype_size(value->dtype),
+                                        .first = begin[value->first],
+                                        .last = end[value->last]};
     }
     for (size_t i = 0; ok && i < s->n_steps; i++)
         if (extra[i].shared)
@@ -281,8 +292,8 @@ static rg_status make_arrays(rg_plan *p, rgi_special *s)
     s->store_links = rgi_arena_alloc(a, (p->n_stored + 1) * sizeof *s->store_links);
     s->input_data = rgi_arena_alloc(a, (prog->n_inputs + 1) * sizeof *s->input_data);
     s->store_data = rgi_arena_alloc(a, (p->n_stored + 1) * sizeof *s->store_data);
-    if (!s->inputs || !s->shapes || !s->counts || !s->offsets || !s->sizes || !s->input_links || !s->store_links || !s->input_data ||
-        !s->store_data)
+    if (!s->inputs || !s->shapes || !s->counts || !s->offsets || !s->sizes || !s->input_links || !s->store_links ||
+        !s->input_data || !s->store_data)
         return rgi_fail(RG_ERR_MEMORY, "rg_run: out of memory");
     for (size_t i = 0; i < prog->n_inputs; i++) {
         s->inputs[i] = p->bindings[i].shape;
@@ -307,8 +318,9 @@ static rg_status build(rg_plan *p, rgi_special *s)
     rgi_extra *extra = rgi_alloc(a, n * sizeof *extra);
     uint32_t *interval = rgi_alloc(a, n * sizeof *interval);
     bool *shared = rgi_alloc(a, n + 1);
-    const bool ok = extra && interval && shared && rgi_steps_make(p, s, extra) && set_barriers(p, s, interval, shared) &&
-                    place(p, s, extra, interval, shared) && rgi_steps_link(p, s, extra);
+    const bool ok = extra && interval && shared && rgi_steps_make(p, s, extra) &&
+                    set_barriers(p, s, interval, shared) && place(p, s, extra, interval, shared) &&
+                    rgi_steps_link(p, s, extra);
     rgi_free(a, extra, n * sizeof *extra);
     rgi_free(a, interval, n * sizeof *interval);
     rgi_free(a, shared, n + 1);

@@ -64,8 +64,14 @@ static bool make_types(const rg_plan *p, rgi_special *s, const rgi_use *use, rg_
         if (like)
             type[i].shape = *like;
     }
-    *step = (rg_step){.op = use->node->op, .attr = use->node->attr, .n_in = use->n_in, .n_out = use->n_out, .in = in, .out = out,
-                      .in_type = type, .out_type = type + use->n_in};
+    *step = (rg_step){.op = use->node->op,
+                      .attr = use->node->attr,
+                      .n_in = use->n_in,
+                      .n_out = use->n_out,
+                      .in = in,
+                      .out = out,
+                      .in_type = type,
+                      .out_type = type + use->n_in};
     return true;
 }
 
@@ -87,7 +93,8 @@ static rg_status check_rule(const rgi_use *use, const rgi_special *s, rg_step *s
     for (uint32_t k = 0; k < use->n_out; k++)
         if (!rg_shape_equal(out[k].shape, step->out_type[k].shape))
             return rgi_fail(RG_ERR_SHAPE, "rg_run: with the sizes bound, %s gives %s, the graph was built for %s",
-                            rgi_format_node(node, label, sizeof label), rgi_format_shape(NULL, out[k].shape, have, sizeof have),
+                            rgi_format_node(node, label, sizeof label),
+                            rgi_format_shape(NULL, out[k].shape, have, sizeof have),
                             rgi_format_shape(NULL, step->out_type[k].shape, want, sizeof want));
     return RG_OK;
 }
@@ -222,8 +229,10 @@ static bool make_spreads(grouping *k)
             if (inside || is_number(k, value) || rg_shape_equal(k->s->shapes[value->shape], k->g->shape))
                 continue;
             rgi_spread *x = &k->g->spreads[k->g->n_spreads++];
-            *x = (rgi_spread){.from = {.mode = RGI_MEMORY, .size = (uint32_t)rg_dtype_size(value->dtype)}, .slot = take_slot(k),
-                              .shape = k->s->shapes[value->shape], .value = v};
+            *x = (rgi_spread){.from = {.mode = RGI_MEMORY, .size = (uint32_t)rg_dtype_size(value->dtype)},
+                              .slot = take_slot(k),
+                              .shape = k->s->shapes[value->shape],
+                              .value = v};
             if (!make_terms(k->p, k->s, v, &x->from.terms))
                 return false;
             k->g->moves = k->g->moves || x->from.terms;
@@ -292,7 +301,8 @@ static void choose_block(grouping *k)
     size_t slots = 0;
     bool numbers = false;
     for (size_t m = 0; m < g->n_members; m++) {
-        slots = g->members[m].out.mode == RGI_BLOCK && g->members[m].out.slot + 1 > slots ? g->members[m].out.slot + 1 : slots;
+        slots = g->members[m].out.mode == RGI_BLOCK && g->members[m].out.slot + 1 > slots ? g->members[m].out.slot + 1
+                                                                                          : slots;
         for (uint32_t i = 0; i < g->members[m].step.n_in; i++)
             numbers = numbers || g->members[m].in[i].mode == RGI_NUMBER;
     }
@@ -367,7 +377,8 @@ static bool make_copy(rg_plan *p, rgi_special *s, const rgi_item *item, rgi_exec
     e->traffic = 2.0 * (double)e->bytes;
     e->tasks[0] = 1;
     e->terms = make(s, 2, sizeof *e->terms);
-    if (!e->terms || (item->from != RGI_NONE && !make_terms(p, s, item->from, &e->terms[0])) || !make_terms(p, s, item->to, &e->terms[1]))
+    if (!e->terms || (item->from != RGI_NONE && !make_terms(p, s, item->from, &e->terms[0])) ||
+        !make_terms(p, s, item->to, &e->terms[1]))
         return false;
     return true;
 }
@@ -436,7 +447,8 @@ static bool link_value(rg_plan *p, rgi_special *s, int32_t v, const void *at)
 }
 
 /* An operand of a group: its own address, and in a single block the pointer the op reads. */
-static bool link_operand(rg_plan *p, rgi_special *s, rgi_group *g, rgi_operand *o, int32_t v, const void *pointer, size_t own)
+static bool link_operand(rg_plan *p, rgi_special *s, rgi_group *g, rgi_operand *o, int32_t v, const void *pointer,
+                         size_t own)
 {
     if (o->mode == RGI_MEMORY && !link_value(p, s, v, &o->at))
         return false;
@@ -458,7 +470,8 @@ static bool link_group(rg_plan *p, rgi_special *s, const rgi_item *item, rgi_gro
     for (size_t m = 0; m < g->n_members; m++) {
         const rgi_use *use = &p->program->uses[item->first + m];
         for (uint32_t i = 0; i < use->n_in; i++)
-            if (use->in[i] != RGI_NONE && !link_operand(p, s, g, &g->members[m].in[i], use->in[i], &g->members[m].step.in[i], own))
+            if (use->in[i] != RGI_NONE &&
+                !link_operand(p, s, g, &g->members[m].in[i], use->in[i], &g->members[m].step.in[i], own))
                 return false;
         if (!link_operand(p, s, g, &g->members[m].out, use->out[0], &g->members[m].step.out[0], own))
             return false;
@@ -483,7 +496,8 @@ bool rgi_steps_link(rg_plan *p, rgi_special *s, const rgi_extra *extra)
         } else if (e->kind == RGI_FUSED) {
             ok = link_group(p, s, item, e->group, extra[i].offset);
         } else if (e->kind == RGI_COPY || e->kind == RGI_INDEX) {
-            ok = (item->from == RGI_NONE || link_value(p, s, item->from, &e->from)) && link_value(p, s, item->to, &e->to);
+            ok = (item->from == RGI_NONE || link_value(p, s, item->from, &e->from)) &&
+                 link_value(p, s, item->to, &e->to);
         }
     }
     return ok;

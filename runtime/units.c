@@ -110,7 +110,8 @@ static int32_t host_of(rgi_lowering *l, const rg_node *node, const rgi_use *use)
             if (use->in[k] == RGI_NONE)
                 continue;
             const rgi_value *v = &p->values[use->in[k]];
-            fits = v->unit == u ? v->part_of == RGI_NONE || v->step_loop != RGI_NONE : level_of(l, use->in[k]) < host->level;
+            fits = v->unit == u ? v->part_of == RGI_NONE || v->step_loop != RGI_NONE
+                                : level_of(l, use->in[k]) < host->level;
         }
         if (fits && (best == RGI_NONE || l->units[u].level > l->units[best].level))
             best = u;
@@ -123,7 +124,8 @@ static bool lower_op(rgi_lowering *l, const rg_node *node)
     rgi_use use;
     const bool fused = node->op->traits & RG_ELEMENTWISE;
     if (fused && (node->n_in > RGI_MAX_ARITY || node->op->n_out != 1)) {
-        rgi_compile_fail(l->g, RG_ERR_ARGUMENT, node, "rg_compile: elementwise op '%s' has %u inputs and %d outputs, at most %d and 1 are possible",
+        rgi_compile_fail(l->g, RG_ERR_ARGUMENT, node,
+                         "rg_compile: elementwise op '%s' has %u inputs and %d outputs, at most %d and 1 are possible",
                          node->op->name, node->n_in, node->op->n_out, RGI_MAX_ARITY);
         l->failed = true;
     }
@@ -131,8 +133,12 @@ static bool lower_op(rgi_lowering *l, const rg_node *node)
         return false;
     int32_t u = fused ? host_of(l, node, &use) : RGI_NONE;
     if (u == RGI_NONE) {
-        const rgi_unit unit = {.kind = fused ? RGI_FUSED : RGI_RUN, .level = level_after(l, &use), .shape = node->shape,
-                               .from = RGI_NONE, .to = RGI_NONE, .loop = RGI_NONE};
+        const rgi_unit unit = {.kind = fused ? RGI_FUSED : RGI_RUN,
+                               .level = level_after(l, &use),
+                               .shape = node->shape,
+                               .from = RGI_NONE,
+                               .to = RGI_NONE,
+                               .loop = RGI_NONE};
         u = add_unit(l, l->block, &unit);
     }
     if (u == RGI_NONE || !make_outputs(l, node, &use, u))
@@ -165,7 +171,8 @@ int32_t rgi_value_in_memory(rgi_lowering *l, const rg_node *node)
 
 static bool add_copy(rgi_lowering *l, rgi_block *b, int32_t from, int32_t to, uint64_t key)
 {
-    const rgi_unit unit = {.kind = RGI_COPY, .level = level_of(l, from) + 1, .key = key, .from = from, .to = to, .loop = RGI_NONE};
+    const rgi_unit unit = {
+        .kind = RGI_COPY, .level = level_of(l, from) + 1, .key = key, .from = from, .to = to, .loop = RGI_NONE};
     const int32_t u = add_unit(l, b, &unit);
     if (u != RGI_NONE)
         l->p->values[to].unit = u;
@@ -228,12 +235,14 @@ static bool enter_body(rgi_lowering *l, rg_scan *s, int32_t loop)
 
 /* Stacks of what the body does not itself compute: copied in each step, the carries at its beginning, so that their next
    values may overwrite them. */
-static bool copy_into_stacks(rgi_lowering *l, rg_scan *s, int32_t loop, bool carries, rgi_item **items, size_t *n, size_t *capacity)
+static bool copy_into_stacks(rgi_lowering *l, rg_scan *s, int32_t loop, bool carries, rgi_item **items, size_t *n,
+                             size_t *capacity)
 {
     rgi_program *p = l->p;
     for (size_t k = 0; k < s->results.n && !l->failed; k++) {
         const rg_node *r = s->results.at[k], *of = rgi_projection_of(r)->of;
-        if (!l->live[r->id] || rgi_projection_of(r)->last || carries != (of->op == &rgi_op_scan_carry && of->region == s->region))
+        if (!l->live[r->id] || rgi_projection_of(r)->last ||
+            carries != (of->op == &rgi_op_scan_carry && of->region == s->region))
             continue;
         const int32_t stack = l->value_of[r->id], from = rgi_value_in_memory(l, of);
         if (from != RGI_NONE && p->values[from].part_of == stack && p->values[from].step_loop == loop)
@@ -261,13 +270,15 @@ static bool advance_carries(rgi_lowering *l, rg_scan *s, int32_t loop, rgi_item 
                 continue;
             int32_t from = rgi_value_in_memory(l, next);
             const int32_t h = l->value_of[leaf->id], owner = rgi_owner(p, from);
-            const bool of_carry = p->values[owner].node->op == &rgi_op_scan_carry && p->values[owner].node->region == s->region;
+            const bool of_carry =
+                p->values[owner].node->op == &rgi_op_scan_carry && p->values[owner].node->region == s->region;
             if (of_carry && round == 0) {
                 const int32_t saved = rgi_value_new(l, next, RGI_SLAB);
                 if (saved == RGI_NONE)
                     return false;
                 p->values[saved].loop = loop;
-                push_item(l, &(rgi_item){.kind = RGI_COPY, .loop = loop, .from = from, .to = saved}, items, n, capacity);
+                push_item(l, &(rgi_item){.kind = RGI_COPY, .loop = loop, .from = from, .to = saved}, items, n,
+                          capacity);
                 l->stack_of[leaf->id] = saved; /* remembered for the second round */
             } else if (round == 1) {
                 from = of_carry ? l->stack_of[leaf->id] : from;
@@ -282,8 +293,12 @@ static bool lower_scan(rgi_lowering *l, const rg_node *node)
     rgi_program *p = l->p;
     rg_scan *s = rgi_scan_of(node);
     rgi_block *const outer = l->block;
-    const int32_t parent = outer->loop, loop = (int32_t)p->n_loops, depth = parent == RGI_NONE ? 0 : p->loops[parent].depth + 1;
-    const rgi_loop entry = {.scan = s, .parent = parent, .depth = depth, .reverse = s->reverse,
+    const int32_t parent = outer->loop, loop = (int32_t)p->n_loops,
+                  depth = parent == RGI_NONE ? 0 : p->loops[parent].depth + 1;
+    const rgi_loop entry = {.scan = s,
+                            .parent = parent,
+                            .depth = depth,
+                            .reverse = s->reverse,
                             .length = rgi_shape_number(l, ((rg_node *)s->xs.at[0])->shape)};
     if (depth >= RGI_MAX_LOOPS) {
         rgi_compile_fail(l->g, RG_ERR_REGION, node, "rg_compile: scans nested more than %d deep", RGI_MAX_LOOPS);
@@ -297,19 +312,24 @@ static bool lower_scan(rgi_lowering *l, const rg_node *node)
         return false;
     for (size_t j = 0; j < s->carries.n; j++) {
         const rg_node *leaf = s->carries.at[j];
-        if (l->live[leaf->id] &&
-            !push_item(l, &(rgi_item){.kind = RGI_COPY, .loop = parent, .from = rgi_value_in_memory(l, s->inits.at[j]),
-                                      .to = l->value_of[leaf->id]}, &unit.body, &unit.n_body, &capacity))
+        if (l->live[leaf->id] && !push_item(l,
+                                            &(rgi_item){.kind = RGI_COPY,
+                                                        .loop = parent,
+                                                        .from = rgi_value_in_memory(l, s->inits.at[j]),
+                                                        .to = l->value_of[leaf->id]},
+                                            &unit.body, &unit.n_body, &capacity))
             return false;
     }
-    push_item(l, &(rgi_item){.kind = RGI_LOOP, .loop = loop, .from = RGI_NONE, .to = RGI_NONE}, &unit.body, &unit.n_body, &capacity);
+    push_item(l, &(rgi_item){.kind = RGI_LOOP, .loop = loop, .from = RGI_NONE, .to = RGI_NONE}, &unit.body,
+              &unit.n_body, &capacity);
     if (s->index && l->live[s->index->id]) {
         const int32_t index = rgi_value_new(l, s->index, RGI_SLAB);
         if (index == RGI_NONE)
             return false;
         p->values[index].loop = loop;
         l->value_of[s->index->id] = index;
-        push_item(l, &(rgi_item){.kind = RGI_INDEX, .loop = loop, .from = RGI_NONE, .to = index}, &unit.body, &unit.n_body, &capacity);
+        push_item(l, &(rgi_item){.kind = RGI_INDEX, .loop = loop, .from = RGI_NONE, .to = index}, &unit.body,
+                  &unit.n_body, &capacity);
     }
     rgi_block inside = {.region = s->region, .loop = loop, .outer = outer};
     l->block = &inside;
@@ -320,7 +340,8 @@ static bool lower_scan(rgi_lowering *l, const rg_node *node)
     ok = ok && copy_into_stacks(l, s, loop, false, &unit.body, &unit.n_body, &capacity);
     ok = ok && advance_carries(l, s, loop, &unit.body, &unit.n_body, &capacity);
     l->block = outer;
-    push_item(l, &(rgi_item){.kind = RGI_NEXT, .loop = loop, .from = RGI_NONE, .to = RGI_NONE}, &unit.body, &unit.n_body, &capacity);
+    push_item(l, &(rgi_item){.kind = RGI_NEXT, .loop = loop, .from = RGI_NONE, .to = RGI_NONE}, &unit.body,
+              &unit.n_body, &capacity);
     for (size_t i = 0; i < node->n_in; i++) {
         const int32_t v = l->value_of[node->in[i]->id];
         const uint32_t before = v == RGI_NONE ? 0 : level_of(l, v);
@@ -371,7 +392,8 @@ static bool save_fetched(rgi_lowering *l)
     return true;
 }
 
-bool rgi_lower_region(rgi_lowering *l, const rgi_region *region, int32_t loop, rgi_item **items, size_t *n, size_t *capacity)
+bool rgi_lower_region(rgi_lowering *l, const rgi_region *region, int32_t loop, rgi_item **items, size_t *n,
+                      size_t *capacity)
 {
     rgi_program *p = l->p;
     rgi_block block = {.region = region, .loop = loop, .outer = l->block};
@@ -392,7 +414,8 @@ bool rgi_lower_region(rgi_lowering *l, const rgi_region *region, int32_t loop, r
             p->writes[k].value = rgi_value_in_memory(l, p->writes[k].node->in[1]);
             p->writes[k].param = l->value_of[p->writes[k].node->in[0]->id];
             if (p->writes[k].param == RGI_NONE) /* written, never read */
-                p->writes[k].param = l->value_of[p->writes[k].node->in[0]->id] = rgi_value_leaf(l, p->writes[k].node->in[0]);
+                p->writes[k].param = l->value_of[p->writes[k].node->in[0]->id] =
+                    rgi_value_leaf(l, p->writes[k].node->in[0]);
             ok = !l->failed;
         }
         ok = ok && save_fetched(l);
@@ -405,7 +428,11 @@ bool rgi_lower_region(rgi_lowering *l, const rgi_region *region, int32_t loop, r
             ok = push_item(l, &u->body[k], items, n, capacity);
         if (u->kind == RGI_LOOP || !ok)
             continue;
-        const rgi_item item = {.kind = u->kind, .loop = loop, .first = (uint32_t)p->n_uses, .count = (uint32_t)u->n_uses, .from = u->from,
+        const rgi_item item = {.kind = u->kind,
+                               .loop = loop,
+                               .first = (uint32_t)p->n_uses,
+                               .count = (uint32_t)u->n_uses,
+                               .from = u->from,
                                .to = u->to};
         for (size_t k = 0; ok && k < u->n_uses; k++)
             ok = rgi_push(&p->arena, (void **)&p->uses, &p->n_uses, &l->use_capacity, sizeof u->uses[k], &u->uses[k]);

@@ -66,9 +66,18 @@ uint32_t rgi_shape_number(rgi_lowering *l, const rgi_shape *shape)
 int32_t rgi_value_new(rgi_lowering *l, const rg_node *node, rgi_place place)
 {
     rgi_program *p = l->p;
-    const rgi_value v = {.node = node, .dtype = node->dtype, .place = place, .shape = rgi_shape_number(l, node->shape), .part_of = RGI_NONE,
-                         .step_loop = RGI_NONE, .slot = RGI_NONE, .scalar = RGI_NONE, .unit = RGI_NONE,
-                         .loop = l->block ? l->block->loop : RGI_NONE, .first = RGI_NONE, .last = RGI_NONE};
+    const rgi_value v = {.node = node,
+                         .dtype = node->dtype,
+                         .place = place,
+                         .shape = rgi_shape_number(l, node->shape),
+                         .part_of = RGI_NONE,
+                         .step_loop = RGI_NONE,
+                         .slot = RGI_NONE,
+                         .scalar = RGI_NONE,
+                         .unit = RGI_NONE,
+                         .loop = l->block ? l->block->loop : RGI_NONE,
+                         .first = RGI_NONE,
+                         .last = RGI_NONE};
     if (!rgi_push(&p->arena, (void **)&p->values, &p->n_values, &l->value_capacity, sizeof v, &v)) {
         l->failed = true;
         return RGI_NONE;
@@ -134,7 +143,8 @@ int32_t rgi_value_fold(rgi_lowering *l, const rg_node *node)
     const void *in[RGI_MAX_ARITY];
     rg_type type[RGI_MAX_ARITY];
     const size_t bytes = fold_bytes(node);
-    if (!bytes || node->n_in > RGI_MAX_ARITY || node->op->n_out != 1 || !node->op->run || (node->op->traits & (RG_EFFECT | RG_CAN_FAIL)))
+    if (!bytes || node->n_in > RGI_MAX_ARITY || node->op->n_out != 1 || !node->op->run ||
+        (node->op->traits & (RG_EFFECT | RG_CAN_FAIL)))
         return RGI_NONE;
     for (size_t i = 0; i < node->n_in; i++) {
         const int32_t v = rgi_reads(node->op, i) ? l->value_of[node->in[i]->id] : RGI_NONE;
@@ -204,7 +214,8 @@ static int32_t uniform_value(rgi_lowering *l, const rg_node *node)
     rg_type in[RGI_MAX_ARITY];
     for (size_t i = 0; i < node->n_in && i < RGI_MAX_ARITY; i++)
         in[i] = (rg_type){node->in[i]->dtype, RG_SCALAR};
-    if (s == RGI_NONE || node->n_in > RGI_MAX_ARITY || rgi_evaluate(&l->p->arena.allocator, node, none, in, &number, &type)) {
+    if (s == RGI_NONE || node->n_in > RGI_MAX_ARITY ||
+        rgi_evaluate(&l->p->arena.allocator, node, none, in, &number, &type)) {
         l->failed = true;
         return RGI_NONE;
     }

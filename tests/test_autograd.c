@@ -250,6 +250,41 @@ Test(autograd, long_chains_need_no_stack)
     rg_graph_free(g);
 }
 
+/* What a gradient is made of, kept as text: it shows when a rule begins to emit more than it did. */
+Test(autograd, the_gradient_of_a_layer_as_text)
+{
+    static const char kept[] = "graph of 16 nodes, 1 of them stored\n"
+                               "%0 = input : f32[batch, 3]  // x\n"
+                               "%1 = param : f32[2, 3]  // net.w\n"
+                               "%2 = contract(%0, %1) {a_batch: (), b_batch: (), a_contract: (1), b_contract: (1)} : f32[batch, 2]  // net\n"
+                               "%3 = tanh(%2) : f32[batch, 2]  // net\n"
+                               "%4 = square(%3) : f32[batch, 2]\n"
+                               "%5 = mean(%4) {axes: (0 1)} : f32[]\n"
+                               "%6 = full_like(%5) {value: 1} : f32[]\n"
+                               "%7 = size_of(%4) {axes: (0 1), lead: 0} : f32[]\n"
+                               "%8 = div(%6, %7) : f32[]\n"
+                               "%9 = expand(%8, %4) {at: 0, from: 0, n: 2} : f32[batch, 2]\n"
+                               "%10 = mul(%3, %9) : f32[batch, 2]\n"
+                               "%11 = scale(%10) {factor: 2} : f32[batch, 2]\n"
+                               "%12 = tanh_grad(%11, %3) : f32[batch, 2]  // net\n"
+                               "%13 = contract(%12, %0) {a_batch: (), b_batch: (), a_contract: (0), b_contract: (0)} : f32[2, 3]  // net\n"
+                               "%14 = axpy(%13, %1) {factor: -0.1} : f32[2, 3]\n"
+                               "%15 = assign(%1, %14) : f32[2, 3]\n";
+    rg_graph *g = rg_graph_new(NULL);
+    rg_node *x = rg_input(g, "x", RG_F32, RG_SHAPE(rg_dim(g, "batch"), 3));
+    rg_scope_push(g, "net");
+    rg_node *w = rg_param(g, "w", RG_F32, RG_SHAPE(2, 3), NULL), *y = rg_tanh(rg_linear(x, w, NULL));
+    rg_scope_pop(g);
+    rg_node *d = grad(rg_mean(rg_square(y), RG_ALL_AXES, false), w), *step = rg_assign(w, rg_axpy(-0.1, d, w));
+    cr_assert(step, "%s", rg_graph_error(g));
+    char *text = rg_graph_dump(g);
+    cr_assert(text);
+    cr_expect_str_eq(text, kept);
+    rg_text_free(text);
+    must(rg_graph_check(g));
+    rg_graph_free(g);
+}
+
 /* ---- rg_grad_check ---- */
 
 static rg_node *network(rg_graph *g)

@@ -3,6 +3,7 @@
 
 #include "count_malloc.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 static const rg_plan_opts alone = {.threads = 1};
@@ -328,6 +329,36 @@ Test(plan, labels_outside_the_classes_fail_the_run)
     cr_expect(strstr(rg_last_error(), "label") && strstr(rg_last_error(), "3"), "%s", rg_last_error());
     labels[1] = 2;
     must(rg_run(p));
+    rg_plan_free(p);
+    rg_graph_free(g);
+}
+
+/* ---- dumps ---- */
+
+static void contains(rg_plan *p, const char *const words[])
+{
+    char *text = rg_plan_dump(p);
+    cr_assert(text, "%s", rg_last_error());
+    for (size_t i = 0; words[i]; i++)
+        cr_expect(strstr(text, words[i]), "\"%s\" is missing in:\n%s", words[i], text);
+    rg_text_free(text);
+}
+
+Test(plan, dump)
+{
+    rg_graph *g = rg_graph_new(NULL);
+    rg_node *x = batch_input(g, "x", 3), *w = rg_param(g, "w", RG_F32, RG_SHAPE(3), NULL), *y = rg_tanh(rg_mul(x, w));
+    rg_node *step = rg_assign(w, rg_scale(rg_sum(y, RG_AXES(0), false), 0.5));
+    rg_plan *p = must_compile(g, RG_NODES(y, step), &alone);
+    contains(p, (const char *const[]){"1 inputs", "2 fetched", "1 parameters written", "1 threads", "training", "unknown", "'x' f32[batch, 3]",
+                                      "mul(", "tanh(", "sum(", "scale(", "writes 'w'", NULL});
+    static float data[12];
+    must(rg_bind_shape(p, x, data, RG_SHAPE(4, 3)));
+    must(rg_plan_prepare(p));
+    char bytes[64];
+    snprintf(bytes, sizeof bytes, "memory: %zu bytes", rg_plan_bytes(p));
+    contains(p, (const char *const[]){bytes, "'x' f32[4, 3]", NULL});
+    cr_expect_null(rg_plan_dump(NULL));
     rg_plan_free(p);
     rg_graph_free(g);
 }

@@ -155,7 +155,7 @@ RGK_INLINE vreal v_div(vreal a, vreal b)
 
 RGK_INLINE vreal v_tanh_grad(vreal ct, vreal y)
 {
-    return v_fma(-(ct * y), y, ct);
+    return ct * v_fma(-y, y, v_set(RGK_C(1.0)));
 }
 
 RGK_INLINE vreal v_sigmoid_grad(vreal ct, vreal y)

@@ -37,7 +37,7 @@ static size_t even_part(size_t n, size_t most, size_t unit)
 
 static size_t k_most(size_t n)
 {
-    return PANEL_BYTES / sizeof(real) / pack_min(round_up(n, RGK_LANES), TILE_COLS);
+    return PANEL_BYTES / sizeof(real) / least(round_up(n, RGK_LANES), TILE_COLS);
 }
 
 typedef struct block {
@@ -107,7 +107,7 @@ static void run_block(const block *b)
         pack_s(b->k, b->rows, (const real *)g->a + (ptrdiff_t)b->i * g->a_row + (ptrdiff_t)b->l * g->a_col, g->a_row, g->a_col,
                b->s_packed);
     for (size_t j = 0; j < b->cols; j += TILE_COLS) {
-        const size_t cols = pack_min(TILE_COLS, b->cols - j);
+        const size_t cols = least(TILE_COLS, b->cols - j);
         if (!b->turned) {
             run_panel(b, j, cols, (real *)g->c + (ptrdiff_t)b->i * g->c_row + (b->j + j), g->c_row);
             continue;
@@ -127,17 +127,17 @@ static void run(const rgk_gemm *g, bool turned, real *scratch)
     const size_t row_part = flat ? TILE_ROWS : even_part(g->m, ROW_BLOCK, TILE_ROWS);
     const size_t v_part = even_part(g->n, row_part < g->m || turned ? V_BLOCK : TILE_COLS, TILE_COLS);
     block b = {.g = g, .turned = turned, .v_packed = scratch};
-    b.s_packed = b.v_packed + k_part * pack_min(v_part, round_up(g->n, RGK_LANES));
+    b.s_packed = b.v_packed + k_part * least(v_part, round_up(g->n, RGK_LANES));
     b.c_turned = b.s_packed + row_part * k_part;
     b.s_direct = g->a_col == 1 || (g->a_row == 1 && stays_in_place(k_part, g->a_col));
     b.v_in_place = row_part >= g->m && stays_in_place(k_part, g->b_row);
     for (b.j = 0; b.j < g->n; b.j += v_part) {
-        b.cols = pack_min(v_part, g->n - b.j);
+        b.cols = least(v_part, g->n - b.j);
         for (b.l = 0; b.l < g->k; b.l += k_part) {
-            b.k = pack_min(k_part, g->k - b.l);
+            b.k = least(k_part, g->k - b.l);
             b.accumulate = g->accumulate || b.l;
             for (b.i = 0; b.i < g->m; b.i += row_part) {
-                b.rows = pack_min(row_part, g->m - b.i);
+                b.rows = least(row_part, g->m - b.i);
                 run_block(&b);
             }
         }
@@ -168,18 +168,35 @@ static bool is_tiny(size_t m, size_t n, size_t k)
     return m * n * k <= 256;
 }
 
+/* One element of a row of A B for each of `cols` columns. */
+RGK_INLINE void tiny_cols(const int cols, const rgk_gemm *g, const real *a, const real *b, real *c)
+{
+    const ptrdiff_t a_col = g->a_col, b_row = g->b_row, b_col = g->b_col;
+    real sum[4];
+#pragma GCC unroll 4
+    for (int j = 0; j < cols; j++)
+        sum[j] = g->accumulate ? c[j] : 0;
+    for (size_t l = 0; l < g->k; l++, a += a_col, b += b_row) {
+#pragma GCC unroll 4
+        for (int j = 0; j < cols; j++)
+            sum[j] = fma_one(*a, b[j * b_col], sum[j]);
+    }
+#pragma GCC unroll 4
+    for (int j = 0; j < cols; j++)
+        c[j] = sum[j];
+}
+
 static void run_tiny(const rgk_gemm *g)
 {
     const real *a = g->a;
     real *c = g->c;
     for (size_t i = 0; i < g->m; i++, a += g->a_row, c += g->c_row) {
         const real *b = g->b;
-        for (size_t j = 0; j < g->n; j++, b += g->b_col) {
-            real sum = g->accumulate ? c[j] : 0;
-            for (size_t l = 0; l < g->k; l++)
-                sum = fma_one(a[(ptrdiff_t)l * g->a_col], b[(ptrdiff_t)l * g->b_row], sum);
-            c[j] = sum;
-        }
+        size_t j = 0;
+        for (; j + 4 <= g->n; j += 4, b += 4 * g->b_col)
+            tiny_cols(4, g, a, b, c + j);
+        for (; j < g->n; j++, b += g->b_col)
+            tiny_cols(1, g, a, b, c + j);
     }
 }
 
@@ -188,7 +205,7 @@ size_t RGK_NAME(gemm_scratch)(size_t m, size_t n, size_t k)
     if (is_tiny(m, n, k))
         return 0;
     const size_t side = m > n ? m : n;
-    const size_t k_part = pack_min(round_up(k, 4), k_most(1)), width = pack_min(round_up(side, RGK_LANES), V_BLOCK);
+    const size_t k_part = least(round_up(k, 4), k_most(1)), width = least(round_up(side, RGK_LANES), V_BLOCK);
     return (k_part * width + ROW_BLOCK * k_part + ROW_BLOCK * TILE_COLS) * sizeof(real);
 }
 
@@ -198,7 +215,7 @@ void RGK_NAME(gemm)(const rgk_gemm *g, void *scratch)
         run_tiny(g);
         return;
     }
-    if ((g->m == 1 || g->n == 1) && RGK_NAME(gemm_vector)(g))
+    if (RGK_NAME(gemm_narrow)(g))
         return;
     rgk_gemm t = *g;
     t.m = g->n, t.n = g->m;

@@ -9,7 +9,7 @@ size_t RGK_NAME(gemm_scratch)(size_t m, size_t n, size_t k);
 void RGK_NAME(gemm)(const rgk_gemm *g, void *scratch);
 void RGK_NAME(gemm_tile)(size_t m, size_t n, size_t k, size_t *tm, size_t *tn);
 
-/* The product with m = 1, or n = 1: y += or = x W. False: not for these strides. */
-bool RGK_NAME(gemm_vector)(const rgk_gemm *g);
+/* The product if one side of C is short and the operands lie so that it is done best as it stands; else false. */
+bool RGK_NAME(gemm_narrow)(const rgk_gemm *g);
 
 #endif
