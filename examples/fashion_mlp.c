@@ -11,7 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { PIXELS = 28 * 28, CLASSES = 10, HIDDEN = 512, BATCH = 128, TEST_BATCH = 500 };
+enum { SIDE = 28, PIXELS = SIDE * SIDE, CLASSES = 10, HIDDEN = 512, BATCH = 128, TEST_BATCH = 500 };
 
 static const char *const weights_file = "fashion_mlp.safetensors";
 static const char *const class_names[CLASSES] = {
@@ -38,10 +38,10 @@ struct model {
 
 struct progress {
     int epochs;
-    int64_t images;    /* of an epoch */
-    double start;      /* of the run, seconds */
+    int64_t images; /* of an epoch */
+    double start;   /* of the run, seconds */
     double last_drawn;
-    double testing;    /* seconds spent on the test set, which the rate leaves out */
+    double testing; /* seconds spent on the test set, which the rate leaves out */
     bool terminal;
 };
 
@@ -82,7 +82,8 @@ static int count(const char *text)
 static int parse(int argc, char **argv, struct options *o)
 {
     for (int i = 1; i < argc; i++) {
-        int *number = strcmp(argv[i], "--epochs") == 0 ? &o->epochs : strcmp(argv[i], "--threads") == 0 ? &o->threads : NULL;
+        const bool epochs = strcmp(argv[i], "--epochs") == 0, threads = strcmp(argv[i], "--threads") == 0;
+        int *number = epochs ? &o->epochs : threads ? &o->threads : NULL;
         if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
             usage(stdout);
             return 1;
@@ -90,7 +91,8 @@ static int parse(int argc, char **argv, struct options *o)
         if (!number && argv[i][0] != '-') {
             o->directory = argv[i];
         } else if (!number || (*number = count(argv[++i])) == 0) {
-            fprintf(stderr, number ? "fashion_mlp: %s takes a number from 1 to 1000\n" : "fashion_mlp: unknown option %s\n",
+            fprintf(stderr,
+                    number ? "fashion_mlp: %s takes a number from 1 to 1000\n" : "fashion_mlp: unknown option %s\n",
                     argv[number ? i - 1 : i]);
             usage(stderr);
             return 3;
@@ -111,8 +113,10 @@ static bool read_file(const char *directory, const char *name, rg_tensor *out)
         return true;
     fprintf(stderr, "fashion_mlp: %s\n", rg_last_error());
     if (access(path, F_OK) != 0)
-        fprintf(stderr, "fashion_mlp: the data set is not in %s. On Debian: apt install dataset-fashion-mnist\n"
-                        "fashion_mlp: elsewhere: give the directory of its four files, see fashion_mlp --help\n", directory);
+        fprintf(stderr,
+                "fashion_mlp: the data set is not in %s. On Debian: apt install dataset-fashion-mnist\n"
+                "fashion_mlp: elsewhere: give the directory of its four files, see fashion_mlp --help\n",
+                directory);
     return false;
 }
 
@@ -125,7 +129,7 @@ static bool read_dataset(const char *directory, const char *part, struct dataset
     if (!read_file(directory, images, &d->images) || !read_file(directory, labels, &d->labels))
         return false;
     d->n = d->images.shape.dim[0];
-    if (d->n > 0 && d->images.dtype == RG_U8 && rg_shape_equal(d->images.shape, RG_SHAPE(d->n, 28, 28)) &&
+    if (d->n > 0 && d->images.dtype == RG_U8 && rg_shape_equal(d->images.shape, RG_SHAPE(d->n, SIDE, SIDE)) &&
         d->labels.dtype == RG_U8 && rg_shape_equal(d->labels.shape, RG_SHAPE(d->n)))
         return true;
     fprintf(stderr, "fashion_mlp: %s and %s are not images of 28 x 28 bytes and as many labels\n", images, labels);
@@ -146,11 +150,11 @@ static bool build(struct model *m, const struct options *o, int64_t steps)
     rg_node *h = rg_relu(rg_nn_linear(x, "fc1", HIDDEN, NULL));
     h = rg_relu(rg_nn_linear(h, "fc2", HIDDEN, NULL));
     rg_node *logits = rg_nn_linear(h, "fc3", CLASSES, NULL);
-    m->loss = rg_cross_entropy(logits, m->label, NULL);
+    m->loss = rg_cross_entropy(logits, m->label, &(rg_cross_entropy_opts){.label_smoothing = 0.1});
     m->guess = rg_argmax(logits, 1);
 
-    rg_node *rate = rg_schedule_one_cycle(rg_step_counter(g, "steps"), 0.1, steps);
-    m->step = rg_sgd(m->loss, &(rg_sgd_opts){.lr_node = rate, .momentum = 0.9, .weight_decay = 5e-4});
+    rg_node *rate = rg_schedule_one_cycle(rg_step_counter(g, "steps"), 2e-3, steps);
+    m->step = rg_adamw(m->loss, &(rg_adam_opts){.lr_node = rate});
 
     m->train = rg_compile(g, RG_NODES(m->loss, m->step), &(rg_plan_opts){.threads = o->threads});
     m->test = rg_compile(g, RG_NODES(m->guess), &(rg_plan_opts){.mode = RG_EVAL, .threads = o->threads});
@@ -168,13 +172,14 @@ static void draw(struct progress *p, int epoch, int64_t done, double loss)
         return;
     p->last_drawn = t;
     const double share = (double)done / (double)p->images, total = (double)epoch + share;
-    const double rate = total * (double)p->images / seconds, left = total > 0 ? (t - p->start) * (p->epochs - total) / total : 0;
+    const double rate = total * (double)p->images / seconds,
+                 left = total > 0 ? (t - p->start) * (p->epochs - total) / total : 0;
     char bar[WIDTH + 1];
     for (int i = 0; i < WIDTH; i++)
         bar[i] = i < (int)(share * WIDTH) ? '#' : '-';
     bar[WIDTH] = '\0';
-    printf("\repoch %2d/%d [%s] %3.0f%%  loss %.4f  %.0f images/s  %d:%02d left \033[K", epoch + 1, p->epochs, bar, 100 * share, loss, rate,
-           (int)left / 60, (int)left % 60);
+    printf("\repoch %2d/%d [%s] %3.0f%%  loss %.4f  %.0f images/s  %d:%02d left \033[K", epoch + 1, p->epochs, bar,
+           100 * share, loss, rate, (int)left / 60, (int)left % 60);
     fflush(stdout);
 }
 
@@ -195,7 +200,8 @@ static void shuffle(int32_t *order, int64_t n, uint64_t *state)
 }
 
 /* One pass over the training set in the given order; the mean loss into *mean. Failures are in rg_last_error. */
-static bool train_epoch(struct model *m, const struct dataset *d, const int32_t *order, int epoch, struct progress *p, double *mean)
+static bool train_epoch(struct model *m, const struct dataset *d, const int32_t *order, int epoch, struct progress *p,
+                        double *mean)
 {
     static uint8_t pixels[BATCH][PIXELS], labels[BATCH];
     const uint8_t *images = d->images.data, *all_labels = d->labels.data;
@@ -206,8 +212,8 @@ static bool train_epoch(struct model *m, const struct dataset *d, const int32_t 
             memcpy(pixels[k], images + (size_t)order[i + k] * PIXELS, PIXELS);
             labels[k] = all_labels[order[i + k]];
         }
-        if (rg_bind_shape(m->train, m->pixels, pixels, RG_SHAPE(size, PIXELS)) || rg_bind_shape(m->train, m->label, labels, RG_SHAPE(size)) ||
-            rg_run(m->train))
+        if (rg_bind_shape(m->train, m->pixels, pixels, RG_SHAPE(size, PIXELS)) ||
+            rg_bind_shape(m->train, m->label, labels, RG_SHAPE(size)) || rg_run(m->train))
             return false;
         const double loss = *(const float *)rg_data(m->train, m->loss);
         sum += loss * (double)size;
@@ -259,7 +265,8 @@ static void print_table(int table[CLASSES][CLASSES])
     }
 }
 
-static int run(const struct options *o, struct model *m, const struct dataset *train, const struct dataset *unseen, int32_t *order)
+static int run(const struct options *o, struct model *m, const struct dataset *train, const struct dataset *unseen,
+               int32_t *order)
 {
     int table[CLASSES][CLASSES];
     uint64_t seed = 1;
@@ -276,12 +283,14 @@ static int run(const struct options *o, struct model *m, const struct dataset *t
         if (!test(m, unseen, table))
             return fail(rg_last_error());
         p.testing += now() - trained;
-        printf("%sepoch %2d/%d  loss %.4f  test accuracy %.4f  %.1f s, %.0f images/s\n", p.terminal ? "\r\033[K" : "", epoch + 1, o->epochs, loss,
-               accuracy(table, unseen->n), now() - start, (double)train->n / (trained - start));
+        printf("%sepoch %2d/%d  loss %.4f  test accuracy %.4f  %.1f s, %.0f images/s\n", p.terminal ? "\r\033[K" : "",
+               epoch + 1, o->epochs, loss, accuracy(table, unseen->n), now() - start,
+               (double)train->n / (trained - start));
         fflush(stdout);
     }
     print_table(table);
-    printf("\ntest accuracy %.4f after %d epochs, %.1f s in all\n", accuracy(table, unseen->n), o->epochs, now() - p.start);
+    printf("\ntest accuracy %.4f after %d epoch%s, %.1f s in all\n", accuracy(table, unseen->n), o->epochs,
+           o->epochs > 1 ? "s" : "", now() - p.start);
     if (rg_save(m->graph, weights_file))
         return fail(rg_last_error());
     printf("weights saved to %s in the current directory\n", weights_file);

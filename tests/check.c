@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-const sample_sizes sizes_small = {3, 4, 5, false}, sizes_other = {5, 2, 1, false},
-                   sizes_large = {1031, 33, 9, false}, sizes_empty = {0, 4, 5, false};
+const sample_sizes sizes_small = {3, 4, 5, false}, sizes_other = {5, 2, 1, false}, sizes_large = {1031, 33, 9, false},
+                   sizes_empty = {0, 4, 5, false};
 
 void complain(complaints *c, const char *format, ...)
 {
@@ -40,11 +40,21 @@ void *typed_from_doubles(const double *x, size_t n, rg_dtype dtype)
     for (size_t i = 0; i < n; i++) {
         void *at = out + i * size;
         switch (dtype) {
-        case RG_F32: *(float *)at = (float)x[i]; break;
-        case RG_F64: *(double *)at = x[i]; break;
-        case RG_I32: *(int32_t *)at = (int32_t)x[i]; break;
-        case RG_I64: *(int64_t *)at = (int64_t)x[i]; break;
-        default: *(uint8_t *)at = (uint8_t)x[i]; break;
+        case RG_F32:
+            *(float *)at = (float)x[i];
+            break;
+        case RG_F64:
+            *(double *)at = x[i];
+            break;
+        case RG_I32:
+            *(int32_t *)at = (int32_t)x[i];
+            break;
+        case RG_I64:
+            *(int64_t *)at = (int64_t)x[i];
+            break;
+        default:
+            *(uint8_t *)at = (uint8_t)x[i];
+            break;
         }
     }
     return out;
@@ -57,11 +67,21 @@ double *doubles_from_typed(const void *x, size_t n, rg_dtype dtype)
     for (size_t i = 0; i < n; i++) {
         const void *at = (const char *)x + i * size;
         switch (dtype) {
-        case RG_F32: out[i] = *(const float *)at; break;
-        case RG_F64: out[i] = *(const double *)at; break;
-        case RG_I32: out[i] = *(const int32_t *)at; break;
-        case RG_I64: out[i] = (double)*(const int64_t *)at; break;
-        default: out[i] = *(const uint8_t *)at; break;
+        case RG_F32:
+            out[i] = *(const float *)at;
+            break;
+        case RG_F64:
+            out[i] = *(const double *)at;
+            break;
+        case RG_I32:
+            out[i] = *(const int32_t *)at;
+            break;
+        case RG_I64:
+            out[i] = (double)*(const int64_t *)at;
+            break;
+        default:
+            out[i] = *(const uint8_t *)at;
+            break;
         }
     }
     return out;
@@ -120,7 +140,8 @@ bool trial_begin(trial *t, const sample_row *row, const sample_case *c, rg_dtype
     t->row = row;
     t->c = c;
     t->n = sample_inputs(c);
-    int used = snprintf(t->label, sizeof t->label, "%s case %d %s", row->name, (int)(c - row->cases), rg_dtype_name(dtype));
+    int used =
+        snprintf(t->label, sizeof t->label, "%s case %d %s", row->name, (int)(c - row->cases), rg_dtype_name(dtype));
     for (size_t i = 0; i < t->n; i++)
         used += snprintf(t->label + used, sizeof t->label - (size_t)used, " [%s]", c->shape[i]);
     t->g = rg_graph_new(NULL);
@@ -179,7 +200,8 @@ bool trial_rebind(trial *t, rg_plan *p, const bound *extra, size_t n_extra, comp
     return true;
 }
 
-rg_plan *trial_run(trial *t, rg_nodes fetch, const rg_plan_opts *opts, const bound *extra, size_t n_extra, complaints *why)
+rg_plan *trial_run(trial *t, rg_nodes fetch, const rg_plan_opts *opts, const bound *extra, size_t n_extra,
+                   complaints *why)
 {
     for (size_t i = 0; i < fetch.n; i++)
         if (!fetch.at[i]) {

@@ -46,7 +46,8 @@ typedef struct bound {
     const void *data;
     rg_shape shape;
 } bound;
-rg_plan *trial_run(trial *t, rg_nodes fetch, const rg_plan_opts *opts, const bound *extra, size_t n_extra, complaints *why);
+rg_plan *trial_run(trial *t, rg_nodes fetch, const rg_plan_opts *opts, const bound *extra, size_t n_extra,
+                   complaints *why);
 bool trial_rebind(trial *t, rg_plan *p, const bound *extra, size_t n_extra, complaints *why);
 
 /* A fetched node's values as doubles, to be released with ref_free; false (empty) when it was not fetched. */

@@ -224,8 +224,8 @@ static mark check_vjp(derivative *d, complaints *why)
     const rg_nodes grads = rg_vjp(RG_NODES(d->t.y), RG_NODES(d->u), (rg_nodes){d->xs, d->n});
     for (size_t i = 0; i < d->n; i++)
         fetch[1 + i] = rg_at(grads, i);
-    rg_plan *p = trial_run(&d->t, (rg_nodes){fetch, 1 + d->n}, &(rg_plan_opts){.threads = 1}, d->extra.bind, d->extra.n,
-                           why);
+    rg_plan *p =
+        trial_run(&d->t, (rg_nodes){fetch, 1 + d->n}, &(rg_plan_opts){.threads = 1}, d->extra.bind, d->extra.n, why);
     if (!p)
         return MARK_FAIL;
     sweep s = {.t = &d->t, .plan = p, .extra = &d->extra, .ys = &d->t.y, .weights = &d->extra.value[d->n], .n_ys = 1};
@@ -263,8 +263,8 @@ static mark check_jvp(derivative *d, complaints *why)
     rg_node *fetch[2 + SAMPLE_INPUTS] = {d->t.y, rg_at(tangents, 0)};
     for (size_t i = 0; i < d->n; i++)
         fetch[2 + i] = rg_at(grads, i);
-    rg_plan *p = trial_run(&d->t, (rg_nodes){fetch, 2 + d->n}, &(rg_plan_opts){.threads = 1}, d->extra.bind, d->extra.n,
-                           why);
+    rg_plan *p =
+        trial_run(&d->t, (rg_nodes){fetch, 2 + d->n}, &(rg_plan_opts){.threads = 1}, d->extra.bind, d->extra.n, why);
     double forward = 0, reverse = 0, magnitude = 0;
     bool ok = p && inner(p, fetch[1], d->extra.value[d->n], &forward, &magnitude);
     for (size_t i = 0; i < d->n; i++)
@@ -297,7 +297,8 @@ static mark check_second(derivative *d, complaints *why)
                            d->extra.n, why);
     if (!p)
         return MARK_FAIL;
-    sweep s = {.t = &d->t, .plan = p, .extra = &d->extra, .ys = fetch, .weights = &d->extra.value[d->n + 1], .n_ys = d->n};
+    sweep s = {
+        .t = &d->t, .plan = p, .extra = &d->extra, .ys = fetch, .weights = &d->extra.value[d->n + 1], .n_ys = d->n};
     uint64_t state = 11;
     double *du = calloc(ref_count(shape) + 1, sizeof *du), analytic = 0, magnitude = 0, terms = 0;
     for (size_t k = 0; k < ref_count(shape); k++)
@@ -422,7 +423,7 @@ static mark compare_examples(trial *t, rg_node *const replaced[], rg_node *batch
     bound extra[SAMPLE_INPUTS];
     double *all[SAMPLE_INPUTS] = {NULL};
     void *typed[SAMPLE_INPUTS] = {NULL};
-    size_t n = 0, size[SAMPLE_INPUTS];
+    size_t n = 0, size[SAMPLE_INPUTS] = {0};
     for (size_t i = 0; i < t->n; i++) {
         size[i] = ref_count(t->value[i].shape);
         if (!replaced[i])
@@ -442,7 +443,7 @@ static mark compare_examples(trial *t, rg_node *const replaced[], rg_node *batch
     if (p && fetched(p, batched, &whole))
         m = MARK_PASS;
     for (size_t e = 0; e < EXAMPLES && m == MARK_PASS; e++) {
-        void *kept[SAMPLE_INPUTS];
+        void *kept[SAMPLE_INPUTS] = {NULL};
         for (size_t i = 0; i < t->n; i++) {
             kept[i] = t->data[i];
             if (replaced[i])

@@ -27,11 +27,16 @@ static inline double value_at(rg_plan *p, rg_node *node, size_t i)
     rg_tensor t;
     must(rg_result(p, node, &t));
     switch (t.dtype) {
-    case RG_F32: return ((const float *)t.data)[i];
-    case RG_F64: return ((const double *)t.data)[i];
-    case RG_I32: return ((const int32_t *)t.data)[i];
-    case RG_I64: return (double)((const int64_t *)t.data)[i];
-    default: return ((const uint8_t *)t.data)[i];
+    case RG_F32:
+        return ((const float *)t.data)[i];
+    case RG_F64:
+        return ((const double *)t.data)[i];
+    case RG_I32:
+        return ((const int32_t *)t.data)[i];
+    case RG_I64:
+        return (double)((const int64_t *)t.data)[i];
+    default:
+        return ((const uint8_t *)t.data)[i];
     }
 }
 
@@ -41,10 +46,14 @@ static inline double stored_at(rg_node *param, size_t i)
     const rg_tensor t = rg_value(param);
     cr_assert(t.data, "%s", rg_last_error());
     switch (t.dtype) {
-    case RG_F32: return ((const float *)t.data)[i];
-    case RG_F64: return ((const double *)t.data)[i];
-    case RG_I64: return (double)((const int64_t *)t.data)[i];
-    default: return ((const uint8_t *)t.data)[i];
+    case RG_F32:
+        return ((const float *)t.data)[i];
+    case RG_F64:
+        return ((const double *)t.data)[i];
+    case RG_I64:
+        return (double)((const int64_t *)t.data)[i];
+    default:
+        return ((const uint8_t *)t.data)[i];
     }
 }
 

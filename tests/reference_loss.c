@@ -35,7 +35,8 @@ static void each(const sample_context *c, const ref_tensor x[], loss_rule rule, 
     for (size_t i = 0; i < ref_count(shape); i++) {
         const double w = c->n_in > 2 ? x[2].at[ref_index(shape, i, x[2].shape)] : 1;
         double scale = -1;
-        const double l = rule(c, x[0].at[ref_index(shape, i, x[0].shape)], x[1].at[ref_index(shape, i, x[1].shape)], &scale);
+        const double l =
+            rule(c, x[0].at[ref_index(shape, i, x[0].shape)], x[1].at[ref_index(shape, i, x[1].shape)], &scale);
         losses.at[i] = w * l;
         losses.scale[i] = fabs(w) * (scale < 0 ? fabs(l) : scale);
     }
@@ -97,13 +98,34 @@ static double hinge(const sample_context *c, double y, double t, double *scale)
     return fmax(0, 1 - y * t);
 }
 
-void ref_mse(const sample_context *c, const ref_tensor x[], ref_tensor *y) { each(c, x, mse, y); }
-void ref_l1(const sample_context *c, const ref_tensor x[], ref_tensor *y) { each(c, x, l1, y); }
-void ref_huber(const sample_context *c, const ref_tensor x[], ref_tensor *y) { each(c, x, huber, y); }
-void ref_bce(const sample_context *c, const ref_tensor x[], ref_tensor *y) { each(c, x, bce, y); }
-void ref_bce_logits(const sample_context *c, const ref_tensor x[], ref_tensor *y) { each(c, x, bce_logits, y); }
-void ref_kl_div(const sample_context *c, const ref_tensor x[], ref_tensor *y) { each(c, x, kl, y); }
-void ref_hinge(const sample_context *c, const ref_tensor x[], ref_tensor *y) { each(c, x, hinge, y); }
+void ref_mse(const sample_context *c, const ref_tensor x[], ref_tensor *y)
+{
+    each(c, x, mse, y);
+}
+void ref_l1(const sample_context *c, const ref_tensor x[], ref_tensor *y)
+{
+    each(c, x, l1, y);
+}
+void ref_huber(const sample_context *c, const ref_tensor x[], ref_tensor *y)
+{
+    each(c, x, huber, y);
+}
+void ref_bce(const sample_context *c, const ref_tensor x[], ref_tensor *y)
+{
+    each(c, x, bce, y);
+}
+void ref_bce_logits(const sample_context *c, const ref_tensor x[], ref_tensor *y)
+{
+    each(c, x, bce_logits, y);
+}
+void ref_kl_div(const sample_context *c, const ref_tensor x[], ref_tensor *y)
+{
+    each(c, x, kl, y);
+}
+void ref_hinge(const sample_context *c, const ref_tensor x[], ref_tensor *y)
+{
+    each(c, x, hinge, y);
+}
 
 /* One row: -sum_j q_j w_j log p_j with q = (1 - e) target + e / classes; ignored rows are 0. The mean divides by the
    weights of the labels (class indices) or by the number of rows (probabilities), as PyTorch does. */

@@ -85,7 +85,7 @@ void ref_sum_like(const sample_context *c, const ref_tensor x[], ref_tensor *y);
 void ref_square_norm(const sample_context *c, const ref_tensor x[], ref_tensor *y); /* of all inputs */
 
 /* Shapes. args.shape, args.axes[0], args.i as the builders take them. */
-void ref_reshape(const sample_context *c, const ref_tensor x[], ref_tensor *y);      /* to args.shape, -1 inferred */
+void ref_reshape(const sample_context *c, const ref_tensor x[], ref_tensor *y); /* to args.shape, -1 inferred */
 void ref_reshape_like(const sample_context *c, const ref_tensor x[], ref_tensor *y);
 void ref_flatten(const sample_context *c, const ref_tensor x[], ref_tensor *y);
 void ref_squeeze(const sample_context *c, const ref_tensor x[], ref_tensor *y);
@@ -93,9 +93,9 @@ void ref_unsqueeze(const sample_context *c, const ref_tensor x[], ref_tensor *y)
 void ref_transpose(const sample_context *c, const ref_tensor x[], ref_tensor *y);
 void ref_broadcast_to(const sample_context *c, const ref_tensor x[], ref_tensor *y);
 void ref_broadcast_like(const sample_context *c, const ref_tensor x[], ref_tensor *y);
-void ref_full_like(const sample_context *c, const ref_tensor x[], ref_tensor *y); /* args.f[0] */
-void ref_slice(const sample_context *c, const ref_tensor x[], ref_tensor *y);     /* axis, start, stop, step (0: 1) */
-void ref_slice_grad(const sample_context *c, const ref_tensor x[], ref_tensor *y);/* x[0] put into zeros like x[1] */
+void ref_full_like(const sample_context *c, const ref_tensor x[], ref_tensor *y);  /* args.f[0] */
+void ref_slice(const sample_context *c, const ref_tensor x[], ref_tensor *y);      /* axis, start, stop, step (0: 1) */
+void ref_slice_grad(const sample_context *c, const ref_tensor x[], ref_tensor *y); /* x[0] put into zeros like x[1] */
 void ref_concat(const sample_context *c, const ref_tensor x[], ref_tensor *y);
 void ref_concat_part(const sample_context *c, const ref_tensor x[], ref_tensor *y); /* axis i[0], part i[1] of x[0] */
 void ref_stack(const sample_context *c, const ref_tensor x[], ref_tensor *y);
@@ -105,8 +105,9 @@ void ref_one_hot(const sample_context *c, const ref_tensor x[], ref_tensor *y);
 void ref_arange(const sample_context *c, const ref_tensor x[], ref_tensor *y);
 
 /* Linear algebra. */
-void ref_contract(const sample_context *c, const ref_tensor x[], ref_tensor *y); /* axes: a_batch, b_batch, a_contract, b_contract */
-void ref_matmul(const sample_context *c, const ref_tensor x[], ref_tensor *y);   /* args.flag, flag2: transposed */
+void ref_contract(const sample_context *c, const ref_tensor x[],
+                  ref_tensor *y); /* axes: a_batch, b_batch, a_contract, b_contract */
+void ref_matmul(const sample_context *c, const ref_tensor x[], ref_tensor *y); /* args.flag, flag2: transposed */
 void ref_linear(const sample_context *c, const ref_tensor x[], ref_tensor *y);
 void ref_outer(const sample_context *c, const ref_tensor x[], ref_tensor *y);
 void ref_dot(const sample_context *c, const ref_tensor x[], ref_tensor *y);

@@ -166,18 +166,54 @@ static void logsumexp_of(const sample_context *c, size_t n, const double *v, dou
     *scale = n ? 1 + fabs(most) + fabs(log((double)sum)) : 1;
 }
 
-void ref_sum(const sample_context *c, const ref_tensor x[], ref_tensor *y) { by_axes(c, x, sum_of, y); }
-void ref_mean(const sample_context *c, const ref_tensor x[], ref_tensor *y) { by_axes(c, x, mean_of, y); }
-void ref_prod(const sample_context *c, const ref_tensor x[], ref_tensor *y) { by_axes(c, x, prod_of, y); }
-void ref_max(const sample_context *c, const ref_tensor x[], ref_tensor *y) { by_axes(c, x, max_of, y); }
-void ref_min(const sample_context *c, const ref_tensor x[], ref_tensor *y) { by_axes(c, x, min_of, y); }
-void ref_var(const sample_context *c, const ref_tensor x[], ref_tensor *y) { by_axes(c, x, var_of, y); }
-void ref_std(const sample_context *c, const ref_tensor x[], ref_tensor *y) { by_axes(c, x, std_of, y); }
-void ref_norm(const sample_context *c, const ref_tensor x[], ref_tensor *y) { by_axes(c, x, norm_of, y); }
-void ref_all(const sample_context *c, const ref_tensor x[], ref_tensor *y) { by_axes(c, x, all_of, y); }
-void ref_any(const sample_context *c, const ref_tensor x[], ref_tensor *y) { by_axes(c, x, any_of, y); }
-void ref_argmax(const sample_context *c, const ref_tensor x[], ref_tensor *y) { by_axis(c, x, false, argmax_of, y); }
-void ref_argmin(const sample_context *c, const ref_tensor x[], ref_tensor *y) { by_axis(c, x, false, argmin_of, y); }
+void ref_sum(const sample_context *c, const ref_tensor x[], ref_tensor *y)
+{
+    by_axes(c, x, sum_of, y);
+}
+void ref_mean(const sample_context *c, const ref_tensor x[], ref_tensor *y)
+{
+    by_axes(c, x, mean_of, y);
+}
+void ref_prod(const sample_context *c, const ref_tensor x[], ref_tensor *y)
+{
+    by_axes(c, x, prod_of, y);
+}
+void ref_max(const sample_context *c, const ref_tensor x[], ref_tensor *y)
+{
+    by_axes(c, x, max_of, y);
+}
+void ref_min(const sample_context *c, const ref_tensor x[], ref_tensor *y)
+{
+    by_axes(c, x, min_of, y);
+}
+void ref_var(const sample_context *c, const ref_tensor x[], ref_tensor *y)
+{
+    by_axes(c, x, var_of, y);
+}
+void ref_std(const sample_context *c, const ref_tensor x[], ref_tensor *y)
+{
+    by_axes(c, x, std_of, y);
+}
+void ref_norm(const sample_context *c, const ref_tensor x[], ref_tensor *y)
+{
+    by_axes(c, x, norm_of, y);
+}
+void ref_all(const sample_context *c, const ref_tensor x[], ref_tensor *y)
+{
+    by_axes(c, x, all_of, y);
+}
+void ref_any(const sample_context *c, const ref_tensor x[], ref_tensor *y)
+{
+    by_axes(c, x, any_of, y);
+}
+void ref_argmax(const sample_context *c, const ref_tensor x[], ref_tensor *y)
+{
+    by_axis(c, x, false, argmax_of, y);
+}
+void ref_argmin(const sample_context *c, const ref_tensor x[], ref_tensor *y)
+{
+    by_axis(c, x, false, argmin_of, y);
+}
 
 void ref_logsumexp(const sample_context *c, const ref_tensor x[], ref_tensor *y)
 {

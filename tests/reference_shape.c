@@ -144,8 +144,14 @@ static void slice(const sample_args *a, const ref_tensor *part, const ref_tensor
     }
 }
 
-void ref_slice(const sample_context *c, const ref_tensor x[], ref_tensor *y) { slice(c->args, NULL, x, y); }
-void ref_slice_grad(const sample_context *c, const ref_tensor x[], ref_tensor *y) { slice(c->args, x, x + 1, y); }
+void ref_slice(const sample_context *c, const ref_tensor x[], ref_tensor *y)
+{
+    slice(c->args, NULL, x, y);
+}
+void ref_slice_grad(const sample_context *c, const ref_tensor x[], ref_tensor *y)
+{
+    slice(c->args, x, x + 1, y);
+}
 
 void ref_concat(const sample_context *c, const ref_tensor x[], ref_tensor *y)
 {

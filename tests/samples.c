@@ -88,7 +88,7 @@ void sample_refer(const sample_row *row, const sample_context *c, const ref_tens
         shape = ref_broadcast(shape, x[k].shape);
     ref_new(y, shape, false);
     for (size_t i = 0; i < ref_count(shape); i++) {
-        double v[SAMPLE_INPUTS];
+        double v[SAMPLE_INPUTS] = {0};
         for (size_t k = 0; k < c->n_in; k++)
             v[k] = x[k].at[ref_index(shape, i, x[k].shape)];
         y->at[i] = row->ref1 ? row->ref1(v[0]) : row->ref2 ? row->ref2(v[0], v[1]) : row->ref_each(c, v);
@@ -106,11 +106,16 @@ double sample_random(uint64_t *state)
 static double rounded(double v, rg_dtype dtype)
 {
     switch (dtype) {
-    case RG_F64: return v;
-    case RG_F32: return (float)v;
-    case RG_BOOL: return v >= 0.5;
-    case RG_U8: return fmin(fabs(nearbyint(v)), 255);
-    default: return nearbyint(v);
+    case RG_F64:
+        return v;
+    case RG_F32:
+        return (float)v;
+    case RG_BOOL:
+        return v >= 0.5;
+    case RG_U8:
+        return fmin(fabs(nearbyint(v)), 255);
+    default:
+        return nearbyint(v);
     }
 }
 

@@ -49,9 +49,9 @@ typedef struct sample_context {
 typedef struct sample_case {
     const char *shape[SAMPLE_INPUTS]; /* NULL ends the list */
     sample_args args;
-    bool no_empty; /* the op refuses this case once B is 0 */
-    rg_dtype only; /* run in this type alone: a case that needs range or exactness; 0: all of the row */
-    rg_dtype out;  /* dtype of the result where it is the case's, not the row's */
+    bool no_empty;      /* the op refuses this case once B is 0 */
+    rg_dtype only;      /* run in this type alone: a case that needs range or exactness; 0: all of the row */
+    rg_dtype out;       /* dtype of the result where it is the case's, not the row's */
     bool no_derivative; /* differences are useless: a result rounded to f32, the mean of nothing */
 } sample_case;
 
@@ -90,8 +90,20 @@ typedef struct sample_row {
 } sample_row;
 
 #define SAMPLE_CASES(list) .cases = list, .n_cases = sizeof(list) / sizeof((list)[0])
-#define SAMPLE_AXES(...) {sizeof((int[]){__VA_ARGS__}) / sizeof(int), {__VA_ARGS__}}
-#define SAMPLE_ALL {-1, {0}}
+#define SAMPLE_AXES(...)                            \
+    {                                               \
+        sizeof((int[]){__VA_ARGS__}) / sizeof(int), \
+        {                                           \
+            __VA_ARGS__                             \
+        }                                           \
+    }
+#define SAMPLE_ALL \
+    {              \
+        -1,        \
+        {          \
+            0      \
+        }          \
+    }
 
 /* The i-th row of the whole table, NULL beyond its end. */
 const sample_row *sample_row_at(size_t i);

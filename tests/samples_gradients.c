@@ -5,27 +5,50 @@
 #include "ops/pointwise.h"
 
 static const sample_case two[] = {
-    {.shape = {"37", "37"}}, {.shape = {"B,17", "B,17"}}, {.shape = {"", ""}},     {.shape = {"0", "0"}},
-    {.shape = {"B,T", "B,T"}}, {.shape = {"B,4", "4"}},   {.shape = {"4", "3,1"}},
+    {.shape = {"37", "37"}},   {.shape = {"B,17", "B,17"}}, {.shape = {"", ""}},     {.shape = {"0", "0"}},
+    {.shape = {"B,T", "B,T"}}, {.shape = {"B,4", "4"}},     {.shape = {"4", "3,1"}},
 };
 static const sample_case three[] = {
-    {.shape = {"37", "37", "37"}}, {.shape = {"B,T", "B,T", "B,T"}}, {.shape = {"", "", ""}},
+    {.shape = {"37", "37", "37"}},  {.shape = {"B,T", "B,T", "B,T"}}, {.shape = {"", "", ""}},
     {.shape = {"B,4", "4", "B,1"}}, {.shape = {"0", "0", "0"}},
 };
 #define WITH(a, b) .args = {.f = {a, b}}
 static const sample_case bounds[] = {
-    {.shape = {"37", "37"}, WITH(-1, 0.5)}, {.shape = {"B,T", "B,T"}, WITH(-0.5, 1)}, {.shape = {"", ""}, WITH(-1, 1)},
+    {.shape = {"37", "37"}, WITH(-1, 0.5)},
+    {.shape = {"B,T", "B,T"}, WITH(-0.5, 1)},
+    {.shape = {"", ""}, WITH(-1, 1)},
 };
 
 /* ---- pointwise ---- */
 
-static double attribute(const sample_context *c, int i) { return c->dtype == RG_F32 ? (float)c->args->f[i] : c->args->f[i]; }
-static double square_of_difference(double a, double b) { return (a - b) * (a - b); }
-static double relu_slope(double u, double x) { return x > 0 ? u : 0; }
-static double sigmoid_slope(double u, double y) { return u * y * (1 - y); }
-static double tanh_slope(double u, double y) { return u * (1 - y) * (1 + y); }
-static double normal_density(double x) { return exp(-x * x / 2) / sqrt(2 * acos(-1)); }
-static double gelu_slope(double u, double x) { return u * (0.5 * erfc(-x / sqrt(2)) + x * normal_density(x)); }
+static double attribute(const sample_context *c, int i)
+{
+    return c->dtype == RG_F32 ? (float)c->args->f[i] : c->args->f[i];
+}
+static double square_of_difference(double a, double b)
+{
+    return (a - b) * (a - b);
+}
+static double relu_slope(double u, double x)
+{
+    return x > 0 ? u : 0;
+}
+static double sigmoid_slope(double u, double y)
+{
+    return u * y * (1 - y);
+}
+static double tanh_slope(double u, double y)
+{
+    return u * (1 - y) * (1 + y);
+}
+static double normal_density(double x)
+{
+    return exp(-x * x / 2) / sqrt(2 * acos(-1));
+}
+static double gelu_slope(double u, double x)
+{
+    return u * (0.5 * erfc(-x / sqrt(2)) + x * normal_density(x));
+}
 static double silu_slope(double u, double x)
 {
     const double s = 1 / (1 + exp(-x));
@@ -36,7 +59,10 @@ static double gelu_tanh_slope(double u, double x)
     const double k = sqrt(2 / acos(-1)), t = tanh(k * (x + 0.044715 * x * x * x));
     return u * (0.5 * (1 + t) + 0.5 * x * (1 - t) * (1 + t) * k * (1 + 3 * 0.044715 * x * x));
 }
-static double leaky_slope(const sample_context *c, const double x[]) { return x[1] > 0 ? x[0] : attribute(c, 0) * x[0]; }
+static double leaky_slope(const sample_context *c, const double x[])
+{
+    return x[1] > 0 ? x[0] : attribute(c, 0) * x[0];
+}
 static double clamp_slope(const sample_context *c, const double x[])
 {
     return x[1] >= attribute(c, 0) && x[1] <= attribute(c, 1) ? x[0] : 0;
@@ -194,46 +220,69 @@ static void to_slices(const sample_context *c, const ref_tensor x[], int what, r
     ref_free(&each);
 }
 
-static void ref_prod_grad(const sample_context *c, const ref_tensor x[], ref_tensor *y) { to_elements(c, x, 0, y); }
-static void ref_prod_tangent(const sample_context *c, const ref_tensor x[], ref_tensor *y) { to_slices(c, x, 0, y); }
-static void ref_extremum_put(const sample_context *c, const ref_tensor x[], ref_tensor *y) { to_elements(c, x, 1, y); }
-static void ref_extremum_take(const sample_context *c, const ref_tensor x[], ref_tensor *y) { to_slices(c, x, -1, y); }
+static void ref_prod_grad(const sample_context *c, const ref_tensor x[], ref_tensor *y)
+{
+    to_elements(c, x, 0, y);
+}
+static void ref_prod_tangent(const sample_context *c, const ref_tensor x[], ref_tensor *y)
+{
+    to_slices(c, x, 0, y);
+}
+static void ref_extremum_put(const sample_context *c, const ref_tensor x[], ref_tensor *y)
+{
+    to_elements(c, x, 1, y);
+}
+static void ref_extremum_take(const sample_context *c, const ref_tensor x[], ref_tensor *y)
+{
+    to_slices(c, x, -1, y);
+}
 
 #define AXIS(a) .args = {.i = {a}}
 static const sample_case rows[] = {
-    {.shape = {"3,5", "3,5"}, AXIS(-1)},   {.shape = {"B,17", "B,17"}, AXIS(1)}, {.shape = {"B,T", "B,T"}, AXIS(0)},
+    {.shape = {"3,5", "3,5"}, AXIS(-1)},    {.shape = {"B,17", "B,17"}, AXIS(1)}, {.shape = {"B,T", "B,T"}, AXIS(0)},
     {.shape = {"2,3,4", "2,3,4"}, AXIS(1)}, {.shape = {"7", "7"}, AXIS(0)},
 };
 #define OVER(keep, ...) .args = {.axes = {SAMPLE_AXES(__VA_ARGS__)}, .flag = keep}
 #define OVER_ALL .args = {.axes = {SAMPLE_ALL}}
 static const sample_case to_all[] = {
-    {.shape = {"3", "3,4"}, OVER(false, 1)}, {.shape = {"1,4", "3,4"}, OVER(true, 0)}, {.shape = {"", "5"}, OVER_ALL},
-    {.shape = {"B", "B,5"}, OVER(false, -1)}, {.shape = {"3", "2,3,2"}, OVER(false, 0, 2)}, {.shape = {"B", "B,2,2"}, OVER(false, 1, 2)},
+    {.shape = {"3", "3,4"}, OVER(false, 1)},
+    {.shape = {"1,4", "3,4"}, OVER(true, 0)},
+    {.shape = {"", "5"}, OVER_ALL},
+    {.shape = {"B", "B,5"}, OVER(false, -1)},
+    {.shape = {"3", "2,3,2"}, OVER(false, 0, 2)},
+    {.shape = {"B", "B,2,2"}, OVER(false, 1, 2)},
 };
 static const sample_case from_all[] = {
-    {.shape = {"3,4", "3,4"}, OVER(false, 1)}, {.shape = {"3,4", "3,4"}, OVER(true, 0)}, {.shape = {"5", "5"}, OVER_ALL},
-    {.shape = {"B,5", "B,5"}, OVER(false, -1)}, {.shape = {"2,3,2", "2,3,2"}, OVER(false, 0, 2)},
+    {.shape = {"3,4", "3,4"}, OVER(false, 1)},
+    {.shape = {"3,4", "3,4"}, OVER(true, 0)},
+    {.shape = {"5", "5"}, OVER_ALL},
+    {.shape = {"B,5", "B,5"}, OVER(false, -1)},
+    {.shape = {"2,3,2", "2,3,2"}, OVER(false, 0, 2)},
 };
 #define RANGE(axis, start, stop, step) .args = {.i = {axis, start, stop, step}}
 static const sample_case ranges[] = {
-    {.shape = {"2,3", "5,3"}, RANGE(0, 1, 3, 1)},  {.shape = {"B,3", "B,6"}, RANGE(1, 0, RG_END, 2)},
-    {.shape = {"3", "5"}, RANGE(0, -1, -6, -2)},   {.shape = {"B,2", "B,5"}, RANGE(-1, -3, -1, 1)},
+    {.shape = {"2,3", "5,3"}, RANGE(0, 1, 3, 1)},      {.shape = {"B,3", "B,6"}, RANGE(1, 0, RG_END, 2)},
+    {.shape = {"3", "5"}, RANGE(0, -1, -6, -2)},       {.shape = {"B,2", "B,5"}, RANGE(-1, -3, -1, 1)},
     {.shape = {"B,T", "B,T"}, RANGE(0, 0, RG_END, 1)},
 };
 #define PART(axis, k) .args = {.i = {axis, k}}
 static const sample_case parts[] = {
-    {.shape = {"5,2", "2,2", "3,2"}, PART(0, 1)}, {.shape = {"B,9", "B,4", "B,2", "B,3"}, PART(1, 1)},
-    {.shape = {"6", "1", "2", "3"}, PART(-1, 0)},  {.shape = {"B,7", "B,3", "B,4"}, PART(-1, 0)},
+    {.shape = {"5,2", "2,2", "3,2"}, PART(0, 1)},
+    {.shape = {"B,9", "B,4", "B,2", "B,3"}, PART(1, 1)},
+    {.shape = {"6", "1", "2", "3"}, PART(-1, 0)},
+    {.shape = {"B,7", "B,3", "B,4"}, PART(-1, 0)},
 };
 
 #define DIRECT(op, list) .name = #op, .binary = rgi_##op, SAMPLE_CASES(list)
 #define BUILT(op, list) .name = #op, .build = op, .reference = ref_##op, SAMPLE_CASES(list)
 #define SLOPE(low, high) .domain = {{.lo = -2, .hi = 2}, {.lo = low, .hi = high}}
-#define KINK(...) \
-    .domain = {{.lo = -2, .hi = 2}, {.lo = -2, .hi = 2, .kinks = sizeof((double[]){__VA_ARGS__}) / sizeof(double), .kink = {__VA_ARGS__}}}
+#define KINK(...)                   \
+    .domain = {{.lo = -2, .hi = 2}, \
+               {.lo = -2, .hi = 2, .kinks = sizeof((double[]){__VA_ARGS__}) / sizeof(double), .kink = {__VA_ARGS__}}}
 
 const sample_row samples_gradients[] = {
-    {DIRECT(squared_difference, two), .ref2 = square_of_difference, .ulps32 = 2, .ulps64 = 2, .flags = SAMPLE_ELEMENTWISE},
+    {DIRECT(squared_difference, two), .ref2 = square_of_difference, .ulps32 = 2, .ulps64 = 2,
+     .flags = SAMPLE_ELEMENTWISE},
     {DIRECT(relu_grad, two), .ref2 = relu_slope, KINK(0)},
     {DIRECT(sigmoid_grad, two), .ref2 = sigmoid_slope, .ulps32 = 3, .ulps64 = 3, SLOPE(0.05, 0.9)},
     /* 1 - y^2 is 0.19 at 0.9 */
@@ -242,9 +291,17 @@ const sample_row samples_gradients[] = {
     {DIRECT(gelu_grad, two), .ref2 = gelu_slope, .ulps32 = 12, .ulps64 = 12, SLOPE(-0.6, 3)},
     {DIRECT(gelu_tanh_grad, two), .ref2 = gelu_tanh_slope, .ulps32 = 16, .ulps64 = 16, SLOPE(-0.6, 3)},
     {DIRECT(silu_grad, two), .ref2 = silu_slope, .ulps32 = 12, .ulps64 = 12, SLOPE(-1, 3)},
-    {.name = "maximum_grad", .ternary = rgi_maximum_grad, SAMPLE_CASES(three), .ref_each = maximum_slope,
+    {.name = "maximum_grad",
+     .ternary = rgi_maximum_grad,
+     SAMPLE_CASES(three),
+     .ref_each = maximum_slope,
      .domain = {{.lo = -2, .hi = 2}, {.kind = SAMPLE_LADDER}, {.kind = SAMPLE_LADDER}}},
-    {.name = "leaky_relu_grad", .build = leaky_relu_grad, SAMPLE_CASES(bounds), .ref_each = leaky_slope, .ulps32 = 0.5, KINK(0)},
+    {.name = "leaky_relu_grad",
+     .build = leaky_relu_grad,
+     SAMPLE_CASES(bounds),
+     .ref_each = leaky_slope,
+     .ulps32 = 0.5,
+     KINK(0)},
     {.name = "clamp_grad", .build = clamp_grad, SAMPLE_CASES(bounds), .ref_each = clamp_slope, KINK(-1, 0.5, 1)},
     {BUILT(softmax_grad, rows), .ulps32 = 4, .ulps64 = 4},
     {BUILT(log_softmax_grad, rows), .ulps32 = 4, .ulps64 = 4},

@@ -1,7 +1,13 @@
 /* samples_linalg.c - samples of the contraction and of what is built from it. */
 #include "reference_ops.h"
 
-#define NO {0, {0}}
+#define NO    \
+    {         \
+        0,    \
+        {     \
+            0 \
+        }     \
+    }
 #define AX(...) SAMPLE_AXES(__VA_ARGS__)
 #define PAIRS(a_batch, b_batch, a_contract, b_contract) .args = {.axes = {a_batch, b_batch, a_contract, b_contract}}
 static const sample_case contractions[] = {
@@ -27,23 +33,31 @@ static const sample_case contractions[] = {
 };
 #define TURN(a, b) .args = {.flag = a, .flag2 = b}
 static const sample_case products[] = {
-    {.shape = {"3,4", "4,5"}},       {.shape = {"4", "4,5"}},        {.shape = {"3,4", "4"}},     {.shape = {"4", "4"}},
-    {.shape = {"B,3,4", "B,4,5"}},   {.shape = {"B,3,4", "4,5"}},    {.shape = {"3,4", "B,4,5"}}, {.shape = {"2,1,3,4", "5,4,2"}},
-    {.shape = {"B,T", "T,7"}},       {.shape = {"4", "B,4,5"}},      {.shape = {"B,3,4", "4"}},   {.shape = {"1,1", "1,1"}},
-    {.shape = {"0,4", "4,5"}},       {.shape = {"3,0", "0,5"}},      {.shape = {"2,0,3", "2,3,4"}}, {.shape = {"1,17", "17,1"}},
+    {.shape = {"3,4", "4,5"}},   {.shape = {"4", "4,5"}},         {.shape = {"3,4", "4"}},
+    {.shape = {"4", "4"}},       {.shape = {"B,3,4", "B,4,5"}},   {.shape = {"B,3,4", "4,5"}},
+    {.shape = {"3,4", "B,4,5"}}, {.shape = {"2,1,3,4", "5,4,2"}}, {.shape = {"B,T", "T,7"}},
+    {.shape = {"4", "B,4,5"}},   {.shape = {"B,3,4", "4"}},       {.shape = {"1,1", "1,1"}},
+    {.shape = {"0,4", "4,5"}},   {.shape = {"3,0", "0,5"}},       {.shape = {"2,0,3", "2,3,4"}},
+    {.shape = {"1,17", "17,1"}},
 };
 static const sample_case turned[] = {
-    {.shape = {"4,3", "4,5"}, TURN(true, false)},     {.shape = {"3,4", "5,4"}, TURN(false, true)},
-    {.shape = {"4,3", "5,4"}, TURN(true, true)},      {.shape = {"B,4,3", "B,5,4"}, TURN(true, true)},
-    {.shape = {"B,3,4", "5,4"}, TURN(false, true)},   {.shape = {"T,B", "T,7"}, TURN(true, false)},
+    {.shape = {"4,3", "4,5"}, TURN(true, false)},      {.shape = {"3,4", "5,4"}, TURN(false, true)},
+    {.shape = {"4,3", "5,4"}, TURN(true, true)},       {.shape = {"B,4,3", "B,5,4"}, TURN(true, true)},
+    {.shape = {"B,3,4", "5,4"}, TURN(false, true)},    {.shape = {"T,B", "T,7"}, TURN(true, false)},
     {.shape = {"2,1,4,3", "3,5,4"}, TURN(true, true)},
 };
 static const sample_case layers[] = {
-    {.shape = {"3,4", "5,4", "5"}}, {.shape = {"B,4", "5,4", "5"}}, {.shape = {"4", "5,4", "5"}}, {.shape = {"T,B,4", "3,4", "3"}},
-    {.shape = {"3,4", "5,4"}},      {.shape = {"B,T", "7,T"}},      {.shape = {"0,4", "5,4", "5"}}, {.shape = {"3,0", "5,0", "5"}},
+    {.shape = {"3,4", "5,4", "5"}},   {.shape = {"B,4", "5,4", "5"}}, {.shape = {"4", "5,4", "5"}},
+    {.shape = {"T,B,4", "3,4", "3"}}, {.shape = {"3,4", "5,4"}},      {.shape = {"B,T", "7,T"}},
+    {.shape = {"0,4", "5,4", "5"}},   {.shape = {"3,0", "5,0", "5"}},
 };
-static const sample_case vectors[] = {{.shape = {"3", "4"}}, {.shape = {"B", "T"}}, {.shape = {"1", "1"}}, {.shape = {"0", "3"}}};
-static const sample_case pairs[] = {{.shape = {"5", "5"}}, {.shape = {"B", "B"}}, {.shape = {"0", "0"}}, {.shape = {"1", "1"}}, {.shape = {"67", "67"}}};
+static const sample_case vectors[] = {
+    {.shape = {"3", "4"}}, {.shape = {"B", "T"}}, {.shape = {"1", "1"}}, {.shape = {"0", "3"}}};
+static const sample_case pairs[] = {{.shape = {"5", "5"}},
+                                    {.shape = {"B", "B"}},
+                                    {.shape = {"0", "0"}},
+                                    {.shape = {"1", "1"}},
+                                    {.shape = {"67", "67"}}};
 
 static rg_node *contract(const sample_context *c, rg_node *const x[])
 {

@@ -3,21 +3,35 @@
 
 #define HOW(reduction) .args = {.i = {reduction}}
 static const sample_case pairs[] = {
-    {.shape = {"3,5", "3,5"}},           {.shape = {"B,4", "B,4"}, HOW(RG_SUM)}, {.shape = {"B,T", "B,T"}, HOW(RG_NONE)},
-    {.shape = {"B,4", "B,4"}},           {.shape = {"", ""}},                    {.shape = {"37", "37"}, HOW(RG_NONE)},
+    {.shape = {"3,5", "3,5"}},
+    {.shape = {"B,4", "B,4"}, HOW(RG_SUM)},
+    {.shape = {"B,T", "B,T"}, HOW(RG_NONE)},
+    {.shape = {"B,4", "B,4"}},
+    {.shape = {"", ""}},
+    {.shape = {"37", "37"}, HOW(RG_NONE)},
 };
 static const sample_case mse_pairs[] = {
-    {.shape = {"3,5", "3,5"}}, {.shape = {"B,4", "B,4"}, HOW(RG_SUM)}, {.shape = {"B,T", "B,T"}, HOW(RG_NONE)},
-    {.shape = {"B,4", "B,4"}, .args = {.flag = true}}, {.shape = {"", ""}}, {.shape = {"B,4", "B,4"}},
+    {.shape = {"3,5", "3,5"}},
+    {.shape = {"B,4", "B,4"}, HOW(RG_SUM)},
+    {.shape = {"B,T", "B,T"}, HOW(RG_NONE)},
+    {.shape = {"B,4", "B,4"}, .args = {.flag = true}},
+    {.shape = {"", ""}},
+    {.shape = {"B,4", "B,4"}},
 };
 #define DELTA(d, reduction) .args = {.f = {d}, .i = {reduction}}
 static const sample_case deltas[] = {
-    {.shape = {"3,5", "3,5"}, DELTA(0, 0)}, {.shape = {"B,4", "B,4"}, DELTA(0.1, RG_SUM)},
-    {.shape = {"B,T", "B,T"}, DELTA(4, RG_NONE)}, {.shape = {"37", "37"}, DELTA(0.2, 0)},
+    {.shape = {"3,5", "3,5"}, DELTA(0, 0)},
+    {.shape = {"B,4", "B,4"}, DELTA(0.1, RG_SUM)},
+    {.shape = {"B,T", "B,T"}, DELTA(4, RG_NONE)},
+    {.shape = {"37", "37"}, DELTA(0.2, 0)},
 };
 static const sample_case weighted[] = {
-    {.shape = {"3,5", "3,5"}}, {.shape = {"B,4", "B,4"}, HOW(RG_SUM)}, {.shape = {"B,T", "B,T"}, HOW(RG_NONE)},
-    {.shape = {"B,4", "B,4", "4"}, HOW(RG_SUM)}, {.shape = {"3,5", "3,5", "3,5"}}, {.shape = {"37", "37"}},
+    {.shape = {"3,5", "3,5"}},
+    {.shape = {"B,4", "B,4"}, HOW(RG_SUM)},
+    {.shape = {"B,T", "B,T"}, HOW(RG_NONE)},
+    {.shape = {"B,4", "B,4", "4"}, HOW(RG_SUM)},
+    {.shape = {"3,5", "3,5", "3,5"}},
+    {.shape = {"37", "37"}},
 };
 /* flag: rows with label i[1] are ignored; f[0]: smoothing */
 static const sample_case labelled[] = {
@@ -53,7 +67,9 @@ static const sample_case labelled_grad[] = {
 
 static rg_loss_opts options(const sample_context *c, rg_node *const x[])
 {
-    return (rg_loss_opts){.reduction = (rg_reduction)c->args->i[0], .half = c->args->flag, .delta = c->args->f[0],
+    return (rg_loss_opts){.reduction = (rg_reduction)c->args->i[0],
+                          .half = c->args->flag,
+                          .delta = c->args->f[0],
                           .weight = c->n_in > 2 ? x[2] : NULL};
 }
 static rg_node *mse(const sample_context *c, rg_node *const x[])
@@ -95,8 +111,11 @@ static rg_node *hinge(const sample_context *c, rg_node *const x[])
 static rg_cross_entropy_opts labels_options(const sample_context *c, rg_node *weight)
 {
     const sample_args *a = c->args;
-    return (rg_cross_entropy_opts){.reduction = (rg_reduction)a->i[0], .label_smoothing = a->f[0],
-                                   .has_ignore = a->flag && !a->flag2, .ignore_index = a->i[1], .weight = weight};
+    return (rg_cross_entropy_opts){.reduction = (rg_reduction)a->i[0],
+                                   .label_smoothing = a->f[0],
+                                   .has_ignore = a->flag && !a->flag2,
+                                   .ignore_index = a->i[1],
+                                   .weight = weight};
 }
 static rg_node *cross_entropy(const sample_context *c, rg_node *const x[])
 {
@@ -141,15 +160,34 @@ static void label_grad(const sample_context *c, const ref_tensor x[], bool softm
     }
     ref_free(&p);
 }
-static void ref_cross_entropy_grad(const sample_context *c, const ref_tensor x[], ref_tensor *y) { label_grad(c, x, true, y); }
-static void ref_nll_grad(const sample_context *c, const ref_tensor x[], ref_tensor *y) { label_grad(c, x, false, y); }
+static void ref_cross_entropy_grad(const sample_context *c, const ref_tensor x[], ref_tensor *y)
+{
+    label_grad(c, x, true, y);
+}
+static void ref_nll_grad(const sample_context *c, const ref_tensor x[], ref_tensor *y)
+{
+    label_grad(c, x, false, y);
+}
 
 #define BUILT(op, list) .name = #op, .build = op, .reference = ref_##op, SAMPLE_CASES(list), .ulps32 = 6, .ulps64 = 6
-#define ALSO(title, op, list) .name = title, .build = op, .reference = ref_##op, SAMPLE_CASES(list), .ulps32 = 6, .ulps64 = 6
-#define LABELS(type) {.dtype = type, .kind = SAMPLE_WHOLE, .lo = 0, .hi = 4}
-#define LOGITS {.lo = -3, .hi = 3}
-#define LOG_P {.lo = -4, .hi = -0.1}
-#define FIXED(low, high) {.lo = low, .hi = high, .constant = true}
+#define ALSO(title, op, list) \
+    .name = title, .build = op, .reference = ref_##op, SAMPLE_CASES(list), .ulps32 = 6, .ulps64 = 6
+#define LABELS(type)                                          \
+    {                                                         \
+        .dtype = type, .kind = SAMPLE_WHOLE, .lo = 0, .hi = 4 \
+    }
+#define LOGITS            \
+    {                     \
+        .lo = -3, .hi = 3 \
+    }
+#define LOG_P                \
+    {                        \
+        .lo = -4, .hi = -0.1 \
+    }
+#define FIXED(low, high)                        \
+    {                                           \
+        .lo = low, .hi = high, .constant = true \
+    }
 
 const sample_row samples_loss[] = {
     {BUILT(mse, mse_pairs)},

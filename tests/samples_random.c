@@ -2,12 +2,17 @@
 #include "samples.h"
 
 static const sample_case draws[] = {
-    {.shape = {NULL}, .args = {.shape = "37"}}, {.shape = {"B,T"}, .args = {.shape = "B,T"}}, {.shape = {NULL}, .args = {.shape = ""}},
+    {.shape = {NULL}, .args = {.shape = "37"}},
+    {.shape = {"B,T"}, .args = {.shape = "B,T"}},
+    {.shape = {NULL}, .args = {.shape = ""}},
     {.shape = {NULL}, .args = {.shape = "0"}},
 };
 static const sample_case likes[] = {{.shape = {"37"}}, {.shape = {"B,T"}}, {.shape = {""}}, {.shape = {"0"}}};
 
-static rg_shape shape(const sample_context *c) { return sample_shape(c->graph, &c->sizes, c->args->shape); }
+static rg_shape shape(const sample_context *c)
+{
+    return sample_shape(c->graph, &c->sizes, c->args->shape);
+}
 static rg_node *uniform(const sample_context *c, rg_node *const x[])
 {
     (void)x;

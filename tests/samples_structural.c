@@ -1,7 +1,10 @@
 /* samples_structural.c - the ops that have no inputs to sample: leaves, effects, regions. */
 #include "samples.h"
 
-#define SEE(op, where) {.name = op, .flags = SAMPLE_STRUCTURAL, .see = where}
+#define SEE(op, where)                                       \
+    {                                                        \
+        .name = op, .flags = SAMPLE_STRUCTURAL, .see = where \
+    }
 
 const sample_row samples_structural[] = {
     SEE("input", "test_plan.c: bind and shapes"),

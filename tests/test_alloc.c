@@ -75,7 +75,8 @@ static bool recurrence(rg_graph *g)
     rg_scan_next(s, h, next);
     rg_node *states = rg_scan_stack(s, next);
     rg_scan_end(s);
-    rg_node *loss = rg_sum(rg_square(states), RG_ALL_AXES, false), *step = rg_sgd(loss, &(rg_sgd_opts){.lr = 0.1, .params = RG_NODES(u)});
+    rg_node *loss = rg_sum(rg_square(states), RG_ALL_AXES, false),
+            *step = rg_sgd(loss, &(rg_sgd_opts){.lr = 0.1, .params = RG_NODES(u)});
     rg_plan *p = rg_compile(g, RG_NODES(loss, step), &(rg_plan_opts){.threads = 1});
     const bool ok = p && !rg_bind_shape(p, xs, data, RG_SHAPE(3, 2, 4)) && !rg_run(p) &&
                     !rg_bind_shape(p, xs, data, RG_SHAPE(9, 2, 4)) && !rg_run(p);
@@ -111,7 +112,8 @@ static void for_every_k(bool (*work)(rg_graph *), bool open_scan, bool once)
         if (failed) {
             const char *text = g && rg_graph_error(g) ? rg_graph_error(g) : rg_last_error();
             cr_expect(strstr(text, "memory"), "k = %zu: %s", k, text);
-            cr_expect(!g || !rg_graph_error(g) || rg_graph_status(g) == RG_ERR_MEMORY, "k = %zu: status %d", k, rg_graph_status(g));
+            cr_expect(!g || !rg_graph_error(g) || rg_graph_status(g) == RG_ERR_MEMORY, "k = %zu: status %d", k,
+                      rg_graph_status(g));
         }
         f.fail_at = 0;
         if (g && failed) {
@@ -129,10 +131,22 @@ static void for_every_k(bool (*work)(rg_graph *), bool open_scan, bool once)
     cr_expect(k > 5, "only %zu allocations seen", k);
 }
 
-Test(alloc, training_step) { for_every_k(mlp, false, false); }
-Test(alloc, training_step_failing_once) { for_every_k(mlp, false, true); }
-Test(alloc, recurrence) { for_every_k(recurrence, true, false); }
-Test(alloc, recurrence_failing_once) { for_every_k(recurrence, true, true); }
+Test(alloc, training_step)
+{
+    for_every_k(mlp, false, false);
+}
+Test(alloc, training_step_failing_once)
+{
+    for_every_k(mlp, false, true);
+}
+Test(alloc, recurrence)
+{
+    for_every_k(recurrence, true, false);
+}
+Test(alloc, recurrence_failing_once)
+{
+    for_every_k(recurrence, true, true);
+}
 
 /* The same with malloc itself, which also feeds what the graph's allocator does not. */
 static void for_every_malloc(bool (*work)(rg_graph *))
@@ -152,5 +166,11 @@ static void for_every_malloc(bool (*work)(rg_graph *))
     cr_expect(k > 5, "only %zu allocations seen", k);
 }
 
-Test(alloc, training_step_by_malloc) { for_every_malloc(mlp); }
-Test(alloc, recurrence_by_malloc) { for_every_malloc(recurrence); }
+Test(alloc, training_step_by_malloc)
+{
+    for_every_malloc(mlp);
+}
+Test(alloc, recurrence_by_malloc)
+{
+    for_every_malloc(recurrence);
+}

@@ -68,7 +68,7 @@ Test(autograd, a_node_used_twice_accumulates)
     rg_graph *g = rg_graph_new(NULL);
     rg_node *x = input(g, "x", 3), *s = rg_sin(x);
     rg_node *y = total(rg_add(rg_mul(s, s), rg_add(rg_mul(s, x), x))); /* s^2 + s x + x */
-    const rg_nodes d = rg_grad(y, RG_NODES(x, s, x)); /* an inner node, and one twice */
+    const rg_nodes d = rg_grad(y, RG_NODES(x, s, x));                  /* an inner node, and one twice */
     rg_plan *p = must_compile(g, d, &alone);
     const double at[3] = {0.3, -1, 2};
     must(rg_bind(p, x, at));
@@ -129,8 +129,10 @@ Test(autograd, rosenbrock)
     must(rg_run(p));
     cr_expect(close_to(value_at(p, f, 0), value, 1e-12));
     for (size_t i = 0; i < N; i++) {
-        cr_assert(fabs(value_at(p, d, i) - slope[i]) < 1e-11 * 4000, "gradient %zu: %g, not %g", i, value_at(p, d, i), slope[i]);
-        cr_assert(fabs(value_at(p, h, i) - bend[i]) < 1e-11 * 6000, "HVP %zu: %g, not %g", i, value_at(p, h, i), bend[i]);
+        cr_assert(fabs(value_at(p, d, i) - slope[i]) < 1e-11 * 4000, "gradient %zu: %g, not %g", i, value_at(p, d, i),
+                  slope[i]);
+        cr_assert(fabs(value_at(p, h, i) - bend[i]) < 1e-11 * 6000, "HVP %zu: %g, not %g", i, value_at(p, h, i),
+                  bend[i]);
     }
     rg_plan_free(p);
     rg_graph_free(g);
@@ -140,7 +142,8 @@ Test(autograd, ties_share_or_go_to_the_first)
 {
     rg_graph *g = rg_graph_new(NULL);
     rg_node *a = input(g, "a", 3), *b = input(g, "b", 3);
-    rg_node *largest = total(rg_maximum(a, b)), *smallest = total(rg_minimum(a, b)), *first = rg_max(a, RG_ALL_AXES, false);
+    rg_node *largest = total(rg_maximum(a, b)), *smallest = total(rg_minimum(a, b)),
+            *first = rg_max(a, RG_ALL_AXES, false);
     const rg_nodes up = rg_grad(largest, RG_NODES(a, b)), down = rg_grad(smallest, RG_NODES(a, b));
     rg_node *one = grad(first, a), *last = grad(rg_min(b, RG_ALL_AXES, false), b);
     rg_plan *p = must_compile(g, RG_NODES(up.at[0], up.at[1], down.at[0], down.at[1], one, last), &alone);
@@ -161,7 +164,8 @@ Test(autograd, casts_between_floats_pass_gradients_back)
 {
     rg_graph *g = rg_graph_new(NULL);
     rg_node *x = rg_input(g, "x", RG_F32, RG_SHAPE(2));
-    rg_node *wide = rg_cast(x, RG_F64), *y = total(rg_mul(wide, wide)), *whole = total(rg_cast(rg_cast(x, RG_I32), RG_F32));
+    rg_node *wide = rg_cast(x, RG_F64), *y = total(rg_mul(wide, wide)),
+            *whole = total(rg_cast(rg_cast(x, RG_I32), RG_F32));
     rg_node *d = grad(y, x), *zero = grad(whole, x);
     cr_expect_eq(rg_dtype_of(d), RG_F32);
     rg_plan *p = must_compile(g, RG_NODES(d, zero, whole), &alone);
@@ -184,7 +188,8 @@ Test(autograd, several_results_and_absent_cotangents)
     const rg_nodes both = rg_vjp(RG_NODES(y, z), RG_NODES(u, u), RG_NODES(a, b));
     const rg_nodes only = rg_vjp(RG_NODES(y, z), RG_NODES(NULL, u), RG_NODES(a, b));
     const rg_nodes moved = rg_jvp(RG_NODES(y, z), RG_NODES(a, b), RG_NODES(u, NULL));
-    rg_plan *p = must_compile(g, RG_NODES(both.at[0], both.at[1], only.at[0], only.at[1], moved.at[0], moved.at[1]), &alone);
+    rg_plan *p =
+        must_compile(g, RG_NODES(both.at[0], both.at[1], only.at[0], only.at[1], moved.at[0], moved.at[1]), &alone);
     const double ad[2] = {0.5, -1}, bd[2] = {2, 3}, ud[2] = {1, -2};
     must(rg_bind(p, a, ad));
     must(rg_bind(p, b, bd));
@@ -253,23 +258,24 @@ Test(autograd, long_chains_need_no_stack)
 /* What a gradient is made of, kept as text: it shows when a rule begins to emit more than it did. */
 Test(autograd, the_gradient_of_a_layer_as_text)
 {
-    static const char kept[] = "graph of 16 nodes, 1 of them stored\n"
-                               "%0 = input : f32[batch, 3]  // x\n"
-                               "%1 = param : f32[2, 3]  // net.w\n"
-                               "%2 = contract(%0, %1) {a_batch: (), b_batch: (), a_contract: (1), b_contract: (1)} : f32[batch, 2]  // net\n"
-                               "%3 = tanh(%2) : f32[batch, 2]  // net\n"
-                               "%4 = square(%3) : f32[batch, 2]\n"
-                               "%5 = mean(%4) {axes: (0 1)} : f32[]\n"
-                               "%6 = full_like(%5) {value: 1} : f32[]\n"
-                               "%7 = size_of(%4) {axes: (0 1), lead: 0} : f32[]\n"
-                               "%8 = div(%6, %7) : f32[]\n"
-                               "%9 = expand(%8, %4) {at: 0, from: 0, n: 2} : f32[batch, 2]\n"
-                               "%10 = mul(%3, %9) : f32[batch, 2]\n"
-                               "%11 = scale(%10) {factor: 2} : f32[batch, 2]\n"
-                               "%12 = tanh_grad(%11, %3) : f32[batch, 2]  // net\n"
-                               "%13 = contract(%12, %0) {a_batch: (), b_batch: (), a_contract: (0), b_contract: (0)} : f32[2, 3]  // net\n"
-                               "%14 = axpy(%13, %1) {factor: -0.1} : f32[2, 3]\n"
-                               "%15 = assign(%1, %14) : f32[2, 3]\n";
+    static const char kept[] =
+        "graph of 16 nodes, 1 of them stored\n"
+        "%0 = input : f32[batch, 3]  // x\n"
+        "%1 = param : f32[2, 3]  // net.w\n"
+        "%2 = contract(%0, %1) {a_batch: (), b_batch: (), a_contract: (1), b_contract: (1)} : f32[batch, 2]  // net\n"
+        "%3 = tanh(%2) : f32[batch, 2]  // net\n"
+        "%4 = square(%3) : f32[batch, 2]\n"
+        "%5 = mean(%4) {axes: (0 1)} : f32[]\n"
+        "%6 = full_like(%5) {value: 1} : f32[]\n"
+        "%7 = size_of(%4) {axes: (0 1), lead: 0} : f32[]\n"
+        "%8 = div(%6, %7) : f32[]\n"
+        "%9 = expand(%8, %4) {at: 0, from: 0, n: 2} : f32[batch, 2]\n"
+        "%10 = mul(%3, %9) : f32[batch, 2]\n"
+        "%11 = scale(%10) {factor: 2} : f32[batch, 2]\n"
+        "%12 = tanh_grad(%11, %3) : f32[batch, 2]  // net\n"
+        "%13 = contract(%12, %0) {a_batch: (), b_batch: (), a_contract: (0), b_contract: (0)} : f32[2, 3]  // net\n"
+        "%14 = axpy(%13, %1) {factor: -0.1} : f32[2, 3]\n"
+        "%15 = assign(%1, %14) : f32[2, 3]\n";
     rg_graph *g = rg_graph_new(NULL);
     rg_node *x = rg_input(g, "x", RG_F32, RG_SHAPE(rg_dim(g, "batch"), 3));
     rg_scope_push(g, "net");
@@ -289,7 +295,8 @@ Test(autograd, the_gradient_of_a_layer_as_text)
 
 static rg_node *network(rg_graph *g)
 {
-    rg_node *w = rg_param(g, "w", RG_F64, RG_SHAPE(3, 4), NULL), *b = rg_param(g, "b", RG_F64, RG_SHAPE(3), &(rg_param_opts){.init = RG_NORMAL, .scale = 1});
+    rg_node *w = rg_param(g, "w", RG_F64, RG_SHAPE(3, 4), NULL),
+            *b = rg_param(g, "b", RG_F64, RG_SHAPE(3), &(rg_param_opts){.init = RG_NORMAL, .scale = 1});
     const double data[8] = {0.5, -1, 2, 0.1, 1, 1, -0.3, 0.7};
     rg_node *x = rg_const(g, RG_F64, RG_SHAPE(2, 4), data);
     return total(rg_square(rg_tanh(rg_linear(x, w, b))));
@@ -326,8 +333,14 @@ static void vjp_bent(rg_node *self, rg_node *const ct[], rg_node *grads[])
     grads[0] = rg_mul(ct[0], rg_scale(rg_arg(self, 0), 3));
 }
 
-static const rg_op bent = {.name = "bent", .n_in = 1, .n_out = 1, .traits = RG_ELEMENTWISE, .dtypes = RG_DT_FLOATS,
-                           .infer = rg_infer_same, .vjp = vjp_bent, .run = run_bent};
+static const rg_op bent = {.name = "bent",
+                           .n_in = 1,
+                           .n_out = 1,
+                           .traits = RG_ELEMENTWISE,
+                           .dtypes = RG_DT_FLOATS,
+                           .infer = rg_infer_same,
+                           .vjp = vjp_bent,
+                           .run = run_bent};
 
 Test(autograd, grad_check_finds_a_wrong_rule)
 {

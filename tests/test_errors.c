@@ -39,17 +39,20 @@ Test(errors, shapes_that_do_not_fit)
 {
     rg_graph *g = rg_graph_new(NULL);
     rg_node *a = f32(g, "first", RG_SHAPE(2, 3)), *b = f32(g, "second", RG_SHAPE(4, 5));
-    rg_node *named = f32(g, "named", RG_SHAPE(rg_dim(g, "batch"), 3)), *other = f32(g, "other", RG_SHAPE(rg_dim(g, "time"), 3));
+    rg_node *named = f32(g, "named", RG_SHAPE(rg_dim(g, "batch"), 3)),
+            *other = f32(g, "other", RG_SHAPE(rg_dim(g, "time"), 3));
     REFUSED(RG_ERR_SHAPE, rg_add(a, b), "add", "first", "second", "[2, 3]", "[4, 5]");
     REFUSED(RG_ERR_SHAPE, rg_matmul(a, b), "matmul", "first", "second", "[2, 3]", "[4, 5]");
     REFUSED(RG_ERR_SHAPE, rg_matmul_t(a, true, b, false), "matmul", "[2, 3]", "[4, 5]");
     REFUSED(RG_ERR_SHAPE, rg_linear(a, b, NULL), "linear", "[2, 3]", "[4, 5]");
-    REFUSED(RG_ERR_SHAPE, rg_linear(a, rg_zeros(g, RG_F32, RG_SHAPE(5, 3)), rg_zeros(g, RG_F32, RG_SHAPE(4))), "[4]", "[2, 5]");
+    REFUSED(RG_ERR_SHAPE, rg_linear(a, rg_zeros(g, RG_F32, RG_SHAPE(5, 3)), rg_zeros(g, RG_F32, RG_SHAPE(4))), "[4]",
+            "[2, 5]");
     REFUSED(RG_ERR_SHAPE, rg_dot(a, a), "dot", "[2, 3]");
     REFUSED(RG_ERR_SHAPE, rg_add(named, other), "add", "batch", "time");
     rg_node *many = f32(g, "many", RG_SHAPE(32749, 3));
     REFUSED(RG_ERR_SHAPE, rg_add(named, many), "batch", "32749");
-    REFUSED(RG_ERR_SHAPE, rg_contract(a, b, &(rg_contract_opts){.a_contract = RG_AXES(1), .b_contract = RG_AXES(0)}), "contract", "[2, 3]", "[4, 5]");
+    REFUSED(RG_ERR_SHAPE, rg_contract(a, b, &(rg_contract_opts){.a_contract = RG_AXES(1), .b_contract = RG_AXES(0)}),
+            "contract", "[2, 3]", "[4, 5]");
     REFUSED(RG_ERR_SHAPE, rg_reshape(a, RG_SHAPE(4)), "reshape", "first", "[2, 3]", "[4]");
     REFUSED(RG_ERR_SHAPE, rg_reshape(a, RG_SHAPE(-1, 4)), "reshape", "[2, 3]");
     REFUSED(RG_ERR_SHAPE, rg_reshape_like(a, b), "reshape", "[2, 3]", "[4, 5]");
@@ -59,7 +62,8 @@ Test(errors, shapes_that_do_not_fit)
     REFUSED(RG_ERR_SHAPE, rg_squeeze(a, 1), "squeeze", "[2, 3]", "1");
     REFUSED(RG_ERR_SHAPE, rg_sum_like(a, b), "sum_like", "[2, 3]", "[4, 5]");
     REFUSED(RG_ERR_SHAPE, rg_where(rg_zeros(g, RG_BOOL, RG_SHAPE(7)), a, a), "where", "[7]", "[2, 3]");
-    REFUSED(RG_ERR_SHAPE, rg_cross_entropy(a, rg_zeros(g, RG_I64, RG_SHAPE(5)), NULL), "cross_entropy", "[2, 3]", "[5]");
+    REFUSED(RG_ERR_SHAPE, rg_cross_entropy(a, rg_zeros(g, RG_I64, RG_SHAPE(5)), NULL), "cross_entropy", "[2, 3]",
+            "[5]");
     REFUSED(RG_ERR_SHAPE, rg_mse_loss(a, b, NULL), "[2, 3]", "[4, 5]");
     rg_graph_free(g);
 }
@@ -86,7 +90,8 @@ Test(errors, axes_outside)
 Test(errors, element_types)
 {
     rg_graph *g = rg_graph_new(NULL);
-    rg_node *a = f32(g, "single", RG_SHAPE(3)), *d = rg_input(g, "twice", RG_F64, RG_SHAPE(3)), *i = rg_input(g, "whole", RG_I64, RG_SHAPE(3));
+    rg_node *a = f32(g, "single", RG_SHAPE(3)), *d = rg_input(g, "twice", RG_F64, RG_SHAPE(3)),
+            *i = rg_input(g, "whole", RG_I64, RG_SHAPE(3));
     REFUSED(RG_ERR_DTYPE, rg_add(a, d), "add", "single", "twice", "f32", "f64");
     REFUSED(RG_ERR_DTYPE, rg_matmul(a, d), "f32", "f64");
     REFUSED(RG_ERR_DTYPE, rg_exp(i), "exp", "whole", "i64");
@@ -112,7 +117,8 @@ Test(errors, shapes_that_are_none)
     REFUSED(RG_ERR_SHAPE, rg_unsqueeze(deep, 0), "8");
     REFUSED(RG_ERR_SHAPE, rg_input(g, "y", RG_F32, RG_SHAPE(2, -3)), "-3");
     /* a product of named sizes is not known yet, so that only running can tell */
-    rg_node *wide = f32(g, "wide", RG_SHAPE(rg_dim(g, "columns"), 1)), *tall = f32(g, "tall", RG_SHAPE(1, rg_dim(g, "rows")));
+    rg_node *wide = f32(g, "wide", RG_SHAPE(rg_dim(g, "columns"), 1)),
+            *tall = f32(g, "tall", RG_SHAPE(1, rg_dim(g, "rows")));
     rg_node *product = rg_add(wide, tall), *literal = rg_zeros(g, RG_F32, RG_SHAPE(huge, huge));
     rg_plan *p = must_compile(g, RG_NODES(product), &(rg_plan_opts){.threads = 1});
     static float data[4];
@@ -170,7 +176,8 @@ Test(errors, names)
 Test(errors, derivatives_that_do_not_exist)
 {
     rg_graph *g = rg_graph_new(NULL);
-    rg_node *x = f32(g, "x", RG_SHAPE(3)), *i = rg_input(g, "whole", RG_I64, RG_SHAPE(3)), *loss = scalar_sum(rg_square(x));
+    rg_node *x = f32(g, "x", RG_SHAPE(3)), *i = rg_input(g, "whole", RG_I64, RG_SHAPE(3)),
+            *loss = scalar_sum(rg_square(x));
     rg_node *u = f32(g, "u", RG_SHAPE(4)), *v = f32(g, "v", RG_SHAPE(5));
     REFUSED_LIST(RG_ERR_GRADIENT, rg_grad(x, RG_NODES(x)), "x", "[3]", "scalar");
     REFUSED_LIST(RG_ERR_GRADIENT, rg_grad(rg_sum(i, RG_ALL_AXES, false), RG_NODES(x)), "i64");
@@ -187,7 +194,8 @@ static rg_status run_plain(const rg_step *s, size_t lo, size_t hi)
     return RG_OK;
 }
 
-static const rg_op no_rule = {.name = "no_rule", .n_in = 1, .n_out = 1, .traits = RG_ELEMENTWISE, .infer = rg_infer_same, .run = run_plain};
+static const rg_op no_rule = {
+    .name = "no_rule", .n_in = 1, .n_out = 1, .traits = RG_ELEMENTWISE, .infer = rg_infer_same, .run = run_plain};
 
 Test(errors, an_op_without_a_rule_only_fails_when_a_cotangent_reaches_it)
 {
@@ -225,7 +233,8 @@ Test(errors, arithmetic_on_a_named_dimension)
 Test(errors, regions)
 {
     rg_graph *g = rg_graph_new(NULL);
-    rg_node *xs = f32(g, "xs", RG_SHAPE(4, 3)), *h0 = rg_zeros(g, RG_F32, RG_SHAPE(3)), *w = rg_param(g, "w", RG_F32, RG_SHAPE(3), NULL);
+    rg_node *xs = f32(g, "xs", RG_SHAPE(4, 3)), *h0 = rg_zeros(g, RG_F32, RG_SHAPE(3)),
+            *w = rg_param(g, "w", RG_F32, RG_SHAPE(3), NULL);
     rg_scan *first = rg_scan_begin(g, &(rg_scan_opts){.name = "first"});
     rg_node *x = rg_scan_slice(first, xs), *h = rg_scan_carry(first, h0);
     REFUSED(RG_ERR_REGION, rg_assign(w, x), "assign", "first");
@@ -264,7 +273,8 @@ Test(errors, a_carry_that_changes_its_type)
 {
     rg_graph *g = rg_graph_new(NULL);
     rg_scan *s = rg_scan_begin(g, &(rg_scan_opts){.name = "rnn"});
-    rg_node *x = rg_scan_slice(s, f32(g, "xs", RG_SHAPE(4, 3))), *h = rg_scan_carry(s, rg_zeros(g, RG_F32, RG_SHAPE(2)));
+    rg_node *x = rg_scan_slice(s, f32(g, "xs", RG_SHAPE(4, 3))),
+            *h = rg_scan_carry(s, rg_zeros(g, RG_F32, RG_SHAPE(2)));
     rg_scan_next(s, h, x);
     scan_fails(g, RG_ERR_SHAPE, (const char *const[]){"rnn", "[2]", "[3]", "test_errors.c", NULL});
 }
@@ -332,7 +342,8 @@ Test(errors, compile_wants_nodes_of_its_graph)
     cr_expect(rg_graph_error(g));
     rg_graph_clear_error(g);
     cr_expect_null(rg_add(x, y), "nodes of two graphs");
-    cr_expect(rg_graph_error(g) && strstr(rg_graph_error(g), "graph"), "%s", rg_graph_error(g) ? rg_graph_error(g) : "(none)");
+    cr_expect(rg_graph_error(g) && strstr(rg_graph_error(g), "graph"), "%s",
+              rg_graph_error(g) ? rg_graph_error(g) : "(none)");
     cr_expect_null(rg_compile(NULL, RG_NODES(x), NULL));
     rg_graph_free(g);
     rg_graph_free(other);
@@ -347,13 +358,15 @@ static void fails_at(rg_status got, rg_status status, int line, const char *cons
 {
     cr_expect_eq(got, status, "line %d: %s: %s", line, rg_status_name(got), rg_last_error());
     for (size_t i = 0; words[i]; i++)
-        cr_expect(strstr(rg_last_error(), words[i]), "line %d: \"%s\" is missing in: %s", line, words[i], rg_last_error());
+        cr_expect(strstr(rg_last_error(), words[i]), "line %d: \"%s\" is missing in: %s", line, words[i],
+                  rg_last_error());
 }
 
 Test(errors, binding)
 {
     rg_graph *g = rg_graph_new(NULL);
-    rg_node *x = f32(g, "x", RG_SHAPE(rg_dim(g, "batch"), 3)), *t = f32(g, "target", RG_SHAPE(rg_dim(g, "batch"), 1)), *y = rg_add(x, t);
+    rg_node *x = f32(g, "x", RG_SHAPE(rg_dim(g, "batch"), 3)), *t = f32(g, "target", RG_SHAPE(rg_dim(g, "batch"), 1)),
+            *y = rg_add(x, t);
     rg_node *fixed = f32(g, "fixed", RG_SHAPE(2, 2)), *unused = f32(g, "unused", RG_SHAPE(2)), *s = scalar_sum(fixed);
     rg_plan *p = must_compile(g, RG_NODES(y, s), &(rg_plan_opts){.threads = 1});
     static float data[64];
@@ -395,7 +408,8 @@ Test(errors, binding)
 Test(errors, multiples_are_promises)
 {
     rg_graph *g = rg_graph_new(NULL);
-    rg_node *x = f32(g, "x", RG_SHAPE(rg_dim_multiple(g, "pairs", 2))), *y = rg_sum(rg_reshape(x, RG_SHAPE(-1, 2)), RG_AXES(1), false);
+    rg_node *x = f32(g, "x", RG_SHAPE(rg_dim_multiple(g, "pairs", 2))),
+            *y = rg_sum(rg_reshape(x, RG_SHAPE(-1, 2)), RG_AXES(1), false);
     rg_plan *p = must_compile(g, RG_NODES(y), &(rg_plan_opts){.threads = 1});
     const float data[6] = {1, 2, 3, 4, 5, 6};
     rg_status status = rg_bind_shape(p, x, data, RG_SHAPE(5));
@@ -414,8 +428,10 @@ Test(errors, values_of_parameters)
     rg_graph *g = rg_graph_new(NULL);
     rg_node *w = rg_param(g, "w", RG_F32, RG_SHAPE(2), NULL), *x = f32(g, "x", RG_SHAPE(2));
     float data[4] = {0};
-    FAILS(RG_ERR_SHAPE, rg_set(w, &(rg_tensor){.dtype = RG_F32, .shape = RG_SHAPE(3), .data = data}), "w", "[2]", "[3]");
-    FAILS(RG_ERR_DTYPE, rg_set(w, &(rg_tensor){.dtype = RG_F64, .shape = RG_SHAPE(2), .data = data}), "w", "f32", "f64");
+    FAILS(RG_ERR_SHAPE, rg_set(w, &(rg_tensor){.dtype = RG_F32, .shape = RG_SHAPE(3), .data = data}), "w", "[2]",
+          "[3]");
+    FAILS(RG_ERR_DTYPE, rg_set(w, &(rg_tensor){.dtype = RG_F64, .shape = RG_SHAPE(2), .data = data}), "w", "f32",
+          "f64");
     FAILS(RG_ERR_ARGUMENT, rg_set(x, &(rg_tensor){.dtype = RG_F32, .shape = RG_SHAPE(2), .data = data}), "x");
     cr_expect_null(rg_value(x).data);
     rg_graph_free(g);

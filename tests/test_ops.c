@@ -22,13 +22,34 @@ static void run_column(const char *name)
     cr_assert(why.count == 0, "%zu complaints:\n%s", why.count, why.text);
 }
 
-Test(ops, values_in_f32) { run_column("f32"); }
-Test(ops, values_in_f64) { run_column("f64"); }
-Test(ops, values_in_other_types) { run_column("others"); }
-Test(ops, fused_is_unfused_bit_for_bit) { run_column("fused"); }
-Test(ops, threads_make_no_difference) { run_column("threads"); }
-Test(ops, nothing_in_gives_nothing_or_the_neutral) { run_column("empty"); }
-Test(ops, nan_and_infinity) { run_column("special"); }
+Test(ops, values_in_f32)
+{
+    run_column("f32");
+}
+Test(ops, values_in_f64)
+{
+    run_column("f64");
+}
+Test(ops, values_in_other_types)
+{
+    run_column("others");
+}
+Test(ops, fused_is_unfused_bit_for_bit)
+{
+    run_column("fused");
+}
+Test(ops, threads_make_no_difference)
+{
+    run_column("threads");
+}
+Test(ops, nothing_in_gives_nothing_or_the_neutral)
+{
+    run_column("empty");
+}
+Test(ops, nan_and_infinity)
+{
+    run_column("special");
+}
 
 /* Whether a node of that op stands in the graph that a case of the row builds. */
 static bool appears(const sample_row *row, const rg_op *op)

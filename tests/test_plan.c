@@ -19,8 +19,10 @@ Test(plan, constants)
     int32_t data[3] = {1, -2, 3};
     rg_node *kept = rg_const(g, RG_I32, RG_SHAPE(3), data), *again = rg_const(g, RG_I32, RG_SHAPE(3), data);
     data[0] = 100; /* copied when it was given */
-    rg_node *full = rg_full(g, RG_F64, RG_SHAPE(2, 2), 1.5), *zeros = rg_zeros(g, RG_BOOL, RG_SHAPE(2)), *ones = rg_ones(g, RG_U8, RG_SHAPE(2));
-    rg_node *half = rg_scalar(g, RG_F32, 0.5), *sum = rg_add(full, rg_cast(half, RG_F64)), *empty = rg_full(g, RG_F32, RG_SHAPE(0, 3), 1);
+    rg_node *full = rg_full(g, RG_F64, RG_SHAPE(2, 2), 1.5), *zeros = rg_zeros(g, RG_BOOL, RG_SHAPE(2)),
+            *ones = rg_ones(g, RG_U8, RG_SHAPE(2));
+    rg_node *half = rg_scalar(g, RG_F32, 0.5), *sum = rg_add(full, rg_cast(half, RG_F64)),
+            *empty = rg_full(g, RG_F32, RG_SHAPE(0, 3), 1);
     cr_expect_eq(kept, again, "equal constants are one node");
     rg_plan *p = must_compile(g, RG_NODES(kept, full, zeros, ones, half, sum, empty), &alone);
     must(rg_run(p));
@@ -90,7 +92,8 @@ Test(plan, unaligned_data_may_be_bound)
         must(rg_run(p));
         if (shift == 0)
             memcpy(wanted, rg_data(p, y), sizeof wanted);
-        cr_expect(!memcmp(wanted, rg_data(p, y), sizeof wanted), "shift %d", shift);
+        for (size_t i = 0; i < 33; i++)
+            cr_expect_eq(value_at(p, y, i), wanted[i], "shift %d, element %zu", shift, i);
     }
     rg_plan_free(p);
     rg_graph_free(g);
@@ -173,7 +176,8 @@ Test(plan, fetched_nodes_are_not_overwritten)
         add += i % 3 ? 1 : 0;
         turned ^= i % 3 == 0;
         for (size_t k = 0; k < 1000; k += 111)
-            cr_assert_eq(value_at(p, chain[i], k), (turned ? 999 - (double)k : (double)k) + add, "node %d element %zu", i, k);
+            cr_assert_eq(value_at(p, chain[i], k), (turned ? 999 - (double)k : (double)k) + add, "node %d element %zu",
+                         i, k);
     }
     cr_expect(!memcmp(rg_data(p, y), rg_data(last, y), sizeof data));
     cr_expect(rg_plan_bytes(last) < rg_plan_bytes(p), "%zu against %zu bytes", rg_plan_bytes(last), rg_plan_bytes(p));
@@ -202,8 +206,10 @@ Test(plan, bytes_are_known_with_the_sizes)
 Test(plan, any_order_of_freeing)
 {
     rg_graph *g = rg_graph_new(NULL);
-    rg_node *x = rg_input(g, "x", RG_F32, RG_SHAPE(4)), *w = rg_param(g, "w", RG_F32, RG_SHAPE(4), NULL), *y = rg_mul(x, w);
-    rg_plan *p = must_compile(g, RG_NODES(y), &alone), *q = must_compile(g, RG_NODES(rg_exp(y)), &alone), *f = rg_plan_fork(p);
+    rg_node *x = rg_input(g, "x", RG_F32, RG_SHAPE(4)), *w = rg_param(g, "w", RG_F32, RG_SHAPE(4), NULL),
+            *y = rg_mul(x, w);
+    rg_plan *p = must_compile(g, RG_NODES(y), &alone), *q = must_compile(g, RG_NODES(rg_exp(y)), &alone),
+            *f = rg_plan_fork(p);
     cr_assert(f);
     const float data[4] = {1, 2, 3, 4};
     must(rg_bind(p, x, data));
@@ -296,7 +302,8 @@ Test(plan, check_finds_nan_and_names_the_node)
 Test(plan, failing_kernels_fail_the_run_alone)
 {
     rg_graph *g = rg_graph_new(NULL);
-    rg_node *x = rg_input(g, "x", RG_F32, RG_SHAPE(3)), *i = rg_input(g, "i", RG_I64, RG_SHAPE(2)), *y = rg_gather(x, i, 0);
+    rg_node *x = rg_input(g, "x", RG_F32, RG_SHAPE(3)), *i = rg_input(g, "i", RG_I64, RG_SHAPE(2)),
+            *y = rg_gather(x, i, 0);
     rg_node *w = rg_param(g, "w", RG_F32, RG_SHAPE(2), &(rg_param_opts){.init = RG_ONES}), *step = rg_assign(w, y);
     rg_plan *p = must_compile(g, RG_NODES(y, step), &alone);
     const float data[3] = {5, 6, 7};
@@ -350,8 +357,9 @@ Test(plan, dump)
     rg_node *x = batch_input(g, "x", 3), *w = rg_param(g, "w", RG_F32, RG_SHAPE(3), NULL), *y = rg_tanh(rg_mul(x, w));
     rg_node *step = rg_assign(w, rg_scale(rg_sum(y, RG_AXES(0), false), 0.5));
     rg_plan *p = must_compile(g, RG_NODES(y, step), &alone);
-    contains(p, (const char *const[]){"1 inputs", "2 fetched", "1 parameters written", "1 threads", "training", "unknown", "'x' f32[batch, 3]",
-                                      "mul(", "tanh(", "sum(", "scale(", "writes 'w'", NULL});
+    contains(p,
+             (const char *const[]){"1 inputs", "2 fetched", "1 parameters written", "1 threads", "training", "unknown",
+                                   "'x' f32[batch, 3]", "mul(", "tanh(", "sum(", "scale(", "writes 'w'", NULL});
     static float data[12];
     must(rg_bind_shape(p, x, data, RG_SHAPE(4, 3)));
     must(rg_plan_prepare(p));
@@ -392,7 +400,8 @@ static void runs_without_allocation(int threads)
     rg_graph *g = rg_graph_new(&(rg_graph_opts){.allocator = &allocator});
     rg_node *x = batch_input(g, "x", 64), *t = rg_input(g, "t", RG_I64, RG_SHAPE(rg_dim(g, "batch")));
     rg_node *h = rg_nn_dropout(rg_relu(rg_nn_linear(x, "fc1", 128, NULL)), 0.2);
-    rg_node *loss = rg_cross_entropy(rg_nn_linear(h, "fc2", 10, NULL), t, NULL), *step = rg_adam(loss, &(rg_adam_opts){.lr = 1e-3});
+    rg_node *loss = rg_cross_entropy(rg_nn_linear(h, "fc2", 10, NULL), t, NULL),
+            *step = rg_adam(loss, &(rg_adam_opts){.lr = 1e-3});
     rg_plan *p = must_compile(g, RG_NODES(loss, step), &(rg_plan_opts){.threads = threads});
     static float data[256 * 64];
     static int64_t labels[256];
@@ -416,5 +425,11 @@ static void runs_without_allocation(int threads)
     cr_expect_eq(c.live, 0, "%zu blocks leak", c.live);
 }
 
-Test(plan, run_allocates_nothing_on_one_thread) { runs_without_allocation(1); }
-Test(plan, run_allocates_nothing_on_two_threads) { runs_without_allocation(2); }
+Test(plan, run_allocates_nothing_on_one_thread)
+{
+    runs_without_allocation(1);
+}
+Test(plan, run_allocates_nothing_on_two_threads)
+{
+    runs_without_allocation(2);
+}

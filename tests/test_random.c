@@ -18,8 +18,14 @@ static int ascending(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static double uniform_below(double x) { return x; }
-static double normal_below(double x) { return 0.5 * erfc(-x / sqrt(2)); }
+static double uniform_below(double x)
+{
+    return x;
+}
+static double normal_below(double x)
+{
+    return 0.5 * erfc(-x / sqrt(2));
+}
 
 /* Largest distance between the empirical distribution and the true one: 1.95 / sqrt(n) is passed once in 1000 draws. */
 static void looks_like(rg_dtype dtype, bool normal)
@@ -57,15 +63,28 @@ static void looks_like(rg_dtype dtype, bool normal)
     rg_graph_free(g);
 }
 
-Test(random, uniform_f32) { looks_like(RG_F32, false); }
-Test(random, uniform_f64) { looks_like(RG_F64, false); }
-Test(random, normal_f32) { looks_like(RG_F32, true); }
-Test(random, normal_f64) { looks_like(RG_F64, true); }
+Test(random, uniform_f32)
+{
+    looks_like(RG_F32, false);
+}
+Test(random, uniform_f64)
+{
+    looks_like(RG_F64, false);
+}
+Test(random, normal_f32)
+{
+    looks_like(RG_F32, true);
+}
+Test(random, normal_f64)
+{
+    looks_like(RG_F64, true);
+}
 
 Test(random, bernoulli_has_its_probability)
 {
     rg_graph *g = rg_graph_new(NULL);
-    rg_node *x = rg_bernoulli(g, 0.3, RG_SHAPE(N)), *never = rg_bernoulli(g, 0, RG_SHAPE(1000)), *always = rg_bernoulli(g, 1, RG_SHAPE(1000));
+    rg_node *x = rg_bernoulli(g, 0.3, RG_SHAPE(N)), *never = rg_bernoulli(g, 0, RG_SHAPE(1000)),
+            *always = rg_bernoulli(g, 1, RG_SHAPE(1000));
     cr_expect_eq(rg_dtype_of(x), RG_BOOL);
     rg_plan *p = must_compile(g, RG_NODES(x, never, always), &(rg_plan_opts){.threads = 1, .mode = RG_EVAL});
     must(rg_run(p));

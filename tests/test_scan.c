@@ -86,8 +86,9 @@ static void expect_equal(rg_plan *p, rg_node *a, rg_plan *q, rg_node *b, double 
     must(rg_result(q, b, &y));
     cr_assert(rg_shape_equal(x.shape, y.shape), "%s: shapes differ", what);
     for (int64_t i = 0; i < rg_shape_count(x.shape); i++)
-        cr_assert(close_to(value_at(p, a, (size_t)i), value_at(q, b, (size_t)i), tolerance), "%s: element %d is %.17g, not %.17g",
-                  what, (int)i, value_at(p, a, (size_t)i), value_at(q, b, (size_t)i));
+        cr_assert(close_to(value_at(p, a, (size_t)i), value_at(q, b, (size_t)i), tolerance),
+                  "%s: element %d is %.17g, not %.17g", what, (int)i, value_at(p, a, (size_t)i),
+                  value_at(q, b, (size_t)i));
 }
 
 /* Values, gradients, and the gradient of a norm of the gradients. */
@@ -110,12 +111,14 @@ static void against_unrolled(bool reverse, int64_t steps)
         }
     }
     must(rg_graph_check(n.g));
-    rg_plan *p = must_compile(n.g, (rg_nodes){fetch[0], 12}, &alone), *q = must_compile(n.g, (rg_nodes){fetch[1], 12}, &alone);
+    rg_plan *p = must_compile(n.g, (rg_nodes){fetch[0], 12}, &alone),
+            *q = must_compile(n.g, (rg_nodes){fetch[1], 12}, &alone);
     network_bind(&n, p, steps);
     network_bind(&n, q, steps);
     must(rg_run(p));
     must(rg_run(q));
-    static const char *const what[12] = {"states", "last state", "dW", "dU", "db", "dxs", "dh0", "d2W", "d2U", "d2b", "d2xs", "d2h0"};
+    static const char *const what[12] = {"states", "last state", "dW",  "dU",  "db",   "dxs",
+                                         "dh0",    "d2W",        "d2U", "d2b", "d2xs", "d2h0"};
     for (size_t i = 0; i < 12; i++)
         expect_equal(p, fetch[0][i], q, fetch[1][i], i < 7 ? 1e-12 : 1e-11, what[i]);
     rg_plan_free(p);
@@ -123,9 +126,18 @@ static void against_unrolled(bool reverse, int64_t steps)
     rg_graph_free(n.g);
 }
 
-Test(scan, rnn_is_the_unrolled_rnn) { against_unrolled(false, T); }
-Test(scan, reverse_is_the_unrolled_reverse) { against_unrolled(true, T); }
-Test(scan, one_step) { against_unrolled(false, 1); }
+Test(scan, rnn_is_the_unrolled_rnn)
+{
+    against_unrolled(false, T);
+}
+Test(scan, reverse_is_the_unrolled_reverse)
+{
+    against_unrolled(true, T);
+}
+Test(scan, one_step)
+{
+    against_unrolled(false, 1);
+}
 
 Test(scan, no_steps)
 {
@@ -154,13 +166,15 @@ Test(scan, forward_mode_is_the_transpose)
     static network n;
     network_begin(&n, T);
     rg_node *last, *states = scanned(&n, false, &last), *v = rg_cos(n.u), *loss = loss_of(&n, states, last);
-    rg_node *d = rg_at(rg_grad(loss, RG_NODES(n.u)), 0), *t = rg_at(rg_jvp(RG_NODES(loss), RG_NODES(n.u), RG_NODES(v)), 0);
+    rg_node *d = rg_at(rg_grad(loss, RG_NODES(n.u)), 0),
+            *t = rg_at(rg_jvp(RG_NODES(loss), RG_NODES(n.u), RG_NODES(v)), 0);
     rg_node *product = total(rg_mul(d, v)), *h = rg_at(rg_hvp(loss, RG_NODES(n.u), RG_NODES(v)), 0);
     rg_node *h2 = rg_at(rg_grad(total(rg_mul(d, rg_stop_gradient(v))), RG_NODES(n.u)), 0);
     rg_plan *p = must_compile(n.g, RG_NODES(product, t, h, h2), &alone);
     network_bind(&n, p, T);
     must(rg_run(p));
-    cr_expect(close_to(value_at(p, product, 0), value_at(p, t, 0), 1e-12), "%g and %g", value_at(p, product, 0), value_at(p, t, 0));
+    cr_expect(close_to(value_at(p, product, 0), value_at(p, t, 0), 1e-12), "%g and %g", value_at(p, product, 0),
+              value_at(p, t, 0));
     expect_equal(p, h, p, h2, 1e-11, "Hessian times vector, forward over reverse and reverse over reverse");
     rg_plan_free(p);
     rg_graph_free(n.g);
@@ -194,7 +208,8 @@ Test(scan, named_time_and_batch)
         m.xs = rg_input(n.g, (const char *[]){"xs0", "xs1", "xs2", "xs3"}[k], RG_F64, RG_SHAPE(steps, batch, I));
         m.h0 = rg_zeros(n.g, RG_F64, RG_SHAPE(batch, H));
         rg_node *plain_last, *plain = scanned(&m, false, &plain_last);
-        const rg_nodes e = rg_grad(rg_add(rg_mean(rg_square(plain), RG_ALL_AXES, false), total(plain_last)), RG_NODES(n.w, m.xs));
+        const rg_nodes e =
+            rg_grad(rg_add(rg_mean(rg_square(plain), RG_ALL_AXES, false), total(plain_last)), RG_NODES(n.w, m.xs));
         rg_plan *q = must_compile(n.g, RG_NODES(plain, e.at[0], e.at[1]), &alone);
         must(rg_bind(q, m.xs, n.data));
         must(rg_run(q));
@@ -218,7 +233,8 @@ Test(scan, nested)
 {
     enum { N = 4, M = 3 };
     rg_graph *g = rg_graph_new(NULL);
-    rg_node *xs = rg_input(g, "xs", RG_F64, RG_SHAPE(N, M, 2)), *a = rg_param(g, "a", RG_F64, RG_SHAPE(2), &(rg_param_opts){.init = RG_ONES});
+    rg_node *xs = rg_input(g, "xs", RG_F64, RG_SHAPE(N, M, 2)),
+            *a = rg_param(g, "a", RG_F64, RG_SHAPE(2), &(rg_param_opts){.init = RG_ONES});
     rg_node *one = rg_ones(g, RG_F64, RG_SHAPE(2)), *zero = rg_zeros(g, RG_F64, RG_SHAPE(2));
     rg_scan *outer = rg_scan_begin(g, &(rg_scan_opts){.name = "outer"});
     rg_node *row = rg_scan_slice(outer, xs), *sum = rg_scan_carry(outer, zero);
@@ -250,7 +266,8 @@ Test(scan, nested)
         rg_node *const list[6] = {k ? flat_ys : ys, k ? flat_sum : end, d.at[0], d.at[1], dd.at[0], dd.at[1]};
         memcpy(fetch[k], list, sizeof list);
     }
-    rg_plan *p = must_compile(g, (rg_nodes){fetch[0], 6}, &alone), *q = must_compile(g, (rg_nodes){fetch[1], 6}, &alone);
+    rg_plan *p = must_compile(g, (rg_nodes){fetch[0], 6}, &alone),
+            *q = must_compile(g, (rg_nodes){fetch[1], 6}, &alone);
     double data[N * M * 2];
     uint64_t state = 1;
     for (size_t i = 0; i < N * M * 2; i++)
@@ -273,7 +290,8 @@ Test(scan, projections_after_the_end)
     static network n;
     network_begin(&n, T);
     rg_scan *s = rg_scan_begin(n.g, NULL);
-    rg_node *x = rg_scan_slice(s, n.xs), *h = rg_scan_carry(s, n.h0), *before = rg_add(rg_matmul(x, n.w), rg_matmul(h, n.u));
+    rg_node *x = rg_scan_slice(s, n.xs), *h = rg_scan_carry(s, n.h0),
+            *before = rg_add(rg_matmul(x, n.w), rg_matmul(h, n.u));
     rg_node *next = rg_tanh(before);
     rg_scan_next(s, h, next);
     rg_scan_end(s);
@@ -326,7 +344,8 @@ Test(scan, several_carries_and_types)
     rg_node *xs = rg_input(g, "xs", RG_F32, RG_SHAPE(T)), *ks = rg_input(g, "ks", RG_I64, RG_SHAPE(T));
     rg_scan *s = rg_scan_begin(g, NULL);
     rg_node *x = rg_scan_slice(s, xs), *k = rg_scan_slice(s, ks);
-    rg_node *a = rg_scan_carry(s, rg_scalar(g, RG_F32, 1)), *b = rg_scan_carry(s, rg_scalar(g, RG_F32, 2)), *n = rg_scan_carry(s, rg_scalar(g, RG_I64, 0));
+    rg_node *a = rg_scan_carry(s, rg_scalar(g, RG_F32, 1)), *b = rg_scan_carry(s, rg_scalar(g, RG_F32, 2)),
+            *n = rg_scan_carry(s, rg_scalar(g, RG_I64, 0));
     rg_scan_next(s, a, b);
     rg_scan_next(s, b, rg_add(a, x));
     rg_scan_next(s, n, rg_add(n, k));

@@ -56,7 +56,8 @@ static bool train(const model *m, rg_plan *p, int steps)
 {
     for (int i = 0; i < steps; i++) {
         const int64_t at = i * BATCH % ROWS, n = i % 5 == 4 ? BATCH / 2 + 1 : BATCH; /* an odd batch now and then */
-        if (rg_bind_shape(p, m->x, points[at], RG_SHAPE(n, IN)) || rg_bind_shape(p, m->t, labels + at, RG_SHAPE(n)) || rg_run(p))
+        if (rg_bind_shape(p, m->x, points[at], RG_SHAPE(n, IN)) || rg_bind_shape(p, m->t, labels + at, RG_SHAPE(n)) ||
+            rg_run(p))
             return false;
     }
     return true;

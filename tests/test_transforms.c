@@ -17,11 +17,26 @@ static void run_column(const char *name)
     cr_assert(why.count == 0, "%zu complaints:\n%s", why.count, why.text);
 }
 
-Test(transforms, reverse_against_differences) { run_column("vjp"); }
-Test(transforms, forward_is_the_transpose_of_reverse) { run_column("jvp"); }
-Test(transforms, second_order_against_differences) { run_column("second"); }
-Test(transforms, batched_is_a_loop_over_examples) { run_column("batch"); }
-Test(transforms, named_dimensions_at_two_sizes) { run_column("named"); }
+Test(transforms, reverse_against_differences)
+{
+    run_column("vjp");
+}
+Test(transforms, forward_is_the_transpose_of_reverse)
+{
+    run_column("jvp");
+}
+Test(transforms, second_order_against_differences)
+{
+    run_column("second");
+}
+Test(transforms, batched_is_a_loop_over_examples)
+{
+    run_column("batch");
+}
+Test(transforms, named_dimensions_at_two_sizes)
+{
+    run_column("named");
+}
 
 /* ---- the table ---- */
 

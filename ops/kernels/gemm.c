@@ -6,6 +6,7 @@
 #include "gemm.h"
 #include "gemm_pack.h"
 #include "gemm_tile.h"
+#include "gemm_tiny.h"
 
 /* A panel of V, k x TILE_COLS, stays in L2 while the tiles of ROW_BLOCK rows of S pass; those rows stay in L2 for
    all panels of V_BLOCK columns. */
@@ -152,79 +153,32 @@ static double estimate(size_t m, size_t n, size_t k, bool b_by_rows)
     return (double)k * vectors * ((double)m + pack);
 }
 
-RGK_INLINE real fma_one(real a, real b, real c)
-{
-#if RGK_HAVE_FMA && RGK_REAL_BYTES == 4
-    return __builtin_fmaf(a, b, c);
-#elif RGK_HAVE_FMA
-    return __builtin_fma(a, b, c);
-#else
-    return a * b + c;
-#endif
-}
-
-static bool is_tiny(size_t m, size_t n, size_t k)
-{
-    return m * n * k <= 256;
-}
-
-/* One element of a row of A B for each of `cols` columns. */
-RGK_INLINE void tiny_cols(const int cols, const rgk_gemm *g, const real *a, const real *b, real *c)
-{
-    const ptrdiff_t a_col = g->a_col, b_row = g->b_row, b_col = g->b_col;
-    real sum[4];
-#pragma GCC unroll 4
-    for (int j = 0; j < cols; j++)
-        sum[j] = g->accumulate ? c[j] : 0;
-    for (size_t l = 0; l < g->k; l++, a += a_col, b += b_row) {
-#pragma GCC unroll 4
-        for (int j = 0; j < cols; j++)
-            sum[j] = fma_one(*a, b[j * b_col], sum[j]);
-    }
-#pragma GCC unroll 4
-    for (int j = 0; j < cols; j++)
-        c[j] = sum[j];
-}
-
-static void run_tiny(const rgk_gemm *g)
-{
-    const real *a = g->a;
-    real *c = g->c;
-    for (size_t i = 0; i < g->m; i++, a += g->a_row, c += g->c_row) {
-        const real *b = g->b;
-        size_t j = 0;
-        for (; j + 4 <= g->n; j += 4, b += 4 * g->b_col)
-            tiny_cols(4, g, a, b, c + j);
-        for (; j < g->n; j++, b += g->b_col)
-            tiny_cols(1, g, a, b, c + j);
-    }
-}
-
 size_t RGK_NAME(gemm_scratch)(size_t m, size_t n, size_t k)
 {
-    if (is_tiny(m, n, k))
+    if (tiny_fits(m, n, k))
         return 0;
     const size_t side = m > n ? m : n;
     const size_t k_part = least(round_up(k, 4), k_most(1)), width = least(round_up(side, RGK_LANES), V_BLOCK);
     return (k_part * width + ROW_BLOCK * k_part + ROW_BLOCK * TILE_COLS) * sizeof(real);
 }
 
-void RGK_NAME(gemm)(const rgk_gemm *g, void *scratch)
+/* The form that costs less, of C and its transpose. */
+static __attribute__((noinline)) void run_either(const rgk_gemm *g, real *scratch)
 {
-    if (is_tiny(g->m, g->n, g->k)) {
-        run_tiny(g);
-        return;
-    }
-    if (RGK_NAME(gemm_narrow)(g))
-        return;
-    rgk_gemm t = *g;
-    t.m = g->n, t.n = g->m;
-    t.a = g->b, t.a_row = g->b_col, t.a_col = g->b_row;
-    t.b = g->a, t.b_row = g->a_col, t.b_col = g->a_row;
+    const rgk_gemm t = {.m = g->n, .n = g->m, .k = g->k, .a = g->b, .a_row = g->b_col, .a_col = g->b_row, .b = g->a,
+                        .b_row = g->a_col, .b_col = g->a_row, .c = g->c, .c_row = g->c_row, .accumulate = g->accumulate};
     const double direct = estimate(g->m, g->n, g->k, g->b_col == 1);
     const double turned = estimate(t.m, t.n, t.k, t.b_col == 1) + 12.0 * (double)g->n * (double)(g->m / RGK_LANES + 1);
     if (turned < direct)
         run(&t, true, scratch);
     else
         run(g, false, scratch);
+}
+
+void RGK_NAME(gemm)(const rgk_gemm *g, void *scratch)
+{
+    if (tiny_fits(g->m, g->n, g->k))
+        tiny_run(g);
+    else if (!RGK_NAME(gemm_narrow)(g))
+        run_either(g, scratch);
 }

@@ -57,8 +57,9 @@ static void run_stream(size_t n, size_t k, const real *x, ptrdiff_t x_row, const
 
 /* ---- a few vectors, the matrix W by columns: squares of it are turned in registers ---- */
 
-/* As many sums as leave room for a square. */
-#define NARROW (RGK_VECTOR_BYTES == 64 ? 10 : 6)
+/* As many sums as fit beside a square in the registers, and into one. */
+#define NARROW_MOST (RGK_VECTOR_BYTES == 64 ? 10 : 6)
+#define NARROW (RGK_LANES < NARROW_MOST ? RGK_LANES : NARROW_MOST)
 
 /* y[j][i] = or += sum over l of x[l][j] w[i][l] for j < cols and n rows of W. The result has rows or columns y_row apart. */
 typedef struct narrow {
@@ -140,24 +141,18 @@ static void run_narrow(size_t cols, narrow p)
 {
     while (cols) {
         size_t done = 1;
-        if (cols >= 10 && NARROW >= 10) {
-            narrow_cols(10, &p);
-            done = 10;
-        } else if (cols >= 8 && NARROW >= 8) {
-            narrow_cols(8, &p);
-            done = 8;
-        } else if (cols >= 6) {
-            narrow_cols(6, &p);
-            done = 6;
-        } else if (cols >= 4) {
-            narrow_cols(4, &p);
-            done = 4;
-        } else if (cols >= 2) {
-            narrow_cols(2, &p);
-            done = 2;
-        } else {
+        if (NARROW >= 10 && cols >= 10)
+            narrow_cols(least(done = 10, NARROW), &p);
+        else if (NARROW >= 8 && cols >= 8)
+            narrow_cols(least(done = 8, NARROW), &p);
+        else if (NARROW >= 6 && cols >= 6)
+            narrow_cols(least(done = 6, NARROW), &p);
+        else if (NARROW >= 4 && cols >= 4)
+            narrow_cols(least(done = 4, NARROW), &p);
+        else if (cols >= 2)
+            narrow_cols(done = 2, &p);
+        else
             narrow_cols(1, &p);
-        }
         cols -= done;
         p.x += (ptrdiff_t)done * p.x_col;
         p.y += p.by_rows ? (ptrdiff_t)done * p.y_row : (ptrdiff_t)done;

@@ -115,6 +115,17 @@ RGK_INLINE vreal v_from_bits(vint x)
     return (vreal)x;
 }
 
+/* Sums and differences of bit patterns wrap around. */
+RGK_INLINE vint v_add_bits(vint a, vint b)
+{
+    return (vint)((vuint)a + (vuint)b);
+}
+
+RGK_INLINE vint v_sub_bits(vint a, vint b)
+{
+    return (vint)((vuint)a - (vuint)b);
+}
+
 /* 0, 1, 2 ... */
 RGK_INLINE vint v_lane_index(void)
 {
@@ -136,8 +147,14 @@ RGK_INLINE vreal v_load_part(const real *p, size_t n)
     return RGK_X86(maskload)(p, (__m256i)wanted);
 #else
     vreal x = {0};
-    for (size_t i = 0; i < n; i++)
-        x[i] = p[i];
+    if (n > 0)
+        x[0] = p[0];
+#if RGK_LANES == 4
+    if (n > 1)
+        x[1] = p[1];
+    if (n > 2)
+        x[2] = p[2];
+#endif
     return x;
 #endif
 }
@@ -319,15 +336,24 @@ RGK_INLINE vreal v_mul(vreal a, vreal b)
     return a * b;
 }
 
-/* All lanes into one: halves are joined until one lane is left. */
+/* All lanes into one: the upper half is joined to the lower one until one lane is left. */
 RGK_INLINE real v_fold(vreal x, vreal (*join)(vreal, vreal))
 {
-    for (int width = RGK_LANES / 2; width > 0; width /= 2) {
-        vreal upper = x;
-        for (int i = 0; i < width; i++)
-            upper[i] = x[i + width];
-        x = join(x, upper);
-    }
+#if RGK_LANES == 16
+    x = join(x, __builtin_shufflevector(x, x, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7));
+    x = join(x, __builtin_shufflevector(x, x, 4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11));
+    x = join(x, __builtin_shufflevector(x, x, 2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13));
+    x = join(x, __builtin_shufflevector(x, x, 1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14));
+#elif RGK_LANES == 8
+    x = join(x, __builtin_shufflevector(x, x, 4, 5, 6, 7, 0, 1, 2, 3));
+    x = join(x, __builtin_shufflevector(x, x, 2, 3, 0, 1, 6, 7, 4, 5));
+    x = join(x, __builtin_shufflevector(x, x, 1, 0, 3, 2, 5, 4, 7, 6));
+#elif RGK_LANES == 4
+    x = join(x, __builtin_shufflevector(x, x, 2, 3, 0, 1));
+    x = join(x, __builtin_shufflevector(x, x, 1, 0, 3, 2));
+#else
+    x = join(x, __builtin_shufflevector(x, x, 1, 0));
+#endif
     return x[0];
 }
 

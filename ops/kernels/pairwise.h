@@ -14,6 +14,13 @@ typedef struct pairwise {
     size_t blocks;
 } pairwise;
 
+/* The levels need no value yet: there are many of them. */
+RGK_INLINE void pairwise_begin(pairwise *p)
+{
+    p->top = 0;
+    p->blocks = 0;
+}
+
 RGK_INLINE void pairwise_push(pairwise *p, vreal block, vreal (*join)(vreal, vreal))
 {
     for (size_t carry = p->blocks; carry & 1 && p->top > 0; carry >>= 1)

@@ -100,7 +100,7 @@ RGK_INLINE void turn(vreal v, vreal *cosine, vreal *sine)
     const vint quadrant = (vint)rounded;
     const vmask odd = v_is_odd(quadrant);
     const vreal c = v_cos_reduced(angle), s = v_sin_reduced(angle);
-    *cosine = v_mul_sign(v_select(odd, s, c), v_bit_sign(quadrant + 1, 1));
+    *cosine = v_mul_sign(v_select(odd, s, c), v_bit_sign(v_add_bits(quadrant, v_set_int(1)), 1));
     *sine = v_mul_sign(v_select(odd, c, s), v_bit_sign(quadrant, 1));
 }
 

@@ -13,7 +13,8 @@
 #define BLOCK (128 * RGK_LANES)
 #define GROUP 4
 #define BLOCK_ROWS (32 * GROUP)
-#define WIDE 8 /* vectors of columns reduced together */
+#define WIDE 8      /* vectors of columns reduced together */
+#define FIND_WIDE 4 /* the same for positions, which take twice as many registers */
 
 /* A reduction is three functions: first(x) of one element, step(acc, x) = join(acc, first(x)), and join. */
 typedef vreal unary_fn(vreal);
@@ -28,25 +29,28 @@ RGK_INLINE vreal add_square(vreal acc, vreal x) { return v_fma(x, x, acc); }
 /* n elements into 8 chains, then into one vector. */
 RGK_INLINE vreal reduce_block(size_t n, const real *x, vreal identity, binary_fn *step, binary_fn *join)
 {
-    vreal acc[CHAINS];
-    for (int c = 0; c < CHAINS; c++)
-        acc[c] = identity;
+    vreal sum = identity;
     size_t i = 0;
-    for (; i + CHAINS * RGK_LANES <= n; i += CHAINS * RGK_LANES)
+    if (n >= CHAINS * RGK_LANES) {
+        vreal acc[CHAINS];
         for (int c = 0; c < CHAINS; c++)
-            acc[c] = step(acc[c], v_load(x + i + (size_t)c * RGK_LANES));
-    for (; i + RGK_LANES <= n; i += RGK_LANES)
-        acc[0] = step(acc[0], v_load(x + i));
-    if (i < n) {
-        const vreal part = v_select(v_first_lanes(n - i), v_load_part(x + i, n - i), identity);
-        acc[1] = step(acc[1], part);
+            acc[c] = identity;
+        for (; i + CHAINS * RGK_LANES <= n; i += CHAINS * RGK_LANES)
+            for (int c = 0; c < CHAINS; c++)
+                acc[c] = step(acc[c], v_load(x + i + (size_t)c * RGK_LANES));
+        sum = join(join(join(acc[0], acc[1]), join(acc[2], acc[3])), join(join(acc[4], acc[5]), join(acc[6], acc[7])));
     }
-    return join(join(join(acc[0], acc[1]), join(acc[2], acc[3])), join(join(acc[4], acc[5]), join(acc[6], acc[7])));
+    for (; i + RGK_LANES <= n; i += RGK_LANES)
+        sum = step(sum, v_load(x + i));
+    if (i < n)
+        sum = step(sum, v_select(v_first_lanes(n - i), v_load_part(x + i, n - i), identity));
+    return sum;
 }
 
 RGK_INLINE real reduce_contiguous(size_t k, const real *x, real identity, binary_fn *step, binary_fn *join)
 {
-    pairwise blocks = {.top = 0, .blocks = 0};
+    pairwise blocks;
+    pairwise_begin(&blocks);
     size_t i = 0;
     for (; i + BLOCK <= k; i += BLOCK)
         pairwise_push(&blocks, reduce_block(BLOCK, x + i, v_set(identity), step, join), join);
@@ -88,7 +92,7 @@ RGK_INLINE void reduce_tile(size_t k, int width, size_t part, size_t stride, con
 {
     pairwise blocks[WIDE];
     for (int w = 0; w < width; w++)
-        blocks[w].top = 0, blocks[w].blocks = 0;
+        pairwise_begin(&blocks[w]);
     vreal acc[WIDE];
     size_t r = 0;
     for (; r + BLOCK_ROWS <= k; r += BLOCK_ROWS) {
@@ -161,41 +165,61 @@ void RGK_NAME(reduce_sum_squares)(size_t k, size_t n, size_t stride, const void 
     reduce(k, n, stride, x, y, RGK_C(0.0), square, add_square, v_add);
 }
 
-/* ---- positions of extrema: the extremum first, then the first place where it stands ---- */
+/* ---- positions of extrema; a NaN counts as one ---- */
 
-/* Lanes that hold the extremum m, which is NaN if any element is. */
-RGK_INLINE vmask is_extremum(vreal x, vreal m)
-{
-    return v_or(v_eq(x, m), v_and(v_is_nan(x), v_is_nan(m)));
-}
+typedef vmask order_fn(vreal, vreal);
 
+/* Contiguous: the extremum m first, then the first place where it stands. */
 RGK_INLINE int64_t find_contiguous(size_t k, const real *x, real extremum)
 {
     const vreal m = v_set(extremum);
-    size_t i = 0;
-    for (; i + RGK_LANES <= k; i += RGK_LANES) {
-        const unsigned found = v_mask_bits(is_extremum(v_load(x + i), m));
+    const vmask want_nan = v_is_nan(m);
+    for (size_t i = 0; i < k; i += RGK_LANES) {
+        const size_t left = k - i;
+        const vreal v = left < RGK_LANES ? v_load_part(x + i, left) : v_load(x + i);
+        unsigned found = v_mask_bits(v_or(v_eq(v, m), v_and(v_is_nan(v), want_nan)));
+        if (left < RGK_LANES)
+            found &= (1u << left) - 1;
         if (found)
             return (int64_t)i + __builtin_ctz(found);
     }
-    const vmask inside = v_first_lanes(k - i);
-    const unsigned found = v_mask_bits(v_and(inside, is_extremum(v_load_part(x + i, k - i), m)));
-    return (int64_t)i + (found ? __builtin_ctz(found) : 0);
+    return 0;
 }
 
-/* For up to RGK_LANES columns. */
-RGK_INLINE void find_columns(size_t k, size_t part, size_t stride, const real *x, vreal m, int64_t *y)
+#define INDEX_ROWS ((size_t)1 << 30) /* row numbers fit into lanes */
+
+/* Up to `width` vectors of columns: each row takes the place of the best one so far where it is better. */
+RGK_INLINE void find_tile(size_t k, int width, size_t part, size_t stride, const real *x, int64_t *y, order_fn *worse)
 {
-    unsigned wanted = (1u << (part ? part : RGK_LANES)) - 1;
-    for (size_t r = 0; r < k && wanted; r++) {
-        unsigned found = v_mask_bits(is_extremum(load_columns(x + r * stride, part), m)) & wanted;
-        wanted &= ~found;
-        for (; found; found &= found - 1)
-            y[__builtin_ctz(found)] = (int64_t)r;
+    vreal best[WIDE];
+    for (int w = 0; w < width; w++)
+        best[w] = load_columns(x + (size_t)w * RGK_LANES, part);
+    for (size_t from = 0; from < k; from += INDEX_ROWS) {
+        const size_t rows = k - from < INDEX_ROWS ? k - from : INDEX_ROWS;
+        vint index[WIDE];
+        for (int w = 0; w < width; w++)
+            index[w] = v_set_int(from ? -1 : 0);
+        for (size_t r = 0; r < rows; r++) {
+            const vint row = v_set_int((lane_int)r);
+            for (int w = 0; w < width; w++) {
+                const vreal v = load_columns(x + (from + r) * stride + (size_t)w * RGK_LANES, part);
+                const vmask better = v_and(v_not(worse(v, best[w])), v_eq(best[w], best[w]));
+                best[w] = v_select(better, v, best[w]);
+                index[w] = v_select_int(better, row, index[w]);
+            }
+        }
+        for (int w = 0; w < width; w++) {
+            lane_int found[RGK_LANES];
+            memcpy(found, &index[w], sizeof found);
+            for (size_t j = 0; j < (part ? part : RGK_LANES); j++)
+                if (found[j] >= 0)
+                    y[(size_t)w * RGK_LANES + j] = (int64_t)from + found[j];
+        }
     }
 }
 
-RGK_INLINE void find(size_t k, size_t n, size_t stride, const void *vx, int64_t *y, real identity, binary_fn *join)
+RGK_INLINE void find(size_t k, size_t n, size_t stride, const void *vx, int64_t *y, real identity, binary_fn *join,
+                     order_fn *worse)
 {
     const real *x = vx;
     if (stride == 1) {
@@ -203,24 +227,21 @@ RGK_INLINE void find(size_t k, size_t n, size_t stride, const void *vx, int64_t 
             y[j] = find_contiguous(k, x + j, reduce_contiguous(k, x + j, identity, join, join));
         return;
     }
-    vreal m;
     size_t j = 0;
-    for (; j + RGK_LANES <= n; j += RGK_LANES) {
-        reduce_tile(k, 1, 0, stride, x + j, identity, &m, keep, join, join);
-        find_columns(k, 0, stride, x + j, m, y + j);
-    }
-    if (j < n) {
-        reduce_tile(k, 1, n - j, stride, x + j, identity, &m, keep, join, join);
-        find_columns(k, n - j, stride, x + j, m, y + j);
-    }
+    for (; j + FIND_WIDE * RGK_LANES <= n; j += FIND_WIDE * RGK_LANES)
+        find_tile(k, FIND_WIDE, 0, stride, x + j, y + j, worse);
+    for (; j + RGK_LANES <= n; j += RGK_LANES)
+        find_tile(k, 1, 0, stride, x + j, y + j, worse);
+    if (j < n)
+        find_tile(k, 1, n - j, stride, x + j, y + j, worse);
 }
 
 void RGK_NAME(argmax)(size_t k, size_t n, size_t stride, const void *x, int64_t *y)
 {
-    find(k, n, stride, x, y, (real)-INFINITY, v_maximum);
+    find(k, n, stride, x, y, (real)-INFINITY, v_maximum, v_le);
 }
 
 void RGK_NAME(argmin)(size_t k, size_t n, size_t stride, const void *x, int64_t *y)
 {
-    find(k, n, stride, x, y, (real)INFINITY, v_minimum);
+    find(k, n, stride, x, y, (real)INFINITY, v_minimum, v_ge);
 }

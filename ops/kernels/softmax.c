@@ -16,27 +16,38 @@
 /* The maximum, of elements other than NaN in case there are any. */
 RGK_INLINE real row_max(size_t n, const real *x)
 {
-    vreal acc[CHAINS];
-    for (int c = 0; c < CHAINS; c++)
-        acc[c] = v_set((real)-INFINITY);
+    vreal max = v_set((real)-INFINITY);
     size_t i = 0;
-    for (; i + CHAINS * RGK_LANES <= n; i += CHAINS * RGK_LANES)
+    if (n >= CHAINS * RGK_LANES) {
+        vreal acc[CHAINS];
         for (int c = 0; c < CHAINS; c++)
-            acc[c] = v_max(v_load(x + i + (size_t)c * RGK_LANES), acc[c]);
+            acc[c] = max;
+        for (; i + CHAINS * RGK_LANES <= n; i += CHAINS * RGK_LANES)
+            for (int c = 0; c < CHAINS; c++)
+                acc[c] = v_max(v_load(x + i + (size_t)c * RGK_LANES), acc[c]);
+        max = v_max(v_max(acc[0], acc[1]), v_max(acc[2], acc[3]));
+    }
     for (; i + RGK_LANES <= n; i += RGK_LANES)
-        acc[0] = v_max(v_load(x + i), acc[0]);
+        max = v_max(v_load(x + i), max);
     if (i < n)
-        acc[1] = v_max(v_select(v_first_lanes(n - i), v_load_part(x + i, n - i), acc[1]), acc[1]);
-    return v_fold(v_max(v_max(acc[0], acc[1]), v_max(acc[2], acc[3])), v_max);
+        max = v_max(v_select(v_first_lanes(n - i), v_load_part(x + i, n - i), max), max);
+    return v_fold(max, v_max);
 }
 
-/* A term of a row's sum: of x and another row y, with the row's constant c; may write to out. */
+/* A term of a row's sum: of x and another row y, with the row's constant c. */
 typedef vreal term_fn(vreal x, vreal y, vreal c);
 
 RGK_INLINE vreal exp_term(vreal x, vreal y, vreal c)
 {
     (void)y;
     return v_exp(x - c);
+}
+
+/* c being the maximum */
+RGK_INLINE vreal exp_below_term(vreal x, vreal y, vreal c)
+{
+    (void)y;
+    return v_exp_nonpositive(x - c);
 }
 
 RGK_INLINE vreal product_term(vreal x, vreal y, vreal c)
@@ -51,39 +62,44 @@ RGK_INLINE vreal plain_term(vreal x, vreal y, vreal c)
     return x;
 }
 
-/* Sum of the terms of n <= BLOCK elements in 4 chains; terms go to `out` unless it is NULL. */
+/* Sum of the terms of n elements in 4 chains; terms go to `out` unless it is NULL. */
 RGK_INLINE vreal sum_block(size_t n, const real *x, const real *y, vreal c, real *out, term_fn *term)
 {
-    vreal acc[CHAINS] = {{0}};
+    vreal sum = v_set(RGK_C(0.0));
     size_t i = 0;
-    for (; i + CHAINS * RGK_LANES <= n; i += CHAINS * RGK_LANES) {
-        for (int k = 0; k < CHAINS; k++) {
-            const size_t at = i + (size_t)k * RGK_LANES;
-            const vreal t = term(v_load(x + at), v_load(y + at), c);
-            if (out)
-                v_store(out + at, t);
-            acc[k] += t;
+    if (n >= CHAINS * RGK_LANES) {
+        vreal acc[CHAINS] = {{0}};
+        for (; i + CHAINS * RGK_LANES <= n; i += CHAINS * RGK_LANES) {
+            for (int k = 0; k < CHAINS; k++) {
+                const size_t at = i + (size_t)k * RGK_LANES;
+                const vreal t = term(v_load(x + at), v_load(y + at), c);
+                if (out)
+                    v_store(out + at, t);
+                acc[k] += t;
+            }
         }
+        sum = (acc[0] + acc[1]) + (acc[2] + acc[3]);
     }
     for (; i + RGK_LANES <= n; i += RGK_LANES) {
         const vreal t = term(v_load(x + i), v_load(y + i), c);
         if (out)
             v_store(out + i, t);
-        acc[0] += t;
+        sum += t;
     }
     if (i < n) {
         const vreal t = term(v_load_part(x + i, n - i), v_load_part(y + i, n - i), c);
         if (out)
             v_store_part(out + i, n - i, t);
-        acc[1] += v_select(v_first_lanes(n - i), t, v_set(RGK_C(0.0)));
+        sum += v_select(v_first_lanes(n - i), t, v_set(RGK_C(0.0)));
     }
-    return (acc[0] + acc[1]) + (acc[2] + acc[3]);
+    return sum;
 }
 
 RGK_INLINE real row_sum(size_t n, const real *x, const real *y, real constant, real *out, term_fn *term)
 {
     const vreal c = v_set(constant);
-    pairwise blocks = {.top = 0, .blocks = 0};
+    pairwise blocks;
+    pairwise_begin(&blocks);
     size_t i = 0;
     for (; i + BLOCK <= n; i += BLOCK)
         pairwise_push(&blocks, sum_block(BLOCK, x + i, y + i, c, out ? out + i : NULL, term), v_add);
@@ -120,7 +136,7 @@ void RGK_NAME(softmax)(size_t rows, size_t cols, const void *vx, void *vy)
     const real *x = vx;
     real *y = vy;
     for (size_t r = 0; r < rows; r++, x += cols, y += cols) {
-        const real sum = row_sum(cols, x, x, row_max(cols, x), y, exp_term);
+        const real sum = row_sum(cols, x, x, row_max(cols, x), y, exp_below_term);
         row_map(cols, y, y, RGK_C(1.0) / sum, y, times);
     }
 }
@@ -136,7 +152,7 @@ void RGK_NAME(log_softmax)(size_t rows, size_t cols, const void *vx, void *vy)
     real *y = vy;
     for (size_t r = 0; r < rows; r++, x += cols, y += cols) {
         const real m = row_max(cols, x);
-        const vreal max = v_set(m), log_sum = v_set(scalar_log(row_sum(cols, x, x, m, NULL, exp_term)));
+        const vreal max = v_set(m), log_sum = v_set(scalar_log(row_sum(cols, x, x, m, NULL, exp_below_term)));
         size_t i = 0;
         for (; i + RGK_LANES <= cols; i += RGK_LANES)
             v_store(y + i, minus_both(v_load(x + i), max, log_sum));

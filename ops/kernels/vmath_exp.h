@@ -94,10 +94,10 @@ RGK_INLINE vreal v_exp(vreal x)
     return v_ldexp(v_exp_reduced(e.r), e.n);
 }
 
-/* exp(-|x|) */
-RGK_INLINE vreal v_exp_minus_abs(vreal x)
+/* For x <= 0. */
+RGK_INLINE vreal v_exp_nonpositive(vreal x)
 {
-    const exp_parts e = v_exp_reduce(v_max(v_set(RGK_EXP_MIN), v_minus_abs(x)));
+    const exp_parts e = v_exp_reduce(v_max(v_set(RGK_EXP_MIN), x));
     return v_ldexp(v_exp_reduced(e.r), e.n);
 }
 
@@ -152,7 +152,7 @@ RGK_INLINE vreal v_quotient(vreal a, vreal b, vreal low)
 /* With t = exp(-|x|): 1 / (1 + t), or t / (1 + t) for negative x. */
 RGK_INLINE vreal v_sigmoid(vreal x)
 {
-    const vreal t = v_exp_minus_abs(x);
+    const vreal t = v_exp_nonpositive(v_minus_abs(x));
     const vreal one = v_set(RGK_C(1.0));
     const vreal sum = one + t;
     return v_quotient(v_select(v_lt(x, v_set(RGK_C(0.0))), t, one), sum, t - (sum - one));
@@ -188,13 +188,13 @@ RGK_INLINE vreal v_tanh(vreal x)
 /* log(1 + exp(x)) = max(x, 0) + log1p(exp(-|x|)) */
 RGK_INLINE vreal v_softplus(vreal x)
 {
-    return v_max(v_set(RGK_C(0.0)), x) + v_log1p_unit(v_exp_minus_abs(x));
+    return v_max(v_set(RGK_C(0.0)), x) + v_log1p_unit(v_exp_nonpositive(v_minus_abs(x)));
 }
 
 /* log(sigmoid(x)) = min(x, 0) - log1p(exp(-|x|)) */
 RGK_INLINE vreal v_log_sigmoid(vreal x)
 {
-    return v_min(v_set(RGK_C(-0.0)), x) - v_log1p_unit(v_exp_minus_abs(x));
+    return v_min(v_set(RGK_C(-0.0)), x) - v_log1p_unit(v_exp_nonpositive(v_minus_abs(x)));
 }
 
 /* exp(|x|) / 2, finite wherever sinh and cosh are. */

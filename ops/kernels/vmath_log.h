@@ -47,7 +47,7 @@ RGK_INLINE vint v_log_exponent(vreal x)
 {
     const vint three_quarters = (vint)v_set(RGK_C(0.75));
     const lane_int field = (lane_int)((lane_uint)-1 << RGK_MANTISSA_BITS);
-    return ((vint)x - three_quarters) & field;
+    return v_sub_bits((vint)x, three_quarters) & field;
 }
 
 /* k << RGK_MANTISSA_BITS as a real. Vectors of 64-bit integers neither shift arithmetically nor convert before AVX-512, so
@@ -73,7 +73,7 @@ RGK_INLINE vreal v_log(vreal x)
     const vint field = v_log_exponent(normal);
     const vreal zero = v_set(RGK_C(0.0)), infinite = v_set((real)INFINITY);
     const vreal k = v_log_exponent_real(field) - v_select(subnormal, v_set(RGK_MANTISSA_BITS + 2), zero);
-    vreal y = v_log_parts(k, (vreal)((vint)normal - field) - RGK_C(1.0));
+    vreal y = v_log_parts(k, (vreal)v_sub_bits((vint)normal, field) - RGK_C(1.0));
     y = v_select(v_lt(x, infinite), y, x);
     y = v_select(v_eq(x, zero), -infinite, y);
     return v_select(v_lt(x, zero), v_set((real)NAN), y);
@@ -85,8 +85,8 @@ RGK_INLINE vreal v_log(vreal x)
 RGK_INLINE vreal v_log1p_parts(vreal x, vreal extra)
 {
     const vint field = v_log_exponent(x + RGK_C(1.0));
-    const vreal scaled = (vreal)((vint)x - field); /* x is normal, or field is 0 */
-    const vreal power = (vreal)((vint)v_set(RGK_C(4.0)) - field);
+    const vreal scaled = (vreal)v_sub_bits((vint)x, field); /* x is normal, or field is 0 */
+    const vreal power = (vreal)v_sub_bits((vint)v_set(RGK_C(4.0)), field);
     const vreal f = scaled + (RGK_C(0.25) * power - RGK_C(1.0));
     return v_log_parts(v_log_exponent_real(field) + extra, f);
 }

@@ -138,7 +138,7 @@ RGK_INLINE vreal v_cos(vreal x)
 {
     const trig_parts t = v_trig_reduce(x, !RGK_HAVE_FMA);
     const vreal y = v_select(v_is_odd(t.quadrant), v_sin_reduced(t.r), v_cos_reduced(t.r));
-    return v_mul_sign(y, v_bit_sign(t.quadrant + 1, 1));
+    return v_mul_sign(y, v_bit_sign(v_add_bits(t.quadrant, v_set_int(1)), 1));
 }
 
 /* tan(r) = r + r^3 tan_tail(r^2), |r| <= pi / 4 */
