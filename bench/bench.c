@@ -117,11 +117,12 @@ static void write_json(FILE *json, const workload *w, int threads, const gbench_
 {
     static int rows;
     for (int i = 0; i < n; i++)
-        fprintf(json,
-                "%s\n  {\"workload\": \"%s\", \"threads\": %d, \"name\": \"%s\", \"median_ms\": %.6f, \"min_ms\": %.6f, "
-                "\"rounds\": %d, \"flops\": %.0f, \"peak_gflops\": %.1f}",
-                rows++ ? "," : "", w->name, threads, cases[i].name, 1e3 * cases[i].seconds, 1e3 * cases[i].lowest, rounds,
-                workload_flops(w), 1e-9 * limit(peak, threads));
+        fprintf(
+            json,
+            "%s\n  {\"workload\": \"%s\", \"threads\": %d, \"name\": \"%s\", \"median_ms\": %.6f, \"min_ms\": %.6f, "
+            "\"rounds\": %d, \"flops\": %.0f, \"peak_gflops\": %.1f}",
+            rows++ ? "," : "", w->name, threads, cases[i].name, 1e3 * cases[i].seconds, 1e3 * cases[i].lowest, rounds,
+            workload_flops(w), 1e-9 * limit(peak, threads));
 }
 
 /* One row of the table: everybody in turns. Returns false if ours could not be measured. */
@@ -171,7 +172,8 @@ int main(int argc, char **argv)
     for (int i = 0; i < skipped.n; i++)
         printf("skipped: %s\n", skipped.text[i]);
     printf("Medians of %d turns of at least %g s. Of peak: matrix products, of what fused multiply-adds on registers\n"
-           "reached in the same turns.\n", o.rounds, o.seconds);
+           "reached in the same turns.\n",
+           o.rounds, o.seconds);
     if (json) {
         fputs("\n]\n", json);
         fclose(json);

@@ -8,14 +8,19 @@
 #include <string>
 #include <vector>
 
-namespace {
+namespace
+{
 
 // Keeps the time of a step of every round.
-class Rounds : public benchmark::BenchmarkReporter {
+class Rounds : public benchmark::BenchmarkReporter
+{
   public:
     std::map<std::string, std::vector<double>> seconds;
 
-    bool ReportContext(const Context &) override { return true; }
+    bool ReportContext(const Context &) override
+    {
+        return true;
+    }
 
     void ReportRuns(const std::vector<Run> &runs) override
     {

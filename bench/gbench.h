@@ -11,7 +11,7 @@ extern "C" {
 #endif
 
 typedef struct gbench_case {
-    const char *name; /* unlike the others' */
+    const char *name;                          /* unlike the others' */
     double (*run)(void *state, int64_t steps); /* the seconds that `steps` steps took; below 0: failed */
     void *state;
     double seconds, lowest; /* result: median and minimum over the rounds of the time of a step; below 0: failed */

@@ -9,9 +9,9 @@
 
 typedef enum activation { TANH, RELU, SIGMOID } activation;
 typedef enum objective {
-    CROSS_ENTROPY,      /* of logits, against class labels */
-    SQUARED_ERROR,      /* of a sigmoid output, against given targets */
-    RECONSTRUCTION      /* of a sigmoid output, against the input */
+    CROSS_ENTROPY, /* of logits, against class labels */
+    SQUARED_ERROR, /* of a sigmoid output, against given targets */
+    RECONSTRUCTION /* of a sigmoid output, against the input */
 } objective;
 
 /* A perceptron: width[0] inputs, then `layers` linear layers. */

@@ -30,10 +30,10 @@ rg_status rgi_dim_second(const rg_graph *g, int64_t a, int64_t *b);
 #define RGI_FORMULA_NAMES 6
 typedef struct rgi_formula { /* numerator / denominator * product of names * (affine part, 1 without one) */
     int64_t numerator, denominator;
-    int32_t n;                          /* names in the product */
-    int32_t name[RGI_FORMULA_NAMES];    /* indices of base dimensions, repeated for powers */
-    int32_t affine;                     /* a base dimension, or -1 ... */
-    int64_t affine_scale, affine_add;   /* ... whose value * scale + add (exact, over affine_div) is a factor */
+    int32_t n;                        /* names in the product */
+    int32_t name[RGI_FORMULA_NAMES];  /* indices of base dimensions, repeated for powers */
+    int32_t affine;                   /* a base dimension, or -1 ... */
+    int64_t affine_scale, affine_add; /* ... whose value * scale + add (exact, over affine_div) is a factor */
     int64_t affine_div;
 } rgi_formula;
 

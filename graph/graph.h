@@ -27,23 +27,23 @@ struct rg_node {
     rg_node **in;
     const rgi_shape *shape;
     rgi_region *region;
-    rg_node *origin;     /* the forward node this one derives from: its location is reported */
-    const char *scope;   /* dotted path with a trailing dot, or "" */
-    const char *file;    /* caller's location, or NULL */
-    rg_node *results;    /* projections of this node, newest first ... */
-    rg_node *next_result;/* ... linked here */
+    rg_node *origin;         /* the forward node this one derives from: its location is reported */
+    const char *scope;       /* dotted path with a trailing dot, or "" */
+    const char *file;        /* caller's location, or NULL */
+    rg_node *results;        /* projections of this node, newest first ... */
+    rg_node *next_result;    /* ... linked here */
     struct rgi_entry *entry; /* storage of a parameter or buffer */
-    const char *name;    /* full name of a leaf, or NULL */
+    const char *name;        /* full name of a leaf, or NULL */
     uint32_t id, n_in;
     int32_t line;
-    uint32_t result;     /* which result of in[0] a projection is */
+    uint32_t result; /* which result of in[0] a projection is */
     rg_dtype dtype;
 };
 
 /* A body: the nodes of one scan. Region 0 (parent NULL) is the outside. */
 struct rgi_region {
     rg_graph *graph;
-    rgi_region *parent; /* the deepest region of what the body uses from outside; known when closed */
+    rgi_region *parent;   /* the deepest region of what the body uses from outside; known when closed */
     struct rg_scan *scan; /* the recurrence it belongs to, NULL for the outside */
     uint32_t id, depth;
     bool open;
@@ -65,25 +65,32 @@ struct rg_graph {
     rgi_error error;         /* first build error */
     rgi_error compile_error; /* last compile error */
 
-    rgi_list nodes;   /* rg_node *, by id */
-    rgi_list regions; /* rgi_region *, by id; [0] is the outside */
-    rgi_list open;    /* rgi_region *, innermost open scan last */
-    rgi_list attached;/* pairs node, effect */
-    rgi_list assigns; /* rg_node *, every assign made, in order */
-    rgi_list stored;  /* rg_node *, parameters and buffers by index in the store */
-    rgi_list latest;  /* rg_node *, the last assign to each of them, or NULL */
+    rgi_list nodes;    /* rg_node *, by id */
+    rgi_list regions;  /* rgi_region *, by id; [0] is the outside */
+    rgi_list open;     /* rgi_region *, innermost open scan last */
+    rgi_list attached; /* pairs node, effect */
+    rgi_list assigns;  /* rg_node *, every assign made, in order */
+    rgi_list stored;   /* rg_node *, parameters and buffers by index in the store */
+    rgi_list latest;   /* rg_node *, the last assign to each of them, or NULL */
     rgi_dims dims;
     rgi_store *store; /* shared with plans */
 
-    struct rgi_table { uint64_t *hash; void **at; size_t n, capacity; } interned, shapes, names, strings;
+    struct rgi_table {
+        uint64_t *hash;
+        void **at;
+        size_t n, capacity;
+    } interned, shapes, names, strings;
 
     const char *scope; /* interned, trailing dot or "" */
-    struct { const char *outer; bool reuse; } scopes[64];
+    struct {
+        const char *outer;
+        bool reuse;
+    } scopes[64];
     int scope_depth;
-    bool reuse; /* parameters asked for must exist already */
+    bool reuse;      /* parameters asked for must exist already */
     rg_node *origin; /* see rgi_origin_set */
 
-    rg_node *random_step, *random_advance; /* the draw counter and its increment, once used */
+    rg_node *random_step, *random_advance;       /* the draw counter and its increment, once used */
     const struct rgi_substitution *substitution; /* active while a reverse scan is built; see autograd/ */
     const struct rgi_rule *rule;                 /* the derivative rule being applied; see autograd/ */
     bool in_compile;

@@ -9,7 +9,7 @@ typedef struct rgi_entry {
     rg_dtype dtype;
     rg_shape shape;
     size_t bytes;
-    void *data;       /* aligned to 64; NULL until first use */
+    void *data; /* aligned to 64; NULL until first use */
     rg_param_opts init;
     bool trainable;
     bool drawn;       /* data holds a value */
@@ -29,7 +29,8 @@ rgi_store *rgi_store_new(const rg_allocator *allocator);
 void rgi_store_retain(rgi_store *store);
 void rgi_store_release(rgi_store *store);
 /* A new entry without memory yet; NULL when memory is short. The name is borrowed from the graph and copied. */
-rgi_entry *rgi_store_add(rgi_store *store, const char *name, rg_dtype dtype, rg_shape shape, rg_param_opts init, bool trainable);
+rgi_entry *rgi_store_add(rgi_store *store, const char *name, rg_dtype dtype, rg_shape shape, rg_param_opts init,
+                         bool trainable);
 /* Makes sure there is memory for a value, for a caller that will write all of it and set `drawn`. */
 rg_status rgi_entry_memory(rgi_store *store, rgi_entry *entry);
 /* Makes sure data holds a value, drawing the initial one. */

@@ -9,13 +9,20 @@
 #include <memory>
 #include <vector>
 
-namespace {
+namespace
+{
 
 struct FreeGraph {
-    void operator()(rg_graph *g) const { rg_graph_free(g); }
+    void operator()(rg_graph *g) const
+    {
+        rg_graph_free(g);
+    }
 };
 struct FreePlan {
-    void operator()(rg_plan *p) const { rg_plan_free(p); }
+    void operator()(rg_plan *p) const
+    {
+        rg_plan_free(p);
+    }
 };
 
 template <typename... Terms> rg_node *sum_of(rg_node *first, Terms... rest)
@@ -46,7 +53,9 @@ int main()
     rg_node *weight = rg_param(g, "weight", RG_F32, RG_SHAPE(2, 1), &init);
     rg_node *bias = rg_param(g, "bias", RG_F32, RG_SHAPE(1), &init);
 
-    const std::function<rg_node *(rg_node *)> predict = [=](rg_node *in) { return sum_of(rg_matmul(in, weight), bias); };
+    const std::function<rg_node *(rg_node *)> predict = [=](rg_node *in) {
+        return sum_of(rg_matmul(in, weight), bias);
+    };
     rg_node *error = rg_sub(predict(x), y);
     rg_node *loss = rg_mean(rg_square(error), RG_ALL_AXES, false);
     rg_node *spread = rg_sum(rg_transpose(error, RG_AXES(1, 0)), RG_AXES(0, -1), false);

@@ -106,8 +106,8 @@ static problem problem_new(const rgk_table *t, size_t m, size_t n, size_t k, lay
     p.g.c_row = (ptrdiff_t)(n + p.gap);
     p.c = matrix(t, m, n, p.g.c_row, 1);
     p.g.a = p.a.at, p.g.b = p.b.at, p.g.c = p.c.at;
-    snprintf(p.label, sizeof p.label, "%s %s: %zu x %zu x %zu, a %d, b %d, %s", rgk_isa_name(t->isa), t->type == RGK_F32 ? "f32" : "f64", m, n,
-             k, la, lb, accumulate ? "accumulating" : "new");
+    snprintf(p.label, sizeof p.label, "%s %s: %zu x %zu x %zu, a %d, b %d, %s", rgk_isa_name(t->isa),
+             t->type == RGK_F32 ? "f32" : "f64", m, n, k, la, lb, accumulate ? "accumulating" : "new");
     return p;
 }
 
@@ -167,7 +167,8 @@ static void check(const rgk_table *t, size_t m, size_t n, size_t k, layout la, l
                 same(get(t, p.c.at, (ptrdiff_t)(i * (n + p.gap) + j)),
                      chain(&p, i, j, accumulate ? get(t, before, (ptrdiff_t)(i * (n + p.gap) + j)) : 0), &p, i, j);
         const size_t at = (i * (n + p.gap) + n) * width(t);
-        cr_assert(i + 1 == m || memcmp(p.c.at + at, before + at, p.gap * width(t)) == 0, "%s: the gap after row %zu was written", p.label, i);
+        cr_assert(i + 1 == m || memcmp(p.c.at + at, before + at, p.gap * width(t)) == 0,
+                  "%s: the gap after row %zu was written", p.label, i);
     }
     free(before);
     problem_end(&p);
@@ -202,7 +203,8 @@ static void edges(const rgk_table *t)
     static const size_t side[] = {1, 2, 5, 6, 7, 12, 13, 15, 16, 17, 31, 33, 48, 63, 64, 65, 97, 129};
     enum { SIDES = sizeof side / sizeof *side };
     for (int trial = 0; trial < 300; trial++)
-        check(t, side[draw(SIDES)], side[draw(SIDES)], draw(100), (layout)draw(LAYOUTS), (layout)draw(LAYOUTS), draw(3) == 0, 1);
+        check(t, side[draw(SIDES)], side[draw(SIDES)], draw(100), (layout)draw(LAYOUTS), (layout)draw(LAYOUTS),
+              draw(3) == 0, 1);
     for (int la = 0; la < LAYOUTS; la++)
         for (int lb = 0; lb < LAYOUTS; lb++)
             for (size_t i = 0; i < SIDES; i++) {
@@ -273,7 +275,8 @@ static void cut(const problem *p, void *out, size_t i, size_t m, size_t j, size_
 static void cuts(const rgk_table *t)
 {
     for (int trial = 0; trial < 40; trial++) {
-        problem p = problem_new(t, 1 + draw(150), 1 + draw(150), 1 + draw(trial % 4 ? 60 : 2000), (layout)draw(LAYOUTS), (layout)draw(LAYOUTS), false);
+        problem p = problem_new(t, 1 + draw(150), 1 + draw(150), 1 + draw(trial % 4 ? 60 : 2000), (layout)draw(LAYOUTS),
+                                (layout)draw(LAYOUTS), false);
         frame other = frame_new(p.c.bytes, 0);
         multiply(t, &p.g);
         for (int way = 0; way < 3; way++) {
@@ -302,7 +305,8 @@ Test(gemm, cuts)
 static void continued(const rgk_table *t)
 {
     for (int trial = 0; trial < 40; trial++) {
-        problem p = problem_new(t, 1 + draw(60), 1 + draw(60), 2 + draw(300), (layout)draw(LAYOUTS), (layout)draw(LAYOUTS), false);
+        problem p = problem_new(t, 1 + draw(60), 1 + draw(60), 2 + draw(300), (layout)draw(LAYOUTS),
+                                (layout)draw(LAYOUTS), false);
         frame other = frame_new(p.c.bytes, 0);
         memcpy(other.at, p.c.at, p.c.bytes);
         multiply(t, &p.g);

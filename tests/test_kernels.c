@@ -128,18 +128,30 @@ static double formula1(rgk_unary f, double x)
 {
     const double p = parameters[0];
     switch (f) {
-    case RGK_NEG: return -x;
-    case RGK_ABS: return fabs(x);
-    case RGK_SIGN: return x > 0 ? 1 : x < 0 ? -1 : x;
-    case RGK_SQUARE: return x * x;
-    case RGK_ONE_MINUS: return 1 - x;
-    case RGK_SCALE: return p * x;
-    case RGK_ADD_SCALAR: return x + p;
-    case RGK_CLAMP: return x < p ? p : x > parameters[1] ? parameters[1] : x;
-    case RGK_RELU: return x > 0 ? x : x < 0 ? 0 : x;
-    case RGK_LEAKY_RELU: return x > 0 ? x : p * x;
-    case RGK_ELU: return x > 0 ? x : p * expm1(x);
-    default: return NAN; /* functions: test_vmath.c */
+    case RGK_NEG:
+        return -x;
+    case RGK_ABS:
+        return fabs(x);
+    case RGK_SIGN:
+        return x > 0 ? 1 : x < 0 ? -1 : x;
+    case RGK_SQUARE:
+        return x * x;
+    case RGK_ONE_MINUS:
+        return 1 - x;
+    case RGK_SCALE:
+        return p * x;
+    case RGK_ADD_SCALAR:
+        return x + p;
+    case RGK_CLAMP:
+        return x < p ? p : x > parameters[1] ? parameters[1] : x;
+    case RGK_RELU:
+        return x > 0 ? x : x < 0 ? 0 : x;
+    case RGK_LEAKY_RELU:
+        return x > 0 ? x : p * x;
+    case RGK_ELU:
+        return x > 0 ? x : p * expm1(x);
+    default:
+        return NAN; /* functions: test_vmath.c */
     }
 }
 
@@ -147,22 +159,38 @@ static double formula2(rgk_binary f, double a, double b)
 {
     const double p = parameters[0];
     switch (f) {
-    case RGK_ADD: return a + b;
-    case RGK_SUB: return a - b;
-    case RGK_MUL: return a * b;
-    case RGK_DIV: return a / b;
-    case RGK_MINIMUM: return isnan(a) || isnan(b) ? NAN : fmin(a, b);
-    case RGK_MAXIMUM: return isnan(a) || isnan(b) ? NAN : fmax(a, b);
-    case RGK_POW: return pow(a, b);
-    case RGK_AXPY: return b + p * a;
-    case RGK_LERP: return a + p * (b - a);
-    case RGK_TANH_GRAD: return a * (1 - b * b);
-    case RGK_SIGMOID_GRAD: return a * b * (1 - b);
-    case RGK_RELU_GRAD: return b > 0 ? a : 0;
-    case RGK_LEAKY_RELU_GRAD: return b > 0 ? a : p * a;
-    case RGK_CLAMP_GRAD: return b >= p && b <= parameters[1] ? a : 0;
-    case RGK_SQUARED_DIFFERENCE: return (a - b) * (a - b);
-    case RGK_BINARY_COUNT: break;
+    case RGK_ADD:
+        return a + b;
+    case RGK_SUB:
+        return a - b;
+    case RGK_MUL:
+        return a * b;
+    case RGK_DIV:
+        return a / b;
+    case RGK_MINIMUM:
+        return isnan(a) || isnan(b) ? NAN : fmin(a, b);
+    case RGK_MAXIMUM:
+        return isnan(a) || isnan(b) ? NAN : fmax(a, b);
+    case RGK_POW:
+        return pow(a, b);
+    case RGK_AXPY:
+        return b + p * a;
+    case RGK_LERP:
+        return a + p * (b - a);
+    case RGK_TANH_GRAD:
+        return a * (1 - b * b);
+    case RGK_SIGMOID_GRAD:
+        return a * b * (1 - b);
+    case RGK_RELU_GRAD:
+        return b > 0 ? a : 0;
+    case RGK_LEAKY_RELU_GRAD:
+        return b > 0 ? a : p * a;
+    case RGK_CLAMP_GRAD:
+        return b >= p && b <= parameters[1] ? a : 0;
+    case RGK_SQUARED_DIFFERENCE:
+        return (a - b) * (a - b);
+    case RGK_BINARY_COUNT:
+        break;
     }
     return NAN;
 }
@@ -212,31 +240,35 @@ static void elementwise(const call *c)
         run(c, n, x[0].p, x[1].p, x[2].p, whole.p);
         for (size_t i = 0; i < n; i++) {
             const double a = get(t, x[0].p, i), b = get(t, x[1].p, i), d = get(t, x[2].p, i);
-            double exact = c->operands == 1 ? formula1((rgk_unary)c->row, a) : c->operands == 2 ? formula2((rgk_binary)c->row, a, b) : a * b + d;
+            double exact = c->operands == 1   ? formula1((rgk_unary)c->row, a)
+                           : c->operands == 2 ? formula2((rgk_binary)c->row, a, b)
+                                              : a * b + d;
             const bool told = c->operands > 1 || c->row <= RGK_CLAMP || (c->row >= RGK_RELU && c->row <= RGK_ELU);
-            const bool function = c->operands == 1 && (c->row == RGK_SQRT || c->row == RGK_RSQRT || c->row == RGK_RECIPROCAL || c->row == RGK_POW_SCALAR);
+            const bool function = c->operands == 1 && (c->row == RGK_SQRT || c->row == RGK_RSQRT ||
+                                                       c->row == RGK_RECIPROCAL || c->row == RGK_POW_SCALAR);
             if (told && !function)
-                cr_assert(near(t, get(t, whole.p, i), exact, c->operands > 1 ? size_of_finite(a) + size_of_finite(b) + size_of_finite(d) : 0),
-                          "%s %s row %d of %d operands: (%g, %g, %g) -> %g, not %g", NAME(t), c->row, c->operands, a, b, d,
-                          get(t, whole.p, i), exact);
+                cr_assert(near(t, get(t, whole.p, i), exact,
+                               c->operands > 1 ? size_of_finite(a) + size_of_finite(b) + size_of_finite(d) : 0),
+                          "%s %s row %d of %d operands: (%g, %g, %g) -> %g, not %g", NAME(t), c->row, c->operands, a, b,
+                          d, get(t, whole.p, i), exact);
         }
         for (size_t i = 0; i < n; i++)
             run(c, 1, at(t, x[0].p, i), at(t, x[1].p, i), at(t, x[2].p, i), at(t, parts.p, i));
-        cr_assert(!memcmp(whole.p, parts.p, n * width(t)), "%s %s row %d of %d: single elements differ, n = %zu", NAME(t), c->row,
-                  c->operands, n);
+        cr_assert(!memcmp(whole.p, parts.p, n * width(t)), "%s %s row %d of %d: single elements differ, n = %zu",
+                  NAME(t), c->row, c->operands, n);
         for (size_t i = 0, step = 0; i < n; i += step) {
             step = 1 + (size_t)((random_unit() + 1) * (double)t->lanes);
             step = step > n - i ? n - i : step;
             run(c, step, at(t, x[0].p, i), at(t, x[1].p, i), at(t, x[2].p, i), at(t, parts.p, i));
         }
-        cr_assert(!memcmp(whole.p, parts.p, n * width(t)), "%s %s row %d of %d: pieces differ, n = %zu", NAME(t), c->row,
-                  c->operands, n);
+        cr_assert(!memcmp(whole.p, parts.p, n * width(t)), "%s %s row %d of %d: pieces differ, n = %zu", NAME(t),
+                  c->row, c->operands, n);
         for (int into = 0; into < c->operands; into++) {
             frame copy = frame_new(n, width(t), 1);
             memcpy(copy.p, x[into].p, n * width(t));
             run(c, n, into == 0 ? copy.p : x[0].p, into == 1 ? copy.p : x[1].p, into == 2 ? copy.p : x[2].p, copy.p);
-            cr_assert(!memcmp(whole.p, copy.p, n * width(t)), "%s %s row %d of %d: in place of operand %d differs", NAME(t), c->row,
-                      c->operands, into);
+            cr_assert(!memcmp(whole.p, copy.p, n * width(t)), "%s %s row %d of %d: in place of operand %d differs",
+                      NAME(t), c->row, c->operands, into);
             frame_free(&copy, "in place");
         }
         frame_free(&whole, "elementwise");
@@ -256,7 +288,10 @@ static void check_elementwise(const rgk_table *t)
         elementwise(&(call){t, 3, i});
 }
 
-Test(kernels, elementwise) { each_table(check_elementwise); }
+Test(kernels, elementwise)
+{
+    each_table(check_elementwise);
+}
 
 /* A product and a sum rounded once, where the instruction set can: axpy and fma agree with fma() to the last bit. */
 static void check_fused(const rgk_table *t)
@@ -274,12 +309,16 @@ static void check_fused(const rgk_table *t)
     }
 }
 
-Test(kernels, fma_rounds_once) { each_table(check_fused); }
+Test(kernels, fma_rounds_once)
+{
+    each_table(check_fused);
+}
 
 static void check_compare(const rgk_table *t)
 {
     for (size_t k = 0, n; (n = size_at(t, k)) != SIZE_MAX; k++) {
-        frame a = frame_new(n, width(t), 1), b = frame_new(n, width(t), 2), y = frame_new(n, 1, 3), z = frame_new(n, width(t), 1);
+        frame a = frame_new(n, width(t), 1), b = frame_new(n, width(t), 2), y = frame_new(n, 1, 3),
+              z = frame_new(n, width(t), 1);
         fill_values(t, a.p, n, true);
         fill_values(t, b.p, n, true);
         for (size_t i = 0; i < n; i += 3)
@@ -288,8 +327,12 @@ static void check_compare(const rgk_table *t)
             t->compare[row](n, a.p, b.p, y.p);
             for (size_t i = 0; i < n; i++) {
                 const double p = get(t, a.p, i), q = get(t, b.p, i);
-                const int want = row == RGK_EQ ? p == q : row == RGK_NE ? p != q : row == RGK_LT ? p < q : row == RGK_LE ? p <= q
-                               : row == RGK_GT ? p > q : p >= q;
+                const int want = row == RGK_EQ   ? p == q
+                                 : row == RGK_NE ? p != q
+                                 : row == RGK_LT ? p < q
+                                 : row == RGK_LE ? p <= q
+                                 : row == RGK_GT ? p > q
+                                                 : p >= q;
                 cr_assert(((uint8_t *)y.p)[i] == want, "%s %s compare %d: %g, %g", NAME(t), row, p, q);
             }
         }
@@ -297,7 +340,8 @@ static void check_compare(const rgk_table *t)
             ((uint8_t *)y.p)[i] = i % 3 == 1 ? (uint8_t)i : 0; /* any number but 0 is true */
         t->where(n, y.p, a.p, b.p, z.p);
         for (size_t i = 0; i < n; i++)
-            cr_assert(!memcmp(at(t, z.p, i), at(t, ((uint8_t *)y.p)[i] ? a.p : b.p, i), width(t)), "%s %s where", NAME(t));
+            cr_assert(!memcmp(at(t, z.p, i), at(t, ((uint8_t *)y.p)[i] ? a.p : b.p, i), width(t)), "%s %s where",
+                      NAME(t));
         t->fill(n, 0.1, z.p);
         for (size_t i = 0; i < n; i++)
             cr_assert(get(t, z.p, i) == rounded(t, 0.1), "%s %s fill", NAME(t));
@@ -308,19 +352,27 @@ static void check_compare(const rgk_table *t)
     }
 }
 
-Test(kernels, compare_where_fill) { each_table(check_compare); }
+Test(kernels, compare_where_fill)
+{
+    each_table(check_compare);
+}
 
 /* ---- reductions ---- */
 
-static long double reduced(const rgk_table *t, rgk_reduce row, size_t k, size_t stride, const void *x, long double *scale)
+static long double reduced(const rgk_table *t, rgk_reduce row, size_t k, size_t stride, const void *x,
+                           long double *scale)
 {
     long double y = row == RGK_PROD ? 1 : row == RGK_MAX ? -INFINITY : row == RGK_MIN ? INFINITY : 0;
     *scale = 0;
     for (size_t i = 0; i < k; i++) {
         const long double v = get(t, x, i * stride);
         *scale += fabsl(row == RGK_SUM_SQUARES ? v * v : v);
-        y = row == RGK_SUM ? y + v : row == RGK_PROD ? y * v : row == RGK_SUM_SQUARES ? y + v * v
-          : isnan(y) || isnan(v) ? NAN : row == RGK_MAX ? fmaxl(y, v) : fminl(y, v);
+        y = row == RGK_SUM           ? y + v
+            : row == RGK_PROD        ? y * v
+            : row == RGK_SUM_SQUARES ? y + v * v
+            : isnan(y) || isnan(v)   ? NAN
+            : row == RGK_MAX         ? fmaxl(y, v)
+                                     : fminl(y, v);
     }
     if (row == RGK_PROD)
         *scale = (fabsl(y) + (t->type == RGK_F32 ? 0x1p-126L : 0x1p-1022L)) * (long double)k;
@@ -345,13 +397,14 @@ static void one_reduction(const rgk_table *t, size_t k, size_t n, size_t stride,
             const long double exact = reduced(t, (rgk_reduce)row, k, stride, at(t, x.p, j), &scale);
             const double got = get(t, y.p, j);
             const bool same = isnan(exact) ? isnan(got) : got == (double)exact;
-            cr_assert(same || fabsl((long double)got - exact) <= (long double)epsilon(t) * 20 * scale, "%s %s reduction %d of %zu x %zu: %g, not %Lg",
-                      NAME(t), row, k, n, got, exact);
+            cr_assert(same || fabsl((long double)got - exact) <= (long double)epsilon(t) * 20 * scale,
+                      "%s %s reduction %d of %zu x %zu: %g, not %Lg", NAME(t), row, k, n, got, exact);
         }
         /* Columns one at a time, unless that would make the vector contiguous. */
         for (size_t j = 0; j < n; j++)
             t->reduce[row](k, 1, stride, at(t, x.p, j), at(t, part.p, j));
-        cr_assert(!memcmp(y.p, part.p, n * width(t)), "%s %s reduction %d of %zu x %zu: single columns differ", NAME(t), row, k, n);
+        cr_assert(!memcmp(y.p, part.p, n * width(t)), "%s %s reduction %d of %zu x %zu: single columns differ", NAME(t),
+                  row, k, n);
         frame_free(&y, "reduction");
         frame_free(&part, "reduction, in pieces");
     }
@@ -370,8 +423,8 @@ static void one_reduction(const rgk_table *t, size_t k, size_t n, size_t stride,
                         want = i;
                     }
                 }
-                cr_assert(best[least][j] == (int64_t)want, "%s %s arg%s of %zu x %zu: %lld, not %zu", NAME(t), least ? "min" : "max", k, n,
-                          (long long)best[least][j], want);
+                cr_assert(best[least][j] == (int64_t)want, "%s %s arg%s of %zu x %zu: %lld, not %zu", NAME(t),
+                          least ? "min" : "max", k, n, (long long)best[least][j], want);
             }
     }
     frame_free(&x, "a reduction's input");
@@ -379,7 +432,8 @@ static void one_reduction(const rgk_table *t, size_t k, size_t n, size_t stride,
 
 static void check_reductions(const rgk_table *t)
 {
-    const size_t l = t->lanes, lengths[] = {0, 1, 2, 3, 4, 5, 7, l, l + 1, 127, 128, 129, 260, 128 * l, 128 * l + 1, 3 * 128 * l + 5 * l + 3};
+    const size_t l = t->lanes, lengths[] = {0,     1,   2,   3,   4,   5,       7,           l,
+                                            l + 1, 127, 128, 129, 260, 128 * l, 128 * l + 1, 3 * 128 * l + 5 * l + 3};
     for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++)
         for (int wild = 0; wild < 2; wild++) {
             one_reduction(t, lengths[i], 1, 1, wild);
@@ -392,7 +446,10 @@ static void check_reductions(const rgk_table *t)
         }
 }
 
-Test(kernels, reductions) { each_table(check_reductions); }
+Test(kernels, reductions)
+{
+    each_table(check_reductions);
+}
 
 /* Rounding grows with the logarithm of the length: a million tenths. */
 static void check_long_sum(const rgk_table *t)
@@ -404,13 +461,18 @@ static void check_long_sum(const rgk_table *t)
     const double exact = K * rounded(t, 0.1);
     double y = 0;
     t->reduce[RGK_SUM](K, 1, 1, x, &y);
-    cr_expect(fabs(get(t, &y, 0) / exact - 1) < 16 * epsilon(t), "%s %s contiguous: %g", NAME(t), get(t, &y, 0) / exact - 1);
+    cr_expect(fabs(get(t, &y, 0) / exact - 1) < 16 * epsilon(t), "%s %s contiguous: %g", NAME(t),
+              get(t, &y, 0) / exact - 1);
     t->reduce[RGK_SUM](K / 2, 1, 2, x, &y);
-    cr_expect(fabs(2 * get(t, &y, 0) / exact - 1) < 32 * epsilon(t), "%s %s column: %g", NAME(t), 2 * get(t, &y, 0) / exact - 1);
+    cr_expect(fabs(2 * get(t, &y, 0) / exact - 1) < 32 * epsilon(t), "%s %s column: %g", NAME(t),
+              2 * get(t, &y, 0) / exact - 1);
     free(x);
 }
 
-Test(kernels, long_sums_stay_precise) { each_table(check_long_sum); }
+Test(kernels, long_sums_stay_precise)
+{
+    each_table(check_long_sum);
+}
 
 /* ---- softmax ---- */
 
@@ -419,25 +481,41 @@ typedef enum family { SOFTMAX, LOG_SOFTMAX, LOGSUMEXP, SOFTMAX_GRAD, LOG_SOFTMAX
 static void run_family(const rgk_table *t, family f, size_t rows, size_t cols, const void *x, const void *y, void *out)
 {
     switch (f) {
-    case SOFTMAX: t->softmax(rows, cols, x, out); break;
-    case LOG_SOFTMAX: t->log_softmax(rows, cols, x, out); break;
-    case LOGSUMEXP: t->logsumexp(rows, cols, x, out); break;
-    case SOFTMAX_GRAD: t->softmax_grad(rows, cols, x, y, out); break;
-    case LOG_SOFTMAX_GRAD: t->log_softmax_grad(rows, cols, x, y, out); break;
-    case FAMILY: break;
+    case SOFTMAX:
+        t->softmax(rows, cols, x, out);
+        break;
+    case LOG_SOFTMAX:
+        t->log_softmax(rows, cols, x, out);
+        break;
+    case LOGSUMEXP:
+        t->logsumexp(rows, cols, x, out);
+        break;
+    case SOFTMAX_GRAD:
+        t->softmax_grad(rows, cols, x, y, out);
+        break;
+    case LOG_SOFTMAX_GRAD:
+        t->log_softmax_grad(rows, cols, x, y, out);
+        break;
+    case FAMILY:
+        break;
     }
 }
 
 static void check_softmax(const rgk_table *t)
 {
-    const size_t l = t->lanes, widths[] = {1, 2, 3, 10, l - 1, l, l + 1, 4 * l, 4 * l + 3, 64 * l, 64 * l + 1, 150 * l + 7};
+    const size_t l = t->lanes,
+                 widths[] = {1, 2, 3, 10, l - 1, l, l + 1, 4 * l, 4 * l + 3, 64 * l, 64 * l + 1, 150 * l + 7};
     enum { ROWS = 3 };
     for (size_t k = 0; k < sizeof widths / sizeof *widths; k++) {
         const size_t cols = widths[k], n = ROWS * cols;
         frame x = frame_new(n, width(t), 1), y = frame_new(n, width(t), 2);
         fill_values(t, x.p, n, false);
         for (size_t i = 0; i < n; i++) /* the first row near 0, the second with large logits, the third with a mask */
-            put(t, x.p, i, i < cols ? get(t, x.p, i) : i < 2 * cols ? 1000 + 10 * get(t, x.p, i) : i % 3 ? get(t, x.p, i) : -INFINITY);
+            put(t, x.p, i,
+                i < cols       ? get(t, x.p, i)
+                : i < 2 * cols ? 1000 + 10 * get(t, x.p, i)
+                : i % 3        ? get(t, x.p, i)
+                               : -INFINITY);
         if (cols > 1)
             put(t, x.p, 2 * cols, 1);
         for (family f = SOFTMAX; f < FAMILY; f++) {
@@ -450,7 +528,8 @@ static void check_softmax(const rgk_table *t)
             run_family(t, f, ROWS, cols, x.p, y.p, out.p);
             for (size_t r = 0; r < ROWS; r++)
                 run_family(t, f, 1, cols, at(t, x.p, r * cols), at(t, y.p, r * cols), at(t, part.p, r * outputs));
-            cr_assert(!memcmp(out.p, part.p, ROWS * outputs * width(t)), "%s %s family %d, %zu columns: single rows differ", NAME(t), (int)f, cols);
+            cr_assert(!memcmp(out.p, part.p, ROWS * outputs * width(t)),
+                      "%s %s family %d, %zu columns: single rows differ", NAME(t), (int)f, cols);
             for (size_t r = 0; r < ROWS; r++) {
                 long double max = -INFINITY, sum = 0, dot = 0, total = 0, size = 0;
                 for (size_t i = r * cols; i < (r + 1) * cols; i++)
@@ -462,19 +541,34 @@ static void check_softmax(const rgk_table *t)
                     size += fabsl((long double)get(t, x.p, i));
                 }
                 for (size_t i = 0; i < outputs; i++) {
-                    const long double v = (long double)get(t, x.p, r * cols + i), w = (long double)get(t, y.p, r * cols + i);
+                    const long double v = (long double)get(t, x.p, r * cols + i),
+                                      w = (long double)get(t, y.p, r * cols + i);
                     long double exact = 0, scale = 0;
                     switch (f) {
-                    case SOFTMAX: exact = expl(v - max) / sum, scale = exact * (2 + fabsl(isinf(v) ? 0 : v - max)); break;
-                    case LOG_SOFTMAX: exact = v - max - logl(sum), scale = fabsl(exact) + 1; break;
-                    case LOGSUMEXP: exact = max + logl(sum), scale = fabsl(max) + 1; break;
-                    case SOFTMAX_GRAD: exact = w * (v - dot), scale = w * (fabsl(v) + size); break;
-                    case LOG_SOFTMAX_GRAD: exact = v - expl(w) * total, scale = fabsl(v) + expl(w) * size; break;
-                    case FAMILY: break;
+                    case SOFTMAX:
+                        exact = expl(v - max) / sum, scale = exact * (2 + fabsl(isinf(v) ? 0 : v - max));
+                        break;
+                    case LOG_SOFTMAX:
+                        exact = v - max - logl(sum), scale = fabsl(exact) + 1;
+                        break;
+                    case LOGSUMEXP:
+                        exact = max + logl(sum), scale = fabsl(max) + 1;
+                        break;
+                    case SOFTMAX_GRAD:
+                        exact = w * (v - dot), scale = w * (fabsl(v) + size);
+                        break;
+                    case LOG_SOFTMAX_GRAD:
+                        exact = v - expl(w) * total, scale = fabsl(v) + expl(w) * size;
+                        break;
+                    case FAMILY:
+                        break;
                     }
                     const double got = get(t, out.p, r * outputs + i);
-                    cr_assert(got == (double)exact || fabsl((long double)got - exact) <= 6 * (long double)epsilon(t) * scale + 1e-300L + (t->type == RGK_F32 ? 0x1p-149L : 0),
-                              "%s %s family %d, %zu columns, row %zu: %g, not %Lg", NAME(t), (int)f, cols, r, got, exact);
+                    cr_assert(got == (double)exact ||
+                                  fabsl((long double)got - exact) <= 6 * (long double)epsilon(t) * scale + 1e-300L +
+                                                                         (t->type == RGK_F32 ? 0x1p-149L : 0),
+                              "%s %s family %d, %zu columns, row %zu: %g, not %Lg", NAME(t), (int)f, cols, r, got,
+                              exact);
                 }
             }
             if (f != LOGSUMEXP) {
@@ -490,7 +584,10 @@ static void check_softmax(const rgk_table *t)
     }
 }
 
-Test(kernels, softmax_family) { each_table(check_softmax); }
+Test(kernels, softmax_family)
+{
+    each_table(check_softmax);
+}
 
 static void check_softmax_extremes(const rgk_table *t)
 {
@@ -516,7 +613,10 @@ static void check_softmax_extremes(const rgk_table *t)
     }
 }
 
-Test(kernels, softmax_of_what_is_not_finite) { each_table(check_softmax_extremes); }
+Test(kernels, softmax_of_what_is_not_finite)
+{
+    each_table(check_softmax_extremes);
+}
 
 /* ---- random ---- */
 
@@ -552,13 +652,14 @@ static void check_random(const rgk_table *t)
         t->normal(key, step, index, first, N, z.p);
         for (size_t i = 0; i < N; i++) {
             const uint64_t draw = first + i, even = draw & ~(uint64_t)1;
-            cr_assert(get(t, u.p, i) == uniform_draw(t->type, key, step, index, draw), "%s %s uniform draw %zu of %llu", NAME(t), i,
-                      (unsigned long long)first);
+            cr_assert(get(t, u.p, i) == uniform_draw(t->type, key, step, index, draw), "%s %s uniform draw %zu of %llu",
+                      NAME(t), i, (unsigned long long)first);
             const long double r = sqrtl(-2 * log1pl((long double)-uniform_draw(t->type, key, step, index, even)));
-            const long double angle = 6.28318530717958647692528676655900577L * (long double)uniform_draw(t->type, key, step, index, even + 1);
+            const long double angle =
+                6.28318530717958647692528676655900577L * (long double)uniform_draw(t->type, key, step, index, even + 1);
             const double exact = (double)(r * (draw & 1 ? sinl(angle) : cosl(angle)));
-            cr_assert(fabs(get(t, z.p, i) - exact) <= 4 * epsilon(t) * (fabs(exact) + 0.1), "%s %s normal draw %zu: %g, not %g", NAME(t), i, get(t, z.p, i),
-                      exact);
+            cr_assert(fabs(get(t, z.p, i) - exact) <= 4 * epsilon(t) * (fabs(exact) + 0.1),
+                      "%s %s normal draw %zu: %g, not %g", NAME(t), i, get(t, z.p, i), exact);
         }
         for (int normal = 0; normal < 2; normal++) {
             frame part = frame_new(N, width(t), 0);
@@ -575,7 +676,10 @@ static void check_random(const rgk_table *t)
     }
 }
 
-Test(kernels, random_draws_follow_their_definition) { each_table(check_random); }
+Test(kernels, random_draws_follow_their_definition)
+{
+    each_table(check_random);
+}
 
 /* ---- the choice of a table ---- */
 

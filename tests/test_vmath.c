@@ -11,26 +11,68 @@
 
 typedef long double wide;
 
-static wide w_sigmoid(wide x) { return x >= 0 ? 1 / (1 + expl(-x)) : expl(x) / (1 + expl(x)); }
-static wide w_silu(wide x) { return x == -INFINITY ? -0.0L : x * w_sigmoid(x); }
-static wide w_softplus(wide x) { return fmaxl(x, 0) + log1pl(expl(-fabsl(x))); }
-static wide w_log_sigmoid(wide x) { return -w_softplus(-x); }
-static wide w_rsqrt(wide x) { return 1 / sqrtl(x); }
-static wide w_reciprocal(wide x) { return 1 / x; }
-static wide w_gelu(wide x) { return x == -INFINITY ? -0.0L : 0.5L * x * erfcl(-x * 0.70710678118654752440084436210484904L); }
+static wide w_sigmoid(wide x)
+{
+    return x >= 0 ? 1 / (1 + expl(-x)) : expl(x) / (1 + expl(x));
+}
+static wide w_silu(wide x)
+{
+    return x == -INFINITY ? -0.0L : x * w_sigmoid(x);
+}
+static wide w_softplus(wide x)
+{
+    return fmaxl(x, 0) + log1pl(expl(-fabsl(x)));
+}
+static wide w_log_sigmoid(wide x)
+{
+    return -w_softplus(-x);
+}
+static wide w_rsqrt(wide x)
+{
+    return 1 / sqrtl(x);
+}
+static wide w_reciprocal(wide x)
+{
+    return 1 / x;
+}
+static wide w_gelu(wide x)
+{
+    return x == -INFINITY ? -0.0L : 0.5L * x * erfcl(-x * 0.70710678118654752440084436210484904L);
+}
 static wide w_gelu_tanh(wide x)
 {
     const wide u = 1.59576912160573071175978423973L * (x + 0.044715L * x * x * x);
     return x == -INFINITY ? -0.0L : x * w_sigmoid(u);
 }
 
-static double d_sigmoid(double x) { return x >= 0 ? 1 / (1 + exp(-x)) : exp(x) / (1 + exp(x)); }
-static double d_silu(double x) { return x == -INFINITY ? -0.0 : x * d_sigmoid(x); }
-static double d_softplus(double x) { return x > 0 ? x + log1p(exp(-x)) : log1p(exp(x)); }
-static double d_log_sigmoid(double x) { return -d_softplus(-x); }
-static double d_rsqrt(double x) { return 1 / sqrt(x); }
-static double d_reciprocal(double x) { return 1 / x; }
-static double d_gelu(double x) { return x == -INFINITY ? -0.0 : 0.5 * x * erfc(-x * 0.70710678118654752440); }
+static double d_sigmoid(double x)
+{
+    return x >= 0 ? 1 / (1 + exp(-x)) : exp(x) / (1 + exp(x));
+}
+static double d_silu(double x)
+{
+    return x == -INFINITY ? -0.0 : x * d_sigmoid(x);
+}
+static double d_softplus(double x)
+{
+    return x > 0 ? x + log1p(exp(-x)) : log1p(exp(x));
+}
+static double d_log_sigmoid(double x)
+{
+    return -d_softplus(-x);
+}
+static double d_rsqrt(double x)
+{
+    return 1 / sqrt(x);
+}
+static double d_reciprocal(double x)
+{
+    return 1 / x;
+}
+static double d_gelu(double x)
+{
+    return x == -INFINITY ? -0.0 : 0.5 * x * erfc(-x * 0.70710678118654752440);
+}
 static double d_gelu_tanh(double x)
 {
     const double u = 1.59576912160573071176 * (x + 0.044715 * x * x * x);
@@ -122,11 +164,66 @@ static double ulps_f64(double y, wide exact)
 }
 
 static const float special[] = {
-    0.0f, -0.0f, 1.0f, -1.0f, 0.5f, -0.5f, 2.0f, -2.0f, 1.5f, 2.5f, -2.5f, 3.0f, INFINITY, -INFINITY, NAN, FLT_MAX, -FLT_MAX,
-    FLT_MIN, -FLT_MIN, 0x1p-149f, -0x1p-149f, 0x1.fffffep-127f, 0x1p-24f, -0x1p-24f, 0x1.fffffep-25f, 8388607.5f, 8388608.0f,
-    16777216.0f, 88.72283f, 88.722839f, 88.72284f, -87.33655f, -103.97208f, -103.97209f, 127.99999f, 128.0f, -126.5f, -150.0f,
-    89.41599f, 89.416f, 9.0109f, -9.0109f, 8192.0f, 8192.001f, 32768.0f, 32768.004f, 0.99999994f, 1.0000001f, -0.99999994f,
-    0.41421357f, 2.4142137f, 0.7071068f, 0.75f, 3.9f, -14.4f, -1e30f, 1e30f, 1.5707964f, 3.1415927f, 0.78539819f,
+    0.0f,
+    -0.0f,
+    1.0f,
+    -1.0f,
+    0.5f,
+    -0.5f,
+    2.0f,
+    -2.0f,
+    1.5f,
+    2.5f,
+    -2.5f,
+    3.0f,
+    INFINITY,
+    -INFINITY,
+    NAN,
+    FLT_MAX,
+    -FLT_MAX,
+    FLT_MIN,
+    -FLT_MIN,
+    0x1p-149f,
+    -0x1p-149f,
+    0x1.fffffep-127f,
+    0x1p-24f,
+    -0x1p-24f,
+    0x1.fffffep-25f,
+    8388607.5f,
+    8388608.0f,
+    16777216.0f,
+    88.72283f,
+    88.722839f,
+    88.72284f,
+    -87.33655f,
+    -103.97208f,
+    -103.97209f,
+    127.99999f,
+    128.0f,
+    -126.5f,
+    -150.0f,
+    89.41599f,
+    89.416f,
+    9.0109f,
+    -9.0109f,
+    8192.0f,
+    8192.001f,
+    32768.0f,
+    32768.004f,
+    0.99999994f,
+    1.0000001f,
+    -0.99999994f,
+    0.41421357f,
+    2.4142137f,
+    0.7071068f,
+    0.75f,
+    3.9f,
+    -14.4f,
+    -1e30f,
+    1e30f,
+    1.5707964f,
+    3.1415927f,
+    0.78539819f,
 };
 enum { SPECIAL = sizeof special / sizeof *special };
 
@@ -142,8 +239,8 @@ static void check_f32(const function *f, const float *x, size_t n)
         const double exact = f->f((double)x[i]);
         for (int isa = 0; isa < RGK_ISA_COUNT; isa++)
             if (rgk_of(isa, RGK_F32) && !(ulps_f32(y[isa][i], exact) <= f->f32[column_of(isa)]))
-                cr_assert(0, "%s %s(%a) = %a, not %a: %g ulp", rgk_isa_name(isa), f->name, (double)x[i], (double)y[isa][i],
-                          exact, ulps_f32(y[isa][i], exact));
+                cr_assert(0, "%s %s(%a) = %a, not %a: %g ulp", rgk_isa_name(isa), f->name, (double)x[i],
+                          (double)y[isa][i], exact, ulps_f32(y[isa][i], exact));
     }
 }
 
@@ -205,8 +302,8 @@ static void check_f64(const function *f, const double *x, size_t n)
         t->unary[f->row](n, x, y, NULL);
         for (size_t i = 0; i < n; i++) {
             const wide exact = f->w((wide)x[i]);
-            cr_assert(ulps_f64(y[i], exact) <= f->f64[column_of(isa)], "%s %s(%a) = %a, not %La: %g ulp", rgk_isa_name(isa),
-                      f->name, x[i], y[i], exact, ulps_f64(y[i], exact));
+            cr_assert(ulps_f64(y[i], exact) <= f->f64[column_of(isa)], "%s %s(%a) = %a, not %La: %g ulp",
+                      rgk_isa_name(isa), f->name, x[i], y[i], exact, ulps_f64(y[i], exact));
         }
     }
 }
@@ -219,8 +316,21 @@ Test(vmath, f64_within_bounds)
     for (size_t k = 0; k < FUNCTIONS; k++) {
         for (size_t i = 0; i < SPECIAL; i++)
             x[i] = (double)special[i];
-        const double more[] = {DBL_MAX, -DBL_MAX, DBL_MIN, 0x1p-1074, -0x1p-1074, 709.78271289338397, 709.78271289338409,
-                               -745.13321910194111, -745.13321910194123, 1e6, 1e6 + 1, 1e22, 1e300, 0x1p53, 4503599627370495.5};
+        const double more[] = {DBL_MAX,
+                               -DBL_MAX,
+                               DBL_MIN,
+                               0x1p-1074,
+                               -0x1p-1074,
+                               709.78271289338397,
+                               709.78271289338409,
+                               -745.13321910194111,
+                               -745.13321910194123,
+                               1e6,
+                               1e6 + 1,
+                               1e22,
+                               1e300,
+                               0x1p53,
+                               4503599627370495.5};
         memcpy(x + SPECIAL, more, sizeof more);
         check_f64(&functions[k], x, SPECIAL + sizeof more / sizeof *more);
         for (int chunk = 0; chunk < 4; chunk++) {
@@ -247,25 +357,54 @@ static void check_pow(size_t n, const double *x, const double *y)
         rgk_of(isa, RGK_F32)->binary[RGK_POW](n, xf, yf, zf, NULL);
         for (size_t i = 0; i < n; i++) {
             const double exact = pow((double)xf[i], (double)yf[i]);
-            cr_assert(ulps_f32(zf[i], exact) <= 0.51, "%s f32 pow(%a, %a) = %a, not %a: %g ulp", rgk_isa_name(isa), (double)xf[i],
-                      (double)yf[i], (double)zf[i], exact, ulps_f32(zf[i], exact));
+            cr_assert(ulps_f32(zf[i], exact) <= 0.51, "%s f32 pow(%a, %a) = %a, not %a: %g ulp", rgk_isa_name(isa),
+                      (double)xf[i], (double)yf[i], (double)zf[i], exact, ulps_f32(zf[i], exact));
         }
         if (LDBL_MANT_DIG < 64)
             continue;
         rgk_of(isa, RGK_F64)->binary[RGK_POW](n, x, y, z, NULL);
         for (size_t i = 0; i < n; i++) {
             const wide exact = powl((wide)x[i], (wide)y[i]);
-            cr_assert(ulps_f64(z[i], exact) <= 1.2, "%s f64 pow(%a, %a) = %a, not %La: %g ulp", rgk_isa_name(isa), x[i], y[i], z[i],
-                      exact, ulps_f64(z[i], exact));
+            cr_assert(ulps_f64(z[i], exact) <= 1.2, "%s f64 pow(%a, %a) = %a, not %La: %g ulp", rgk_isa_name(isa), x[i],
+                      y[i], z[i], exact, ulps_f64(z[i], exact));
         }
     }
 }
 
 Test(vmath, pow_of_special_arguments)
 {
-    static const double values[] = {0.0, -0.0, 1, -1, 2, -2, 3, -3, 0.5, -0.5, 0.1, -0.1, 10, 1.5, -1.5, INFINITY, -INFINITY, NAN,
-                                    16777215, 16777216, 16777217, -16777215, 1e30, -1e30, 1e-40, -1e-40, 0x1p53, 0x1p53 - 1,
-                                    33.3333, 0.99999994, 1.0000001192092896, -1.0000001192092896};
+    static const double values[] = {0.0,
+                                    -0.0,
+                                    1,
+                                    -1,
+                                    2,
+                                    -2,
+                                    3,
+                                    -3,
+                                    0.5,
+                                    -0.5,
+                                    0.1,
+                                    -0.1,
+                                    10,
+                                    1.5,
+                                    -1.5,
+                                    INFINITY,
+                                    -INFINITY,
+                                    NAN,
+                                    16777215,
+                                    16777216,
+                                    16777217,
+                                    -16777215,
+                                    1e30,
+                                    -1e30,
+                                    1e-40,
+                                    -1e-40,
+                                    0x1p53,
+                                    0x1p53 - 1,
+                                    33.3333,
+                                    0.99999994,
+                                    1.0000001192092896,
+                                    -1.0000001192092896};
     enum { N = sizeof values / sizeof *values };
     static double x[N * N], y[N * N];
     for (size_t i = 0; i < N; i++)

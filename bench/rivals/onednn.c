@@ -14,10 +14,10 @@
 struct net {
     const workload *w;
     int threads;
-    float *weight[WORKLOAD_LAYERS];     /* [in, out] */
-    float *bias[WORKLOAD_LAYERS];       /* [out] */
-    float *gradient;                    /* of the weight of one layer */
-    float *value[WORKLOAD_LAYERS + 1];  /* [batch, width]; 0: the input */
+    float *weight[WORKLOAD_LAYERS];    /* [in, out] */
+    float *bias[WORKLOAD_LAYERS];      /* [out] */
+    float *gradient;                   /* of the weight of one layer */
+    float *value[WORKLOAD_LAYERS + 1]; /* [batch, width]; 0: the input */
     float *cotangent[WORKLOAD_LAYERS + 1];
     float *target;
     int64_t *label;

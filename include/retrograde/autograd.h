@@ -21,25 +21,26 @@ RG_API rg_nodes rg_hvp(rg_node *loss, rg_nodes xs, rg_nodes vs);
 RG_API rg_node *rg_stop_gradient(rg_node *x);
 
 typedef struct rg_grad_check_opts {
-    double step;       /* of the five-point difference; default 1e-3, scaled by max(1, largest value) */
-    double tolerance;  /* relative error that passes; default 1e-6 */
-    int directions;    /* random directions; default 4 */
+    double step;      /* of the five-point difference; default 1e-3, scaled by max(1, largest value) */
+    double tolerance; /* relative error that passes; default 1e-6 */
+    int directions;   /* random directions; default 4 */
     uint64_t seed;
 } rg_grad_check_opts;
 
 typedef struct rg_grad_check_report {
     bool passed;
-    double worst;            /* largest relative error found */
-    rg_node *worst_wrt;      /* where: the wrt ... */
-    int64_t worst_element;   /* ... and its element with the largest error of its own */
+    double worst;             /* largest relative error found */
+    rg_node *worst_wrt;       /* where: the wrt ... */
+    int64_t worst_element;    /* ... and its element with the largest error of its own */
     double analytic, numeric; /* the two numbers at that element */
-    char text[512];          /* the same in words */
+    char text[512];           /* the same in words */
 } rg_grad_check_report;
 
 /* Compares rg_grad with central differences. Needs f64 parameters (or inputs bound through `plan` options later):
    `wrt` are parameters or buffers of the graph, whose values are restored. The loss must not depend on unbound
    inputs. Returns an error only if it could not check; the verdict is in the report. */
-RG_API RG_CHECKED rg_status rg_grad_check(rg_node *loss, rg_nodes wrt, const rg_grad_check_opts *opts, rg_grad_check_report *report);
+RG_API RG_CHECKED rg_status rg_grad_check(rg_node *loss, rg_nodes wrt, const rg_grad_check_opts *opts,
+                                          rg_grad_check_report *report);
 
 #ifdef __cplusplus
 }

@@ -169,11 +169,9 @@ inline rg_nodes rg_cpp_nodes(std::initializer_list<rg_node *> nodes)
 #define RG_AXES(...) rg_cpp_axes({__VA_ARGS__})
 #define RG_NODES(...) rg_cpp_nodes({__VA_ARGS__})
 #else
-#define RG_SHAPE(...) \
-    rg_shape_make((const int64_t[]){__VA_ARGS__}, sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t))
+#define RG_SHAPE(...) rg_shape_make((const int64_t[]){__VA_ARGS__}, sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t))
 #define RG_SCALAR ((rg_shape){0, {0}})
-#define RG_AXES(...) \
-    rg_axes_make((const int32_t[]){__VA_ARGS__}, sizeof((int32_t[]){__VA_ARGS__}) / sizeof(int32_t))
+#define RG_AXES(...) rg_axes_make((const int32_t[]){__VA_ARGS__}, sizeof((int32_t[]){__VA_ARGS__}) / sizeof(int32_t))
 #define RG_NODES(...) \
     ((rg_nodes){(rg_node *const[]){__VA_ARGS__}, sizeof((rg_node *[]){__VA_ARGS__}) / sizeof(rg_node *)})
 #endif

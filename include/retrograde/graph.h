@@ -13,7 +13,7 @@ extern "C" {
 typedef enum rg_log_level { RG_LOG_WARNING = 1, RG_LOG_INFO } rg_log_level;
 
 typedef struct rg_graph_opts {
-    const rg_allocator *allocator; /* copied; NULL: malloc */
+    const rg_allocator *allocator;                                 /* copied; NULL: malloc */
     void (*log)(void *user, rg_log_level level, const char *text); /* NULL: silent */
     void *log_user;
     uint64_t seed; /* of initial values and random draws; see rg_graph_seed */
@@ -116,19 +116,19 @@ RG_API rg_node *rg_group(rg_graph *g, rg_nodes effects);
 
 /* ---- looking things up ------------------------------------------------------------------------- */
 
-RG_API rg_nodes rg_params(rg_graph *g);                          /* all trainable parameters, in creation order */
-RG_API rg_nodes rg_params_in(rg_graph *g, const char *prefix);   /* trainable ones whose name starts so */
+RG_API rg_nodes rg_params(rg_graph *g);                        /* all trainable parameters, in creation order */
+RG_API rg_nodes rg_params_in(rg_graph *g, const char *prefix); /* trainable ones whose name starts so */
 /* The trainable parameters that a node depends on, in creation order. */
 RG_API rg_nodes rg_params_of(rg_node *node);
 /* The effects attached (rg_attach) to the roots and to all that they and those effects depend on, in the order they were
    attached. */
 RG_API rg_nodes rg_attached(rg_nodes roots);
-RG_API rg_nodes rg_stored(rg_graph *g);                          /* every parameter and buffer */
-RG_API rg_node *rg_find(rg_graph *g, const char *name);          /* a leaf by its full name, or NULL */
-RG_API const char *rg_name(const rg_node *node);                 /* full name of a leaf, "" without one */
-RG_API rg_shape rg_shape_of(const rg_node *node);                /* named sizes appear as rg_dim returned them */
+RG_API rg_nodes rg_stored(rg_graph *g);                 /* every parameter and buffer */
+RG_API rg_node *rg_find(rg_graph *g, const char *name); /* a leaf by its full name, or NULL */
+RG_API const char *rg_name(const rg_node *node);        /* full name of a leaf, "" without one */
+RG_API rg_shape rg_shape_of(const rg_node *node);       /* named sizes appear as rg_dim returned them */
 RG_API rg_dtype rg_dtype_of(const rg_node *node);
-RG_API rg_axes rg_axes_of_rank(int32_t rank);                    /* 0, 1, ..., rank - 1 */
+RG_API rg_axes rg_axes_of_rank(int32_t rank); /* 0, 1, ..., rank - 1 */
 
 /* A copy of a list that lives as long as the graph; empty when memory is short (error recorded). */
 RG_API rg_nodes rg_nodes_copy(rg_graph *g, rg_nodes list);
@@ -154,11 +154,11 @@ typedef struct rg_scan_opts {
 /* Opens a recurrence. Between begin and end, nodes made from its slices and carries form its body; nodes
    from outside that the body uses are captured by themselves. Bodies nest. */
 RG_API rg_scan *rg_scan_begin(rg_graph *g, const rg_scan_opts *opts);
-RG_API rg_node *rg_scan_slice(rg_scan *s, rg_node *xs);                   /* [T, ...] -> [...], the present step's part */
-RG_API rg_node *rg_scan_carry(rg_scan *s, rg_node *init);                 /* state: `init` at first, then what next said */
-RG_API void rg_scan_next(rg_scan *s, rg_node *carry, rg_node *next);      /* same type and shape as the carry */
-RG_API rg_node *rg_scan_stack(rg_scan *s, rg_node *y);                    /* [...] in the body -> [T, ...] outside */
-RG_API rg_node *rg_scan_last(rg_scan *s, rg_node *carry);                 /* the carry after the last step */
+RG_API rg_node *rg_scan_slice(rg_scan *s, rg_node *xs);              /* [T, ...] -> [...], the present step's part */
+RG_API rg_node *rg_scan_carry(rg_scan *s, rg_node *init);            /* state: `init` at first, then what next said */
+RG_API void rg_scan_next(rg_scan *s, rg_node *carry, rg_node *next); /* same type and shape as the carry */
+RG_API rg_node *rg_scan_stack(rg_scan *s, rg_node *y);               /* [...] in the body -> [T, ...] outside */
+RG_API rg_node *rg_scan_last(rg_scan *s, rg_node *carry);            /* the carry after the last step */
 /* Closes the body. The results asked for with stack and last are usable from here on. After it `s` only
    serves further stack and last calls. Without slices the number of steps is unknown: an error. */
 RG_API void rg_scan_end(rg_scan *s);

@@ -62,8 +62,10 @@ typedef struct rg_adam_opts {
 } rg_adam_opts;
 /* m' = beta1 m + (1 - beta1) g; v' = beta2 v + (1 - beta2) g^2;
    p' = p - lr / (1 - beta1^t) m' / (sqrt(v' / (1 - beta2^t)) + eps). m and v are the buffers `exp_avg`, `exp_avg_sq`. */
-RG_API rg_node *rg_adam(rg_node *loss, const rg_adam_opts *opts);  /* Kingma and Ba 2015; weight decay added to the gradient */
-RG_API rg_node *rg_adamw(rg_node *loss, const rg_adam_opts *opts); /* Loshchilov and Hutter 2019: decoupled, default 0.01 */
+RG_API rg_node *rg_adam(rg_node *loss,
+                        const rg_adam_opts *opts); /* Kingma and Ba 2015; weight decay added to the gradient */
+RG_API rg_node *rg_adamw(rg_node *loss,
+                         const rg_adam_opts *opts); /* Loshchilov and Hutter 2019: decoupled, default 0.01 */
 
 /* Gradients scaled so that their global norm is at most `norm`: each times min(1, norm / (sqrt(sum of squares) + 1e-6)).
    All of one float dtype. */
@@ -75,8 +77,9 @@ RG_API rg_nodes rg_clip_by_global_norm(rg_nodes grads, double norm);
    whose lr_node depends on it. The first run sees 0. */
 RG_API rg_node *rg_step_counter(rg_graph *g, const char *name);
 /* In what follows n is the counter's value: a run, an epoch, whatever is counted. Any i32 or i64 scalar serves. */
-RG_API rg_node *rg_schedule_step(rg_node *counter, double lr, int64_t every, double factor); /* lr factor^floor(n / every) */
-RG_API rg_node *rg_schedule_exponential(rg_node *counter, double lr, double factor);         /* lr factor^n */
+RG_API rg_node *rg_schedule_step(rg_node *counter, double lr, int64_t every,
+                                 double factor);                                     /* lr factor^floor(n / every) */
+RG_API rg_node *rg_schedule_exponential(rg_node *counter, double lr, double factor); /* lr factor^n */
 /* lr_end + (lr - lr_end) (1 + cos(pi n / steps)) / 2, from n = steps on lr_end. */
 RG_API rg_node *rg_schedule_cosine(rg_node *counter, double lr, double lr_end, int64_t steps);
 /* lr (n + 1) / steps for n < steps, then `after`: NULL (lr) or a schedule, which counts from the same zero. */

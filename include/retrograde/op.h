@@ -104,8 +104,8 @@ typedef struct rg_step {
     const void *const *in; /* NULL entry: an input in op->shape_only */
     void *const *out;
     const rg_type *in_type, *out_type;
-    void *scratch; /* this thread's own, cost.scratch bytes, aligned to 64; undefined contents */
-    void *shared;  /* this step's, cost.shared bytes, aligned to 64; survives from phase to phase */
+    void *scratch;        /* this thread's own, cost.scratch bytes, aligned to 64; undefined contents */
+    void *shared;         /* this step's, cost.shared bytes, aligned to 64; survives from phase to phase */
     const void *geometry; /* what op->geometry worked out, or NULL */
     uint32_t phase;
 } rg_step;
@@ -124,14 +124,14 @@ typedef struct rg_cost {
 
 struct rg_op {
     const char *name;
-    int n_in;            /* -1: any number */
-    int n_out;           /* results; above 1 rg_output(node, i) gives them */
+    int n_in;  /* -1: any number */
+    int n_out; /* results; above 1 rg_output(node, i) gives them */
     unsigned traits;
     unsigned dtypes;     /* RG_DT bits that the float/number inputs may have; 0: f32 alone */
     unsigned shape_only; /* bit i: only the shape of input i is used, never its values */
     size_t attr_size;
     const rg_attr_field *attrs;
-    const void *data;    /* anything the op's own functions want to find here (a kernel's number) */
+    const void *data; /* anything the op's own functions want to find here (a kernel's number) */
 
     rg_status (*infer)(rg_infer *call); /* required */
     /* Reverse rule. ct[i]: cotangent of output i, NULL means zero (never NULL when n_out is 1). Store into grad[i]
@@ -164,7 +164,8 @@ RG_API rg_node *rg_apply(const rg_op *op, rg_nodes in, const void *attr);
 RG_API rg_node *rg_apply_in(rg_graph *g, const rg_op *op, rg_nodes in, const void *attr);
 
 /* Records a builder's error with `node`'s graph and returns NULL: for checks before rg_apply. */
-RG_API rg_node *rg_build_fail(rg_graph *g, rg_status status, const char *format, ...) __attribute__((format(printf, 3, 4)));
+RG_API rg_node *rg_build_fail(rg_graph *g, rg_status status, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 
 /* Writes what a node is into the caller's buffer, "f32[batch, 784] add#12", for the texts of rg_build_fail.
    Returns the buffer. */

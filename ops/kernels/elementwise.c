@@ -197,21 +197,38 @@ RGK_INLINE vreal v_clamp_grad(vreal ct, vreal x, parameters p)
 
 /* ---- entries: a driver and its function ---- */
 
-#define UNARY(row, f) \
-    void RGK_NAME(f)(size_t n, const void *x, void *y, const double *p) { (void)p; map1(n, x, y, v_##f); }
-#define UNARY_ONE(row, f) \
-    void RGK_NAME(f)(size_t n, const void *x, void *y, const double *p) { map1_with(n, x, y, one(p), v_##f); }
-#define UNARY_TWO(row, f) \
-    void RGK_NAME(f)(size_t n, const void *x, void *y, const double *p) { map1_with(n, x, y, two(p), v_##f); }
-#define BINARY(row, f) \
+#define UNARY(row, f)                                                   \
+    void RGK_NAME(f)(size_t n, const void *x, void *y, const double *p) \
+    {                                                                   \
+        (void)p;                                                        \
+        map1(n, x, y, v_##f);                                           \
+    }
+#define UNARY_ONE(row, f)                                               \
+    void RGK_NAME(f)(size_t n, const void *x, void *y, const double *p) \
+    {                                                                   \
+        map1_with(n, x, y, one(p), v_##f);                              \
+    }
+#define UNARY_TWO(row, f)                                               \
+    void RGK_NAME(f)(size_t n, const void *x, void *y, const double *p) \
+    {                                                                   \
+        map1_with(n, x, y, two(p), v_##f);                              \
+    }
+#define BINARY(row, f)                                                                 \
     void RGK_NAME(f)(size_t n, const void *a, const void *b, void *y, const double *p) \
-    { (void)p; map2(n, a, b, y, v_##f); }
-#define BINARY_ONE(row, f) \
+    {                                                                                  \
+        (void)p;                                                                       \
+        map2(n, a, b, y, v_##f);                                                       \
+    }
+#define BINARY_ONE(row, f)                                                             \
     void RGK_NAME(f)(size_t n, const void *a, const void *b, void *y, const double *p) \
-    { map2_with(n, a, b, y, one(p), v_##f); }
-#define BINARY_TWO(row, f) \
+    {                                                                                  \
+        map2_with(n, a, b, y, one(p), v_##f);                                          \
+    }
+#define BINARY_TWO(row, f)                                                             \
     void RGK_NAME(f)(size_t n, const void *a, const void *b, void *y, const double *p) \
-    { map2_with(n, a, b, y, two(p), v_##f); }
+    {                                                                                  \
+        map2_with(n, a, b, y, two(p), v_##f);                                          \
+    }
 
 RGK_UNARY_PLAIN(UNARY)
 RGK_UNARY_ONE(UNARY_ONE)

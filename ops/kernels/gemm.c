@@ -45,9 +45,9 @@ typedef struct block {
     const rgk_gemm *g; /* as computed */
     bool turned;       /* g is the transpose of what was asked for, and so is C */
     real *v_packed, *s_packed, *c_turned;
-    size_t l, k;       /* the part of the sum */
-    size_t i, rows;    /* of S */
-    size_t j, cols;    /* of V */
+    size_t l, k;    /* the part of the sum */
+    size_t i, rows; /* of S */
+    size_t j, cols; /* of V */
     bool v_in_place, s_direct, accumulate;
 } block;
 
@@ -105,8 +105,8 @@ static void run_block(const block *b)
 {
     const rgk_gemm *g = b->g;
     if (!b->s_direct)
-        pack_s(b->k, b->rows, (const real *)g->a + (ptrdiff_t)b->i * g->a_row + (ptrdiff_t)b->l * g->a_col, g->a_row, g->a_col,
-               b->s_packed);
+        pack_s(b->k, b->rows, (const real *)g->a + (ptrdiff_t)b->i * g->a_row + (ptrdiff_t)b->l * g->a_col, g->a_row,
+               g->a_col, b->s_packed);
     for (size_t j = 0; j < b->cols; j += TILE_COLS) {
         const size_t cols = least(TILE_COLS, b->cols - j);
         if (!b->turned) {
@@ -165,8 +165,18 @@ size_t RGK_NAME(gemm_scratch)(size_t m, size_t n, size_t k)
 /* The form that costs less, of C and its transpose. */
 static __attribute__((noinline)) void run_either(const rgk_gemm *g, real *scratch)
 {
-    const rgk_gemm t = {.m = g->n, .n = g->m, .k = g->k, .a = g->b, .a_row = g->b_col, .a_col = g->b_row, .b = g->a,
-                        .b_row = g->a_col, .b_col = g->a_row, .c = g->c, .c_row = g->c_row, .accumulate = g->accumulate};
+    const rgk_gemm t = {.m = g->n,
+                        .n = g->m,
+                        .k = g->k,
+                        .a = g->b,
+                        .a_row = g->b_col,
+                        .a_col = g->b_row,
+                        .b = g->a,
+                        .b_row = g->a_col,
+                        .b_col = g->a_row,
+                        .c = g->c,
+                        .c_row = g->c_row,
+                        .accumulate = g->accumulate};
     const double direct = estimate(g->m, g->n, g->k, g->b_col == 1);
     const double turned = estimate(t.m, t.n, t.k, t.b_col == 1) + 12.0 * (double)g->n * (double)(g->m / RGK_LANES + 1);
     if (turned < direct)

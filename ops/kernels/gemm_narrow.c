@@ -6,8 +6,8 @@
 /* ---- one row or column, the matrix W by rows: they stream through, eight at a time ---- */
 
 /* y[j] = or += sum of x[i] w[i][j] over `rows` rows, w_row apart. */
-RGK_INLINE void stream_rows(const int rows, size_t n, const real *x, ptrdiff_t x_row, const real *w, ptrdiff_t w_row, real *y,
-                            bool accumulate)
+RGK_INLINE void stream_rows(const int rows, size_t n, const real *x, ptrdiff_t x_row, const real *w, ptrdiff_t w_row,
+                            real *y, bool accumulate)
 {
     vreal a[8];
 #pragma GCC unroll 8
@@ -22,7 +22,8 @@ RGK_INLINE void stream_rows(const int rows, size_t n, const real *x, ptrdiff_t x
     }
 }
 
-static void stream(size_t n, size_t k, const real *x, ptrdiff_t x_row, const real *w, ptrdiff_t w_row, real *y, bool accumulate)
+static void stream(size_t n, size_t k, const real *x, ptrdiff_t x_row, const real *w, ptrdiff_t w_row, real *y,
+                   bool accumulate)
 {
     for (size_t l = 0; l < k;) {
         const real *from = w + (ptrdiff_t)l * w_row, *by = x + (ptrdiff_t)l * x_row;
@@ -40,8 +41,8 @@ static void stream(size_t n, size_t k, const real *x, ptrdiff_t x_row, const rea
 }
 
 /* y may have a step; its parts then are gathered and put back. */
-static void run_stream(size_t n, size_t k, const real *x, ptrdiff_t x_row, const real *w, ptrdiff_t w_row, real *y, ptrdiff_t y_row,
-                       bool accumulate)
+static void run_stream(size_t n, size_t k, const real *x, ptrdiff_t x_row, const real *w, ptrdiff_t w_row, real *y,
+                       ptrdiff_t y_row, bool accumulate)
 {
     enum { BLOCK = 2048 }; /* elements of y that stay in L1 */
     for (size_t j = 0; j < n; j += BLOCK, w += BLOCK, y += BLOCK * y_row) {

@@ -8,7 +8,8 @@
 
 /* out[j][i] = in[i][j] for i < rows, j < cols. If `padded`, out has room for whole vectors of i, and what lies beyond
    rows becomes some number that stands in the last row. */
-RGK_INLINE void turn_matrix(const bool padded, size_t rows, size_t cols, const real *in, ptrdiff_t in_row, real *out, ptrdiff_t out_row)
+RGK_INLINE void turn_matrix(const bool padded, size_t rows, size_t cols, const real *in, ptrdiff_t in_row, real *out,
+                            ptrdiff_t out_row)
 {
     for (size_t i = 0; i < rows; i += RGK_LANES) {
         for (size_t j = 0; j < cols; j += RGK_LANES) {

@@ -23,14 +23,14 @@
 
 typedef struct tile {
     size_t k;
-    const real *s;       /* element (i, l) at s[i * s_row + l * s_col] */
+    const real *s; /* element (i, l) at s[i * s_row + l * s_col] */
     ptrdiff_t s_row, s_col;
-    const real *v;       /* row l at v + l * v_row */
+    const real *v; /* row l at v + l * v_row */
     ptrdiff_t v_row;
-    real *packed;        /* of tile_direct: gets the rows of V, one after the other, if not NULL */
+    real *packed; /* of tile_direct: gets the rows of V, one after the other, if not NULL */
     real *c;
     ptrdiff_t c_row;
-    size_t last;         /* columns of the last vector, 1 .. RGK_LANES; no other memory of C is touched */
+    size_t last; /* columns of the last vector, 1 .. RGK_LANES; no other memory of C is touched */
     bool accumulate;
 } tile;
 
@@ -136,26 +136,48 @@ RGK_INLINE void tile_run(const int rows, const int vectors, const bool direct, c
 RGK_INLINE void tile_of_rows(int rows, const int vectors, const bool direct, const tile *t)
 {
     switch (rows) {
-    case 1: tile_run(1, vectors, direct, t); break;
-    case 2: tile_run(2, vectors, direct, t); break;
-    case 3: tile_run(3, vectors, direct, t); break;
-    case 4: tile_run(4, vectors, direct, t); break;
-    case 5: tile_run(5, vectors, direct, t); break;
-    case 6: tile_run(6, vectors, direct, t); break;
-    default: break;
+    case 1:
+        tile_run(1, vectors, direct, t);
+        break;
+    case 2:
+        tile_run(2, vectors, direct, t);
+        break;
+    case 3:
+        tile_run(3, vectors, direct, t);
+        break;
+    case 4:
+        tile_run(4, vectors, direct, t);
+        break;
+    case 5:
+        tile_run(5, vectors, direct, t);
+        break;
+    case 6:
+        tile_run(6, vectors, direct, t);
+        break;
+    default:
+        break;
     }
 }
 
 RGK_INLINE void tile_of_vectors(int rows, int vectors, const bool direct, const tile *t)
 {
     switch (vectors) {
-    case 1: tile_of_rows(rows, 1, direct, t); break;
-    case 2: tile_of_rows(rows, 2, direct, t); break;
+    case 1:
+        tile_of_rows(rows, 1, direct, t);
+        break;
+    case 2:
+        tile_of_rows(rows, 2, direct, t);
+        break;
 #if TILE_VECTORS == 4
-    case 3: tile_of_rows(rows, 3, direct, t); break;
-    case 4: tile_of_rows(rows, 4, direct, t); break;
+    case 3:
+        tile_of_rows(rows, 3, direct, t);
+        break;
+    case 4:
+        tile_of_rows(rows, 4, direct, t);
+        break;
 #endif
-    default: break;
+    default:
+        break;
     }
 }
 

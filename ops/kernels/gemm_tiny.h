@@ -53,7 +53,8 @@ typedef struct tiny {
 /* Four columns of C from column j: the columns of B are gathered once. */
 RGK_INLINE void tiny_block(const int k, const tiny *p, size_t j)
 {
-    const ptrdiff_t a_row = p->a_row, a_col = p->a_col, b_row = p->b_row, b_col = p->b_col, c_row = p->c_row, c_col = p->c_col;
+    const ptrdiff_t a_row = p->a_row, a_col = p->a_col, b_row = p->b_row, b_col = p->b_col, c_row = p->c_row,
+                    c_col = p->c_col;
     const real *a = p->a, *b = p->b + (ptrdiff_t)j * b_col;
     real *c = p->c + (ptrdiff_t)j * c_col;
     tiny_four v[TINY_SUM];
@@ -81,15 +82,32 @@ RGK_INLINE void tiny_block(const int k, const tiny *p, size_t j)
 static void tiny_four_columns(const tiny *p, size_t j)
 {
     switch (p->k) {
-    case 1: tiny_block(1, p, j); break;
-    case 2: tiny_block(2, p, j); break;
-    case 3: tiny_block(3, p, j); break;
-    case 4: tiny_block(4, p, j); break;
-    case 5: tiny_block(5, p, j); break;
-    case 6: tiny_block(6, p, j); break;
-    case 7: tiny_block(7, p, j); break;
-    case 8: tiny_block(8, p, j); break;
-    default: break;
+    case 1:
+        tiny_block(1, p, j);
+        break;
+    case 2:
+        tiny_block(2, p, j);
+        break;
+    case 3:
+        tiny_block(3, p, j);
+        break;
+    case 4:
+        tiny_block(4, p, j);
+        break;
+    case 5:
+        tiny_block(5, p, j);
+        break;
+    case 6:
+        tiny_block(6, p, j);
+        break;
+    case 7:
+        tiny_block(7, p, j);
+        break;
+    case 8:
+        tiny_block(8, p, j);
+        break;
+    default:
+        break;
     }
 }
 
@@ -117,9 +135,11 @@ static void tiny_run(const rgk_gemm *g)
 {
     tiny p;
     if (g->n < 4 && g->m > g->n) /* four columns at a time is what this does well */
-        p = (tiny){g->n, g->m, g->k, g->b, g->b_col, g->b_row, g->a, g->a_col, g->a_row, g->c, 1, g->c_row, g->accumulate};
+        p = (tiny){g->n,     g->m,     g->k, g->b, g->b_col, g->b_row,     g->a,
+                   g->a_col, g->a_row, g->c, 1,    g->c_row, g->accumulate};
     else
-        p = (tiny){g->m, g->n, g->k, g->a, g->a_row, g->a_col, g->b, g->b_row, g->b_col, g->c, g->c_row, 1, g->accumulate};
+        p = (tiny){g->m,     g->n,     g->k, g->a,     g->a_row, g->a_col,     g->b,
+                   g->b_row, g->b_col, g->c, g->c_row, 1,        g->accumulate};
     size_t j = 0;
     if (p.k && p.k <= TINY_SUM) {
         for (; j + 4 <= p.n; j += 4)

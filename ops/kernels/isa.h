@@ -58,8 +58,7 @@ typedef lane_int vint __attribute__((vector_size(RGK_VECTOR_BYTES)));
 typedef lane_uint vuint __attribute__((vector_size(RGK_VECTOR_BYTES)));
 
 /* The same as they lie in memory: any alignment, any effective type. */
-typedef real vreal_memory
-    __attribute__((vector_size(RGK_VECTOR_BYTES), aligned(RGK_REAL_BYTES), may_alias));
+typedef real vreal_memory __attribute__((vector_size(RGK_VECTOR_BYTES), aligned(RGK_REAL_BYTES), may_alias));
 
 /* RGK_X86(sqrt) is the intrinsic of this width and type: _mm256_sqrt_ps. */
 #if defined(__SSE2__)
@@ -189,11 +188,26 @@ typedef __mmask8 vmask;
 #endif
 #define RGK_COMPARE(a, b, how) RGK_PASTE(_mm512_cmp, RGK_X86_SUFFIX, _mask)(a, b, how)
 
-RGK_INLINE vmask v_lt(vreal a, vreal b) { return RGK_COMPARE(a, b, _CMP_LT_OQ); }
-RGK_INLINE vmask v_le(vreal a, vreal b) { return RGK_COMPARE(a, b, _CMP_LE_OQ); }
-RGK_INLINE vmask v_eq(vreal a, vreal b) { return RGK_COMPARE(a, b, _CMP_EQ_OQ); }
-RGK_INLINE vmask v_ne(vreal a, vreal b) { return RGK_COMPARE(a, b, _CMP_NEQ_UQ); }
-RGK_INLINE vmask v_unordered(vreal a, vreal b) { return RGK_COMPARE(a, b, _CMP_UNORD_Q); }
+RGK_INLINE vmask v_lt(vreal a, vreal b)
+{
+    return RGK_COMPARE(a, b, _CMP_LT_OQ);
+}
+RGK_INLINE vmask v_le(vreal a, vreal b)
+{
+    return RGK_COMPARE(a, b, _CMP_LE_OQ);
+}
+RGK_INLINE vmask v_eq(vreal a, vreal b)
+{
+    return RGK_COMPARE(a, b, _CMP_EQ_OQ);
+}
+RGK_INLINE vmask v_ne(vreal a, vreal b)
+{
+    return RGK_COMPARE(a, b, _CMP_NEQ_UQ);
+}
+RGK_INLINE vmask v_unordered(vreal a, vreal b)
+{
+    return RGK_COMPARE(a, b, _CMP_UNORD_Q);
+}
 RGK_INLINE vmask v_lt_int(vint a, vint b)
 {
     return RGK_PASTE(_mm512_cmplt, RGK_INT_SUFFIX, )((__m512i)a, (__m512i)b);
@@ -202,42 +216,96 @@ RGK_INLINE vmask v_eq_int(vint a, vint b)
 {
     return RGK_PASTE(_mm512_cmpeq, RGK_INT_SUFFIX, )((__m512i)a, (__m512i)b);
 }
-RGK_INLINE vmask v_and(vmask a, vmask b) { return (vmask)(a & b); }
-RGK_INLINE vmask v_or(vmask a, vmask b) { return (vmask)(a | b); }
-RGK_INLINE vmask v_not(vmask a) { return (vmask)(a ^ RGK_ALL_LANES); }
+RGK_INLINE vmask v_and(vmask a, vmask b)
+{
+    return (vmask)(a & b);
+}
+RGK_INLINE vmask v_or(vmask a, vmask b)
+{
+    return (vmask)(a | b);
+}
+RGK_INLINE vmask v_not(vmask a)
+{
+    return (vmask)(a ^ RGK_ALL_LANES);
+}
 /* Bit i for lane i. */
-RGK_INLINE unsigned v_mask_bits(vmask m) { return m; }
+RGK_INLINE unsigned v_mask_bits(vmask m)
+{
+    return m;
+}
 /* The first n < RGK_LANES lanes. */
-RGK_INLINE vmask v_first_lanes(size_t n) { return (vmask)((1u << n) - 1); }
-RGK_INLINE vreal v_select(vmask m, vreal a, vreal b) { return RGK_X86(mask_blend)(m, b, a); }
+RGK_INLINE vmask v_first_lanes(size_t n)
+{
+    return (vmask)((1u << n) - 1);
+}
+RGK_INLINE vreal v_select(vmask m, vreal a, vreal b)
+{
+    return RGK_X86(mask_blend)(m, b, a);
+}
 #if RGK_REAL_BYTES == 4
 RGK_INLINE vint v_select_int(vmask m, vint a, vint b)
 {
     return (vint)_mm512_mask_blend_epi32(m, (__m512i)b, (__m512i)a);
 }
 /* -1 where set, 0 elsewhere. */
-RGK_INLINE vint v_mask_int(vmask m) { return (vint)_mm512_movm_epi32(m); }
+RGK_INLINE vint v_mask_int(vmask m)
+{
+    return (vint)_mm512_movm_epi32(m);
+}
 #else
 RGK_INLINE vint v_select_int(vmask m, vint a, vint b)
 {
     return (vint)_mm512_mask_blend_epi64(m, (__m512i)b, (__m512i)a);
 }
-RGK_INLINE vint v_mask_int(vmask m) { return (vint)_mm512_movm_epi64(m); }
+RGK_INLINE vint v_mask_int(vmask m)
+{
+    return (vint)_mm512_movm_epi64(m);
+}
 #endif
 #else
 /* All bits of a lane. */
 typedef vint vmask;
 
-RGK_INLINE vmask v_lt(vreal a, vreal b) { return a < b; }
-RGK_INLINE vmask v_le(vreal a, vreal b) { return a <= b; }
-RGK_INLINE vmask v_eq(vreal a, vreal b) { return a == b; }
-RGK_INLINE vmask v_ne(vreal a, vreal b) { return a != b; }
-RGK_INLINE vmask v_unordered(vreal a, vreal b) { return (a != a) | (b != b); }
-RGK_INLINE vmask v_lt_int(vint a, vint b) { return a < b; }
-RGK_INLINE vmask v_eq_int(vint a, vint b) { return a == b; }
-RGK_INLINE vmask v_and(vmask a, vmask b) { return a & b; }
-RGK_INLINE vmask v_or(vmask a, vmask b) { return a | b; }
-RGK_INLINE vmask v_not(vmask a) { return ~a; }
+RGK_INLINE vmask v_lt(vreal a, vreal b)
+{
+    return a < b;
+}
+RGK_INLINE vmask v_le(vreal a, vreal b)
+{
+    return a <= b;
+}
+RGK_INLINE vmask v_eq(vreal a, vreal b)
+{
+    return a == b;
+}
+RGK_INLINE vmask v_ne(vreal a, vreal b)
+{
+    return a != b;
+}
+RGK_INLINE vmask v_unordered(vreal a, vreal b)
+{
+    return (a != a) | (b != b);
+}
+RGK_INLINE vmask v_lt_int(vint a, vint b)
+{
+    return a < b;
+}
+RGK_INLINE vmask v_eq_int(vint a, vint b)
+{
+    return a == b;
+}
+RGK_INLINE vmask v_and(vmask a, vmask b)
+{
+    return a & b;
+}
+RGK_INLINE vmask v_or(vmask a, vmask b)
+{
+    return a | b;
+}
+RGK_INLINE vmask v_not(vmask a)
+{
+    return ~a;
+}
 RGK_INLINE unsigned v_mask_bits(vmask m)
 {
 #if RGK_HAVE_X86
@@ -249,9 +317,18 @@ RGK_INLINE unsigned v_mask_bits(vmask m)
     return bits;
 #endif
 }
-RGK_INLINE vmask v_first_lanes(size_t n) { return v_lane_index() < v_set_int((lane_int)n); }
-RGK_INLINE vint v_select_int(vmask m, vint a, vint b) { return (m & a) | (~m & b); }
-RGK_INLINE vint v_mask_int(vmask m) { return m; }
+RGK_INLINE vmask v_first_lanes(size_t n)
+{
+    return v_lane_index() < v_set_int((lane_int)n);
+}
+RGK_INLINE vint v_select_int(vmask m, vint a, vint b)
+{
+    return (m & a) | (~m & b);
+}
+RGK_INLINE vint v_mask_int(vmask m)
+{
+    return m;
+}
 RGK_INLINE vreal v_select(vmask m, vreal a, vreal b)
 {
 #if RGK_VECTOR_BYTES == 32
@@ -262,10 +339,22 @@ RGK_INLINE vreal v_select(vmask m, vreal a, vreal b)
 }
 #endif
 
-RGK_INLINE int v_any(vmask m) { return v_mask_bits(m) != 0; }
-RGK_INLINE vmask v_gt(vreal a, vreal b) { return v_lt(b, a); }
-RGK_INLINE vmask v_ge(vreal a, vreal b) { return v_le(b, a); }
-RGK_INLINE vmask v_is_nan(vreal x) { return v_unordered(x, x); }
+RGK_INLINE int v_any(vmask m)
+{
+    return v_mask_bits(m) != 0;
+}
+RGK_INLINE vmask v_gt(vreal a, vreal b)
+{
+    return v_lt(b, a);
+}
+RGK_INLINE vmask v_ge(vreal a, vreal b)
+{
+    return v_le(b, a);
+}
+RGK_INLINE vmask v_is_nan(vreal x)
+{
+    return v_unordered(x, x);
+}
 
 /* ---- arithmetic ---- */
 

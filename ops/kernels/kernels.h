@@ -13,33 +13,68 @@ typedef enum rgk_type { RGK_F32, RGK_F64, RGK_TYPE_COUNT } rgk_type;
 
 /* y[i] = f(x[i]); p holds the attribute(s) of those that have any. Error bounds: see vmath.h. */
 typedef enum rgk_unary {
-    RGK_NEG, RGK_ABS, RGK_SIGN, RGK_SQUARE, RGK_SQRT, RGK_RSQRT, RGK_RECIPROCAL, RGK_ONE_MINUS,
+    RGK_NEG,
+    RGK_ABS,
+    RGK_SIGN,
+    RGK_SQUARE,
+    RGK_SQRT,
+    RGK_RSQRT,
+    RGK_RECIPROCAL,
+    RGK_ONE_MINUS,
     RGK_SCALE,      /* p[0] x */
     RGK_ADD_SCALAR, /* x + p[0] */
     RGK_POW_SCALAR, /* x^p[0] */
     RGK_CLAMP,      /* into [p[0], p[1]] ; NaN stays */
-    RGK_EXP, RGK_EXP2, RGK_EXPM1, RGK_LOG, RGK_LOG1P, RGK_SIN, RGK_COS, RGK_TAN, RGK_ASIN, RGK_ACOS, RGK_ATAN,
-    RGK_SINH, RGK_COSH, RGK_ASINH, RGK_ACOSH, RGK_ATANH, RGK_ERF, RGK_FLOOR, RGK_CEIL, RGK_ROUND,
+    RGK_EXP,
+    RGK_EXP2,
+    RGK_EXPM1,
+    RGK_LOG,
+    RGK_LOG1P,
+    RGK_SIN,
+    RGK_COS,
+    RGK_TAN,
+    RGK_ASIN,
+    RGK_ACOS,
+    RGK_ATAN,
+    RGK_SINH,
+    RGK_COSH,
+    RGK_ASINH,
+    RGK_ACOSH,
+    RGK_ATANH,
+    RGK_ERF,
+    RGK_FLOOR,
+    RGK_CEIL,
+    RGK_ROUND,
     RGK_RELU,       /* max(x, 0) ; NaN stays */
     RGK_LEAKY_RELU, /* x > 0 ? x : p[0] x */
     RGK_ELU,        /* x > 0 ? x : p[0] expm1(x) */
-    RGK_GELU, RGK_GELU_TANH, RGK_SILU, RGK_SOFTPLUS, RGK_SIGMOID, RGK_LOG_SIGMOID, RGK_TANH,
+    RGK_GELU,
+    RGK_GELU_TANH,
+    RGK_SILU,
+    RGK_SOFTPLUS,
+    RGK_SIGMOID,
+    RGK_LOG_SIGMOID,
+    RGK_TANH,
     RGK_UNARY_COUNT
 } rgk_unary;
 
 /* y[i] = f(a[i], b[i]). In the gradients a is the cotangent. */
 typedef enum rgk_binary {
-    RGK_ADD, RGK_SUB, RGK_MUL, RGK_DIV,
-    RGK_MINIMUM, RGK_MAXIMUM, /* NaN if either is */
+    RGK_ADD,
+    RGK_SUB,
+    RGK_MUL,
+    RGK_DIV,
+    RGK_MINIMUM,
+    RGK_MAXIMUM, /* NaN if either is */
     RGK_POW,
-    RGK_AXPY,              /* b + p[0] a, one rounding where the instruction set has fma */
-    RGK_LERP,              /* a + p[0] (b - a) */
-    RGK_TANH_GRAD,         /* a (1 - b^2) */
-    RGK_SIGMOID_GRAD,      /* a b (1 - b) */
-    RGK_RELU_GRAD,         /* b > 0 ? a : 0 */
-    RGK_LEAKY_RELU_GRAD,   /* b > 0 ? a : p[0] a */
-    RGK_CLAMP_GRAD,        /* p[0] <= b <= p[1] ? a : 0 */
-    RGK_SQUARED_DIFFERENCE,/* (a - b)^2 */
+    RGK_AXPY,               /* b + p[0] a, one rounding where the instruction set has fma */
+    RGK_LERP,               /* a + p[0] (b - a) */
+    RGK_TANH_GRAD,          /* a (1 - b^2) */
+    RGK_SIGMOID_GRAD,       /* a b (1 - b) */
+    RGK_RELU_GRAD,          /* b > 0 ? a : 0 */
+    RGK_LEAKY_RELU_GRAD,    /* b > 0 ? a : p[0] a */
+    RGK_CLAMP_GRAD,         /* p[0] <= b <= p[1] ? a : 0 */
+    RGK_SQUARED_DIFFERENCE, /* (a - b)^2 */
     RGK_BINARY_COUNT
 } rgk_binary;
 
@@ -52,8 +87,10 @@ typedef enum rgk_ternary {
 typedef enum rgk_compare { RGK_EQ, RGK_NE, RGK_LT, RGK_LE, RGK_GT, RGK_GE, RGK_COMPARE_COUNT } rgk_compare;
 
 typedef enum rgk_reduce {
-    RGK_SUM, RGK_PROD,
-    RGK_MAX, RGK_MIN, /* NaN if any is */
+    RGK_SUM,
+    RGK_PROD,
+    RGK_MAX,
+    RGK_MIN, /* NaN if any is */
     RGK_SUM_SQUARES,
     RGK_REDUCE_COUNT
 } rgk_reduce;
@@ -96,9 +133,10 @@ typedef struct rgk_table {
     /* Rows of `cols` dense elements. y may be x (for the gradients dx may be dy). */
     void (*softmax)(size_t rows, size_t cols, const void *x, void *y);
     void (*log_softmax)(size_t rows, size_t cols, const void *x, void *y);
-    void (*logsumexp)(size_t rows, size_t cols, const void *x, void *y); /* y: one element a row */
-    void (*softmax_grad)(size_t rows, size_t cols, const void *dy, const void *y, void *dx);     /* y (dy - sum(dy y)) */
-    void (*log_softmax_grad)(size_t rows, size_t cols, const void *dy, const void *y, void *dx); /* dy - exp(y) sum(dy) */
+    void (*logsumexp)(size_t rows, size_t cols, const void *x, void *y);                     /* y: one element a row */
+    void (*softmax_grad)(size_t rows, size_t cols, const void *dy, const void *y, void *dx); /* y (dy - sum(dy y)) */
+    void (*log_softmax_grad)(size_t rows, size_t cols, const void *dy, const void *y,
+                             void *dx); /* dy - exp(y) sum(dy) */
 
     /* Elements [first, first + n) of the stream of draws named (key, step, index): Philox4x32-10. Bits do not depend on
        how a range is cut; uniform draws are equal on all instruction sets. */

@@ -20,9 +20,18 @@
 typedef vreal unary_fn(vreal);
 typedef vreal binary_fn(vreal, vreal);
 
-RGK_INLINE vreal keep(vreal x) { return x; }
-RGK_INLINE vreal square(vreal x) { return x * x; }
-RGK_INLINE vreal add_square(vreal acc, vreal x) { return v_fma(x, x, acc); }
+RGK_INLINE vreal keep(vreal x)
+{
+    return x;
+}
+RGK_INLINE vreal square(vreal x)
+{
+    return x * x;
+}
+RGK_INLINE vreal add_square(vreal acc, vreal x)
+{
+    return v_fma(x, x, acc);
+}
 
 /* ---- contiguous ---- */
 
@@ -67,8 +76,8 @@ RGK_INLINE vreal load_columns(const real *x, size_t part)
 }
 
 /* Rows [0, k), k <= BLOCK_ROWS, of `width` vectors of columns (the last `part` of one wide if not 0). */
-RGK_INLINE void reduce_rows(size_t k, int width, size_t part, size_t stride, const real *x, vreal identity,
-                            vreal *acc, unary_fn *first, binary_fn *step, binary_fn *join)
+RGK_INLINE void reduce_rows(size_t k, int width, size_t part, size_t stride, const real *x, vreal identity, vreal *acc,
+                            unary_fn *first, binary_fn *step, binary_fn *join)
 {
     for (int w = 0; w < width; w++)
         acc[w] = identity;

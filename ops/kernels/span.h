@@ -21,10 +21,10 @@
 typedef struct span {
     const real *x[RGK_OPERANDS]; /* NULL behind the last one */
     real *y;
-    size_t n;       /* elements of this pass, whole vectors */
-    size_t part;    /* elements left behind them */
-    size_t passes;  /* this and those to come */
-    real *end;      /* where those elements go */
+    size_t n;      /* elements of this pass, whole vectors */
+    size_t part;   /* elements left behind them */
+    size_t passes; /* this and those to come */
+    real *end;     /* where those elements go */
 } span;
 
 /* The same number, unknown to the optimiser: it would copy the body of a loop that runs at most twice. */

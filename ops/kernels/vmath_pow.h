@@ -16,12 +16,12 @@ typedef float vhalf __attribute__((vector_size(RGK_VECTOR_BYTES / 2)));
 
 /* log2(m) = s log2_terms(s^2), s = (m - 1) / (m + 1), m in [1/sqrt(2), sqrt(2)]: 45 bits */
 static const double log2_terms[] = {
-    2.8853900817778499, 0.96179669411347735, 0.57707794231993936, 0.4122092572644625, 0.31990548718592826,
-    0.28290326522654924,
+    2.8853900817778499, 0.96179669411347735, 0.57707794231993936,
+    0.4122092572644625, 0.31990548718592826, 0.28290326522654924,
 };
 /* 2^f, |f| <= 1/2: 34 bits */
 static const double power_terms[] = {
-    0.99999999996162336, 0.69314718072861736, 0.24022651198744224, 0.055504103528013861,
+    0.99999999996162336,   0.69314718072861736,   0.24022651198744224,    0.055504103528013861,
     0.0096180271771343848, 0.0013333922933036143, 0.00015469315484614718, 1.5201879908889122e-05,
 };
 
@@ -55,8 +55,8 @@ RGK_INLINE vdouble d_pow(vdouble x, vdouble y)
     const vdouble t = y * d_fma(s, d_poly(s * s, log2_terms, 6), k);
     const vdouble low = -200.0 - (vdouble){0}, high = 200.0 - (vdouble){0};
     const vdouble_bits below = (vdouble_bits)(t < low), above = (vdouble_bits)(t > high);
-    const vdouble inside = (vdouble)(((vdouble_bits)t & ~(below | above)) | ((vdouble_bits)low & below) |
-                                     ((vdouble_bits)high & above));
+    const vdouble inside =
+        (vdouble)(((vdouble_bits)t & ~(below | above)) | ((vdouble_bits)low & below) | ((vdouble_bits)high & above));
     const vdouble rounded = inside + 0x1.8p52;
     const vdouble f = inside - (rounded - 0x1.8p52);
     return (vdouble)((vdouble_bits)d_poly(f, power_terms, 8) + ((vdouble_bits)rounded << 52));
@@ -102,8 +102,8 @@ RGK_INLINE pair v_pair_product(pair a, pair b)
 
 /* log(1 + f) = 2 s + s^3 (2/3 + s^2 pow_tail(s^2)), s = f / (2 + f), 1 + f in [1/sqrt(2), sqrt(2)] */
 static const double pow_tail[] = {
-    0.3999999999999998, 0.28571428571443841, 0.22222222217789703, 0.18181818844008032, 0.15384558426518394,
-    0.13336264620087696, 0.11675777325617365, 0.11981789458465372,
+    0.3999999999999998,  0.28571428571443841, 0.22222222217789703, 0.18181818844008032,
+    0.15384558426518394, 0.13336264620087696, 0.11675777325617365, 0.11981789458465372,
 };
 
 RGK_INLINE pair v_log_pair(vreal x)
@@ -112,8 +112,8 @@ RGK_INLINE pair v_log_pair(vreal x)
     const vreal normal = v_select(subnormal, x * 0x1p54, x);
     const vuint shifted = (vuint)normal + (0x3ff0000000000000u - 0x3fe6a09e667f3bcdu);
     const vuint exponent = shifted >> 52;
-    const vreal k = (vreal)(exponent | 0x4330000000000000u) - (0x1p52 + 1023.0) -
-                    v_select(subnormal, v_set(54.0), v_set(0.0));
+    const vreal k =
+        (vreal)(exponent | 0x4330000000000000u) - (0x1p52 + 1023.0) - v_select(subnormal, v_set(54.0), v_set(0.0));
     const vreal f = (vreal)((vuint)normal - ((exponent - 1023) << 52)) - 1.0;
 
     const pair d = v_pair_sum(v_set(2.0), f);
