@@ -6,23 +6,23 @@
 #include "kernels.h"
 
 /* Without parameters, with one, with two. */
-#define RGK_UNARY_PLAIN(X)                                                                                        \
-    X(NEG, neg)                                                                                                   \
-    X(ABS, abs) X(SIGN, sign) X(SQUARE, square) X(SQRT, sqrt) X(RSQRT, rsqrt) X(RECIPROCAL, reciprocal)           \
-        X(ONE_MINUS, one_minus) X(EXP, exp) X(EXP2, exp2) X(EXPM1, expm1) X(LOG, log) X(LOG1P, log1p) X(SIN, sin) \
-            X(COS, cos) X(TAN, tan) X(ASIN, asin) X(ACOS, acos) X(ATAN, atan) X(SINH, sinh) X(COSH, cosh)         \
-                X(ASINH, asinh) X(ACOSH, acosh) X(ATANH, atanh) X(ERF, erf) X(FLOOR, floor) X(CEIL, ceil)         \
-                    X(ROUND, round) X(RELU, relu) X(GELU, gelu) X(GELU_TANH, gelu_tanh) X(SILU, silu)             \
-                        X(SOFTPLUS, softplus) X(SIGMOID, sigmoid) X(LOG_SIGMOID, log_sigmoid) X(TANH, tanh)
+/* clang-format off */
+#define RGK_UNARY_PLAIN(X) \
+    X(NEG, neg) X(ABS, abs) X(SIGN, sign) X(SQUARE, square) X(SQRT, sqrt) X(RSQRT, rsqrt) \
+    X(RECIPROCAL, reciprocal) X(ONE_MINUS, one_minus) X(EXP, exp) X(EXP2, exp2) X(EXPM1, expm1) X(LOG, log) \
+    X(LOG1P, log1p) X(SIN, sin) X(COS, cos) X(TAN, tan) X(ASIN, asin) X(ACOS, acos) X(ATAN, atan) \
+    X(SINH, sinh) X(COSH, cosh) X(ASINH, asinh) X(ACOSH, acosh) X(ATANH, atanh) X(ERF, erf) \
+    X(FLOOR, floor) X(CEIL, ceil) X(ROUND, round) X(RELU, relu) X(GELU, gelu) X(GELU_TANH, gelu_tanh) \
+    X(SILU, silu) X(SOFTPLUS, softplus) X(SIGMOID, sigmoid) X(LOG_SIGMOID, log_sigmoid) X(TANH, tanh)
 #define RGK_UNARY_ONE(X) \
     X(SCALE, scale) X(ADD_SCALAR, add_scalar) X(POW_SCALAR, pow_scalar) X(LEAKY_RELU, leaky_relu) X(ELU, elu)
 #define RGK_UNARY_TWO(X) X(CLAMP, clamp)
 #define RGK_UNARY_ROWS(X) RGK_UNARY_PLAIN(X) RGK_UNARY_ONE(X) RGK_UNARY_TWO(X)
 
-#define RGK_BINARY_PLAIN(X)                                                                                         \
-    X(ADD, add)                                                                                                     \
-    X(SUB, sub) X(MUL, mul) X(DIV, div) X(MINIMUM, minimum) X(MAXIMUM, maximum) X(POW, pow) X(TANH_GRAD, tanh_grad) \
-        X(SIGMOID_GRAD, sigmoid_grad) X(RELU_GRAD, relu_grad) X(SQUARED_DIFFERENCE, squared_difference)
+#define RGK_BINARY_PLAIN(X) \
+    X(ADD, add) X(SUB, sub) X(MUL, mul) X(DIV, div) X(MINIMUM, minimum) X(MAXIMUM, maximum) X(POW, pow) \
+    X(TANH_GRAD, tanh_grad) X(SIGMOID_GRAD, sigmoid_grad) X(RELU_GRAD, relu_grad) \
+    X(SQUARED_DIFFERENCE, squared_difference)
 #define RGK_BINARY_ONE(X) X(AXPY, axpy) X(LERP, lerp) X(LEAKY_RELU_GRAD, leaky_relu_grad)
 #define RGK_BINARY_TWO(X) X(CLAMP_GRAD, clamp_grad)
 #define RGK_BINARY_ROWS(X) RGK_BINARY_PLAIN(X) RGK_BINARY_ONE(X) RGK_BINARY_TWO(X)
@@ -31,10 +31,14 @@
 
 #define RGK_REDUCE_ROWS(X) X(SUM, sum) X(PROD, prod) X(MAX, max) X(MIN, min) X(SUM_SQUARES, sum_squares)
 
-#define RGK_DECLARE_UNARY(row, f) void RGK_NAME(f)(size_t n, const void *x, void *y, const double *p);
-#define RGK_DECLARE_BINARY(row, f) void RGK_NAME(f)(size_t n, const void *a, const void *b, void *y, const double *p);
-#define RGK_DECLARE_COMPARE(row, f) void RGK_NAME(f)(size_t n, const void *a, const void *b, uint8_t *y);
-#define RGK_DECLARE_REDUCE(row, f) void RGK_NAME(reduce_##f)(size_t k, size_t n, size_t stride, const void *x, void *y);
+#define RGK_DECLARE_UNARY(row, f) \
+    void RGK_NAME(f)(size_t n, const void *x, void *y, const double *p);
+#define RGK_DECLARE_BINARY(row, f) \
+    void RGK_NAME(f)(size_t n, const void *a, const void *b, void *y, const double *p);
+#define RGK_DECLARE_COMPARE(row, f) \
+    void RGK_NAME(f)(size_t n, const void *a, const void *b, uint8_t *y);
+#define RGK_DECLARE_REDUCE(row, f) \
+    void RGK_NAME(reduce_##f)(size_t k, size_t n, size_t stride, const void *x, void *y);
 
 RGK_UNARY_ROWS(RGK_DECLARE_UNARY)
 RGK_BINARY_ROWS(RGK_DECLARE_BINARY)
@@ -53,5 +57,7 @@ void RGK_NAME(softmax_grad)(size_t rows, size_t cols, const void *dy, const void
 void RGK_NAME(log_softmax_grad)(size_t rows, size_t cols, const void *dy, const void *y, void *dx);
 void RGK_NAME(uniform)(uint64_t key, uint64_t step, uint64_t index, uint64_t first, size_t n, void *y);
 void RGK_NAME(normal)(uint64_t key, uint64_t step, uint64_t index, uint64_t first, size_t n, void *y);
+
+/* clang-format on */
 
 #endif
