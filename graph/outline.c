@@ -37,6 +37,8 @@ static void build(const rg_graph *g, entry *entries, region_list *lists)
     uint32_t at = 0;
     for (size_t id = 0; id < n; id++) {
         const rgi_region *r = rgi_node(g, id)->region;
+        if (!r)
+            continue;
         append(entries, &lists[r->id], at++, (uint32_t)id, RGI_NO_ENTRY);
         for (; r->parent && lists[r->id].until == id; r = r->parent)
             append(entries, &lists[r->parent->id], at++, (uint32_t)id, r->id);

@@ -142,7 +142,8 @@ static rg_node *put_back(rg_node *x, const int32_t *to, int32_t rank)
 }
 
 /* The gradient of an operand with axes x, from the cotangent g, in which the free axes of the other operand (axes y) begin
-   at `other_free`; paired[k] is the axis of x summed with the k-th contracted axis of y. Of the two orders of the operands the one that needs no transposition is taken. */
+   at `other_free`; paired[k] is the axis of x summed with the k-th contracted axis of y. Of the two orders of the operands
+   the one that needs no transposition is taken. */
 static rg_node *gradient(rg_node *g, rg_node *other, const operand_axes *x, const operand_axes *y,
                          const int32_t *paired, int32_t other_free)
 {
@@ -151,7 +152,7 @@ static rg_node *gradient(rg_node *g, rg_node *other, const operand_axes *x, cons
     const rg_contract_opts other_first = {g_first.b_batch, g_first.a_batch, g_first.b_contract, g_first.a_contract};
     /* Result axes of either order as axes of mine: the batch axes, then my free axes, and the contracted ones in the order in
        which the other operand has them. */
-    int32_t contracted[RG_MAX_RANK], to_g[RG_MAX_RANK], to_other[RG_MAX_RANK], n = 0;
+    int32_t contracted[RG_MAX_RANK] = {0}, to_g[RG_MAX_RANK] = {0}, to_other[RG_MAX_RANK] = {0}, n = 0;
     const int32_t rank = x->batch + x->free + x->contracted;
     for (int32_t axis = 0; axis < y->batch + y->free + y->contracted; axis++)
         for (int32_t k = 0; k < y->contracted; k++)

@@ -435,7 +435,7 @@ rg_node *(rg_assign)(rg_node *param, rg_node *value)
     if (g && !rgi_list_reserve(g, &g->assigns))
         return NULL;
     rg_node *const node = rg_apply(&rgi_op_assign, RG_NODES(param, value), NULL);
-    if (!node || !rgi_list_push(g, &g->assigns, node))
+    if (!node || !g || !param || !rgi_list_push(g, &g->assigns, node))
         return NULL;
     g->latest.at[param->entry->index] = node;
     return node;

@@ -43,7 +43,7 @@ void rgi_broadcast_copy(const void *x, const rg_shape *from, const rg_shape *to,
         const size_t e = (size_t)to->dim[i], own = j >= 0 ? (size_t)from->dim[j] : 1;
         const size_t s = own == 1 ? 0 : stride;
         stride *= own;
-        if (e == 1)
+        if (e <= 1)
             continue;
         if (axes && step[axes - 1] * extent[axes - 1] == s) {
             extent[axes - 1] *= e;
@@ -59,8 +59,9 @@ void rgi_broadcast_copy(const void *x, const rg_shape *from, const rg_shape *to,
     }
     size_t rest = first, offset = 0;
     for (int k = 0; k < axes; k++) {
-        at[k] = rest % extent[k];
-        rest /= extent[k];
+        const size_t e = extent[k] ? extent[k] : 1;
+        at[k] = rest % e;
+        rest /= e;
         offset += at[k] * step[k];
     }
     const char *source = x;

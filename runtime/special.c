@@ -392,6 +392,8 @@ static void forget_oldest(rg_plan *p)
     for (rgi_special **at = &p->specials; *at; at = &(*at)->next)
         oldest = (*at)->used < (*oldest)->used ? at : oldest;
     rgi_special *s = *oldest;
+    if (!s)
+        return;
     *oldest = s->next;
     p->current = p->current == s ? NULL : p->current;
     p->n_specials--;
