@@ -35,10 +35,10 @@ static void update(rgi_optim *o, size_t i, const struct adam *a)
     rg_node *m = rg_lerp(mean, g, 1 - a->beta1), *v = rg_lerp(square, rg_square(g), 1 - a->beta2), *root = rg_sqrt(v);
     rg_node *denominator = a->scale ? rg_fma(root, rg_cast(a->scale, dtype), rg_scalar(o->graph, dtype, a->eps))
                                     : rg_add_scalar(root, a->eps);
-    rg_node *from = a->shrink ? rg_mul(p, rg_cast(a->shrink, dtype)) : p;
+    rg_node *rate = rg_cast(a->rate, dtype), *ratio = rg_div(m, denominator);
     rgi_optim_set(o, mean, m);
     rgi_optim_set(o, square, v);
-    rgi_optim_set(o, p, rg_fma(rg_div(m, denominator), rg_cast(a->rate, dtype), from));
+    rgi_optim_set(o, p, a->shrink ? rg_fma(p, rg_cast(a->shrink, dtype), rg_mul(ratio, rate)) : rg_fma(ratio, rate, p));
 }
 
 /* A beta of the options: 0 means the default, RG_OFF means 0. */

@@ -217,7 +217,7 @@ static void indexed(const ref_tensor *index, rg_shape of, int axis, rg_shape *sh
         int64_t at[RG_MAX_RANK], from[RG_MAX_RANK];
         ref_coordinates(*shape, i, at);
         for (int k = 0; k < of.rank; k++)
-            from[k] = at[k < axis ? k : k + index->shape.rank - 1];
+            from[k] = k < axis ? at[k] : k > axis ? at[k + index->shape.rank - 1] : 0;
         from[axis] = (int64_t)index->at[ref_offset(index->shape, at + axis)];
         const size_t j = ref_offset(of, from);
         if (updates) {
