@@ -1,5 +1,5 @@
-/* fashion_mlp.c - a multi-layer perceptron learns to tell ten kinds of clothes apart (Xiao et al. 2017): data from files,
-   shuffled batches, a learning-rate schedule, a second plan for the test set, a confusion table, weights saved. */
+/* fashion_mlp.c - a multi-layer perceptron learns to tell ten kinds of clothes apart (Xiao et al. 2017): data from
+   files, shuffled batches, a schedule, a second plan for the test set, a confusion table, saved weights. */
 #define _POSIX_C_SOURCE 200809L
 
 #include <retrograde/retrograde.h>
@@ -163,7 +163,8 @@ static bool build(struct model *m, const struct options *o, int64_t steps)
 
 /* ---- progress ---- */
 
-/* At most ten times a second, and only on a terminal: "epoch  3/10 [####----]  52%  loss 0.3012  41000 images/s  0:17 left" */
+/* At most ten times a second, and only on a terminal:
+   "epoch  3/10 [####----]  52%  loss 0.7012  41000 images/s  0:17 left" */
 static void draw(struct progress *p, int epoch, int64_t done, double loss)
 {
     enum { WIDTH = 24 };

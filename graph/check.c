@@ -88,8 +88,8 @@ static rg_status check_leaf(const rg_graph *g, const rg_node *node)
     if (e->index >= g->store->n || g->store->at[e->index] != e || e->index >= g->stored.n ||
         g->stored.at[e->index] != node)
         return broken(node, "its storage belongs to another node");
-    if (e->dtype != node->dtype || !rg_shape_equal(e->shape, node->shape->a) || node->shape->named ||
-        !node->name || strcmp(e->name, node->name) != 0)
+    if (e->dtype != node->dtype || !rg_shape_equal(e->shape, node->shape->a) || node->shape->named || !node->name ||
+        strcmp(e->name, node->name) != 0)
         return broken(node, "its storage has another type or name");
     return node->region->parent ? broken(node, "what is stored stands inside a body") : RG_OK;
 }

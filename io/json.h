@@ -1,4 +1,4 @@
-/* json.h - a strict reader for the small JSON of safetensors headers (RFC 8259): a cursor over text that it may change. */
+/* json.h - a strict reader for the small JSON of safetensors headers (RFC 8259): a cursor over text that it changes. */
 #ifndef RGI_IO_JSON_H
 #define RGI_IO_JSON_H
 

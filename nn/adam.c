@@ -1,4 +1,4 @@
-/* adam.c - Adam (Kingma and Ba 2015, algorithm 1) and AdamW (Loshchilov and Hutter 2019, algorithm 2), as PyTorch has them:
+/* adam.c - Adam (Kingma and Ba 2015, algorithm 1) and AdamW (Loshchilov and Hutter 2019, algorithm 2), as PyTorch does:
    m' = b1 m + (1-b1) g;  v' = b2 v + (1-b2) g^2;  p' = p - lr / (1-b1^t) m' / (sqrt(v' / (1-b2^t)) + eps).
    Weight decay wd: Adam takes g + wd p for g; AdamW takes (1 - lr wd) p for p. */
 #include "optim.h"

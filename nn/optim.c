@@ -133,7 +133,7 @@ static void open_scope(rgi_optim *o)
     o->scoped = true;
 }
 
-/* Sums gradients in buffers. Every `accumulate`-th run is due: it updates with their average and empties the buffers. */
+/* Sums gradients in buffers. Every `accumulate`-th run is due: it updates with their average and empties them. */
 static bool accumulate(rgi_optim *o, rg_node **grads)
 {
     const int64_t runs = o->opts.accumulate;

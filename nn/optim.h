@@ -29,7 +29,7 @@ typedef struct rgi_optim {
     bool broken; /* an effect could not be made */
 } rgi_optim;
 
-/* Checks the options and prepares everything up to the gradients. False: failed, error recorded; finish all the same. */
+/* Checks the options and prepares all up to the gradients. False: failed, error recorded; finish all the same. */
 bool rgi_optim_begin(rgi_optim *o, const char *name, rg_node *loss, const rgi_optim_opts *opts);
 /* A buffer `optim.<params' name>.<what>` of the type of parameter i, zero at first. */
 rg_node *rgi_optim_state(rgi_optim *o, size_t i, const char *what);

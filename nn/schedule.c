@@ -1,4 +1,4 @@
-/* schedule.c - learning rates as nodes of a step counter. Computed in f64, delivered in f32; n is the counter's value. */
+/* schedule.c - learning rates as nodes of a step counter, whose value is n. Computed in f64, delivered in f32. */
 #include <retrograde/graph.h>
 #include <retrograde/nn.h>
 #include <retrograde/op.h>

@@ -229,34 +229,42 @@ static rg_status check_values(const walker *w, size_t i)
     return RG_OK;
 }
 
-static void walk_as(rg_plan *p, const rgi_special *s, uint32_t thread, uint32_t team)
+static void walk_as(rg_plan *p, uint32_t thread, uint32_t team)
 {
+    const rgi_special *s = p->current;
     walker w = {.p = p, .s = s, .thread = thread, .team = team, .scratch = p->slab + s->bytes + thread * s->scratch};
+    meet(&w); /* what the caller wrote before is seen by all */
     walk(&w);
+    meet(&w);
 }
+
+#ifdef _OPENMP
+
+/* A function of its own: clang starts the runtime of OpenMP at the head of a function that has a region, and one thread
+   needs none. */
+static __attribute__((noinline)) void walk_together(rg_plan *p)
+{
+#pragma omp parallel num_threads(p->program->opts.threads)
+    walk_as(p, (uint32_t)omp_get_thread_num(), (uint32_t)omp_get_num_threads());
+}
+
+#else
+
+static void walk_together(rg_plan *p)
+{
+    walk_as(p, 0, 1);
+}
+
+#endif
 
 rg_status rgi_execute(rg_plan *p)
 {
-    const rgi_special *s = p->current;
     p->failed = RG_OK;
     p->meeting.arrived = 0;
-    const bool alone = !s->parallel || p->program->opts.threads == 1 || __atomic_load_n(&forked, __ATOMIC_RELAXED);
-#ifdef _OPENMP
-    if (!alone) {
-#pragma omp parallel num_threads(p->program->opts.threads)
-        {
-            const uint32_t team = (uint32_t)omp_get_num_threads();
-            walker w = {.p = p, .s = s, .thread = (uint32_t)omp_get_thread_num(), .team = team};
-            w.scratch = p->slab + s->bytes + w.thread * s->scratch;
-            meet(&w); /* what the caller wrote before is seen by all */
-            walk(&w);
-            meet(&w);
-        }
-    } else
-#endif
-    {
-        (void)alone;
-        walk_as(p, s, 0, 1);
-    }
+    const bool alone = p->program->opts.threads == 1 || __atomic_load_n(&forked, __ATOMIC_RELAXED);
+    if (alone || !p->current->parallel)
+        walk_as(p, 0, 1);
+    else
+        walk_together(p);
     return p->failed ? rgi_fail((rg_status)p->failed, "%s", p->failure) : RG_OK;
 }

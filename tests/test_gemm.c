@@ -230,6 +230,8 @@ static void blocks(const rgk_table *t)
             check(t, 70, 90, 5000, (layout)la, (layout)lb, lb == BY_ROWS, 37);
             check(t, 301, 1100, 70, (layout)la, (layout)lb, la == BY_ROWS, 101);
             check(t, 1100, 67, 300, (layout)la, (layout)lb, false, 101);
+            check(t, 90, 4000, 40, (layout)la, (layout)lb, false, 997);
+            check(t, 400, 1000, 40, (layout)la, (layout)lb, true, 997);
             check(t, 20, 2100, 513, (layout)la, (layout)lb, true, 101);
         }
     check(t, 200, 300, 400, SPREAD, SPREAD, true, 101);

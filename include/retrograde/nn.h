@@ -22,21 +22,21 @@ typedef struct rg_linear_opts {
 /* x [..., in] -> [..., out], parameters `name.weight` [out, in] and `name.bias` [out], of x's dtype (f32, f64):
    x W^T + b. Errors: a scalar x, an `in` that is a named size, a name that is taken. */
 RG_API rg_node *rg_nn_linear(rg_node *x, const char *name, int64_t out, const rg_linear_opts *opts);
-/* While training each element is zeroed with probability p and the others are divided by 1 - p; in evaluation x, to the
-   last bit. dx = g times the same factors. Errors: p outside [0, 1], an x that is no float. */
+/* While training each element is zeroed with probability p and the others are divided by 1 - p; in evaluation x, to
+   the last bit. dx = g times the same factors. Errors: p outside [0, 1], an x that is no float. */
 RG_API rg_node *rg_nn_dropout(rg_node *x, double p);
-/* Share of rows whose largest logit is at the label: logits [..., classes], labels u8, i32 or i64 [...]; an f32 scalar.
-   The first of equal logits counts. Zero gradient. */
+/* Share of rows whose largest logit is at the label: logits [..., classes], labels u8, i32 or i64 [...]; an f32
+   scalar. The first of equal logits counts. Zero gradient. */
 RG_API rg_node *rg_nn_accuracy(rg_node *logits, rg_node *labels);
 
 /* ---- optimisers: a node whose fetching performs the update ---- */
 
 /* Fields common to all: `params` (default: all trainable ones the loss depends on), `grads` (default: rg_grad of the
-   loss; else one per param, with params given too), `lr` or `lr_node` (a float scalar), `weight_decay`, `clip_norm` (global
-   norm, 0: off), `clip_value` (each element, before the norm; 0: off). State lives in buffers
-   `optim.<params' name>.<what>`; the step count in `optim.step`, under the present scope; a second optimiser in the same scope
-   gets `optim2`, and so on. A step also performs the effects attached to what the loss, the rate and the gradients depend
-   on. A loss fetched in the same run is that before the update.
+   loss; else one per param, with params given too), `lr` or `lr_node` (a float scalar), `weight_decay`, `clip_norm`
+   (global norm, 0: off), `clip_value` (each element, before the norm; 0: off). State lives in buffers
+   `optim.<params' name>.<what>`; the step count in `optim.step`, under the present scope; a second optimiser in the
+   same scope gets `optim2`, and so on. A step also performs the effects attached to what the loss, the rate and the
+   gradients depend on. A loss fetched in the same run is that before the update.
    Errors: lr = 0 without lr_node, both of them, a negative or infinite option, a loss that depends on no trainable
    parameter, grads whose number, dtypes or shapes are not those of the params. */
 typedef struct rg_sgd_opts {
@@ -49,7 +49,7 @@ typedef struct rg_sgd_opts {
     int64_t accumulate; /* average the gradients of this many runs before each update; 0 or 1: every run */
 } rg_sgd_opts;
 /* d = g + weight_decay p; b' = momentum b + d; p' = p - lr b' (nesterov: p - lr (d + momentum b')). b is the buffer
-   `momentum_buffer`, made where there is a momentum. Works on the loss of any graph; state per optimiser. */
+   `momentum_buffer`, made where there is a momentum. */
 RG_API rg_node *rg_sgd(rg_node *loss, const rg_sgd_opts *opts);
 
 typedef struct rg_adam_opts {
@@ -61,14 +61,15 @@ typedef struct rg_adam_opts {
     int64_t accumulate;
 } rg_adam_opts;
 /* m' = beta1 m + (1 - beta1) g; v' = beta2 v + (1 - beta2) g^2;
-   p' = p - lr / (1 - beta1^t) m' / (sqrt(v' / (1 - beta2^t)) + eps). m and v are the buffers `exp_avg`, `exp_avg_sq`. */
+   p' = p - lr / (1 - beta1^t) m' / (sqrt(v' / (1 - beta2^t)) + eps).
+   m and v are the buffers `exp_avg` and `exp_avg_sq`. */
 RG_API rg_node *rg_adam(rg_node *loss,
                         const rg_adam_opts *opts); /* Kingma and Ba 2015; weight decay added to the gradient */
 RG_API rg_node *rg_adamw(rg_node *loss,
                          const rg_adam_opts *opts); /* Loshchilov and Hutter 2019: decoupled, default 0.01 */
 
-/* Gradients scaled so that their global norm is at most `norm`: each times min(1, norm / (sqrt(sum of squares) + 1e-6)).
-   All of one float dtype. */
+/* Gradients scaled so that their global norm is at most `norm`:
+   each times min(1, norm / (sqrt(sum of squares) + 1e-6)). All of one float dtype. */
 RG_API rg_nodes rg_clip_by_global_norm(rg_nodes grads, double norm);
 
 /* ---- learning-rate schedules: f32 scalars of a step counter ---- */

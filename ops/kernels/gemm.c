@@ -8,21 +8,14 @@
 #include "gemm_tile.h"
 #include "gemm_tiny.h"
 
-/* A panel of V, k x TILE_COLS, stays in L2 while the tiles of ROW_BLOCK rows of S pass; those rows stay in L2 for
+/* A panel of V, K_BLOCK x TILE_COLS, stays in L2 while the tiles of ROW_BLOCK rows of S pass; those rows stay there for
    all panels of V_BLOCK columns. */
-#ifndef PANEL_BYTES
-#define PANEL_BYTES ((size_t)192 * 1024)
-#endif
-#ifndef ROW_BLOCK
+#define K_BLOCK ((size_t)768)
 #define ROW_BLOCK ((size_t)96)
-#endif
-#ifndef V_BLOCK
 #define V_BLOCK (16 * (size_t)TILE_COLS)
-#endif
-#ifndef FLAT_BYTES
+/* Short sums into a large C: rows of C are finished one tile after the other, for writing them is what takes time. */
 #define FLAT_K 64
 #define FLAT_BYTES ((size_t)1024 * 1024)
-#endif
 
 static size_t round_up(size_t n, size_t unit)
 {
@@ -34,11 +27,6 @@ static size_t even_part(size_t n, size_t most, size_t unit)
 {
     const size_t parts = (n + most - 1) / most;
     return parts ? round_up((n + parts - 1) / parts, unit) : unit;
-}
-
-static size_t k_most(size_t n)
-{
-    return PANEL_BYTES / sizeof(real) / least(round_up(n, RGK_LANES), TILE_COLS);
 }
 
 typedef struct block {
@@ -96,6 +84,11 @@ static void run_panel(const block *b, size_t j, size_t cols, real *c, ptrdiff_t 
                 t.v_row = vectors * RGK_LANES;
             }
         } else {
+            /* Meanwhile the next panel, if it will be read where it lies, a line of each row by each tile. */
+            const size_t line = j + TILE_COLS + (q - 1) * (64 / sizeof(real));
+            const bool more = b->i == 0 && g->b_col == 1 && q * (64 / sizeof(real)) <= TILE_COLS && b->j + line < g->n;
+            t.ahead = more ? v + (ptrdiff_t)(line - j) : t.s;
+            t.ahead_row = more ? g->b_row : 0;
             tile_packed((int)rows, vectors, &t);
         }
     }
@@ -121,15 +114,21 @@ static void run_block(const block *b)
     }
 }
 
+/* Columns of V that are packed at a time: one panel is enough where all rows of S pass at once. */
+static size_t v_block(size_t m)
+{
+    return m > ROW_BLOCK ? V_BLOCK : TILE_COLS;
+}
+
 static void run(const rgk_gemm *g, bool turned, real *scratch)
 {
-    const size_t k_part = even_part(g->k, k_most(g->n), 4);
-    const bool flat = !turned && g->k <= FLAT_K && g->m * g->n * sizeof(real) > FLAT_BYTES;
-    const size_t row_part = flat ? TILE_ROWS : even_part(g->m, ROW_BLOCK, TILE_ROWS);
-    const size_t v_part = even_part(g->n, row_part < g->m || turned ? V_BLOCK : TILE_COLS, TILE_COLS);
+    const bool flat = !turned && g->k <= FLAT_K && g->m > ROW_BLOCK && g->m * g->n * sizeof(real) > FLAT_BYTES;
+    const size_t k_part = even_part(g->k, K_BLOCK, 4),
+                 row_part = flat ? TILE_ROWS : even_part(g->m, ROW_BLOCK, TILE_ROWS);
+    const size_t v_part = even_part(g->n, v_block(g->m), TILE_COLS);
     block b = {.g = g, .turned = turned, .v_packed = scratch};
-    b.s_packed = b.v_packed + k_part * least(v_part, round_up(g->n, RGK_LANES));
-    b.c_turned = b.s_packed + row_part * k_part;
+    b.s_packed = b.v_packed + k_part * v_part;
+    b.c_turned = b.s_packed + k_part * row_part;
     b.s_direct = g->a_col == 1 || (g->a_row == 1 && stays_in_place(k_part, g->a_col));
     b.v_in_place = row_part >= g->m && stays_in_place(k_part, g->b_row);
     for (b.j = 0; b.j < g->n; b.j += v_part) {
@@ -145,44 +144,77 @@ static void run(const rgk_gemm *g, bool turned, real *scratch)
     }
 }
 
-/* Multiply-adds of whole vectors, and packing, in the same unit. */
-static double estimate(size_t m, size_t n, size_t k, bool b_by_rows)
-{
-    const double vectors = (double)((n + RGK_LANES - 1) / RGK_LANES);
-    const double pack = b_by_rows ? 0 : 6;
-    return (double)k * vectors * ((double)m + pack);
-}
-
 size_t RGK_NAME(gemm_scratch)(size_t m, size_t n, size_t k)
 {
     if (tiny_fits(m, n, k))
         return 0;
-    const size_t side = m > n ? m : n;
-    const size_t k_part = least(round_up(k, 4), k_most(1)), width = least(round_up(side, RGK_LANES), V_BLOCK);
-    return (k_part * width + ROW_BLOCK * k_part + ROW_BLOCK * TILE_COLS) * sizeof(real);
+    const size_t k_part = least(round_up(k, 4), K_BLOCK);
+    const size_t width = least(round_up(n, TILE_COLS), v_block(m)), turned = least(round_up(m, TILE_COLS), v_block(n));
+    return (k_part * ((width > turned ? width : turned) + ROW_BLOCK) + ROW_BLOCK * TILE_COLS) * sizeof(real);
 }
 
-/* The form that costs less, of C and its transpose. */
-static __attribute__((noinline)) void run_either(const rgk_gemm *g, real *scratch)
+/* ---- which form ---- */
+
+/* What a form takes for each l, in multiply-adds of vectors: the tiles, packing V, and turning C at the end. */
+static double estimate(size_t m, size_t n, size_t k, ptrdiff_t b_col, bool turned)
 {
-    const rgk_gemm t = {.m = g->n,
-                        .n = g->m,
-                        .k = g->k,
-                        .a = g->b,
-                        .a_row = g->b_col,
-                        .a_col = g->b_row,
-                        .b = g->a,
-                        .b_row = g->a_col,
-                        .b_col = g->a_row,
-                        .c = g->c,
-                        .c_row = g->c_row,
-                        .accumulate = g->accumulate};
-    const double direct = estimate(g->m, g->n, g->k, g->b_col == 1);
-    const double turned = estimate(t.m, t.n, t.k, t.b_col == 1) + 12.0 * (double)g->n * (double)(g->m / RGK_LANES + 1);
-    if (turned < direct)
+    const double vectors = (double)((n + RGK_LANES - 1) / RGK_LANES), rows = (double)m;
+    return vectors * (rows + (b_col == 1 ? 0 : 6) + (turned ? 12 * rows / (double)k : 0));
+}
+
+/* The best form of a product with n < RGK_LANES columns, turned or narrow, as a call of its own. */
+static double estimate_rest(size_t m, size_t n, size_t k, ptrdiff_t a_row)
+{
+    const double vectors = (double)((m + RGK_LANES - 1) / RGK_LANES);
+    return n ? vectors * ((double)n + (a_row == 1 ? 1 : 4)) + 200 / (double)k : 0;
+}
+
+static rgk_gemm transposed(const rgk_gemm *g)
+{
+    return (rgk_gemm){.m = g->n,
+                      .n = g->m,
+                      .k = g->k,
+                      .a = g->b,
+                      .a_row = g->b_col,
+                      .a_col = g->b_row,
+                      .b = g->a,
+                      .b_row = g->a_col,
+                      .b_col = g->a_row,
+                      .c = g->c,
+                      .c_row = g->c_row,
+                      .accumulate = g->accumulate};
+}
+
+/* The columns or rows beyond the last whole vector may take the other form. */
+static __attribute__((noinline)) void run_best(const rgk_gemm *g, real *scratch)
+{
+    const rgk_gemm t = transposed(g);
+    const size_t n = g->n - g->n % RGK_LANES, m = g->m - g->m % RGK_LANES;
+    const double plain = estimate(g->m, g->n, g->k, g->b_col, false),
+                 turned = estimate(g->n, g->m, g->k, g->a_row, true);
+    const double plain_whole = estimate(g->m, n, g->k, g->b_col, false) + estimate_rest(g->m, g->n - n, g->k, g->a_row);
+    const double turned_whole = estimate(g->n, m, g->k, g->a_row, true) + estimate_rest(g->n, g->m - m, g->k, g->b_col);
+    rgk_gemm whole = *g, rest = *g;
+    if (n && plain_whole < plain && plain_whole < turned && plain_whole <= turned_whole) {
+        whole.n = n;
+        rest.n -= n;
+        rest.b = (const real *)g->b + (ptrdiff_t)n * g->b_col;
+        rest.c = (real *)g->c + n;
+        run(&whole, false, scratch);
+        RGK_NAME(gemm)(&rest, scratch);
+    } else if (m && turned_whole < plain && turned_whole < turned) {
+        whole.m = m;
+        rest.m -= m;
+        rest.a = (const real *)g->a + (ptrdiff_t)m * g->a_row;
+        rest.c = (real *)g->c + (ptrdiff_t)m * g->c_row;
+        whole = transposed(&whole);
+        run(&whole, true, scratch);
+        RGK_NAME(gemm)(&rest, scratch);
+    } else if (turned < plain) {
         run(&t, true, scratch);
-    else
+    } else {
         run(g, false, scratch);
+    }
 }
 
 void RGK_NAME(gemm)(const rgk_gemm *g, void *scratch)
@@ -190,5 +222,5 @@ void RGK_NAME(gemm)(const rgk_gemm *g, void *scratch)
     if (tiny_fits(g->m, g->n, g->k))
         tiny_run(g);
     else if (!RGK_NAME(gemm_narrow)(g))
-        run_either(g, scratch);
+        run_best(g, scratch);
 }

@@ -10,12 +10,12 @@ RGK_INLINE void stream_rows(const int rows, size_t n, const real *x, ptrdiff_t x
                             real *y, bool accumulate)
 {
     vreal a[8];
-#pragma GCC unroll 8
+    RGK_UNROLL
     for (int i = 0; i < rows; i++)
         a[i] = v_set(x[i * x_row]);
     for (size_t j = 0; j < n; j += RGK_LANES) {
         vreal sum = accumulate ? load_some(y + j, n - j) : v_set(0);
-#pragma GCC unroll 8
+        RGK_UNROLL
         for (int i = 0; i < rows; i++)
             sum = v_fma(a[i], load_some(w + i * w_row + (ptrdiff_t)j, n - j), sum);
         store_some(y + j, n - j, sum);
@@ -77,7 +77,7 @@ typedef struct narrow {
 
 RGK_INLINE void narrow_load(const int cols, const narrow *p, size_t i, size_t rows, vreal sum[RGK_LANES])
 {
-#pragma GCC unroll 16
+    RGK_UNROLL
     for (size_t q = 0; q < RGK_LANES; q++) {
         sum[q] = v_set(0);
         if (p->accumulate && p->by_rows && q < (size_t)cols)
@@ -93,7 +93,7 @@ RGK_INLINE void narrow_store(const int cols, const narrow *p, size_t i, size_t r
 {
     if (!p->by_rows)
         turn_square(sum);
-#pragma GCC unroll 16
+    RGK_UNROLL
     for (size_t q = 0; q < RGK_LANES; q++) {
         if (p->by_rows && q < (size_t)cols)
             store_some(p->y + (ptrdiff_t)q * p->y_row + (ptrdiff_t)i, rows, sum[q]);
@@ -112,23 +112,23 @@ RGK_INLINE void narrow_cols(const int cols, const narrow *p)
         const real *row[RGK_LANES], *x[(NARROW + 2) / 3]; /* x[q]: column 3 q of x */
         for (size_t q = 0; q < RGK_LANES; q++)
             row[q] = p->w + (ptrdiff_t)(i + least(q, rows - 1)) * p->w_row;
-#pragma GCC unroll 4
+        RGK_UNROLL
         for (int q = 0; q < (NARROW + 2) / 3; q++)
             x[q] = p->x + 3 * q * x_col;
         narrow_load(cols, p, i, rows, sum);
         for (size_t l = 0; l < k; l += RGK_LANES) {
             vreal r[RGK_LANES];
-#pragma GCC unroll 16
+            RGK_UNROLL
             for (size_t q = 0; q < RGK_LANES; q++)
                 r[q] = load_some(row[q] + l, k - l);
             turn_square(r);
-#pragma GCC unroll 16
+            RGK_UNROLL
             for (size_t q = 0; q < RGK_LANES; q++) {
                 if (l + q < k) {
-#pragma GCC unroll 10
+                    RGK_UNROLL
                     for (int j = 0; j < cols; j++)
                         sum[j] = v_fma(v_set(x[j / 3][j % 3 * x_col]), r[q], sum[j]);
-#pragma GCC unroll 4
+                    RGK_UNROLL
                     for (int j = 0; j < (cols + 2) / 3; j++)
                         x[j] += x_row;
                 }

@@ -14,11 +14,11 @@ RGK_INLINE void turn_matrix(const bool padded, size_t rows, size_t cols, const r
     for (size_t i = 0; i < rows; i += RGK_LANES) {
         for (size_t j = 0; j < cols; j += RGK_LANES) {
             vreal r[RGK_LANES];
-#pragma GCC unroll 16
+            RGK_UNROLL
             for (size_t q = 0; q < RGK_LANES; q++)
                 r[q] = load_some(in + (ptrdiff_t)least(i + q, rows - 1) * in_row + j, cols - j);
             turn_square(r);
-#pragma GCC unroll 16
+            RGK_UNROLL
             for (size_t q = 0; q < RGK_LANES; q++) {
                 if (j + q < cols)
                     store_some(out + (ptrdiff_t)(j + q) * out_row + i, padded ? RGK_LANES : rows - i, r[q]);

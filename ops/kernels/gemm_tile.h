@@ -30,6 +30,8 @@ typedef struct tile {
     real *packed; /* of tile_direct: gets the rows of V, one after the other, if not NULL */
     real *c;
     ptrdiff_t c_row;
+    const real *ahead; /* of tile_packed: what comes next, asked for at every l, in steps of ahead_row */
+    ptrdiff_t ahead_row;
     size_t last; /* columns of the last vector, 1 .. RGK_LANES; no other memory of C is touched */
     bool accumulate;
 } tile;
@@ -46,14 +48,14 @@ RGK_INLINE void tile_load(const int rows, const int vectors, const tile *t, vrea
     const ptrdiff_t c_row = tile_fresh(t->c_row);
     const size_t last = t->last;
     const real *c = t->c;
-#pragma GCC unroll 8
+    RGK_UNROLL
     for (int i = 0; i < rows; i++, c += c_row) {
-#pragma GCC unroll 8
+        RGK_UNROLL
         for (int j = 0; j < vectors - 1; j++)
             sum[i][j] = v_load(c + j * RGK_LANES);
     }
     c = t->c + (vectors - 1) * RGK_LANES;
-#pragma GCC unroll 8
+    RGK_UNROLL
     for (int i = 0; i < rows; i++, c += c_row)
         sum[i][vectors - 1] = last == RGK_LANES ? v_load(c) : v_load_part(c, last);
 }
@@ -64,17 +66,17 @@ RGK_INLINE void tile_store(const int rows, const int vectors, const tile *t, vre
     const size_t last = t->last;
     real *c = t->c;
     if (last == RGK_LANES) {
-#pragma GCC unroll 8
+        RGK_UNROLL
         for (int i = 0; i < rows; i++, c += c_row) {
-#pragma GCC unroll 8
+            RGK_UNROLL
             for (int j = 0; j < vectors; j++)
                 v_store(c + j * RGK_LANES, sum[i][j]);
         }
         return;
     }
-#pragma GCC unroll 8
+    RGK_UNROLL
     for (int i = 0; i < rows; i++, c += c_row) {
-#pragma GCC unroll 8
+        RGK_UNROLL
         for (int j = 0; j < vectors - 1; j++)
             v_store(c + j * RGK_LANES, sum[i][j]);
         v_store_part(c + (vectors - 1) * RGK_LANES, last, sum[i][vectors - 1]);
@@ -88,9 +90,9 @@ RGK_INLINE void tile_run(const int rows, const int vectors, const bool direct, c
     if (t->accumulate) {
         tile_load(rows, vectors, t, sum);
     } else {
-#pragma GCC unroll 8
+        RGK_UNROLL
         for (int i = 0; i < rows; i++) {
-#pragma GCC unroll 8
+            RGK_UNROLL
             for (int j = 0; j < vectors; j++)
                 sum[i][j] = v_set(0);
         }
@@ -99,9 +101,11 @@ RGK_INLINE void tile_run(const int rows, const int vectors, const bool direct, c
     const ptrdiff_t s_row = t->s_row, s_col = t->s_col, v_row = t->v_row;
     const real *v = t->v, *s = t->s, *s3 = t->s + 3 * s_row; /* rows 3 and up: short addresses */
     real *packed = t->packed;
+    const real *ahead = t->ahead;
+    const ptrdiff_t ahead_row = t->ahead_row;
     for (size_t l = 0; l < k; l++) {
         vreal b[TILE_VECTORS];
-#pragma GCC unroll 8
+        RGK_UNROLL
         for (int j = 0; j < vectors; j++) {
             if (!direct || j < vectors - 1 || last == RGK_LANES)
                 b[j] = v_load(v + j * RGK_LANES);
@@ -109,22 +113,26 @@ RGK_INLINE void tile_run(const int rows, const int vectors, const bool direct, c
                 b[j] = v_load_part(v + j * RGK_LANES, last);
         }
         if (direct) {
-#pragma GCC unroll 8
+            RGK_UNROLL
             for (int j = 0; j < vectors * RGK_VECTOR_BYTES; j += 64)
                 __builtin_prefetch((const char *)(v + TILE_AHEAD * v_row) + j, 0, 2);
             if (packed) {
-#pragma GCC unroll 8
+                RGK_UNROLL
                 for (int j = 0; j < vectors; j++)
                     v_store(packed + j * RGK_LANES, b[j]);
                 packed += vectors * RGK_LANES;
             }
         }
-#pragma GCC unroll 8
+        RGK_UNROLL
         for (int i = 0; i < rows; i++) {
             const vreal a = v_set((i < 3 ? s : s3)[i % 3 * s_row]);
-#pragma GCC unroll 8
+            RGK_UNROLL
             for (int j = 0; j < vectors; j++)
                 sum[i][j] = v_fma(a, b[j], sum[i][j]);
+        }
+        if (!direct) {
+            __builtin_prefetch(ahead, 0, 2);
+            ahead += ahead_row;
         }
         v += v_row;
         s += s_col;

@@ -58,14 +58,14 @@ RGK_INLINE void tiny_block(const int k, const tiny *p, size_t j)
     const real *a = p->a, *b = p->b + (ptrdiff_t)j * b_col;
     real *c = p->c + (ptrdiff_t)j * c_col;
     tiny_four v[TINY_SUM];
-#pragma GCC unroll 8
+    RGK_UNROLL
     for (int l = 0; l < k; l++, b += b_row)
         v[l] = (tiny_four){b[0], b[b_col], b[2 * b_col], b[3 * b_col]};
     for (size_t i = p->m; i; i--, a += a_row, c += c_row) {
         tiny_four sum = {0};
         if (p->accumulate)
             sum = (tiny_four){c[0], c[c_col], c[2 * c_col], c[3 * c_col]};
-#pragma GCC unroll 8
+        RGK_UNROLL
         for (int l = 0; l < k; l++)
             tiny_fma_four(a[l * a_col], &v[l], &sum);
         if (c_col == 1) {
@@ -117,16 +117,15 @@ RGK_INLINE void tiny_cols(const int cols, const tiny *p, size_t i, size_t j)
     const ptrdiff_t a_col = p->a_col, b_row = p->b_row, b_col = p->b_col;
     const real *a = p->a + (ptrdiff_t)i * p->a_row, *b = p->b + (ptrdiff_t)j * b_col;
     real *c = p->c + (ptrdiff_t)i * p->c_row + (ptrdiff_t)j * p->c_col, sum[4];
-#pragma GCC unroll 4
+    RGK_UNROLL
     for (int q = 0; q < cols; q++)
         sum[q] = p->accumulate ? c[q * p->c_col] : 0;
-#pragma GCC unroll 1
     for (size_t l = 0; l < p->k; l++, a += a_col, b += b_row) {
-#pragma GCC unroll 4
+        RGK_UNROLL
         for (int q = 0; q < cols; q++)
             sum[q] = tiny_fma(*a, b[q * b_col], sum[q]);
     }
-#pragma GCC unroll 4
+    RGK_UNROLL
     for (int q = 0; q < cols; q++)
         c[q * p->c_col] = sum[q];
 }

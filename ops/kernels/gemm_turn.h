@@ -82,7 +82,7 @@ RGK_INLINE void turn_swap(vreal *a, vreal *b)
 RGK_INLINE void turn_square(vreal r[RGK_LANES])
 {
 #define SQUARE (16 / RGK_REAL_BYTES)
-#pragma GCC unroll 16
+    RGK_UNROLL
     for (int i = 0; i < RGK_LANES; i += SQUARE) {
 #if RGK_REAL_BYTES == 4
         turn_interleave(4, r + i, r + i + 1);
@@ -95,11 +95,11 @@ RGK_INLINE void turn_square(vreal r[RGK_LANES])
 #endif
     }
 #if RGK_VECTOR_BYTES == 32
-#pragma GCC unroll 16
+    RGK_UNROLL
     for (int i = 0; i < SQUARE; i++)
         turn_blocks(r + i, r + SQUARE + i);
 #elif RGK_VECTOR_BYTES == 64
-#pragma GCC unroll 16
+    RGK_UNROLL
     for (int i = 0; i < SQUARE; i++) {
         turn_blocks(r + i, r + SQUARE + i);
         turn_blocks(r + 2 * SQUARE + i, r + 3 * SQUARE + i);

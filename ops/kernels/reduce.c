@@ -6,6 +6,7 @@
    number is one and the same NaN, for which of several is passed on depends on the order of a compiler's operands. */
 #include "list.h"
 #include "pairwise.h"
+#include "vector.h"
 
 #include <math.h>
 
@@ -70,12 +71,13 @@ RGK_INLINE real reduce_contiguous(size_t k, const real *x, real identity, binary
 
 /* ---- columns ---- */
 
+/* Columns are taken WIDE vectors at a time, then by one vector of up to RGK_LANES columns: `part` of them (0: all). */
 RGK_INLINE vreal load_columns(const real *x, size_t part)
 {
     return part ? v_load_part(x, part) : v_load(x);
 }
 
-/* Rows [0, k), k <= BLOCK_ROWS, of `width` vectors of columns (the last `part` of one wide if not 0). */
+/* Rows [0, k), k <= BLOCK_ROWS, of `width` vectors of columns. */
 RGK_INLINE void reduce_rows(size_t k, int width, size_t part, size_t stride, const real *x, vreal identity, vreal *acc,
                             unary_fn *first, binary_fn *step, binary_fn *join)
 {
@@ -103,13 +105,14 @@ RGK_INLINE void reduce_tile(size_t k, int width, size_t part, size_t stride, con
     for (int w = 0; w < width; w++)
         pairwise_begin(&blocks[w]);
     vreal acc[WIDE];
-    size_t r = 0;
-    for (; r + BLOCK_ROWS <= k; r += BLOCK_ROWS) {
-        reduce_rows(BLOCK_ROWS, width, part, stride, x + r * stride, v_set(identity), acc, first, step, join);
+    for (size_t r = 0;; r += BLOCK_ROWS) {
+        const size_t rows = k - r < BLOCK_ROWS ? k - r : BLOCK_ROWS;
+        reduce_rows(rows, width, part, stride, x + r * stride, v_set(identity), acc, first, step, join);
+        if (rows < BLOCK_ROWS)
+            break;
         for (int w = 0; w < width; w++)
             pairwise_push(&blocks[w], acc[w], join);
     }
-    reduce_rows(k - r, width, part, stride, x + r * stride, v_set(identity), acc, first, step, join);
     for (int w = 0; w < width; w++) {
         const vreal column = pairwise_finish(&blocks[w], acc[w], join);
         y[w] = v_select(v_is_nan(column), v_set((real)NAN), column);
@@ -126,13 +129,10 @@ RGK_INLINE void reduce_columns(size_t k, size_t n, size_t stride, const real *x,
         for (int w = 0; w < WIDE; w++)
             v_store(y + j + (size_t)w * RGK_LANES, acc[w]);
     }
-    for (; j + RGK_LANES <= n; j += RGK_LANES) {
-        reduce_tile(k, 1, 0, stride, x + j, identity, acc, first, step, join);
-        v_store(y + j, acc[0]);
-    }
-    if (j < n) {
-        reduce_tile(k, 1, n - j, stride, x + j, identity, acc, first, step, join);
-        v_store_part(y + j, n - j, acc[0]);
+    for (; j < n; j += RGK_LANES) {
+        const size_t part = n - j < RGK_LANES ? n - j : RGK_LANES;
+        reduce_tile(k, 1, part, stride, x + j, identity, acc, first, step, join);
+        v_store_part(y + j, part, acc[0]);
     }
 }
 
@@ -239,10 +239,8 @@ RGK_INLINE void find(size_t k, size_t n, size_t stride, const void *vx, int64_t 
     size_t j = 0;
     for (; j + FIND_WIDE * RGK_LANES <= n; j += FIND_WIDE * RGK_LANES)
         find_tile(k, FIND_WIDE, 0, stride, x + j, y + j, worse);
-    for (; j + RGK_LANES <= n; j += RGK_LANES)
-        find_tile(k, 1, 0, stride, x + j, y + j, worse);
-    if (j < n)
-        find_tile(k, 1, n - j, stride, x + j, y + j, worse);
+    for (; j < n; j += RGK_LANES)
+        find_tile(k, 1, n - j < RGK_LANES ? n - j : RGK_LANES, stride, x + j, y + j, worse);
 }
 
 void RGK_NAME(argmax)(size_t k, size_t n, size_t stride, const void *x, int64_t *y)

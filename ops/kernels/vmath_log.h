@@ -2,7 +2,7 @@
 #ifndef RGK_VMATH_LOG_H
 #define RGK_VMATH_LOG_H
 
-#include "isa.h"
+#include "vector.h"
 
 #include <math.h>
 

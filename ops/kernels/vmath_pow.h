@@ -37,7 +37,7 @@ RGK_INLINE vdouble d_fma(vdouble a, vdouble b, vdouble c)
 RGK_INLINE vdouble d_poly(vdouble x, const double *c, int n)
 {
     vdouble p = c[n - 1] - (vdouble){0};
-#pragma GCC unroll 16
+    RGK_UNROLL
     for (int i = n - 2; i >= 0; i--)
         p = d_fma(p, x, c[i] - (vdouble){0});
     return p;

@@ -2,7 +2,7 @@
 #ifndef RGK_VMATH_TRIG_H
 #define RGK_VMATH_TRIG_H
 
-#include "isa.h"
+#include "vector.h"
 #include "reduce_pi.h"
 
 /* sin(r) = r + r^3 sin_tail(r^2), cos(r) = 1 - r^2 / 2 + r^4 cos_tail(r^2), |r| <= pi / 4.
