@@ -237,6 +237,8 @@ static void batch(rg_node *self, rg_node *const in[], const bool batched[], rg_n
 
 #define RGI_SPLIT_K 4096      /* length of a part of the sum where it is split ... */
 #define RGI_SPLIT_RESULT 4096 /* ... which it is for results of at most so many elements */
+#define RGI_TAIL_ROWS 48      /* of a block for the tail: with so few, rows of b are read where they lie */
+#define RGI_TAIL_COLUMNS 2048
 
 /* The product of matrices that is left, for each batch element. */
 typedef struct product {
@@ -245,6 +247,16 @@ typedef struct product {
     size_t tm, tn, rows, columns;                        /* task tile and how many there are */
     size_t parts;                                        /* of the sum over k */
 } product;
+
+static size_t least(size_t x, size_t y)
+{
+    return x < y ? x : y;
+}
+
+static size_t rounded(size_t bytes)
+{
+    return (bytes + 63) / 64 * 64;
+}
 
 /* Size and stride of a run of axes. */
 static void collapse(const rg_shape *shape, const int32_t *axis, int32_t n, size_t *size, size_t *stride)
@@ -270,7 +282,10 @@ static void geometry(const rg_step *s, void *out)
     collapse(b, y.axis, y.batch, &same, &p.b_batch);
     collapse(b, y.axis + y.batch, y.free, &p.n, &p.b_col);
     collapse(b, y.axis + y.batch + y.free, y.contracted, &same, &p.b_row);
-    rgi_kernels(s->out_type->dtype)->gemm_tile(p.m, p.n, p.k, &p.tm, &p.tn);
+    /* a tail wants whole rows: few and long pieces */
+    const bool by_rows = s->tail && p.m >= RGI_TAIL_ROWS;
+    rgi_kernels(s->out_type->dtype)->gemm_tile(p.m, by_rows ? 1 : p.n, p.k, &p.tm, &p.tn);
+    p.tn = by_rows ? p.n : p.tn;
     p.rows = p.m ? (p.m + p.tm - 1) / p.tm : 0;
     p.columns = p.n ? (p.n + p.tn - 1) / p.tn : 0;
     p.parts =
@@ -291,20 +306,22 @@ static void cost(const rg_step *s, rg_cost *cost)
     if (p.parts > 1) {
         cost->tasks[0] = p.parts;
         cost->tasks[1] = 1;
-        cost->shared = p.parts * p.batch * p.m * p.n * rg_dtype_size(s->out_type->dtype);
+        cost->shared = (p.parts + (s->tail != NULL)) * p.batch * p.m * p.n * rg_dtype_size(s->out_type->dtype);
+    } else if (s->tail) {
+        cost->scratch = rounded(cost->scratch) +
+                        least(p.m, RGI_TAIL_ROWS) * least(p.n, RGI_TAIL_COLUMNS) * rg_dtype_size(s->out_type->dtype);
     }
 }
 
-/* Rows [i0, i1) and columns [j0, j1) of one batch element, over the part [l0, l1) of the sum, to c. */
+/* Rows and columns of one batch element, over a part of the sum, to c, whose rows are `pitch` elements apart. */
 static void multiply(const rg_step *s, const product *p, size_t element, const size_t rows[2], const size_t columns[2],
-                     const size_t sum[2], char *c)
+                     const size_t sum[2], char *c, size_t pitch)
 {
     const size_t size = rg_dtype_size(s->out_type->dtype);
     const char *a = s->in[0], *b = s->in[1];
     if (p->k == 0) { /* an empty sum */
-        for (size_t i = rows[0]; i < rows[1]; i++)
-            rgi_kernels(s->out_type->dtype)
-                ->fill(columns[1] - columns[0], 0, c + ((element * p->m + i) * p->n + columns[0]) * size);
+        for (size_t i = 0; i < rows[1] - rows[0]; i++)
+            rgi_kernels(s->out_type->dtype)->fill(columns[1] - columns[0], 0, c + i * pitch * size);
         return;
     }
     const rgk_gemm g = {
@@ -317,22 +334,41 @@ static void multiply(const rg_step *s, const product *p, size_t element, const s
         .b = b + (element * p->b_batch + sum[0] * p->b_row + columns[0] * p->b_col) * size,
         .b_row = (ptrdiff_t)p->b_row,
         .b_col = (ptrdiff_t)p->b_col,
-        .c = c + ((element * p->m + rows[0]) * p->n + columns[0]) * size,
-        .c_row = (ptrdiff_t)p->n,
+        .c = c,
+        .c_row = (ptrdiff_t)pitch,
     };
     rgi_kernels(s->out_type->dtype)->gemm(&g, s->scratch);
 }
 
-static size_t least(size_t x, size_t y)
+/* The same, to the step's output or, in blocks, to its tail. */
+static rg_status deliver(const rg_step *s, const product *p, size_t element, const size_t rows[2],
+                         const size_t columns[2])
 {
-    return x < y ? x : y;
+    const size_t all[2] = {0, p->k}, size = rg_dtype_size(s->out_type->dtype);
+    if (!s->tail) {
+        char *c = (char *)s->out[0] + ((element * p->m + rows[0]) * p->n + columns[0]) * size;
+        multiply(s, p, element, rows, columns, all, c, p->n);
+        return RG_OK;
+    }
+    char *const c = (char *)s->scratch + rounded(rgi_kernels(s->out_type->dtype)->gemm_scratch(p->m, p->n, p->k));
+    rg_status status = RG_OK;
+    for (size_t j = columns[0]; j < columns[1] && !status; j += RGI_TAIL_COLUMNS)
+        for (size_t i = rows[0]; i < rows[1] && !status; i += RGI_TAIL_ROWS) {
+            const size_t r[2] = {i, least(i + RGI_TAIL_ROWS, rows[1])},
+                         q[2] = {j, least(j + RGI_TAIL_COLUMNS, columns[1])};
+            const rg_block block = {c, q[1] - j, (element * p->m + i) * p->n + j, p->n, r[1] - i, q[1] - j};
+            multiply(s, p, element, r, q, all, c, block.stride);
+            status = s->tail->take(s, &block);
+        }
+    return status;
 }
 
 /* Tiles [lo, hi), row by row within each batch element; those that make a rectangle are done in one product. */
-static void run_tiles(const rg_step *s, const product *p, size_t lo, size_t hi)
+static rg_status run_tiles(const rg_step *s, const product *p, size_t lo, size_t hi)
 {
-    const size_t all[2] = {0, p->k}, tiles = p->rows * p->columns;
-    while (lo < hi) {
+    const size_t tiles = p->rows * p->columns;
+    rg_status status = RG_OK;
+    while (lo < hi && !status) {
         const size_t element = lo / tiles, row = lo % tiles / p->columns, column = lo % p->columns;
         const size_t end = least(hi - element * tiles, tiles); /* tiles of this element to do, counted from its first */
         size_t last_row = row + 1, last_column = p->columns;
@@ -342,36 +378,39 @@ static void run_tiles(const rg_step *s, const product *p, size_t lo, size_t hi)
             last_column = least(p->columns, column + end - (row * p->columns + column));
         const size_t rows[2] = {row * p->tm, least(last_row * p->tm, p->m)};
         const size_t columns[2] = {column * p->tn, least(last_column * p->tn, p->n)};
-        multiply(s, p, element, rows, columns, all, s->out[0]);
+        status = deliver(s, p, element, rows, columns);
         lo += (last_row - row) * (last_column - column);
     }
+    return status;
 }
 
 static rg_status run(const rg_step *s, size_t lo, size_t hi)
 {
     const product *p = s->geometry;
-    if (p->parts == 1) {
-        run_tiles(s, p, lo, hi);
-        return RG_OK;
-    }
+    if (p->parts == 1)
+        return run_tiles(s, p, lo, hi);
     const size_t rows[2] = {0, p->m}, columns[2] = {0, p->n}, elements = p->batch * p->m * p->n,
                  size = rg_dtype_size(s->out_type->dtype);
     if (s->phase == 0) { /* parts of the sum, each on its own */
         for (size_t part = lo; part < hi; part++)
             for (size_t e = 0; e < p->batch; e++) {
                 const size_t sum[2] = {part * RGI_SPLIT_K, least((part + 1) * RGI_SPLIT_K, p->k)};
-                multiply(s, p, e, rows, columns, sum, (char *)s->shared + part * elements * size);
+                char *c = (char *)s->shared + (part * elements + e * p->m * p->n) * size;
+                multiply(s, p, e, rows, columns, sum, c, p->n);
             }
         return RG_OK;
     }
-    rgi_kernels(s->out_type->dtype)->reduce[RGK_SUM](p->parts, elements, elements, s->shared, s->out[0]);
-    return RG_OK;
+    void *sums = s->tail ? (char *)s->shared + p->parts * elements * size : s->out[0];
+    rgi_kernels(s->out_type->dtype)->reduce[RGK_SUM](p->parts, elements, elements, s->shared, sums);
+    const rg_block all = {sums, elements, 0, elements, 1, elements};
+    return s->tail ? s->tail->take(s, &all) : RG_OK;
 }
 
 const rg_op rgi_op_contract = {
     .name = "contract",
     .n_in = 2,
     .n_out = 1,
+    .traits = RG_DELIVERS,
     .dtypes = RG_DT_FLOATS,
     .attr_size = sizeof(rg_contract_opts),
     .attrs = contract_attrs,

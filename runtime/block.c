@@ -2,14 +2,52 @@
 #include "evaluate.h"
 #include "plan.h"
 
-/* The address of an operand's element `first` (in memory) or of its block. */
-static const void *address(const rgi_operand *o, size_t first, char *scratch, const int64_t *t)
+#include <stddef.h>
+
+/* Where a block of a group is: its first element, the memory for blocks, the block of the head, the loops' counters. */
+typedef struct place {
+    size_t first, n;
+    char *scratch;
+    const char *head;
+    const int64_t *t;
+} place;
+
+static const void *address(const rgi_operand *o, const place *at)
 {
-    if (o->mode == RGI_BLOCK)
-        return scratch + o->slot;
-    if (o->mode == RGI_NUMBER)
+    switch (o->mode) {
+    case RGI_BLOCK:
+        return at->scratch + o->slot;
+    case RGI_HEAD:
+        return at->head;
+    case RGI_NUMBER:
         return o->at;
-    return (const char *)rgi_at(o->at, o->terms, t) + first * o->size;
+    case RGI_MEMORY:
+        break;
+    }
+    return o->at ? (const char *)rgi_at(o->at, o->terms, at->t) + at->first * o->size : NULL;
+}
+
+static rg_status run_block(const rgi_group *g, const place *at)
+{
+    for (size_t i = 0; i < g->n_spreads; i++) {
+        const rgi_spread *x = &g->spreads[i];
+        rgi_broadcast_copy(rgi_at(x->from.at, x->from.terms, at->t), &x->shape, &g->shape, x->from.size, at->first,
+                           at->n, at->scratch + x->slot);
+    }
+    for (size_t k = 0; k < g->n_members; k++) {
+        const rgi_member *m = &g->members[k];
+        const void *in[RGI_MAX_ARITY];
+        rg_step s = m->step;
+        for (uint32_t i = 0; i < s.n_in; i++)
+            in[i] = address(&m->in[i], at);
+        void *out = (void *)(uintptr_t)address(&m->out, at);
+        s.in = in;
+        s.out = &out;
+        const rg_status status = s.op->run(&s, 0, at->n);
+        if (status)
+            return status;
+    }
+    return RG_OK;
 }
 
 static rg_status run_single(const rgi_group *g)
@@ -31,26 +69,30 @@ rg_status rgi_group_run(const rgi_group *g, size_t lo, size_t hi, char *scratch,
 {
     if (g->single)
         return run_single(g);
-    for (size_t b = lo; b < hi; b++) {
-        const size_t first = b * g->block, n = g->elements - first < g->block ? g->elements - first : g->block;
-        for (size_t i = 0; i < g->n_spreads; i++) {
-            const rgi_spread *x = &g->spreads[i];
-            rgi_broadcast_copy(rgi_at(x->from.at, x->from.terms, t), &x->shape, &g->shape, x->from.size, first, n,
-                               scratch + x->slot);
-        }
-        for (size_t k = 0; k < g->n_members; k++) {
-            const rgi_member *m = &g->members[k];
-            const void *in[RGI_MAX_ARITY];
-            rg_step s = m->step;
-            for (uint32_t i = 0; i < s.n_in; i++)
-                in[i] = m->in[i].at || m->in[i].mode == RGI_BLOCK ? address(&m->in[i], first, scratch, t) : NULL;
-            void *out = (void *)(uintptr_t)address(&m->out, first, scratch, t);
-            s.in = in;
-            s.out = &out;
-            const rg_status status = s.op->run(&s, 0, n);
-            if (status)
-                return status;
-        }
+    place at = {.scratch = scratch, .t = t};
+    rg_status status = RG_OK;
+    for (size_t b = lo; b < hi && !status; b++) {
+        at.first = b * g->block;
+        at.n = g->elements - at.first < g->block ? g->elements - at.first : g->block;
+        status = run_block(g, &at);
     }
-    return RG_OK;
+    return status;
+}
+
+rg_status rgi_group_take(const rg_step *step, const rg_block *block)
+{
+    const rgi_group *g = (const rgi_group *)(const void *)((const char *)step->tail - offsetof(rgi_group, tail));
+    const size_t size = rg_dtype_size(step->out_type->dtype);
+    const bool dense = block->stride == block->columns && block->pitch == block->columns;
+    const size_t rows = dense ? 1 : block->rows, columns = dense ? block->rows * block->columns : block->columns;
+    place at = {.scratch = (char *)step->scratch + g->scratch_at};
+    rg_status status = RG_OK;
+    for (size_t i = 0; i < rows; i++)
+        for (size_t j = 0; j < columns && !status; j += g->block) {
+            at.first = block->first + i * block->pitch + j;
+            at.n = columns - j < g->block ? columns - j : g->block;
+            at.head = (const char *)block->data + (i * block->stride + j) * size;
+            status = run_block(g, &at);
+        }
+    return status;
 }

@@ -15,6 +15,7 @@ typedef struct rgi_terms {
 typedef enum rgi_mode {
     RGI_MEMORY, /* dense, at `at` + element */
     RGI_BLOCK,  /* in the block scratch at `slot` */
+    RGI_HEAD,   /* in the block that the group's head has delivered */
     RGI_NUMBER  /* a constant block of one number */
 } rgi_mode;
 
@@ -56,6 +57,9 @@ typedef struct rgi_group {
     bool moves;  /* some operand has terms */
     bool single; /* one block: pointers stand in the members' steps, scratch is the step's own */
     char *own;   /* that scratch */
+    /* of a group with a head, whose step has it as its tail */
+    rg_tail tail;
+    size_t scratch_at; /* in the step's scratch */
 } rgi_group;
 
 /* What a thread walks over. */
@@ -69,7 +73,7 @@ typedef struct rgi_exec {
     rg_step step; /* RGI_RUN */
     size_t tasks[RG_MAX_PHASES];
     const rgi_terms **terms; /* RGI_RUN, RGI_COPY: of each input, then each output; NULL: nothing moves */
-    rgi_group *group;        /* RGI_FUSED */
+    rgi_group *group;        /* RGI_FUSED; RGI_RUN: of the op's tail, or NULL */
     const void *from;        /* RGI_COPY */
     void *to;                /* RGI_COPY, RGI_INDEX */
     size_t bytes;
@@ -154,6 +158,8 @@ bool rgi_offsets(const rg_allocator *allocator, rgi_buffer *buffers, size_t n, u
 
 /* block.c: blocks [lo, hi) of a fused group. `t`: counters of the loops around it. */
 rg_status rgi_group_run(const rgi_group *g, size_t lo, size_t hi, char *scratch, const int64_t *t);
+/* The tail of a group's head: all members over what the head has delivered. */
+rg_status rgi_group_take(const rg_step *step, const rg_block *block);
 
 static inline const void *rgi_at(const void *at, const rgi_terms *terms, const int64_t *t)
 {

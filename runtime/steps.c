@@ -101,12 +101,14 @@ static rg_status check_rule(const rgi_use *use, const rgi_special *s, rg_step *s
 
 /* ---- single ops -------------------------------------------------------------------------------- */
 
-static bool make_run(rg_plan *p, rgi_special *s, const rgi_item *item, rgi_exec *e, rgi_extra *extra)
+static bool make_run(rg_plan *p, rgi_special *s, const rgi_item *item, const rg_tail *tail, rgi_exec *e,
+                     rgi_extra *extra, size_t *scratch)
 {
     const rgi_use *use = &p->program->uses[item->first];
     if (!make_types(p, s, use, &e->step, NULL) || (s->refused = check_rule(use, s, &e->step)))
         return false;
     rg_cost cost = {.tasks = {0}};
+    e->step.tail = tail;
     if (use->node->op->geometry) {
         void *geometry = make(s, use->node->op->geometry_size, 1);
         if (!geometry)
@@ -126,6 +128,7 @@ static bool make_run(rg_plan *p, rgi_special *s, const rgi_item *item, rgi_exec 
             const int32_t v = i < use->n_in ? use->in[i] : use->out[i - use->n_in];
             e->traffic += v == RGI_NONE ? 0 : (double)bytes_of(p, s, v);
         }
+    *scratch = cost.scratch;
     s->scratch = cost.scratch > s->scratch ? cost.scratch : s->scratch;
     extra->shared = cost.shared;
     e->terms = make(s, use->n_in + use->n_out, sizeof *e->terms);
@@ -147,6 +150,7 @@ typedef struct grouping {
     const rgi_item *item;
     rgi_group *g;
     size_t slots, unit; /* slots in use at most, bytes of the widest element */
+    int32_t head;       /* the value that a head delivers, or RGI_NONE */
     bool *busy;
     size_t n_busy;
 } grouping;
@@ -226,7 +230,8 @@ static bool make_spreads(grouping *k)
             bool inside = false;
             for (size_t j = 0; j < m && !inside; j++)
                 inside = uses[j].out[0] == v;
-            if (inside || is_number(k, value) || rg_shape_equal(k->s->shapes[value->shape], k->g->shape))
+            if (inside || v == k->head || is_number(k, value) ||
+                rg_shape_equal(k->s->shapes[value->shape], k->g->shape))
                 continue;
             rgi_spread *x = &k->g->spreads[k->g->n_spreads++];
             *x = (rgi_spread){.from = {.mode = RGI_MEMORY, .size = (uint32_t)rg_dtype_size(value->dtype)},
@@ -255,6 +260,8 @@ static bool make_operand(grouping *k, size_t member, uint32_t i)
     *o = (rgi_operand){.mode = RGI_MEMORY, .size = (uint32_t)size};
     if (made) {
         *o = *made;
+    } else if (v == k->head) {
+        o->mode = RGI_HEAD;
     } else if (is_number(k, value)) {
         o->mode = RGI_NUMBER;
         o->at = number_block(k->s, value->fixed, size);
@@ -322,43 +329,53 @@ static void choose_block(grouping *k)
         g->spreads[n].slot *= block * k->unit;
 }
 
-static bool make_group(rg_plan *p, rgi_special *s, const rgi_item *item, rgi_exec *e, rgi_extra *extra)
+/* The elementwise ops of an item. */
+static rgi_item members_of(const rgi_item *item)
+{
+    rgi_item members = *item;
+    members.first += item->headed;
+    members.count -= item->headed;
+    return members;
+}
+
+static rgi_group *make_group(rg_plan *p, rgi_special *s, const rgi_item *item, int32_t head)
 {
     const rgi_program *prog = p->program;
     rgi_group *g = make(s, 1, sizeof *g);
     size_t operands = 0;
     for (uint32_t m = 0; m < item->count; m++)
         operands += prog->uses[item->first + m].n_in + 1;
-    grouping k = {.p = p, .s = s, .item = item, .g = g, .unit = 1, .n_busy = operands};
+    grouping k = {.p = p, .s = s, .item = item, .g = g, .unit = 1, .head = head, .n_busy = operands};
     k.busy = make(s, operands, sizeof *k.busy);
     if (!g || !k.busy)
-        return false;
+        return NULL;
     g->members = make(s, item->count, sizeof *g->members);
     g->spreads = make(s, operands, sizeof *g->spreads);
     if (!g->members || !g->spreads)
-        return false;
-    e->group = g;
+        return NULL;
     const uint32_t shape = prog->values[prog->uses[item->first].out[0]].shape;
     g->shape = s->shapes[shape];
     g->elements = s->counts[shape];
     g->n_members = item->count;
     if (!make_spreads(&k))
-        return false;
+        return NULL;
     for (size_t m = 0; m < g->n_members; m++) {
         const rgi_use *use = &prog->uses[item->first + m];
         if (!make_types(p, s, use, &g->members[m].step, &g->shape))
-            return false;
+            return NULL;
         for (uint32_t i = 0; i < use->n_in; i++)
             if (!make_operand(&k, m, i))
-                return false;
+                return NULL;
         if (!make_output(&k, m))
-            return false;
+            return NULL;
     }
     choose_block(&k);
-    e->tasks[0] = (g->elements + g->block - 1) / g->block;
-    g->single = e->tasks[0] <= 1 && !g->moves;
-    extra->shared = g->single ? g->scratch : 0;
-    s->scratch = !g->single && g->scratch > s->scratch ? g->scratch : s->scratch;
+    return g;
+}
+
+/* What the members compute and move. */
+static void add_work(const rgi_group *g, rgi_exec *e)
+{
     for (size_t m = 0; m < g->n_members; m++) {
         e->flops += 4.0 * (double)g->elements;
         for (uint32_t i = 0; i <= g->members[m].step.n_in; i++) {
@@ -366,6 +383,39 @@ static bool make_group(rg_plan *p, rgi_special *s, const rgi_item *item, rgi_exe
             e->traffic += o->mode == RGI_MEMORY ? (double)(o->size * g->elements) : 0;
         }
     }
+}
+
+static bool make_fused(rg_plan *p, rgi_special *s, const rgi_item *item, rgi_exec *e, rgi_extra *extra)
+{
+    rgi_group *g = make_group(p, s, item, RGI_NONE);
+    if (!g)
+        return false;
+    e->group = g;
+    e->tasks[0] = (g->elements + g->block - 1) / g->block;
+    g->single = e->tasks[0] <= 1 && !g->moves;
+    extra->shared = g->single ? g->scratch : 0;
+    s->scratch = !g->single && g->scratch > s->scratch ? g->scratch : s->scratch;
+    add_work(g, e);
+    return true;
+}
+
+/* A group with a head: the head's step, and the group as its tail, whose scratch lies behind the head's. */
+static bool make_headed(rg_plan *p, rgi_special *s, const rgi_item *item, rgi_exec *e, rgi_extra *extra)
+{
+    const rgi_item members = members_of(item);
+    rgi_group *g = make_group(p, s, &members, p->program->uses[item->first].out[0]);
+    if (!g)
+        return false;
+    g->tail.take = rgi_group_take;
+    e->kind = RGI_RUN;
+    e->group = g;
+    size_t scratch = 0;
+    if (!make_run(p, s, item, &g->tail, e, extra, &scratch))
+        return false;
+    g->scratch_at = (scratch + 63) / 64 * 64;
+    scratch = g->scratch_at + g->scratch;
+    s->scratch = scratch > s->scratch ? scratch : s->scratch;
+    add_work(g, e);
     return true;
 }
 
@@ -395,10 +445,13 @@ bool rgi_steps_make(rg_plan *p, rgi_special *s, rgi_extra *extra)
         const rgi_item *item = &prog->items[i];
         rgi_exec *e = &s->steps[i];
         e->kind = item->kind;
+        size_t scratch;
         if (item->kind == RGI_RUN) {
-            ok = make_run(p, s, item, e, &extra[i]);
+            ok = make_run(p, s, item, NULL, e, &extra[i], &scratch);
+        } else if (item->headed) {
+            ok = make_headed(p, s, item, e, &extra[i]);
         } else if (item->kind == RGI_FUSED) {
-            ok = make_group(p, s, item, e, &extra[i]);
+            ok = make_fused(p, s, item, e, &extra[i]);
         } else if (item->kind == RGI_LOOP || item->kind == RGI_NEXT) {
             const rgi_loop *loop = &prog->loops[item->loop];
             e->reverse = loop->reverse;
@@ -493,6 +546,8 @@ bool rgi_steps_link(rg_plan *p, rgi_special *s, const rgi_extra *extra)
                 ok = link_value(p, s, use->out[k], &e->step.out[k]);
             ok = ok && add_link(s, &s->slab_links, &e->step.shared, extra[i].offset);
             ok = ok && add_link(s, &s->slab_links, &e->step.scratch, s->bytes);
+            const rgi_item members = members_of(item);
+            ok = ok && (!e->group || link_group(p, s, &members, e->group, 0));
         } else if (e->kind == RGI_FUSED) {
             ok = link_group(p, s, item, e->group, extra[i].offset);
         } else if (e->kind == RGI_COPY || e->kind == RGI_INDEX) {

@@ -28,7 +28,8 @@ enum {
     RG_LEAF = 1 << 6,        /* bound, stored or constant; run is not called */
     RG_UNIQUE = 1 << 7,      /* never interned: two calls make two nodes */
     RG_CONTROL = 1 << 8,     /* a region op or a projection of one: lowered by the plan, not run */
-    RG_CAN_FAIL = 1 << 9     /* run may return an error: no parameter is written before it has succeeded */
+    RG_CAN_FAIL = 1 << 9,    /* run may return an error: no parameter is written before it has succeeded */
+    RG_DELIVERS = 1 << 10    /* run gives output 0 to step->tail, where there is one, instead of writing it */
 };
 
 /* Bit of a dtype in rg_op.dtypes. */
@@ -96,6 +97,16 @@ RG_API bool rg_axes_mask(rg_axes axes, int32_t rank, uint32_t *mask);
 
 /* ---- running ------------------------------------------------------------------------------------ */
 
+/* What happens to the output of an RG_DELIVERS op block by block, while it is in cache: an update of a parameter by its
+   gradient, which then is never written. Every element is given once; where tasks meet and in which order is the op's own. */
+typedef struct rg_tail rg_tail;
+typedef struct rg_block {
+    const void *data;    /* rows x columns elements ... */
+    size_t stride;       /* ... rows this many elements apart: */
+    size_t first, pitch; /* element (i, j) is element first + i pitch + j of output 0 */
+    size_t rows, columns;
+} rg_block;
+
 /* One execution of an op: concrete sizes and resolved pointers. */
 typedef struct rg_step {
     const rg_op *op;
@@ -107,8 +118,13 @@ typedef struct rg_step {
     void *scratch;        /* this thread's own, cost.scratch bytes, aligned to 64; undefined contents */
     void *shared;         /* this step's, cost.shared bytes, aligned to 64; survives from phase to phase */
     const void *geometry; /* what op->geometry worked out, or NULL */
+    const rg_tail *tail;  /* RG_DELIVERS: out[0] is NULL and the tail takes its blocks; or NULL */
     uint32_t phase;
 } rg_step;
+
+struct rg_tail {
+    rg_status (*take)(const rg_step *step, const rg_block *block);
+};
 
 #define RG_MAX_PHASES 3
 

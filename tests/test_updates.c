@@ -1,0 +1,76 @@
+/* test_updates.c - gradients that only an update reads are applied block by block: the same bits, without their memory. */
+#include "must.h"
+
+#include <stdlib.h>
+
+typedef struct problem {
+    int64_t batch, in, out;
+    bool adam, fetch; /* fetch: the gradient is asked for as well, so it must be written */
+} problem;
+
+/* Large enough for several threads; several column blocks; a split sum; an empty one; a single row. */
+static const problem problems[] = {
+    {32, 500, 300, false, false}, {32, 500, 300, true, false}, {32, 500, 300, false, true},
+    {5, 5000, 130, false, false}, {9000, 8, 7, false, false},  {9000, 8, 7, true, false},
+    {0, 40, 30, false, false},    {3, 40, 1, true, false},
+};
+
+typedef struct trained {
+    size_t bytes; /* of the plan */
+    float *weight;
+} trained;
+
+static trained train(const problem *q, int threads, bool no_fuse)
+{
+    rg_graph *g = rg_graph_new(NULL);
+    rg_node *x = rg_input(g, "x", RG_F32, RG_SHAPE(q->batch, q->in));
+    rg_node *w = rg_param(g, "w", RG_F32, RG_SHAPE(q->out, q->in), &(rg_param_opts){.init = RG_UNIFORM, .scale = 0.1});
+    rg_node *loss = rg_sum(rg_square(rg_linear(x, w, NULL)), RG_ALL_AXES, false),
+            *grad = rg_grad(loss, RG_NODES(w)).at[0];
+    rg_node *step = q->adam ? rg_adam(loss, &(rg_adam_opts){.lr = 0.01})
+                            : rg_sgd(loss, &(rg_sgd_opts){.lr = 1e-4, .momentum = 0.9, .weight_decay = 0.01});
+    rg_plan *p = must_compile(g, q->fetch ? RG_NODES(loss, step, grad) : RG_NODES(loss, step),
+                              &(rg_plan_opts){.threads = threads, .no_fuse = no_fuse});
+    float *data = calloc((size_t)(q->batch * q->in) + 1, sizeof *data);
+    cr_assert(data);
+    for (int64_t i = 0; i < q->batch * q->in; i++)
+        data[i] = (float)(i * 37 % 101) / 101 - 0.5f;
+    must(rg_bind(p, x, data));
+    for (int run = 0; run < 3; run++)
+        must(rg_run(p));
+    const size_t n = (size_t)(q->in * q->out);
+    trained t = {rg_plan_bytes(p), malloc(n * sizeof *t.weight)};
+    cr_assert(t.weight && rg_value(w).data);
+    memcpy(t.weight, rg_value(w).data, n * sizeof *t.weight);
+    free(data);
+    rg_plan_free(p);
+    rg_graph_free(g);
+    return t;
+}
+
+Test(updates, same_bits_however_the_gradient_is_passed_on)
+{
+    for (size_t i = 0; i < sizeof problems / sizeof *problems; i++) {
+        const size_t bytes = (size_t)(problems[i].in * problems[i].out) * sizeof(float);
+        const trained plain = train(&problems[i], 1, true);
+        for (int threads = 1; threads <= 3; threads++) {
+            const trained t = train(&problems[i], threads, false);
+            cr_expect(memcmp(plain.weight, t.weight, bytes) == 0, "problem %zu, %d threads", i, threads);
+            free(t.weight);
+        }
+        free(plain.weight);
+    }
+}
+
+Test(updates, the_gradient_takes_no_memory)
+{
+    const problem large = {4, 3000, 2000, false, false}, fetched = {4, 3000, 2000, false, true};
+    const size_t bytes = 3000 * 2000 * sizeof(float);
+    const trained t = train(&large, 1, false), with = train(&fetched, 1, false), plain = train(&large, 1, true);
+    cr_expect(t.bytes < bytes / 4, "%zu", t.bytes);
+    cr_expect(with.bytes > bytes, "%zu", with.bytes);
+    cr_expect(plain.bytes > bytes, "%zu", plain.bytes);
+    free(t.weight);
+    free(with.weight);
+    free(plain.weight);
+}
