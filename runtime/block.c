@@ -85,7 +85,8 @@ rg_status rgi_group_take(const rg_step *step, const rg_block *block)
     const size_t size = rg_dtype_size(step->out_type->dtype);
     const bool dense = block->stride == block->columns && block->pitch == block->columns;
     const size_t rows = dense ? 1 : block->rows, columns = dense ? block->rows * block->columns : block->columns;
-    place at = {.scratch = (char *)step->scratch + g->scratch_at};
+    static const int64_t no_loops[RGI_MAX_LOOPS];
+    place at = {.scratch = (char *)step->scratch + g->scratch_at, .t = no_loops};
     rg_status status = RG_OK;
     for (size_t i = 0; i < rows; i++)
         for (size_t j = 0; j < columns && !status; j += g->block) {
