@@ -314,3 +314,8 @@ rg_node *rg_scatter_add(rg_node *updates, rg_node *index, rg_node *like, int axi
 {
     return rg_apply(&rgi_op_scatter_add, RG_NODES(updates, index, like), &(gather_attr){rgi_axis(like, axis, 0), 0});
 }
+
+rg_node *rg_embedding(rg_node *table, rg_node *index)
+{
+    return rg_gather(table, index, 0);
+}

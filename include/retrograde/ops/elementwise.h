@@ -98,6 +98,8 @@ RG_API rg_node *rg_hard_sigmoid(rg_node *x); /* clamp(x/6 + 1/2, 0, 1) */
 RG_API rg_node *rg_hard_swish(rg_node *x);   /* x clamp(x/6 + 1/2, 0, 1) */
 RG_API rg_node *rg_tanh(rg_node *x);         /* dx = g (1 - y^2) */
 RG_API rg_node *rg_hard_tanh(rg_node *x);    /* clamp(x, -1, 1) */
+/* a s(b), a and b the halves of x along an axis: Dauphin et al. 2017 */
+RG_API rg_node *rg_glu(rg_node *x, int axis);
 /* x, slope x below 0; slope broadcasts against x. dx = g, g slope where x <= 0; dslope = g min(x, 0). He et al. 2015 */
 RG_API rg_node *rg_prelu(rg_node *x, rg_node *slope);
 

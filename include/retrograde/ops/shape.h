@@ -60,6 +60,40 @@ RG_API rg_node *rg_concat(rg_nodes xs, int axis);
 /* Joined along a new axis, which becomes axis `axis` of the result; inputs of one shape. dx_i = g at position i. */
 RG_API rg_node *rg_stack(rg_nodes xs, int axis);
 
+/* `parts` parts of equal size along an axis, whose size is a plain number. The list lives as long as the graph; empty on
+   error. Errors: RG_ERR_SHAPE where the size is named or `parts` does not divide it. */
+RG_API rg_nodes rg_split(rg_node *x, int axis, int64_t parts);
+
+/* ---- other orders and edges: compositions of slices and concatenations, and so are their gradients ---- */
+
+/* The order along the axes (RG_ALL_AXES: all) turned round. dx = flip(g). */
+RG_API rg_node *rg_flip(rg_node *x, rg_axes axes);
+/* Element i goes to place (i + shift) mod n of the axis, as numpy.roll. Along a named size, |shift| <= n, which is checked
+   in rg_run. dx = roll(g, -shift). */
+RG_API rg_node *rg_roll(rg_node *x, int axis, int64_t shift);
+/* x repeated times.dim[k] times along axis k, as numpy.tile; one number an axis, 0 leaves nothing. dx = g summed over
+   the copies. */
+RG_API rg_node *rg_tile(rg_node *x, rg_shape times);
+
+typedef enum rg_pad_mode {
+    RG_PAD_CONSTANT, /* `value` */
+    RG_PAD_REFLECT,  /* a mirror at the outermost element, which is not repeated; at most n - 1 elements */
+    RG_PAD_REPLICATE /* the outermost element; n >= 1 */
+} rg_pad_mode;
+/* [.., n, ..] -> [.., before + n + after, ..]; `value` counts for RG_PAD_CONSTANT alone. dx_i = the sum of g wherever x_i
+   went. Errors: negative widths, an axis too short to reflect or replicate; in rg_run where its size is named. */
+RG_API rg_node *rg_pad(rg_node *x, int axis, int64_t before, int64_t after, rg_pad_mode mode, double value);
+
+/* ---- triangles and diagonals; zero elsewhere ---- */
+
+/* 1 where row and column are equal. */
+RG_API rg_node *rg_eye(rg_graph *g, rg_dtype dtype, int64_t rows, int64_t columns);
+/* Of the matrices of the last two axes, what stands where column <= row + k (tril) or column >= row + k (triu). */
+RG_API rg_node *rg_tril(rg_node *x, int64_t k);
+RG_API rg_node *rg_triu(rg_node *x, int64_t k);
+/* [n] -> [n, n] with x on the diagonal; [n, n] -> [n], the diagonal. */
+RG_API rg_node *rg_diag(rg_node *x);
+
 /* ---- by index (u8, i32 or i64; indices count from 0, negative ones are outside) ---- */
 
 /* x [p.., n, r..], index [m..] -> [p.., m.., r..]: slices of x picked along `axis`, index's axes in place of it.
@@ -69,6 +103,8 @@ RG_API rg_node *rg_gather(rg_node *x, rg_node *index, int axis);
    added at `index` along `axis` of `like`. Equal indices add up in index order, whatever the number of threads. f32,
    f64, i32 and i64 (which wrap). dupdates = gather(g, index). An index outside [0, n) is an error of rg_run. */
 RG_API rg_node *rg_scatter_add(rg_node *updates, rg_node *index, rg_node *like, int axis);
+/* Rows of a table [n, width] by index [m..] -> [m.., width]: gather along axis 0. */
+RG_API rg_node *rg_embedding(rg_node *table, rg_node *index);
 /* [..] -> [.., classes] of `dtype` (any): 1 at the index, 0 elsewhere; an index outside [0, classes) gives zeros. Zero
    gradient. */
 RG_API rg_node *rg_one_hot(rg_node *index, int64_t classes, rg_dtype dtype);
