@@ -29,6 +29,49 @@ RG_API rg_node *rg_nn_dropout(rg_node *x, double p);
    scalar. The first of equal logits counts. Zero gradient. */
 RG_API rg_node *rg_nn_accuracy(rg_node *logits, rg_node *labels);
 
+/* ---- recurrent layers ---- */
+
+typedef struct rg_rnn_opts {
+    int layers; /* default 1; each further layer reads the outputs of the one below */
+    bool bidirectional, no_bias;
+    bool relu;           /* rg_nn_rnn: max(., 0) instead of tanh */
+    double dropout;      /* on the outputs of each layer but the last, while training */
+    int64_t projection;  /* cells with a memory c: h' = R (o tanh(c')) of this width, below hidden; 0: none */
+    rg_node *initial[2]; /* h [layers * directions, B, hidden or projection], c [.., B, hidden]; NULL: zeros */
+    rg_node **last;      /* receives the states after the last step, shapes as `initial`, one node a state */
+} rg_rnn_opts;
+
+/* xs [T, B, in] -> [T, B, hidden * directions] (projection * directions where there is one), of xs's dtype (f32, f64).
+   Each is a scan over a body of public operators; gradients reach xs, the parameters and the initial states.
+   Parameters as PyTorch names them, `k` the layer, with the suffix `_reverse` for the second direction, all uniform
+   within 1/sqrt(hidden): `name.weight_ih_lk` W [gates hidden, in], `weight_hh_lk` U [gates hidden, hidden],
+   `bias_ih_lk` b and `bias_hh_lk` b2 [gates hidden]: state dicts of nn.RNN, nn.LSTM and nn.GRU load. `directions`
+   counts layer 0 forward, layer 0 reverse, layer 1 forward, ... s is the sigmoid; both biases are meant by "+ b".
+   Errors: xs not [time, batch, features], a width or layer count below 1, states of another shape, a projection in a
+   cell without one or not below hidden, a dropout outside [0, 1], a name that is taken. */
+RG_API rg_node *rg_nn_rnn(rg_node *xs, const char *name, int64_t hidden,
+                          const rg_rnn_opts *opts); /* Elman 1990: h' = tanh(W x + U h + b) */
+/* i, f, o = s(W x + U h + b), g = tanh(W x + U h + b), c' = f c + i g, h' = o tanh(c'). Gates in the order i, f, g, o.
+   States h and c. `weight_hr_lk` [projection, hidden] is R. */
+RG_API rg_node *rg_nn_lstm(rg_node *xs, const char *name, int64_t hidden, const rg_rnn_opts *opts);
+/* Gers and Schmidhuber 2000: i and f also see p c, o sees p c'. `weight_ch_lk` [3 hidden] is p, in the order i, f, o. */
+RG_API rg_node *rg_nn_lstm_peephole(rg_node *xs, const char *name, int64_t hidden, const rg_rnn_opts *opts);
+/* Coupled input and forget gates (Greff 2017): the LSTM with i = 1 - f. Gates in the order f, g, o. */
+RG_API rg_node *rg_nn_cifg(rg_node *xs, const char *name, int64_t hidden, const rg_rnn_opts *opts);
+/* One state, which the gates read: h' = f h + i g; the output is o h', not the state. Gates i, f, g, o. */
+RG_API rg_node *rg_nn_lstm_lean(rg_node *xs, const char *name, int64_t hidden, const rg_rnn_opts *opts);
+/* PyTorch's and cuDNN's, reset after the product: r, z = s(W x + U h + b), n = tanh(W x + b + r (U h + b2)),
+   h' = z h + (1 - z) n. Gates in the order r, z, n. */
+RG_API rg_node *rg_nn_gru(rg_node *xs, const char *name, int64_t hidden, const rg_rnn_opts *opts);
+/* Cho 2014, reset before the product: n = tanh(W x + U (r h) + b), h' = z h + (1 - z) n. Gates r, z, n. */
+RG_API rg_node *rg_nn_gru_cho(rg_node *xs, const char *name, int64_t hidden, const rg_rnn_opts *opts);
+/* z, r = s(W x + U h + b), m = (1 - r) x + r h, n = tanh(Wn m + bn), h' = (1 - z) h + z n (the other direction of z
+   than Cho's); the output is s(Wy m + by) h', not the state. Gates z, r; Wn above Wy is `weight_mix_lk`
+   [2 hidden, hidden], bn and by `bias_mix_lk`. The input of each layer must be as wide as the state. */
+RG_API rg_node *rg_nn_gru_mixing(rg_node *xs, const char *name, int64_t hidden, const rg_rnn_opts *opts);
+/* Zhou 2016, minimal: f = s(W x + U h + b), n = tanh(W x + U (f h) + b), h' = (1 - f) h + f n. Gates f, n. */
+RG_API rg_node *rg_nn_mgu(rg_node *xs, const char *name, int64_t hidden, const rg_rnn_opts *opts);
+
 /* ---- optimisers: a node whose fetching performs the update ---- */
 
 /* Fields common to all: `params` (default: all trainable ones the loss depends on), `grads` (default: rg_grad of the

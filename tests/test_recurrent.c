@@ -1,0 +1,548 @@
+/* test_recurrent.c - recurrent layers against recurrences in double written out by hand, and against PyTorch. */
+#include "must.h"
+#include "waves.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { B = 2, I = 3, H = 3, MOST = 64 };
+
+/* ---- the cells once more, one sequence at a time, in plain loops ---- */
+
+typedef enum kind { RNN, RELU, LSTM, PEEPHOLE, PROJECTED, CIFG, LEAN, GRU, CHO, MIXING, MGU, KINDS } kind;
+
+typedef rg_node *layer_fn(rg_node *, const char *, int64_t, const rg_rnn_opts *);
+
+static const struct {
+    const char *name;
+    layer_fn *layer;
+    int gates, states, out;
+} cells[KINDS] = {
+    {"rnn", rg_nn_rnn, 1, 1, H},        {"relu", rg_nn_rnn, 1, 1, H},
+    {"lstm", rg_nn_lstm, 4, 2, H},      {"peephole", rg_nn_lstm_peephole, 4, 2, H},
+    {"projected", rg_nn_lstm, 4, 2, 2}, {"cifg", rg_nn_cifg, 3, 2, H},
+    {"lean", rg_nn_lstm_lean, 4, 1, H}, {"gru", rg_nn_gru, 3, 1, H},
+    {"cho", rg_nn_gru_cho, 3, 1, H},    {"mixing", rg_nn_gru_mixing, 2, 1, H},
+    {"mgu", rg_nn_mgu, 2, 1, H},
+};
+
+typedef struct weights {
+    const double *ih, *hh, *bi, *bh, *ch, *hr, *mix, *bm;
+} weights;
+
+static double logistic(double x)
+{
+    return 1 / (1 + exp(-x));
+}
+
+/* Row `row` of w x + b; b may be NULL. */
+static double row_of(const double *w, const double *b, int row, const double *x, int n)
+{
+    double sum = b ? b[row] : 0;
+    for (int k = 0; k < n; k++)
+        sum += w[row * n + k] * x[k];
+    return sum;
+}
+
+/* One step: h and c become the next states, y the output. */
+static void step(kind cell, const weights *w, const double *x, int in, double *h, double *c, double *y)
+{
+    const int out = cells[cell].out;
+    double a[4][H], u[4][H], next[H], gated[H], m[H];
+    for (int q = 0; q < cells[cell].gates; q++)
+        for (int k = 0; k < H; k++) {
+            a[q][k] = row_of(w->ih, w->bi, q * H + k, x, in);
+            u[q][k] = row_of(w->hh, w->bh, q * H + k, h, out);
+        }
+    for (int k = 0; k < H; k++) {
+        const double s0 = logistic(a[0][k] + u[0][k]);
+        const double s1 = cells[cell].gates > 1 ? logistic(a[1][k] + u[1][k]) : 0;
+        gated[k] = s0 * h[k % out];
+        m[k] = cell == MIXING ? x[k] * (1 - s1) + h[k] * s1 : 0;
+    }
+    for (int k = 0; k < H; k++) {
+        double i, f, o, n, z;
+        switch (cell) {
+        case RNN:
+            next[k] = tanh(a[0][k] + u[0][k]);
+            break;
+        case RELU:
+            next[k] = fmax(a[0][k] + u[0][k], 0);
+            break;
+        case LSTM:
+        case PEEPHOLE:
+        case PROJECTED:
+            i = logistic(a[0][k] + u[0][k] + (w->ch ? w->ch[k] * c[k] : 0));
+            f = logistic(a[1][k] + u[1][k] + (w->ch ? w->ch[H + k] * c[k] : 0));
+            c[k] = f * c[k] + i * tanh(a[2][k] + u[2][k]);
+            o = logistic(a[3][k] + u[3][k] + (w->ch ? w->ch[2 * H + k] * c[k] : 0));
+            next[k] = o * tanh(c[k]);
+            break;
+        case CIFG:
+            f = logistic(a[0][k] + u[0][k]);
+            c[k] = f * c[k] + (1 - f) * tanh(a[1][k] + u[1][k]);
+            next[k] = logistic(a[2][k] + u[2][k]) * tanh(c[k]);
+            break;
+        case LEAN:
+            next[k] = logistic(a[1][k] + u[1][k]) * h[k] + logistic(a[0][k] + u[0][k]) * tanh(a[2][k] + u[2][k]);
+            break;
+        case GRU:
+        case CHO:
+            z = logistic(a[1][k] + u[1][k]);
+            n = tanh(a[2][k] +
+                     (cell == CHO ? row_of(w->hh, w->bh, 2 * H + k, gated, H) : logistic(a[0][k] + u[0][k]) * u[2][k]));
+            next[k] = (1 - z) * n + z * h[k];
+            break;
+        case MIXING:
+            z = logistic(a[0][k] + u[0][k]);
+            next[k] = (1 - z) * h[k] + z * tanh(row_of(w->mix, w->bm, k, m, H));
+            break;
+        default: /* MGU */
+            f = logistic(a[0][k] + u[0][k]);
+            next[k] = (1 - f) * h[k] + f * tanh(a[1][k] + row_of(w->hh, w->bh, H + k, gated, H));
+            break;
+        }
+    }
+    for (int k = 0; k < out; k++) {
+        h[k] = cell == PROJECTED ? row_of(w->hr, NULL, k, next, H) : next[k];
+        y[k] = cell == LEAN     ? logistic(a[3][k] + u[3][k]) * next[k]
+               : cell == MIXING ? logistic(row_of(w->mix, w->bm, H + k, m, H)) * next[k]
+                                : h[k];
+    }
+}
+
+typedef struct setting {
+    kind cell;
+    int steps, layers, directions;
+    bool bias, initial;
+} setting;
+
+static double weight_of_output(int i)
+{
+    return cos(0.3 * i);
+}
+
+/* Sum of weighted outputs and of squares of the last states; `v`: xs, initial states, parameters as they are made. */
+static double reference(const setting *s, double *const *v, double *ys)
+{
+    static double buffer[2][MOST * B * 2 * H];
+    const int out = cells[s->cell].out, all = s->layers * s->directions, states = cells[s->cell].states;
+    const double *x = v[0], *h0 = s->initial ? v[1] : NULL, *c0 = s->initial && states == 2 ? v[2] : NULL;
+    size_t at = s->initial ? 1 + (size_t)states : 1;
+    double loss = 0;
+    int in = I;
+    for (int layer = 0; layer < s->layers; layer++) {
+        double *to = buffer[layer % 2];
+        for (int d = 0; d < s->directions; d++) {
+            weights w = {.ih = v[at], .hh = v[at + 1]};
+            at += 2;
+            if (s->bias)
+                w.bi = v[at], w.bh = v[at + 1], at += 2;
+            if (s->cell == PEEPHOLE)
+                w.ch = v[at++];
+            if (s->cell == PROJECTED)
+                w.hr = v[at++];
+            if (s->cell == MIXING) {
+                w.mix = v[at++];
+                w.bm = s->bias ? v[at++] : NULL;
+            }
+            for (int b = 0; b < B; b++) {
+                double h[H] = {0}, c[H] = {0};
+                const int k0 = (layer * s->directions + d) * B + b;
+                for (int k = 0; k < out && h0; k++)
+                    h[k] = h0[k0 * out + k];
+                for (int k = 0; k < H && c0; k++)
+                    c[k] = c0[k0 * H + k];
+                for (int n = 0; n < s->steps; n++) {
+                    const int t = d ? s->steps - 1 - n : n;
+                    step(s->cell, &w, x + (t * B + b) * in, in, h, c, to + ((t * B + b) * s->directions + d) * out);
+                }
+                for (int k = 0; k < out; k++)
+                    loss += h[k] * h[k];
+                for (int k = 0; k < H && states == 2; k++)
+                    loss += c[k] * c[k];
+            }
+        }
+        x = to;
+        in = out * s->directions;
+    }
+    cr_assert(all <= 4);
+    for (int i = 0; i < s->steps * B * in; i++) {
+        loss += x[i] * weight_of_output(i);
+        if (ys)
+            ys[i] = x[i];
+    }
+    return loss;
+}
+
+/* ---- the layer ---- */
+
+typedef struct network {
+    rg_graph *g;
+    rg_node *ys, *loss, *last[2];
+} network;
+
+/* Everything differentiable is a parameter: xs, the initial states, then those of the layer. */
+static network network_new(const setting *s, rg_dtype dtype, layer_fn *layer)
+{
+    network n = {.g = rg_graph_new(NULL)};
+    const int out = cells[s->cell].out, all = s->layers * s->directions;
+    const rg_param_opts normal = {.init = RG_NORMAL, .scale = 0.7};
+    rg_rnn_opts o = {.layers = s->layers,
+                     .bidirectional = s->directions == 2,
+                     .no_bias = !s->bias,
+                     .relu = s->cell == RELU,
+                     .projection = s->cell == PROJECTED ? out : 0,
+                     .last = n.last};
+    rg_node *xs = rg_param(n.g, "xs", dtype, RG_SHAPE(s->steps, B, I), &normal);
+    if (s->initial)
+        o.initial[0] = rg_param(n.g, "h0", dtype, RG_SHAPE(all, B, out), &normal);
+    if (s->initial && cells[s->cell].states == 2)
+        o.initial[1] = rg_param(n.g, "c0", dtype, RG_SHAPE(all, B, H), &normal);
+    n.ys = layer(xs, "net", H, &o);
+    cr_assert(n.ys, "%s", rg_graph_error(n.g));
+    cr_assert_str_eq(rg_scope_name(n.g), "");
+    const rg_shape shape = RG_SHAPE(s->steps, B, out * s->directions);
+    cr_assert(rg_shape_equal(rg_shape_of(n.ys), shape));
+    double factors[MOST * B * 2 * H];
+    for (int i = 0; i < rg_shape_count(shape); i++)
+        factors[i] = weight_of_output(i);
+    rg_node *factor = rg_cast(rg_const(n.g, RG_F64, shape, factors), dtype);
+    n.loss = rg_sum(rg_mul(n.ys, factor), RG_ALL_AXES, false);
+    for (int i = 0; i < cells[s->cell].states; i++)
+        n.loss = rg_add(n.loss, rg_square_norm(RG_NODES(n.last[i])));
+    return n;
+}
+
+/* Outputs and loss by the reference; every gradient by five-point differences of the reference. */
+static void against_reference(setting s)
+{
+    network n = network_new(&s, RG_F64, cells[s.cell].layer);
+    const rg_nodes params = rg_params(n.g), grads = rg_grad(n.loss, params);
+    cr_assert(grads.n && grads.n == params.n && params.n < MOST, "%s", rg_graph_error(n.g));
+    rg_node *fetch[MOST + 2] = {n.ys, n.loss};
+    double *v[MOST], ys[MOST * B * 2 * H];
+    for (size_t k = 0; k < params.n; k++) {
+        fetch[k + 2] = grads.at[k];
+        const size_t count = (size_t)rg_shape_count(rg_shape_of(params.at[k]));
+        v[k] = calloc(count + 1, sizeof **v);
+        cr_assert(v[k]);
+        for (size_t i = 0; i < count; i++)
+            v[k][i] = stored_at(params.at[k], i);
+    }
+    rg_plan *p = must_compile(n.g, (rg_nodes){fetch, params.n + 2}, &(rg_plan_opts){.threads = 1});
+    must(rg_run(p));
+    const double loss = reference(&s, v, ys);
+    cr_assert(close_to(value_at(p, n.loss, 0), loss, 1e-12), "%s: loss %.17g, not %.17g", cells[s.cell].name,
+              value_at(p, n.loss, 0), loss);
+    for (int64_t i = 0; i < rg_shape_count(rg_shape_of(n.ys)); i++)
+        cr_assert(close_to(value_at(p, n.ys, (size_t)i), ys[i], 1e-12), "%s: output %d is %.17g, not %.17g",
+                  cells[s.cell].name, (int)i, value_at(p, n.ys, (size_t)i), ys[i]);
+    for (size_t k = 0; k < params.n; k++)
+        for (int64_t i = 0; i < rg_shape_count(rg_shape_of(params.at[k])); i++) {
+            static const double at[4] = {-2, -1, 1, 2}, by[4] = {1, -8, 8, -1};
+            const double keep = v[k][i], h = s.cell == RELU ? 1e-6 : 1e-3;
+            double d = 0;
+            for (int j = 0; j < 4; j++) {
+                v[k][i] = keep + at[j] * h;
+                d += by[j] * reference(&s, v, NULL);
+            }
+            v[k][i] = keep;
+            d /= 12 * h;
+            const double got = value_at(p, grads.at[k], (size_t)i);
+            cr_assert(close_to(got, d, s.cell == RELU ? 1e-7 : 1e-9), "%s: d %s[%d] is %.17g, not %.17g",
+                      cells[s.cell].name, rg_name(params.at[k]), (int)i, got, d);
+        }
+    for (size_t k = 0; k < params.n; k++)
+        free(v[k]);
+    rg_plan_free(p);
+    rg_graph_free(n.g);
+}
+
+Test(recurrent, one_layer)
+{
+    for (int c = 0; c < KINDS; c++)
+        against_reference((setting){(kind)c, 5, 1, 1, true, true});
+}
+Test(recurrent, two_layers_two_directions)
+{
+    for (int c = 0; c < KINDS; c++)
+        if (c != MIXING) /* its input must be as wide as its state */
+            against_reference((setting){(kind)c, 4, 2, 2, true, true});
+    against_reference((setting){MIXING, 4, 2, 1, true, true});
+    against_reference((setting){MIXING, 4, 1, 2, true, true});
+}
+Test(recurrent, no_bias_and_zero_states)
+{
+    for (int c = 0; c < KINDS; c++)
+        against_reference((setting){(kind)c, 3, 2, 1, false, false});
+}
+Test(recurrent, one_step_and_none)
+{
+    for (int c = 0; c < KINDS; c++)
+        for (int steps = 0; steps < 2; steps++)
+            against_reference((setting){(kind)c, steps, 1, 2, true, true});
+}
+
+/* The derivative of the gradient's norm, by differences of the gradient's norm. */
+Test(recurrent, second_order)
+{
+    for (int c = 0; c < KINDS; c++) {
+        if (c == RELU)
+            continue;
+        network n = network_new(&(setting){(kind)c, 3, 1, 1, true, true}, RG_F64, cells[c].layer);
+        const rg_nodes params = rg_params(n.g), grads = rg_grad(n.loss, params);
+        rg_grad_check_report report;
+        must(rg_grad_check(rg_square_norm(grads), params, &(rg_grad_check_opts){.tolerance = 1e-7}, &report));
+        cr_assert(report.passed, "%s: %s", cells[c].name, report.text);
+        rg_graph_free(n.g);
+    }
+}
+
+/* Single precision on several threads gives the bits of one thread. */
+Test(recurrent, threads_agree)
+{
+    for (int c = 0; c < KINDS; c++) {
+        network n = network_new(&(setting){(kind)c, 5, 1, 2, true, true}, RG_F32, cells[c].layer);
+        const rg_nodes grads = rg_grad(n.loss, rg_params(n.g));
+        rg_plan *p[2];
+        for (int k = 0; k < 2; k++) {
+            p[k] = must_compile(n.g, grads, &(rg_plan_opts){.threads = 1 + 2 * k});
+            must(rg_run(p[k]));
+        }
+        for (size_t i = 0; i < grads.n; i++)
+            cr_assert_eq(memcmp(rg_data(p[0], grads.at[i]), rg_data(p[1], grads.at[i]),
+                                (size_t)rg_shape_count(rg_shape_of(grads.at[i])) * sizeof(float)),
+                         0, "%s, gradient %zu", cells[c].name, i);
+        rg_plan_free(p[0]);
+        rg_plan_free(p[1]);
+        rg_graph_free(n.g);
+    }
+}
+
+/* ---- PyTorch 1.13 in double: two layers, two directions ---- */
+
+/* T 3, B 2, in 3, H 2. Parameter j is sin(0.9 i + j + 1), xs sin(0.7 i + 0.1), h0 sin(1.3 i + 0.2), c0 sin(1.1 i + 0.4);
+   loss = sum y cos(0.3 i) + sum of squares of the last states. Of a gradient g: sum g_i cos(0.5 i) and
+   sum g_i sin(1.7 i + 0.3); order xs, h0, c0, parameters. */
+/* clang-format off */
+static const double torch_lstm_y[24] = {
+    0.01241121371, -0.3722195457, 0.5858781923, 0.03269282886, -0.1064769086, 0.01667116387, 0.5038009258,
+    0.04994248123, 0.03991459904, -0.2542344866, 0.5162744635, 0.0526372296, -0.05801914538, 0.01014190686,
+    0.3720770608, 0.1008677947, 0.03681729294, -0.187272272, 0.4571597825, 0.1231756772, -0.03416756355,
+    0.002739461898, 0.189248969, -0.1098419692,
+};
+static const double torch_lstm_last[2][16] = {
+    {
+        0.1039161076, 0.1935448189, 0.1232079172, 0.02291556022, -0.6032301899, -0.2475846363, -0.539496998,
+        -0.4452156783, 0.03681729294, -0.187272272, -0.03416756355, 0.002739461898, 0.5858781923,
+        0.03269282886, 0.5038009258, 0.04994248123,
+    },
+    {
+        0.2180139305, 0.3579801467, 0.1343363507, 0.2135081624, -1.511519999, -0.2935740134, -0.7850431589,
+        -0.7910634697, 0.7727562055, -0.4716703819, -0.2909629653, 0.01386200679, 0.8241096374, 0.04502959277,
+        0.6316399708, 0.08274838455,
+    },
+};
+static const double torch_lstm_gradients[19][2] = {
+    {-4.818330547, -1.510959353}, {1.248184282, -0.7174293123}, {1.074852776, 0.6086702185}, {0.207780667,
+    -0.1985205902}, {-0.09940344161, -0.1465098143}, {0.01992287155, 0.3705816309}, {0.01992287155, 0.3705816309},
+    {1.034432386, 0.1200184018}, {-0.04375236846, -1.69288753}, {3.703055024, -2.309930409}, {3.703055024,
+    -2.309930409}, {1.256123904, 1.101681021}, {0.4719067754, -0.8586690693}, {0.9526027254, -0.2467098985},
+    {0.9526027254, -0.2467098985}, {0.1690983507, 0.9179882248}, {0.3960706138, 0.2251230205}, {0.7999633324,
+    0.7064048676}, {0.7999633324, 0.7064048676},
+};
+static const double torch_gru_y[24] = {
+    -0.1946918246, -0.5412222817, 0.9262635059, -0.4874182374, 0.5491959908, 0.9290135452, 0.8652673065,
+    -0.296226861, -0.262206926, -0.4750960541, 0.8049571827, -0.5368251755, 0.469118116, 0.9146937262,
+    0.4948224154, 0.5146749099, -0.01634376438, -0.3832104148, 0.449310301, 0.3980824293, 0.2317178935,
+    0.9109823508, 0.01578275706, 0.7276384151,
+};
+static const double torch_gru_last[1][16] = {
+    {
+        -0.08854381681, 0.7155868098, 0.4514509126, 0.419325621, -0.9212383823, -0.6525489267, -0.639737832,
+        -0.5885198621, -0.01634376438, -0.3832104148, 0.2317178935, 0.9109823508, 0.9262635059, -0.4874182374,
+        0.8652673065, -0.296226861,
+    },
+};
+static const double torch_gru_gradients[18][2] = {
+    {0.4765905583, 0.3456473856}, {4.058262747, -0.5732900538}, {-1.848926911, -0.1268659091}, {-0.07759768095,
+    -0.2721254074}, {-0.720751203, 0.8640061909}, {0.06920052883, -0.01274370056}, {1.612360189, -0.5968062182},
+    {0.1929167369, 0.05347643914}, {0.4890779455, -0.3785997261}, {0.2351063172, -0.1194952458}, {0.1416247366,
+    -0.6075821968}, {-0.4200304973, 0.1165656476}, {-0.2327518823, 0.3836329026}, {0.006638353685, 0.04326080617},
+    {1.701818736, -0.1081616861}, {-0.01428757147, 0.3222828643}, {0.3473709442, 0.7671026999}, {-0.2749356362,
+    1.127990153},
+};
+/* clang-format on */
+
+static void expect_all(rg_plan *p, rg_node *node, const double *expected, size_t n, const char *what)
+{
+    cr_assert_eq(rg_shape_count(rg_shape_of(node)), (int64_t)n);
+    for (size_t i = 0; i < n; i++)
+        expect_close(value_at(p, node, i), expected[i], 2e-9, what, i);
+}
+
+static void against_torch(layer_fn *layer, int states, const double *ys, const double (*last)[16],
+                          const double (*gradients)[2])
+{
+    static const char *const names[] = {"weight_ih", "weight_hh", "bias_ih", "bias_hh"};
+    rg_graph *g = rg_graph_new(NULL);
+    rg_node *wrt[19], *fetch[22], *end[2];
+    size_t n = 0;
+    wrt[n++] = rg_param(g, "xs", RG_F64, RG_SHAPE(3, 2, 3), NULL);
+    set_wave(wrt[0], 0.7, 0.1);
+    wrt[n++] = rg_param(g, "h0", RG_F64, RG_SHAPE(4, 2, 2), NULL);
+    set_wave(wrt[1], 1.3, 0.2);
+    if (states == 2) {
+        wrt[n++] = rg_param(g, "c0", RG_F64, RG_SHAPE(4, 2, 2), NULL);
+        set_wave(wrt[2], 1.1, 0.4);
+    }
+    rg_node *y =
+        layer(wrt[0], "net", 2,
+              &(rg_rnn_opts){
+                  .layers = 2, .bidirectional = true, .initial = {wrt[1], states == 2 ? wrt[2] : NULL}, .last = end});
+    cr_assert(y, "%s", rg_graph_error(g));
+    for (int j = 0; j < 16; j++, n++) {
+        char name[64];
+        snprintf(name, sizeof name, "net.%s_l%d%s", names[j % 4], j / 8, j / 4 % 2 ? "_reverse" : "");
+        wrt[n] = rg_find(g, name);
+        cr_assert(wrt[n], "%s is missing", name);
+        set_wave(wrt[n], 0.9, j + 1);
+    }
+    double factors[24];
+    for (int i = 0; i < 24; i++)
+        factors[i] = cos(0.3 * i);
+    rg_node *loss = rg_sum(rg_mul(y, rg_const(g, RG_F64, RG_SHAPE(3, 2, 4), factors)), RG_ALL_AXES, false);
+    loss = rg_add(loss, rg_square_norm((rg_nodes){end, (size_t)states}));
+    const rg_nodes grads = rg_grad(loss, (rg_nodes){wrt, n});
+    cr_assert_eq(grads.n, n, "%s", rg_graph_error(g));
+    memcpy(fetch, grads.at, n * sizeof *fetch);
+    fetch[n] = y;
+    memcpy(fetch + n + 1, end, (size_t)states * sizeof *end);
+    rg_plan *p = must_compile(g, (rg_nodes){fetch, n + 1 + (size_t)states}, NULL);
+    must(rg_run(p));
+    expect_all(p, y, ys, 24, "outputs");
+    for (int i = 0; i < states; i++)
+        expect_all(p, end[i], last[i], 16, "last states");
+    for (size_t k = 0; k < n; k++) {
+        double sums[2] = {0};
+        for (int64_t i = 0; i < rg_shape_count(rg_shape_of(grads.at[k])); i++) {
+            sums[0] += value_at(p, grads.at[k], (size_t)i) * cos(0.5 * (double)i);
+            sums[1] += value_at(p, grads.at[k], (size_t)i) * sin(1.7 * (double)i + 0.3);
+        }
+        expect_close(sums[0], gradients[k][0], 5e-9, rg_name(wrt[k]), 0);
+        expect_close(sums[1], gradients[k][1], 5e-9, rg_name(wrt[k]), 1);
+    }
+    rg_plan_free(p);
+    rg_graph_free(g);
+}
+
+Test(recurrent, lstm_of_pytorch)
+{
+    against_torch(rg_nn_lstm, 2, torch_lstm_y, torch_lstm_last, torch_lstm_gradients);
+}
+Test(recurrent, gru_of_pytorch)
+{
+    against_torch(rg_nn_gru, 1, torch_gru_y, torch_gru_last, torch_gru_gradients);
+}
+
+/* ---- sizes known at run time, dropout, errors ---- */
+
+Test(recurrent, named_time_and_batch)
+{
+    rg_graph *g = rg_graph_new(NULL);
+    rg_node *xs = rg_input(g, "xs", RG_F32, RG_SHAPE(rg_dim(g, "time"), rg_dim(g, "batch"), I));
+    rg_node *y = rg_nn_gru(xs, "gru", H, &(rg_rnn_opts){.layers = 2, .bidirectional = true});
+    rg_node *dx = rg_at(rg_grad(rg_sum(rg_square(y), RG_ALL_AXES, false), RG_NODES(xs)), 0);
+    rg_plan *p = must_compile(g, RG_NODES(y, dx), NULL);
+    float data[4 * 2 * I], whole[4 * 2 * I];
+    for (int i = 0; i < 4 * 2 * I; i++)
+        data[i] = sinf((float)i);
+    must(rg_bind_shape(p, xs, data, RG_SHAPE(4, 2, I)));
+    must(rg_run(p));
+    memcpy(whole, rg_data(p, dx), sizeof whole);
+    for (int b = 0; b < 2; b++) { /* sequences do not see each other */
+        float one[4 * I];
+        for (int t = 0; t < 4; t++)
+            memcpy(one + t * I, data + (t * 2 + b) * I, I * sizeof *one);
+        must(rg_bind_shape(p, xs, one, RG_SHAPE(4, 1, I)));
+        must(rg_run(p));
+        for (int t = 0; t < 4; t++)
+            for (int k = 0; k < I; k++)
+                expect_close(value_at(p, dx, (size_t)(t * I + k)), whole[(t * 2 + b) * I + k], 1e-6, "dx",
+                             (size_t)(t * I + k));
+    }
+    rg_plan_free(p);
+    rg_graph_free(g);
+}
+
+/* With all of it dropped, the second layer sees zeros: outputs do not depend on xs; in evaluation they do. */
+Test(recurrent, dropout_lies_between_layers)
+{
+    rg_graph *g = rg_graph_new(NULL);
+    rg_node *xs = wave_const(g, RG_F32, RG_SHAPE(3, B, I), 0.7, 0.1);
+    const rg_rnn_opts all = {.layers = 2, .dropout = 1}, none = {.layers = 2};
+    rg_node *y = rg_nn_lstm(xs, "net", H, &all);
+    rg_node *zero = rg_zeros(g, RG_F32, RG_SHAPE(3, B, H)), *top = rg_nn_lstm(zero, "top", H, NULL);
+    cr_assert(y && top, "%s", rg_graph_error(g));
+    static const char *const names[] = {"weight_ih", "weight_hh", "bias_ih", "bias_hh"};
+    for (int j = 0; j < 4; j++) {
+        char from[64], to[64];
+        snprintf(from, sizeof from, "net.%s_l1", names[j]);
+        snprintf(to, sizeof to, "top.%s_l0", names[j]);
+        const rg_tensor value = rg_value(rg_find(g, from));
+        must(rg_set(rg_find(g, to), &value));
+    }
+    rg_plan *train = compile(g, RG_NODES(y, top), RG_TRAIN), *eval = compile(g, RG_NODES(y, top), RG_EVAL);
+    must(rg_run(train));
+    must(rg_run(eval));
+    double difference = 0;
+    for (size_t i = 0; i < 3 * B * H; i++) {
+        expect_close(value_at(train, y, i), value_at(train, top, i), 1e-6, "dropped", i);
+        difference += fabs(value_at(eval, y, i) - value_at(eval, top, i));
+    }
+    cr_assert(difference > 1e-2, "evaluation drops too");
+    cr_assert_null(rg_nn_lstm(xs, "net", H, &none), "a name that is taken");
+    rg_plan_free(train);
+    rg_plan_free(eval);
+    rg_graph_free(g);
+}
+
+Test(recurrent, errors)
+{
+    static const struct {
+        layer_fn *layer;
+        int64_t hidden;
+        int layers, state;
+        bool bidirectional, flat;
+        int64_t projection;
+        const char *text;
+    } rows[] = {
+        {rg_nn_lstm, 4, 1, -1, false, true, 0, "rg_nn_lstm: 'net': xs must be [time, batch, features], it has 2 axes"},
+        {rg_nn_gru, 0, 1, -1, false, false, 0, "rg_nn_gru: 'net': hidden is 0"},
+        {rg_nn_cifg, 4, -2, -1, false, false, 0, "rg_nn_cifg: 'net': -2 layers"},
+        {rg_nn_gru, 4, 1, -1, false, false, 2, "rg_nn_gru: 'net': this cell has no projection"},
+        {rg_nn_lstm, 4, 1, -1, false, false, 4, "rg_nn_lstm: 'net': the projection is 4, it must be below hidden = 4"},
+        {rg_nn_mgu, 4, 1, 1, false, false, 0, "rg_nn_mgu: 'net': initial state 1 is given, the cell has 1"},
+        {rg_nn_lstm, 4, 1, 1, true, false, 0, "rg_nn_lstm: 'net': initial state 1 is f32[1, 2, 4]"},
+        {rg_nn_gru_mixing, 4, 1, -1, false, false, 0, "as wide as its state, 4: xs has 3 features"},
+        {rg_nn_gru_mixing, 3, 2, -1, true, false, 0, "two directions double them"},
+    };
+    for (size_t r = 0; r < sizeof rows / sizeof *rows; r++) {
+        rg_graph *g = rg_graph_new(NULL);
+        rg_node *xs = rg_zeros(g, RG_F32, rows[r].flat ? RG_SHAPE(5, 2) : RG_SHAPE(5, 2, 3)), *last[2];
+        rg_rnn_opts o = {.layers = rows[r].layers,
+                         .bidirectional = rows[r].bidirectional,
+                         .projection = rows[r].projection,
+                         .last = last};
+        if (rows[r].state >= 0)
+            o.initial[rows[r].state] = rg_zeros(g, RG_F32, RG_SHAPE(1, 2, 4));
+        cr_assert_null(rows[r].layer(xs, "net", rows[r].hidden, &o), "row %zu is taken", r);
+        cr_assert_null(last[0]);
+        const char *error = rg_graph_error(g);
+        cr_assert(error && strstr(error, rows[r].text), "row %zu: '%s' lacks '%s'", r, error, rows[r].text);
+        cr_assert_str_eq(rg_scope_name(g), "");
+        rg_graph_free(g);
+    }
+    cr_assert_null(rg_nn_lstm(NULL, "net", 3, NULL));
+}
