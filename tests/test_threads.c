@@ -22,13 +22,18 @@ typedef struct model {
     rg_node *x, *t, *loss, *step, *logits;
 } model;
 
-static model model_new(void)
+/* Before any thread: models are made inside parallel regions too. */
+__attribute__((constructor)) static void fill_data(void)
 {
     for (int i = 0; i < ROWS; i++) {
         for (int k = 0; k < IN; k++)
             points[i][k] = (float)((i * 31 + k * 17 + i * k) % 23) / 11.5f - 1;
         labels[i] = (i * 7 + i / 10) % OUT;
     }
+}
+
+static model model_new(void)
+{
     model m = {.g = rg_graph_new(&(rg_graph_opts){.seed = 42})};
     m.x = rg_input(m.g, "x", RG_F32, RG_SHAPE(rg_dim(m.g, "batch"), IN));
     m.t = rg_input(m.g, "t", RG_I64, RG_SHAPE(rg_dim(m.g, "batch")));
