@@ -3,7 +3,9 @@
    Forward, for each step:  (h', y) = f(h, x; w),  h carries, x slices, w captures, y stacked.
    Reverse, for each step backwards:  (gh, gx, dw) = vjp of f at (h, x; w) with (gh', gy);  gw += dw.
    The values of the forward body that the rules read are slices of their stacks (residuals), so the forward
-   body is not run again. The result is again a scan, hence differentiable again. */
+   body is not run again. Where gw is a sum of products, and gx a product, they are computed behind the scan from stacks
+   (sink.c). The result is again a scan, hence differentiable again. */
+#include "sink.h"
 #include "sweep.h"
 
 #include "../graph/scan.h"
@@ -16,6 +18,7 @@ typedef struct reverse {
     rgi_sweep sweep;
     rg_node **carry; /* backward carry of the cotangent of forward carry j, NULL where nobody needs it */
     rg_node **total; /* backward carry that sums the gradient of capture k, likewise */
+    bool *sunk;      /* one an input of the scan: its gradient is computed behind the backward scan */
 } reverse;
 
 /* Which values of the body lead to something wanted: through the steps, hence a fixed point over the carries. */
@@ -86,10 +89,39 @@ static bool sweep_body(reverse *r)
     return true;
 }
 
+static rg_node *slice_cotangent(const reverse *r, size_t i)
+{
+    return r->sweep.ct[((rg_node *)r->forward->slices.at[i])->id];
+}
+
+static rg_node *capture_cotangent(const reverse *r, size_t k)
+{
+    return r->sweep.ct[((rg_node *)r->forward->captures.at[k])->id];
+}
+
+/* Which gradients are computed behind the scan: products first, since their stacks serve the sums. */
+static void choose_sunk(reverse *r, const bool wants[])
+{
+    rg_scan *f = r->forward, *b = r->backward;
+    const size_t first = f->xs.n + f->inits.n;
+    for (int round = 0; round < 2; round++)
+        for (size_t k = 0; k < f->captures.n; k++) {
+            rg_node *ct = r->total[k] ? capture_cotangent(r, k) : NULL;
+            if (ct && !r->sunk[first + k])
+                r->sunk[first + k] = rgi_sink_prepare(b, ct, round == 1);
+        }
+    for (size_t i = 0; i < f->xs.n; i++) {
+        rg_node *ct = wants[i] ? slice_cotangent(r, i) : NULL;
+        r->sunk[i] = ct && rgi_sink_prepare_stack(b, ct);
+    }
+}
+
 /* What each backward step hands on, and what comes out at the end. */
 static bool close_backward(reverse *r, const bool wants[], rg_node *grad[])
 {
     rg_scan *f = r->forward, *b = r->backward;
+    const size_t first = f->xs.n + f->inits.n;
+    choose_sunk(r, wants);
     for (size_t j = 0; j < f->carries.n; j++) {
         if (!r->carry[j])
             continue;
@@ -101,14 +133,30 @@ static bool close_backward(reverse *r, const bool wants[], rg_node *grad[])
     for (size_t k = 0; k < f->captures.n; k++) {
         if (!r->total[k])
             continue;
-        rg_node *ct = r->sweep.ct[((rg_node *)f->captures.at[k])->id];
+        rg_node *ct = r->sunk[first + k] ? NULL : capture_cotangent(r, k);
         rg_scan_next(b, r->total[k], ct ? rg_add(r->total[k], ct) : r->total[k]);
-        grad[f->xs.n + f->inits.n + k] = ct ? rg_scan_last(b, r->total[k]) : NULL;
+        grad[first + k] = ct ? rg_scan_last(b, r->total[k]) : NULL;
     }
     for (size_t i = 0; i < f->xs.n; i++) {
-        rg_node *ct = r->sweep.ct[((rg_node *)f->slices.at[i])->id];
-        grad[i] = ct && wants[i] ? rg_scan_stack(b, ct) : NULL;
+        rg_node *ct = slice_cotangent(r, i);
+        grad[i] = ct && wants[i] && !r->sunk[i] ? rg_scan_stack(b, ct) : NULL;
     }
+    return r->g->error.status == RG_OK;
+}
+
+/* The gradients that stacks of the ended backward scan give. */
+static bool add_sunk(const reverse *r, rg_node *grad[])
+{
+    rg_scan *f = r->forward, *b = r->backward;
+    const size_t first = f->xs.n + f->inits.n;
+    if (r->g->error.status != RG_OK)
+        return false;
+    for (size_t i = 0; i < f->xs.n; i++)
+        if (r->sunk[i])
+            grad[i] = rgi_sink_stack(b, slice_cotangent(r, i));
+    for (size_t k = 0; k < f->captures.n; k++)
+        if (r->sunk[first + k])
+            grad[first + k] = rgi_sink_sum(b, capture_cotangent(r, k));
     return r->g->error.status == RG_OK;
 }
 
@@ -125,8 +173,9 @@ bool rgi_scan_reverse(rg_node *self, rg_node *const ct[], const bool wants[], rg
     bool *wanted = rgi_alloc(&g->allocator, (n_in + 1) * sizeof *wanted);
     r.carry = rgi_alloc(&g->allocator, (f->carries.n + 1) * sizeof *r.carry);
     r.total = rgi_alloc(&g->allocator, (f->captures.n + 1) * sizeof *r.total);
+    r.sunk = rgi_alloc(&g->allocator, (n_in + 1) * sizeof *r.sunk);
     const rg_scan_opts opts = {.name = f->name, .reverse = !f->reverse};
-    bool ok = seen_ct && found && wanted && r.carry && r.total;
+    bool ok = seen_ct && found && wanted && r.carry && r.total && r.sunk;
     if (!ok)
         rgi_graph_fail(g, RG_ERR_MEMORY, NULL, "reverse of scan '%s': out of memory", rgi_scan_name(f));
     for (size_t i = 0; ok && i < n_in; i++)
@@ -143,6 +192,7 @@ bool rgi_scan_reverse(rg_node *self, rg_node *const ct[], const bool wants[], rg
         g->substitution = outer;
         ok = ok && close_backward(&r, wanted, found);
         rg_scan_end(r.backward);
+        ok = ok && add_sunk(&r, found);
         for (size_t i = 0; ok && i < n_in; i++)
             grad[i] = found[i];
     }
@@ -151,6 +201,7 @@ bool rgi_scan_reverse(rg_node *self, rg_node *const ct[], const bool wants[], rg
     rgi_free(&g->allocator, wanted, (n_in + 1) * sizeof *wanted);
     rgi_free(&g->allocator, r.carry, (f->carries.n + 1) * sizeof *r.carry);
     rgi_free(&g->allocator, r.total, (f->captures.n + 1) * sizeof *r.total);
+    rgi_free(&g->allocator, r.sunk, (n_in + 1) * sizeof *r.sunk);
     rgi_sweep_finish(&r.sweep);
     return ok && r.backward && g->error.status == RG_OK;
 }

@@ -20,8 +20,19 @@ static rg_node *cell(rg_node *x, rg_node *h, rg_node *w, rg_node *u, rg_node *b)
 typedef struct network {
     rg_graph *g;
     rg_node *xs, *h0, *w, *u, *b, *weight; /* weight: of the states in the loss */
+    bool twice;                            /* the step of which every kind of gradient of a capture comes */
     double data[T * B * I], init[B * H], weights[T * B * H];
 } network;
+
+/* One step. `twice`: u is used twice, the second time transposed, and a column is broadcast along the rows. */
+static rg_node *network_step(const network *n, rg_node *x, rg_node *h)
+{
+    if (!n->twice)
+        return cell(x, h, n->w, n->u, n->b);
+    rg_node *column = rg_sum(n->h0, RG_AXES(1), true);
+    rg_node *z = rg_add(rg_matmul(h, n->u), rg_matmul_t(rg_sin(h), false, n->u, true));
+    return rg_tanh(rg_add(rg_add(rg_matmul(x, n->w), z), rg_add(n->b, column)));
+}
 
 static void network_begin(network *n, int64_t steps)
 {
@@ -53,7 +64,7 @@ static rg_node *scanned(network *n, bool reverse, rg_node **last)
 {
     rg_scan *s = rg_scan_begin(n->g, &(rg_scan_opts){.name = "rnn", .reverse = reverse});
     rg_node *x = rg_scan_slice(s, n->xs), *h = rg_scan_carry(s, n->h0);
-    rg_node *next = cell(x, h, n->w, n->u, n->b);
+    rg_node *next = network_step(n, x, h);
     rg_scan_next(s, h, next);
     rg_node *states = rg_scan_stack(s, next);
     *last = rg_scan_last(s, h);
@@ -68,7 +79,7 @@ static rg_node *unrolled(network *n, bool reverse, int64_t steps, rg_node **last
     for (int64_t k = 0; k < steps; k++) {
         const int64_t t = reverse ? steps - 1 - k : k;
         rg_node *x = rg_squeeze(rg_slice(n->xs, 0, t, t + 1), 0);
-        states[t] = h = cell(x, h, n->w, n->u, n->b);
+        states[t] = h = network_step(n, x, h);
     }
     *last = h;
     return rg_stack((rg_nodes){states, (size_t)steps}, 0);
@@ -92,9 +103,10 @@ static void expect_equal(rg_plan *p, rg_node *a, rg_plan *q, rg_node *b, double 
 }
 
 /* Values, gradients, and the gradient of a norm of the gradients. */
-static void against_unrolled(bool reverse, int64_t steps)
+static void against_unrolled(bool reverse, int64_t steps, bool twice)
 {
     static network n;
+    n.twice = twice;
     network_begin(&n, steps);
     const rg_nodes wrt = RG_NODES(n.w, n.u, n.b, n.xs, n.h0);
     rg_node *last[2], *states[2] = {scanned(&n, reverse, &last[0]), unrolled(&n, reverse, steps, &last[1])};
@@ -128,15 +140,42 @@ static void against_unrolled(bool reverse, int64_t steps)
 
 Test(scan, rnn_is_the_unrolled_rnn)
 {
-    against_unrolled(false, T);
+    against_unrolled(false, T, false);
 }
 Test(scan, reverse_is_the_unrolled_reverse)
 {
-    against_unrolled(true, T);
+    against_unrolled(true, T, false);
 }
 Test(scan, one_step)
 {
-    against_unrolled(false, 1);
+    against_unrolled(false, 1, false);
+}
+
+Test(scan, captures_used_twice_and_broadcast)
+{
+    against_unrolled(false, T, true);
+    against_unrolled(true, T, true);
+}
+
+/* The text behind the last loop has one product a weight, over all steps, and the loop has only that of the carry. */
+Test(scan, gradients_of_weights_leave_the_loop)
+{
+    static network n;
+    n.twice = false;
+    network_begin(&n, T);
+    rg_node *last, *states = scanned(&n, false, &last);
+    rg_plan *p = must_compile(n.g, rg_grad(loss_of(&n, states, last), RG_NODES(n.w, n.u, n.b, n.xs)), &alone);
+    char *text = rg_plan_dump(p);
+    cr_assert(text);
+    const char *loop = strstr(text, "backwards"), *next = loop ? strstr(loop, "next") : NULL;
+    cr_assert(next, "%s", text);
+    int in_loop = 0, behind = 0;
+    for (const char *at = loop; (at = strstr(at, "= contract(")); at++)
+        *(at < next ? &in_loop : &behind) += 1;
+    cr_assert(in_loop == 1 && behind == 3, "%d products in the loop, %d behind it:\n%s", in_loop, behind, text);
+    rg_text_free(text);
+    rg_plan_free(p);
+    rg_graph_free(n.g);
 }
 
 Test(scan, no_steps)
