@@ -153,6 +153,13 @@ RGI_OP(arange)
 /* contraction (contract.c, matmul.c) */
 RGI_OP(contract)
 
+/* pooling (pool.c) */
+RGI_OP(max_pool)
+RGI_OP(max_pool_take)
+RGI_OP(max_pool_put)
+RGI_OP(avg_pool)
+RGI_OP(avg_pool_grad)
+
 /* random draws (random.c) */
 RGI_OP(random)
 RGI_OP(random_like)

@@ -112,6 +112,14 @@ void ref_linear(const sample_context *c, const ref_tensor x[], ref_tensor *y);
 void ref_outer(const sample_context *c, const ref_tensor x[], ref_tensor *y);
 void ref_dot(const sample_context *c, const ref_tensor x[], ref_tensor *y);
 
+/* Pooling: axes: window, stride, pad, dilation (empty: the defaults); flag: ceil mode, flag2: padding does not count.
+   Of two inputs the second is the larger tensor, which chooses. */
+void ref_max_pool(const sample_context *c, const ref_tensor x[], ref_tensor *y);
+void ref_max_pool_take(const sample_context *c, const ref_tensor x[], ref_tensor *y);
+void ref_max_pool_put(const sample_context *c, const ref_tensor x[], ref_tensor *y);
+void ref_avg_pool(const sample_context *c, const ref_tensor x[], ref_tensor *y);
+void ref_avg_pool_grad(const sample_context *c, const ref_tensor x[], ref_tensor *y);
+
 /* Losses: args.i[0] is the rg_reduction. */
 void ref_mse(const sample_context *c, const ref_tensor x[], ref_tensor *y); /* flag: half */
 void ref_l1(const sample_context *c, const ref_tensor x[], ref_tensor *y);

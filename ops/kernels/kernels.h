@@ -109,6 +109,13 @@ typedef struct rgk_gemm {
     bool accumulate;
 } rgk_gemm;
 
+/* Windows of planes of three axes; sizes in elements. Along each axis output o sees the inputs o stride + k dilation - pad
+   of k = 0 .. window - 1 that lie inside. Below 2^31 elements in a window. */
+typedef struct rgk_pool {
+    size_t in[3], out[3], window[3], stride[3], pad[3], dilation[3];
+    bool include_pad; /* means: the padding counts */
+} rgk_pool;
+
 typedef struct rgk_table {
     rgk_isa isa;
     rgk_type type;
@@ -137,6 +144,16 @@ typedef struct rgk_table {
     void (*softmax_grad)(size_t rows, size_t cols, const void *dy, const void *y, void *dx); /* y (dy - sum(dy y)) */
     void (*log_softmax_grad)(size_t rows, size_t cols, const void *dy, const void *y,
                              void *dx); /* dy - exp(y) sum(dy) */
+
+    /* Whole planes, one after the other, each on its own. Maxima: NaN if any is, -infinity of nothing; take and put move
+       between an element's place and that of the window whose first maximum (or NaN) it is, putting sums. avg_pool_grad's
+       scratch is one row of outputs. */
+    void (*max_pool)(const rgk_pool *p, size_t planes, const void *x, void *y);
+    size_t (*max_pool_scratch)(const rgk_pool *p);
+    void (*max_pool_take)(const rgk_pool *p, size_t planes, const void *t, const void *x, void *y, void *scratch);
+    void (*max_pool_put)(const rgk_pool *p, size_t planes, const void *u, const void *x, void *dx, void *scratch);
+    void (*avg_pool)(const rgk_pool *p, size_t planes, const void *x, void *y);
+    void (*avg_pool_grad)(const rgk_pool *p, size_t planes, const void *u, void *dx, void *scratch);
 
     /* Elements [first, first + n) of the stream of draws named (key, step, index): Philox4x32-10. Bits do not depend on
        how a range is cut; uniform draws are equal on all instruction sets. */

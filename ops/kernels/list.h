@@ -55,6 +55,12 @@ void RGK_NAME(log_softmax)(size_t rows, size_t cols, const void *x, void *y);
 void RGK_NAME(logsumexp)(size_t rows, size_t cols, const void *x, void *y);
 void RGK_NAME(softmax_grad)(size_t rows, size_t cols, const void *dy, const void *y, void *dx);
 void RGK_NAME(log_softmax_grad)(size_t rows, size_t cols, const void *dy, const void *y, void *dx);
+void RGK_NAME(max_pool)(const rgk_pool *p, size_t planes, const void *x, void *y);
+size_t RGK_NAME(max_pool_scratch)(const rgk_pool *p);
+void RGK_NAME(max_pool_take)(const rgk_pool *p, size_t planes, const void *t, const void *x, void *y, void *scratch);
+void RGK_NAME(max_pool_put)(const rgk_pool *p, size_t planes, const void *u, const void *x, void *dx, void *scratch);
+void RGK_NAME(avg_pool)(const rgk_pool *p, size_t planes, const void *x, void *y);
+void RGK_NAME(avg_pool_grad)(const rgk_pool *p, size_t planes, const void *u, void *dx, void *scratch);
 void RGK_NAME(uniform)(uint64_t key, uint64_t step, uint64_t index, uint64_t first, size_t n, void *y);
 void RGK_NAME(normal)(uint64_t key, uint64_t step, uint64_t index, uint64_t first, size_t n, void *y);
 

@@ -1,0 +1,248 @@
+/* pool.c - maxima and means over windows of planes, and their gradients, one output row at a time.
+
+   Along each axis output o sees the inputs o * stride + k * dilation - pad of taps k = 0 .. window - 1 that lie inside.
+   A row of outputs is updated tap by tap in row-major order, which is also the order of the sums. */
+#include "list.h"
+
+#include <math.h>
+
+/* ---- the walk over the taps of a row ---- */
+
+/* The outputs [lo, hi) along x whose tap falls inside. */
+typedef struct reach {
+    size_t lo, hi;
+} reach;
+
+static reach reach_of(const rgk_pool *p, size_t tap)
+{
+    const size_t at = tap * p->dilation[2], stride = p->stride[2], end = p->in[2] + p->pad[2];
+    reach r = {at < p->pad[2] ? (p->pad[2] - at + stride - 1) / stride : 0, at < end ? (end - at - 1) / stride + 1 : 0};
+    if (r.hi > p->out[2])
+        r.hi = p->out[2];
+    return r;
+}
+
+/* Whether output o's tap of an axis falls inside; then *at is the input. */
+static bool inside(const rgk_pool *p, int axis, size_t o, size_t tap, size_t *at)
+{
+    const size_t padded = o * p->stride[axis] + tap * p->dilation[axis];
+    *at = padded - p->pad[axis];
+    return padded >= p->pad[axis] && *at < p->in[axis];
+}
+
+/* What a tap does to n outputs of a row from column `to` on: the inputs are at `from`, `from` + stride ... of a plane. */
+typedef void tap_fn(size_t n, size_t stride, size_t from, size_t to, lane_int tap, const void *x, void *y, void *taps);
+
+RGK_INLINE void each_tap(const rgk_pool *p, size_t row, tap_fn *f, const void *x, void *y, void *taps)
+{
+    const size_t depth = row / p->out[1], height = row % p->out[1];
+    for (size_t kd = 0; kd < p->window[0]; kd++)
+        for (size_t kh = 0; kh < p->window[1]; kh++) {
+            size_t d, h;
+            if (!inside(p, 0, depth, kd, &d) || !inside(p, 1, height, kh, &h))
+                continue;
+            for (size_t kw = 0; kw < p->window[2]; kw++) {
+                const reach r = reach_of(p, kw);
+                if (r.lo >= r.hi)
+                    continue;
+                const size_t stride = p->stride[2], n = r.hi - r.lo;
+                const size_t from = (d * p->in[1] + h) * p->in[2] + (r.lo * stride + kw * p->dilation[2] - p->pad[2]);
+                const lane_int tap = (lane_int)((kd * p->window[1] + kh) * p->window[2] + kw);
+                if (stride == 1)
+                    f(n, 1, from, r.lo, tap, x, y, taps);
+                else if (stride == 2)
+                    f(n, 2, from, r.lo, tap, x, y, taps);
+                else
+                    f(n, stride, from, r.lo, tap, x, y, taps);
+            }
+        }
+}
+
+static size_t rows_of(const rgk_pool *p)
+{
+    return p->out[0] * p->out[1];
+}
+
+static size_t plane_of(const rgk_pool *p)
+{
+    return p->in[0] * p->in[1] * p->in[2];
+}
+
+/* ---- maxima ---- */
+
+RGK_INLINE void greater(size_t n, size_t stride, size_t from, size_t to, lane_int tap, const void *x, void *y,
+                        void *taps)
+{
+    const real *restrict in = (const real *)x + from;
+    real *restrict out = (real *)y + to;
+    (void)tap, (void)taps;
+    for (size_t j = 0; j < n; j++) {
+        const real v = in[j * stride], best = out[j];
+        out[j] = (v > best) | (v != v) ? v : best;
+    }
+}
+
+/* The same, remembering the tap of the first maximum or first NaN. */
+RGK_INLINE void first_greater(size_t n, size_t stride, size_t from, size_t to, lane_int tap, const void *x, void *y,
+                              void *taps)
+{
+    const real *restrict in = (const real *)x + from;
+    real *restrict out = (real *)y + to;
+    lane_int *restrict first = (lane_int *)taps + to;
+    for (size_t j = 0; j < n; j++) {
+        const real v = in[j * stride], best = out[j];
+        const bool better = (v > best) | ((v != v) & (best == best)) | (first[j] < 0);
+        out[j] = better ? v : best;
+        first[j] = better ? tap : first[j];
+    }
+}
+
+void RGK_NAME(max_pool)(const rgk_pool *p, size_t planes, const void *x, void *y)
+{
+    const real *in = x;
+    real *out = y;
+    for (size_t i = 0; i < planes; i++, in += plane_of(p))
+        for (size_t row = 0; row < rows_of(p); row++, out += p->out[2]) {
+            for (size_t j = 0; j < p->out[2]; j++)
+                out[j] = (real)-INFINITY;
+            each_tap(p, row, greater, in, out, NULL);
+        }
+}
+
+size_t RGK_NAME(max_pool_scratch)(const rgk_pool *p)
+{
+    return p->window[0] * p->window[1] * p->window[2] * sizeof(ptrdiff_t) +
+           p->out[2] * (sizeof(real) + sizeof(lane_int));
+}
+
+/* Where things lie in the scratch: the distance of each tap from the window's origin, and a row's maxima. */
+typedef struct maxima {
+    ptrdiff_t *distance;
+    real *best;
+    lane_int *taps;
+} maxima;
+
+static maxima maxima_in(const rgk_pool *p, void *scratch)
+{
+    const size_t *w = p->window, *d = p->dilation;
+    const size_t volume = w[0] * w[1] * w[2];
+    const maxima m = {scratch, (real *)((ptrdiff_t *)scratch + volume),
+                      (lane_int *)((ptrdiff_t *)scratch + volume) + p->out[2]};
+    for (size_t i = 0; i < volume; i++) {
+        const size_t kd = i / (w[1] * w[2]), kh = i / w[2] % w[1], kw = i % w[2];
+        m.distance[i] = (ptrdiff_t)((kd * d[0] * p->in[1] + kh * d[1]) * p->in[2] + kw * d[2]);
+    }
+    return m;
+}
+
+/* The origin of the row's first window in its plane, outside it where there is padding. */
+static ptrdiff_t origin_of(const rgk_pool *p, size_t row)
+{
+    const ptrdiff_t d = (ptrdiff_t)(row / p->out[1] * p->stride[0]) - (ptrdiff_t)p->pad[0];
+    const ptrdiff_t h = (ptrdiff_t)(row % p->out[1] * p->stride[1]) - (ptrdiff_t)p->pad[1];
+    return (d * (ptrdiff_t)p->in[1] + h) * (ptrdiff_t)p->in[2] - (ptrdiff_t)p->pad[2];
+}
+
+static void find_row(const rgk_pool *p, size_t row, const real *x, const maxima *m)
+{
+    for (size_t j = 0; j < p->out[2]; j++) {
+        m->best[j] = (real)-INFINITY;
+        m->taps[j] = -1;
+    }
+    each_tap(p, row, first_greater, x, m->best, m->taps);
+}
+
+void RGK_NAME(max_pool_take)(const rgk_pool *p, size_t planes, const void *t, const void *x, void *y, void *scratch)
+{
+    const maxima m = maxima_in(p, scratch);
+    const real *in = x, *from = t;
+    real *out = y;
+    for (size_t i = 0; i < planes; i++, in += plane_of(p), from += plane_of(p))
+        for (size_t row = 0; row < rows_of(p); row++, out += p->out[2]) {
+            const ptrdiff_t origin = origin_of(p, row);
+            find_row(p, row, in, &m);
+            for (size_t j = 0; j < p->out[2]; j++)
+                out[j] = m.taps[j] < 0 ? 0 : from[origin + (ptrdiff_t)(j * p->stride[2]) + m.distance[m.taps[j]]];
+        }
+}
+
+void RGK_NAME(max_pool_put)(const rgk_pool *p, size_t planes, const void *u, const void *x, void *dx, void *scratch)
+{
+    const maxima m = maxima_in(p, scratch);
+    const real *in = x, *from = u;
+    real *to = dx;
+    for (size_t i = 0; i < planes; i++, in += plane_of(p), to += plane_of(p)) {
+        memset(to, 0, plane_of(p) * sizeof(real));
+        for (size_t row = 0; row < rows_of(p); row++, from += p->out[2]) {
+            const ptrdiff_t origin = origin_of(p, row);
+            find_row(p, row, in, &m);
+            for (size_t j = 0; j < p->out[2]; j++)
+                if (m.taps[j] >= 0)
+                    to[origin + (ptrdiff_t)(j * p->stride[2]) + m.distance[m.taps[j]]] += from[j];
+        }
+    }
+}
+
+/* ---- means ---- */
+
+RGK_INLINE void add(size_t n, size_t stride, size_t from, size_t to, lane_int tap, const void *x, void *y, void *taps)
+{
+    const real *restrict in = (const real *)x + from;
+    real *restrict out = (real *)y + to;
+    (void)tap, (void)taps;
+    for (size_t j = 0; j < n; j++)
+        out[j] += in[j * stride];
+}
+
+/* The transpose of add: x is the row of outputs, y the plane. */
+RGK_INLINE void spread(size_t n, size_t stride, size_t from, size_t to, lane_int tap, const void *x, void *y,
+                       void *taps)
+{
+    const real *restrict in = (const real *)x + to;
+    real *restrict out = (real *)y + from;
+    (void)tap, (void)taps;
+    for (size_t j = 0; j < n; j++)
+        out[j * stride] += in[j];
+}
+
+/* How many taps of output o count along an axis: those inside the input, or inside its padding too. */
+static size_t counted(const rgk_pool *p, int axis, size_t o)
+{
+    const size_t start = o * p->stride[axis], stop = start + p->window[axis];
+    const size_t first = p->include_pad ? 0 : p->pad[axis];
+    const size_t last = p->in[axis] + p->pad[axis] + (p->include_pad ? p->pad[axis] : 0);
+    return (stop < last ? stop : last) - (start > first ? start : first);
+}
+
+/* y[j] = x[j] / the count of output j of a row. */
+static void divide_row(const rgk_pool *p, size_t row, const real *x, real *y)
+{
+    const real rows = (real)(counted(p, 0, row / p->out[1]) * counted(p, 1, row % p->out[1]));
+    for (size_t j = 0; j < p->out[2]; j++)
+        y[j] = x[j] / (rows * (real)counted(p, 2, j));
+}
+
+void RGK_NAME(avg_pool)(const rgk_pool *p, size_t planes, const void *x, void *y)
+{
+    const real *in = x;
+    real *out = y;
+    for (size_t i = 0; i < planes; i++, in += plane_of(p))
+        for (size_t row = 0; row < rows_of(p); row++, out += p->out[2]) {
+            memset(out, 0, p->out[2] * sizeof(real));
+            each_tap(p, row, add, in, out, NULL);
+            divide_row(p, row, out, out);
+        }
+}
+
+void RGK_NAME(avg_pool_grad)(const rgk_pool *p, size_t planes, const void *u, void *dx, void *scratch)
+{
+    const real *from = u;
+    real *to = dx;
+    for (size_t i = 0; i < planes; i++, to += plane_of(p)) {
+        memset(to, 0, plane_of(p) * sizeof(real));
+        for (size_t row = 0; row < rows_of(p); row++, from += p->out[2]) {
+            divide_row(p, row, from, scratch);
+            each_tap(p, row, spread, scratch, to, NULL);
+        }
+    }
+}
