@@ -78,7 +78,7 @@ RGK_INLINE void greater(size_t n, size_t stride, size_t from, size_t to, lane_in
     (void)tap, (void)taps;
     for (size_t j = 0; j < n; j++) {
         const real v = in[j * stride], best = out[j];
-        out[j] = (v > best) | (v != v) ? v : best;
+        out[j] = ((v > best) | (v != v)) ? v : best;
     }
 }
 
