@@ -54,8 +54,15 @@ static void cost(const rg_step *s, rg_cost *cost)
         cost->tasks[1] = l.c.outer * blocks;
         cost->shared = l.c.outer * l.chunks * l.c.inner * size;
     }
+    cost->scratch = s->source ? CONTIGUOUS_CHUNK * size : 0;
     cost->flops = 2 * n;
     cost->bytes = (n + (double)rgi_count(&s->out_type[0])) * (double)size;
+}
+
+/* Where an element of the input is drawn, it is one of a contiguous sum. */
+static bool draws(const void *attr, const rg_type *in)
+{
+    return rg_dtype_is_float(in->dtype) && rgi_collapse_axes(&in->shape, ((const rgi_along *)attr)->axes).inner == 1;
 }
 
 /* ---- kernels ---- */
@@ -131,6 +138,42 @@ static void divide(rg_dtype dtype, size_t n, size_t count, void *y)
             f[i] /= (float)count;
 }
 
+/* What follows when all of k elements have met in each of n results. */
+static void conclude(const rg_step *s, size_t k, size_t n, void *y)
+{
+    const rg_dtype dtype = s->in_type[0].dtype;
+    switch (((const reduction *)s->op->data)->finish) {
+    case FINISH_DIVIDE:
+        divide(dtype, n, k, y);
+        break;
+    case FINISH_ROOT:
+        rgi_kernels(dtype)->unary[RGK_SQRT](n, y, y, NULL);
+        break;
+    case FINISH_NONE:
+        break;
+    }
+}
+
+/* The results of tasks [lo, hi), whole rows or chunks of them, of an input that is drawn. */
+static rg_status reduce_drawn(const rg_step *s, const layout *l, size_t lo, size_t hi)
+{
+    const reduction *op = s->op->data;
+    const rg_dtype dtype = s->in_type[0].dtype;
+    const size_t size = rg_dtype_size(dtype), k = l->c.k, together = k && k <= l->rows ? l->rows / k : 1;
+    char *to = (char *)(l->chunks == 1 ? s->out[0] : s->shared) + lo * size, *x = s->scratch;
+    rg_status status = RG_OK;
+    for (size_t n; lo < hi && !status; lo += n, to += n * size) {
+        const size_t from = lo % l->chunks * l->rows, rows = k - from < l->rows ? k - from : l->rows;
+        n = hi - lo < together ? hi - lo : together;
+        status = n * rows ? s->source->give(s, lo / l->chunks * k + from, n * rows, x) : RG_OK;
+        for (size_t i = 0; i < n; i++)
+            reduce_columns(dtype, op->first, rows, 1, 1, x + i * rows * size, to + i * size);
+        if (l->chunks == 1)
+            conclude(s, k, n, to);
+    }
+    return status;
+}
+
 static rg_status run(const rg_step *s, size_t lo, size_t hi)
 {
     const reduction *op = s->op->data;
@@ -139,6 +182,8 @@ static rg_status run(const rg_step *s, size_t lo, size_t hi)
     const size_t size = rg_dtype_size(dtype), k = l.c.k, inner = l.c.inner;
     if (rgi_count(&s->out_type[0]) == 0)
         return RG_OK;
+    if (s->source && s->phase == 0)
+        return reduce_drawn(s, &l, lo, hi);
     const bool last = l.chunks == 1 || s->phase == 1;
     rgi_span span;
     for (; lo < hi; lo += span.tasks) {
@@ -153,10 +198,8 @@ static rg_status run(const rg_step *s, size_t lo, size_t hi)
             const char *parts = (const char *)s->shared + (span.row * l.chunks * inner + span.first) * size;
             reduce_columns(dtype, op->then, l.chunks, span.n, inner, parts, to);
         }
-        if (last && op->finish == FINISH_DIVIDE)
-            divide(dtype, span.n, k, to);
-        else if (last && op->finish == FINISH_ROOT)
-            rgi_kernels(dtype)->unary[RGK_SQRT](span.n, to, to, NULL);
+        if (last)
+            conclude(s, k, span.n, to);
     }
     return RG_OK;
 }
@@ -274,7 +317,7 @@ static void jvp_norm(rg_node *self, rg_node *const tangent[], rg_node *out[])
 
 #define REDUCTION                                                                                                     \
     .n_in = 1, .n_out = 1, .attr_size = sizeof(rgi_along), .attrs = rgi_along_fields, .infer = infer, .batch = batch, \
-    .cost = cost, .run = run
+    .cost = cost, .run = run, .draws = draws
 
 const rg_op rgi_op_sum = {
     REDUCTION,      .name = "sum",     .dtypes = RG_DT_NUMBERS,

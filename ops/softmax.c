@@ -136,6 +136,8 @@ static void batch(rg_node *self, rg_node *const in[], const bool batched[], rg_n
 
 /* ---- running: tasks are rows ---- */
 
+#define DRAWN 4096 /* elements of rows drawn together, or one row */
+
 typedef void rows_to_rows(size_t rows, size_t cols, const void *x, void *y);
 typedef void rows_grad(size_t rows, size_t cols, const void *dy, const void *y, void *dx);
 
@@ -157,12 +159,36 @@ static void cost(const rg_step *s, rg_cost *cost)
     cost->bytes = rgi_bytes(s);
 }
 
+static bool draws(const void *attr, const rg_type *in)
+{
+    (void)attr, (void)in;
+    return true;
+}
+
+/* Rows that are drawn come to lie where their results will. */
+static rg_status run_drawn(const rg_step *s, rows r, rows_to_rows *kernel, size_t lo, size_t hi)
+{
+    const size_t size = rg_dtype_size(s->out_type[0].dtype), together = DRAWN / r.cols + 1;
+    rg_status status = RG_OK;
+    for (size_t n; lo < hi && !status; lo += n) {
+        char *y = (char *)s->out[0] + lo * r.cols * size;
+        n = hi - lo < together ? hi - lo : together;
+        status = s->source->give(s, lo * r.cols, n * r.cols, y);
+        if (!status)
+            kernel(n, r.cols, y, y);
+    }
+    return status;
+}
+
 static rg_status run_rows(const rg_step *s, rows_to_rows *kernel, size_t lo, size_t hi)
 {
     const rows r = rows_of(s);
     const size_t at = lo * r.cols * rg_dtype_size(s->out_type[0].dtype);
-    if (r.n * r.cols > 0)
-        kernel(hi - lo, r.cols, (const char *)s->in[0] + at, (char *)s->out[0] + at);
+    if (r.n * r.cols == 0)
+        return RG_OK;
+    if (s->source)
+        return run_drawn(s, r, kernel, lo, hi);
+    kernel(hi - lo, r.cols, (const char *)s->in[0] + at, (char *)s->out[0] + at);
     return RG_OK;
 }
 
@@ -215,14 +241,8 @@ static rg_status run_log_softmax_grad(const rg_step *s, size_t lo, size_t hi)
 #define ROWS .n_out = 1, .dtypes = RG_DT_FLOATS, .batch = batch, .cost = cost
 
 const rg_op rgi_op_softmax = {
-    ROWS,
-    .name = "softmax",
-    .n_in = 1,
-    .traits = RG_INPLACE,
-    .infer = infer_rows,
-    .vjp = vjp_softmax,
-    .jvp = vjp_softmax,
-    .run = run_softmax,
+    ROWS,           .name = "softmax",  .n_in = 1,          .traits = RG_INPLACE, .infer = infer_rows,
+    .draws = draws, .vjp = vjp_softmax, .jvp = vjp_softmax, .run = run_softmax,
 };
 
 const rg_op rgi_op_log_softmax = {
@@ -231,6 +251,7 @@ const rg_op rgi_op_log_softmax = {
     .n_in = 1,
     .traits = RG_INPLACE,
     .infer = infer_rows,
+    .draws = draws,
     .vjp = vjp_log_softmax,
     .jvp = jvp_log_softmax,
     .run = run_log_softmax,

@@ -4,11 +4,12 @@
 
 #include <stddef.h>
 
-/* Where a block of a group is: its first element, the memory for blocks, the block of the head, the loops' counters. */
+/* Where a block of a group is: its first element, the memory for blocks, the block of the head or for the foot, the loops'
+   counters. */
 typedef struct place {
     size_t first, n;
     char *scratch;
-    const char *head;
+    const char *seam;
     const int64_t *t;
 } place;
 
@@ -18,7 +19,8 @@ static const void *address(const rgi_operand *o, const place *at)
     case RGI_BLOCK:
         return at->scratch + o->slot;
     case RGI_HEAD:
-        return at->head;
+    case RGI_FOOT:
+        return at->seam;
     case RGI_NUMBER:
         return o->at;
     case RGI_MEMORY:
@@ -26,6 +28,8 @@ static const void *address(const rgi_operand *o, const place *at)
     }
     return o->at ? (const char *)rgi_at(o->at, o->terms, at->t) + at->first * o->size : NULL;
 }
+
+static const int64_t no_loops[RGI_MAX_LOOPS]; /* heads and feet stand outside of loops */
 
 static rg_status run_block(const rgi_group *g, const place *at)
 {
@@ -85,15 +89,29 @@ rg_status rgi_group_take(const rg_step *step, const rg_block *block)
     const size_t size = rg_dtype_size(step->out_type->dtype);
     const bool dense = block->stride == block->columns && block->pitch == block->columns;
     const size_t rows = dense ? 1 : block->rows, columns = dense ? block->rows * block->columns : block->columns;
-    static const int64_t no_loops[RGI_MAX_LOOPS];
     place at = {.scratch = (char *)step->scratch + g->scratch_at, .t = no_loops};
     rg_status status = RG_OK;
     for (size_t i = 0; i < rows; i++)
         for (size_t j = 0; j < columns && !status; j += g->block) {
             at.first = block->first + i * block->pitch + j;
             at.n = columns - j < g->block ? columns - j : g->block;
-            at.head = (const char *)block->data + (i * block->stride + j) * size;
+            at.seam = (const char *)block->data + (i * block->stride + j) * size;
             status = run_block(g, &at);
         }
+    return status;
+}
+
+rg_status rgi_group_give(const rg_step *step, size_t first, size_t n, void *to)
+{
+    const rgi_group *g = (const rgi_group *)(const void *)((const char *)step->source - offsetof(rgi_group, source));
+    const size_t size = rg_dtype_size(step->in_type->dtype);
+    place at = {.scratch = (char *)step->scratch + g->scratch_at, .t = no_loops};
+    rg_status status = RG_OK;
+    for (size_t i = 0; i < n && !status; i += g->block) {
+        at.first = first + i;
+        at.n = n - i < g->block ? n - i : g->block;
+        at.seam = (const char *)to + i * size;
+        status = run_block(g, &at);
+    }
     return status;
 }

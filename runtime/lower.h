@@ -14,6 +14,7 @@ typedef struct rgi_unit {
     rgi_use *uses;
     size_t n_uses, capacity;
     bool headed;      /* RGI_FUSED: uses[0] is an RG_DELIVERS op, the others take its blocks */
+    bool footed;      /* RGI_FUSED: the last of uses draws its input from the others */
     int32_t from, to; /* RGI_COPY, RGI_INDEX */
     int32_t loop;     /* RGI_LOOP: which */
     rgi_item *body;   /* RGI_LOOP: the items from the first initial copy to its RGI_NEXT */
@@ -71,8 +72,8 @@ int32_t rgi_value_leaf(rgi_lowering *l, const rg_node *node);
 /* units.c: makes the units of a region and orders them into items (appended to *items). */
 bool rgi_lower_region(rgi_lowering *l, const rgi_region *region, int32_t loop, rgi_item **items, size_t *n,
                       size_t *capacity);
-/* heads.c: gradients that only an update wants are handed to it block by block. */
-bool rgi_absorb_heads(rgi_lowering *l, rgi_block *b);
+/* absorb.c: groups take in the product in front of them or the reduction behind. */
+bool rgi_absorb(rgi_lowering *l, rgi_block *b);
 /* order.c */
 bool rgi_order(rgi_lowering *l, rgi_block *b, int32_t **order);
 /* memory.c: what escapes, what is written in place, and how long each owner lives. */

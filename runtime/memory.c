@@ -67,6 +67,8 @@ static bool reads_before_writing(const rgi_program *p, int32_t i, int32_t out, i
     for (uint32_t k = 0; k < item->count; k++) {
         const rgi_use *use = &p->uses[item->first + k];
         const bool makes = use->out[0] == out;
+        if (item->footed && makes && k + 1 == item->count)
+            return false;
         for (uint32_t j = 0; j < use->n_in; j++) {
             if (use->in[j] == RGI_NONE || rgi_owner(p, use->in[j]) != owner)
                 continue;

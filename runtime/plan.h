@@ -16,6 +16,7 @@ typedef enum rgi_mode {
     RGI_MEMORY, /* dense, at `at` + element */
     RGI_BLOCK,  /* in the block scratch at `slot` */
     RGI_HEAD,   /* in the block that the group's head has delivered */
+    RGI_FOOT,   /* in what the group's foot has asked for */
     RGI_NUMBER  /* a constant block of one number */
 } rgi_mode;
 
@@ -57,8 +58,9 @@ typedef struct rgi_group {
     bool moves;  /* some operand has terms */
     bool single; /* one block: pointers stand in the members' steps, scratch is the step's own */
     char *own;   /* that scratch */
-    /* of a group with a head, whose step has it as its tail */
+    /* of a group with a head or a foot, whose step has it as its tail or source */
     rg_tail tail;
+    rg_source source;
     size_t scratch_at; /* in the step's scratch */
 } rgi_group;
 
@@ -73,7 +75,7 @@ typedef struct rgi_exec {
     rg_step step; /* RGI_RUN */
     size_t tasks[RG_MAX_PHASES];
     const rgi_terms **terms; /* RGI_RUN, RGI_COPY: of each input, then each output; NULL: nothing moves */
-    rgi_group *group;        /* RGI_FUSED; RGI_RUN: of the op's tail, or NULL */
+    rgi_group *group;        /* RGI_FUSED; RGI_RUN: of the op's tail or source, or NULL */
     const void *from;        /* RGI_COPY */
     void *to;                /* RGI_COPY, RGI_INDEX */
     size_t bytes;
@@ -160,6 +162,8 @@ bool rgi_offsets(const rg_allocator *allocator, rgi_buffer *buffers, size_t n, u
 rg_status rgi_group_run(const rgi_group *g, size_t lo, size_t hi, char *scratch, const int64_t *t);
 /* The tail of a group's head: all members over what the head has delivered. */
 rg_status rgi_group_take(const rg_step *step, const rg_block *block);
+/* The source of a group's foot: all members over what it asks for. */
+rg_status rgi_group_give(const rg_step *step, size_t first, size_t n, void *to);
 
 static inline const void *rgi_at(const void *at, const rgi_terms *terms, const int64_t *t)
 {

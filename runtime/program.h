@@ -56,7 +56,8 @@ typedef struct rgi_item {
     rgi_kind kind;
     int32_t loop;          /* RGI_LOOP, RGI_NEXT: which; others: the innermost they are in, or RGI_NONE */
     uint32_t first, count; /* ops: program.uses[first .. first + count) */
-    bool headed;           /* RGI_FUSED: the first op is an RG_DELIVERS one, whose blocks the others take */
+    bool headed;           /* RGI_FUSED: the first op is an RG_DELIVERS one, whose blocks the others take ... */
+    bool footed;           /* ... or the last draws its input from the others */
     int32_t from, to;      /* RGI_COPY, RGI_INDEX */
 } rgi_item;
 

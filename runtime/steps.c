@@ -101,14 +101,22 @@ static rg_status check_rule(const rgi_use *use, const rgi_special *s, rg_step *s
 
 /* ---- single ops -------------------------------------------------------------------------------- */
 
-static bool make_run(rg_plan *p, rgi_special *s, const rgi_item *item, const rg_tail *tail, rgi_exec *e,
+/* The op of a single one, or the head or foot of a group. */
+static const rgi_use *main_use(const rgi_program *prog, const rgi_item *item)
+{
+    return &prog->uses[item->footed ? item->first + item->count - 1 : item->first];
+}
+
+/* `group`: of a head or foot, or NULL. */
+static bool make_run(rg_plan *p, rgi_special *s, const rgi_item *item, const rgi_group *group, rgi_exec *e,
                      rgi_extra *extra, size_t *scratch)
 {
-    const rgi_use *use = &p->program->uses[item->first];
+    const rgi_use *use = main_use(p->program, item);
     if (!make_types(p, s, use, &e->step, NULL) || (s->refused = check_rule(use, s, &e->step)))
         return false;
     rg_cost cost = {.tasks = {0}};
-    e->step.tail = tail;
+    e->step.tail = item->headed ? &group->tail : NULL;
+    e->step.source = item->footed ? &group->source : NULL;
     if (use->node->op->geometry) {
         void *geometry = make(s, use->node->op->geometry_size, 1);
         if (!geometry)
@@ -150,7 +158,7 @@ typedef struct grouping {
     const rgi_item *item;
     rgi_group *g;
     size_t slots, unit; /* slots in use at most, bytes of the widest element */
-    int32_t head;       /* the value that a head delivers, or RGI_NONE */
+    int32_t head, foot; /* the value that a head delivers, or a foot draws, or RGI_NONE */
     bool *busy;
     size_t n_busy;
 } grouping;
@@ -291,8 +299,9 @@ static bool make_output(grouping *k, size_t member)
         k->g->moves = k->g->moves || o->terms;
         return ok;
     }
-    o->mode = RGI_BLOCK;
-    o->slot = take_slot(k);
+    o->mode = v == k->foot ? RGI_FOOT : RGI_BLOCK;
+    if (o->mode == RGI_BLOCK)
+        o->slot = take_slot(k);
     for (uint32_t i = 0; i < use->n_in; i++) { /* blocks nobody reads any more are free */
         const rgi_operand *in = &k->g->members[member].in[i];
         const bool block = use->in[i] != RGI_NONE && in->mode == RGI_BLOCK && made_in_group(k, use->in[i], member);
@@ -334,18 +343,18 @@ static rgi_item members_of(const rgi_item *item)
 {
     rgi_item members = *item;
     members.first += item->headed;
-    members.count -= item->headed;
+    members.count -= item->headed || item->footed;
     return members;
 }
 
-static rgi_group *make_group(rg_plan *p, rgi_special *s, const rgi_item *item, int32_t head)
+static rgi_group *make_group(rg_plan *p, rgi_special *s, const rgi_item *item, int32_t head, int32_t foot)
 {
     const rgi_program *prog = p->program;
     rgi_group *g = make(s, 1, sizeof *g);
     size_t operands = 0;
     for (uint32_t m = 0; m < item->count; m++)
         operands += prog->uses[item->first + m].n_in + 1;
-    grouping k = {.p = p, .s = s, .item = item, .g = g, .unit = 1, .head = head, .n_busy = operands};
+    grouping k = {.p = p, .s = s, .item = item, .g = g, .unit = 1, .head = head, .foot = foot, .n_busy = operands};
     k.busy = make(s, operands, sizeof *k.busy);
     if (!g || !k.busy)
         return NULL;
@@ -387,7 +396,7 @@ static void add_work(const rgi_group *g, rgi_exec *e)
 
 static bool make_fused(rg_plan *p, rgi_special *s, const rgi_item *item, rgi_exec *e, rgi_extra *extra)
 {
-    rgi_group *g = make_group(p, s, item, RGI_NONE);
+    rgi_group *g = make_group(p, s, item, RGI_NONE, RGI_NONE);
     if (!g)
         return false;
     e->group = g;
@@ -399,18 +408,21 @@ static bool make_fused(rg_plan *p, rgi_special *s, const rgi_item *item, rgi_exe
     return true;
 }
 
-/* A group with a head: the head's step, and the group as its tail, whose scratch lies behind the head's. */
-static bool make_headed(rg_plan *p, rgi_special *s, const rgi_item *item, rgi_exec *e, rgi_extra *extra)
+/* A group with a head or a foot: that op's step, and the group as its tail or source, whose scratch lies behind the op's. */
+static bool make_joined(rg_plan *p, rgi_special *s, const rgi_item *item, rgi_exec *e, rgi_extra *extra)
 {
     const rgi_item members = members_of(item);
-    rgi_group *g = make_group(p, s, &members, p->program->uses[item->first].out[0]);
+    const rgi_use *use = main_use(p->program, item);
+    rgi_group *g =
+        make_group(p, s, &members, item->headed ? use->out[0] : RGI_NONE, item->footed ? use->in[0] : RGI_NONE);
     if (!g)
         return false;
     g->tail.take = rgi_group_take;
+    g->source.give = rgi_group_give;
     e->kind = RGI_RUN;
     e->group = g;
     size_t scratch = 0;
-    if (!make_run(p, s, item, &g->tail, e, extra, &scratch))
+    if (!make_run(p, s, item, g, e, extra, &scratch))
         return false;
     g->scratch_at = (scratch + 63) / 64 * 64;
     scratch = g->scratch_at + g->scratch;
@@ -448,8 +460,8 @@ bool rgi_steps_make(rg_plan *p, rgi_special *s, rgi_extra *extra)
         size_t scratch;
         if (item->kind == RGI_RUN) {
             ok = make_run(p, s, item, NULL, e, &extra[i], &scratch);
-        } else if (item->headed) {
-            ok = make_headed(p, s, item, e, &extra[i]);
+        } else if (item->headed || item->footed) {
+            ok = make_joined(p, s, item, e, &extra[i]);
         } else if (item->kind == RGI_FUSED) {
             ok = make_fused(p, s, item, e, &extra[i]);
         } else if (item->kind == RGI_LOOP || item->kind == RGI_NEXT) {
@@ -539,7 +551,7 @@ bool rgi_steps_link(rg_plan *p, rgi_special *s, const rgi_extra *extra)
         const rgi_item *item = &p->program->items[i];
         rgi_exec *e = &s->steps[i];
         if (e->kind == RGI_RUN) {
-            const rgi_use *use = &p->program->uses[item->first];
+            const rgi_use *use = main_use(p->program, item);
             for (uint32_t k = 0; ok && k < use->n_in; k++)
                 ok = use->in[k] == RGI_NONE || link_value(p, s, use->in[k], &e->step.in[k]);
             for (uint32_t k = 0; ok && k < use->n_out; k++)

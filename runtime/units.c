@@ -421,7 +421,7 @@ bool rgi_lower_region(rgi_lowering *l, const rgi_region *region, int32_t loop, r
         ok = ok && save_fetched(l);
     }
     int32_t *order = NULL;
-    ok = ok && (block.outer || rgi_absorb_heads(l, &block)) && rgi_order(l, &block, &order);
+    ok = ok && (block.outer || rgi_absorb(l, &block)) && rgi_order(l, &block, &order);
     for (size_t i = 0; ok && i < block.n; i++) {
         const rgi_unit *u = &l->units[order[i]];
         for (size_t k = 0; k < u->n_body && ok; k++)
@@ -433,6 +433,7 @@ bool rgi_lower_region(rgi_lowering *l, const rgi_region *region, int32_t loop, r
                                .first = (uint32_t)p->n_uses,
                                .count = (uint32_t)u->n_uses,
                                .headed = u->headed,
+                               .footed = u->footed,
                                .from = u->from,
                                .to = u->to};
         for (size_t k = 0; ok && k < u->n_uses; k++)

@@ -107,6 +107,10 @@ typedef struct rg_block {
     size_t rows, columns;
 } rg_block;
 
+/* Where the input of an op that draws comes from, where it is not written anywhere: elementwise ops that nobody else
+   reads. */
+typedef struct rg_source rg_source;
+
 /* One execution of an op: concrete sizes and resolved pointers. */
 typedef struct rg_step {
     const rg_op *op;
@@ -115,15 +119,21 @@ typedef struct rg_step {
     const void *const *in; /* NULL entry: an input in op->shape_only */
     void *const *out;
     const rg_type *in_type, *out_type;
-    void *scratch;        /* this thread's own, cost.scratch bytes, aligned to 64; undefined contents */
-    void *shared;         /* this step's, cost.shared bytes, aligned to 64; survives from phase to phase */
-    const void *geometry; /* what op->geometry worked out, or NULL */
-    const rg_tail *tail;  /* RG_DELIVERS: out[0] is NULL and the tail takes its blocks; or NULL */
+    void *scratch;           /* this thread's own, cost.scratch bytes, aligned to 64; undefined contents */
+    void *shared;            /* this step's, cost.shared bytes, aligned to 64; survives from phase to phase */
+    const void *geometry;    /* what op->geometry worked out, or NULL */
+    const rg_tail *tail;     /* RG_DELIVERS: out[0] is NULL and the tail takes its blocks; or NULL */
+    const rg_source *source; /* of an op that draws: in[0] is NULL and the source gives its elements; or NULL */
     uint32_t phase;
 } rg_step;
 
 struct rg_tail {
     rg_status (*take)(const rg_step *step, const rg_block *block);
+};
+
+struct rg_source {
+    /* Writes elements [first, first + n) of input 0 to `to`. In one run every element is to be asked for once. */
+    rg_status (*give)(const rg_step *step, size_t first, size_t n, void *to);
 };
 
 #define RG_MAX_PHASES 3
@@ -167,6 +177,9 @@ struct rg_op {
     /* Computes tasks [lo, hi) of step->phase. Elementwise: elements [lo, hi) of dense operands of one shape.
        No allocation, no locks, no global state, no dependence of the bits on how tasks are grouped. */
     rg_status (*run)(const rg_step *step, size_t lo, size_t hi);
+    /* Whether run, for such an input, can take it from step->source instead of in[0]: ops of one input that read each of
+       its elements once, in runs. Used when compiling. */
+    bool (*draws)(const void *attr, const rg_type *in);
     /* Given the inputs known to be one value everywhere (uniform[i], NULL where unknown), the input this op's
        output equals exactly, or -1. Used when compiling. */
     int (*alias)(const void *attr, const double *const uniform[]);

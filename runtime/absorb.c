@@ -1,0 +1,129 @@
+/* absorb.c - an elementwise group takes in a neighbour that works block by block.
+
+   A head is an op that delivers its output in blocks (a product) and that the group alone reads: where the group updates a
+   parameter, the gradient is applied while it is in cache and never written. Smaller results stay in cache anyway, and are
+   better passed on whole.
+   A foot is an op that draws its only input piece by piece (a sum, a softmax) and is, beside the group, the only reader of
+   what the group makes: that is then never written either. */
+#include "lower.h"
+
+#define RGI_FOOT_LEAST 8192 /* elements from which a foot is worth its calls */
+
+typedef struct reading {
+    int32_t unit; /* the only other unit that reads an owner's memory, or RGI_NONE */
+    bool many;    /* more than one does, or somebody outside of units, or another view of it */
+} reading;
+
+static void note_read(const rgi_lowering *l, reading *by, int32_t v, int32_t unit)
+{
+    if (v == RGI_NONE || (unit != RGI_NONE && l->p->values[v].unit == unit))
+        return;
+    reading *r = &by[rgi_owner(l->p, v)];
+    r->many =
+        r->many || l->p->values[v].part_of != RGI_NONE || unit == RGI_NONE || (r->unit != RGI_NONE && r->unit != unit);
+    r->unit = unit;
+}
+
+static void find_readers(const rgi_lowering *l, reading *by)
+{
+    const rgi_program *p = l->p;
+    for (size_t v = 0; v < p->n_values; v++)
+        by[v] = (reading){RGI_NONE, p->values[v].part_of != RGI_NONE};
+    for (size_t i = 0; i < l->n_units; i++) {
+        const rgi_unit *u = &l->units[i];
+        note_read(l, by, u->from, RGI_NONE);
+        for (size_t k = 0; k < u->n_uses; k++)
+            for (uint32_t j = 0; j < u->uses[k].n_in; j++)
+                note_read(l, by, u->uses[k].in[j], (int32_t)i);
+        for (size_t k = 0; k < u->n_body; k++)
+            note_read(l, by, u->body[k].from, RGI_NONE);
+    }
+    for (size_t i = 0; i < p->n_uses; i++) /* in loops */
+        for (uint32_t j = 0; j < p->uses[i].n_in; j++)
+            note_read(l, by, p->uses[i].in[j], RGI_NONE);
+    for (size_t i = 0; i < p->n_fetches; i++)
+        note_read(l, by, p->fetches[i].value, RGI_NONE);
+    for (size_t i = 0; i < p->n_writes; i++)
+        note_read(l, by, p->writes[i].value, RGI_NONE);
+}
+
+/* Moves the only op of `from` into the group, to its front or its end. */
+static bool move_use(rgi_lowering *l, rgi_unit *from, int32_t group, bool front)
+{
+    rgi_unit *to = &l->units[group];
+    const rgi_use use = from->uses[0];
+    if (!rgi_push(&l->temporary, (void **)&to->uses, &to->n_uses, &to->capacity, sizeof use, &use)) {
+        l->failed = true;
+        return false;
+    }
+    for (size_t k = to->n_uses; front && --k > 0;)
+        to->uses[k] = to->uses[k - 1];
+    if (front)
+        to->uses[0] = use;
+    from->n_uses = 0;
+    for (uint32_t i = 0; i < use.n_out; i++)
+        l->p->values[use.out[i]].unit = group;
+    return true;
+}
+
+static bool absorb_head(rgi_lowering *l, rgi_unit *u, const reading *by, const bool *updates)
+{
+    const reading r = by[u->uses[0].out[0]];
+    if (!(u->uses[0].node->op->traits & RG_DELIVERS) || r.many || r.unit == RGI_NONE || !updates[r.unit])
+        return false;
+    rgi_unit *group = &l->units[r.unit];
+    if (group->kind != RGI_FUSED || group->headed || group->region != u->region ||
+        group->shape != u->uses[0].node->shape || !move_use(l, u, r.unit, true))
+        return false;
+    group->headed = true;
+    return true;
+}
+
+static bool worth_drawing(const rg_node *node)
+{
+    const rg_shape *shape = &node->in[0]->shape->a;
+    int64_t n = 1;
+    for (int32_t i = 0; i < shape->rank && n > 0 && n < RGI_FOOT_LEAST; i++)
+        n *= shape->dim[i];
+    return n >= RGI_FOOT_LEAST;
+}
+
+static bool absorb_foot(rgi_lowering *l, rgi_unit *u, int32_t number, const reading *by)
+{
+    const rg_node *node = u->uses[0].node;
+    const int32_t v = node->op->n_in == 1 ? u->uses[0].in[0] : RGI_NONE;
+    if (v == RGI_NONE || l->p->values[v].unit == RGI_NONE || by[v].many || by[v].unit != number)
+        return false;
+    const rg_type in = {node->in[0]->dtype, node->in[0]->shape->a};
+    rgi_unit *group = &l->units[l->p->values[v].unit];
+    if (!node->op->draws || !node->op->draws(node->attr, &in) || !worth_drawing(node) || group->kind != RGI_FUSED ||
+        group->headed || group->footed || group->region != u->region || group->shape != node->in[0]->shape ||
+        !move_use(l, u, l->p->values[v].unit, false))
+        return false;
+    group->footed = true;
+    group->key = node->id;
+    return true;
+}
+
+bool rgi_absorb(rgi_lowering *l, rgi_block *b)
+{
+    rgi_program *p = l->p;
+    if (p->opts.no_fuse || p->opts.check)
+        return true;
+    reading *by = rgi_arena_alloc(&l->temporary, (p->n_values + 1) * sizeof *by);
+    bool *updates = rgi_arena_alloc(&l->temporary, l->n_units + 1); /* by unit: makes the new value of a parameter */
+    if (!by || !updates)
+        return false;
+    find_readers(l, by);
+    for (size_t i = 0; i < p->n_writes; i++)
+        if (p->values[p->writes[i].value].unit != RGI_NONE)
+            updates[p->values[p->writes[i].value].unit] = true;
+    size_t kept = 0;
+    for (size_t i = 0; i < b->n; i++) {
+        rgi_unit *u = &l->units[b->units[i]];
+        if (u->kind != RGI_RUN || !(absorb_head(l, u, by, updates) || absorb_foot(l, u, b->units[i], by)))
+            b->units[kept++] = b->units[i];
+    }
+    b->n = kept;
+    return !l->failed;
+}
