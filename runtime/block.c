@@ -1,6 +1,7 @@
 /* block.c - a fused group of elementwise ops, block by block: each op's loop runs over the block while it is in cache. */
 #include "evaluate.h"
 #include "plan.h"
+#include "stream.h"
 
 #include <stddef.h>
 
@@ -13,10 +14,16 @@ typedef struct place {
     const int64_t *t;
 } place;
 
+static const void *in_memory(const rgi_operand *o, const place *at)
+{
+    return o->at ? (const char *)rgi_at(o->at, o->terms, at->t) + at->first * o->size : NULL;
+}
+
 static const void *address(const rgi_operand *o, const place *at)
 {
     switch (o->mode) {
     case RGI_BLOCK:
+    case RGI_STREAM:
         return at->scratch + o->slot;
     case RGI_HEAD:
     case RGI_FOOT:
@@ -26,10 +33,20 @@ static const void *address(const rgi_operand *o, const place *at)
     case RGI_MEMORY:
         break;
     }
-    return o->at ? (const char *)rgi_at(o->at, o->terms, at->t) + at->first * o->size : NULL;
+    return in_memory(o, at);
 }
 
 static const int64_t no_loops[RGI_MAX_LOOPS]; /* heads and feet stand outside of loops */
+
+/* As many bytes of what the next block reads first, if there are so many. */
+static const void *next_read(const rgi_group *g, const place *at, size_t bytes)
+{
+    const rgi_operand *o = &g->members[0].in[0];
+    const place next = {.first = at->first + at->n, .t = at->t};
+    const bool inside =
+        g->members[0].step.n_in > 0 && o->mode == RGI_MEMORY && bytes <= (g->elements - next.first) * o->size;
+    return inside ? in_memory(o, &next) : NULL;
+}
 
 static rg_status run_block(const rgi_group *g, const place *at)
 {
@@ -50,8 +67,19 @@ static rg_status run_block(const rgi_group *g, const place *at)
         const rg_status status = s.op->run(&s, 0, at->n);
         if (status)
             return status;
+        if (m->out.mode == RGI_STREAM)
+            rgi_stream_copy((void *)(uintptr_t)in_memory(&m->out, at), out, at->n * m->out.size,
+                            next_read(g, at, at->n * m->out.size));
     }
     return RG_OK;
+}
+
+/* The status, after what the blocks so far have written is on its way to memory. */
+static rg_status ended(const rgi_group *g, rg_status status)
+{
+    if (g->streams)
+        rgi_stream_end();
+    return status;
 }
 
 static rg_status run_single(const rgi_group *g)
@@ -80,7 +108,7 @@ rg_status rgi_group_run(const rgi_group *g, size_t lo, size_t hi, char *scratch,
         at.n = g->elements - at.first < g->block ? g->elements - at.first : g->block;
         status = run_block(g, &at);
     }
-    return status;
+    return ended(g, status);
 }
 
 rg_status rgi_group_take(const rg_step *step, const rg_block *block)
@@ -98,7 +126,7 @@ rg_status rgi_group_take(const rg_step *step, const rg_block *block)
             at.seam = (const char *)block->data + (i * block->stride + j) * size;
             status = run_block(g, &at);
         }
-    return status;
+    return ended(g, status);
 }
 
 rg_status rgi_group_give(const rg_step *step, size_t first, size_t n, void *to)
@@ -113,5 +141,5 @@ rg_status rgi_group_give(const rg_step *step, size_t first, size_t n, void *to)
         at.seam = (const char *)to + i * size;
         status = run_block(g, &at);
     }
-    return status;
+    return ended(g, status);
 }

@@ -17,7 +17,8 @@ typedef enum rgi_mode {
     RGI_BLOCK,  /* in the block scratch at `slot` */
     RGI_HEAD,   /* in the block that the group's head has delivered */
     RGI_FOOT,   /* in what the group's foot has asked for */
-    RGI_NUMBER  /* a constant block of one number */
+    RGI_STREAM, /* of a large result of several members: in the block scratch at `slot`, from there past the caches to `at` */
+    RGI_NUMBER /* a constant block of one number */
 } rgi_mode;
 
 typedef struct rgi_operand {
@@ -55,9 +56,10 @@ typedef struct rgi_group {
     size_t n_members;
     rgi_spread *spreads;
     size_t n_spreads;
-    bool moves;  /* some operand has terms */
-    bool single; /* one block: pointers stand in the members' steps, scratch is the step's own */
-    char *own;   /* that scratch */
+    bool moves;   /* some operand has terms */
+    bool streams; /* some result goes past the caches */
+    bool single;  /* one block: pointers stand in the members' steps, scratch is the step's own */
+    char *own;    /* that scratch */
     /* of a group with a head or a foot, whose step has it as its tail or source */
     rg_tail tail;
     rg_source source;

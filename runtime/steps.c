@@ -5,6 +5,7 @@
 #include "../graph/infer.h"
 #include "evaluate.h"
 #include "steps.h"
+#include "stream.h"
 
 #include <string.h>
 
@@ -297,6 +298,11 @@ static bool make_output(grouping *k, size_t member)
     if (prog->values[v].place != RGI_VOID || prog->values[v].part_of != RGI_NONE) {
         const bool ok = make_terms(k->p, k->s, v, &o->terms);
         k->g->moves = k->g->moves || o->terms;
+        if (k->g->n_members > 1 && k->g->elements * size >= RGI_STREAM_LEAST && prog->values[v].part_of == RGI_NONE) {
+            o->mode = RGI_STREAM;
+            k->g->streams = true;
+            o->slot = take_slot(k);
+        }
         return ok;
     }
     o->mode = v == k->foot ? RGI_FOOT : RGI_BLOCK;
@@ -311,14 +317,19 @@ static bool make_output(grouping *k, size_t member)
     return true;
 }
 
+static bool in_scratch(const rgi_operand *o)
+{
+    return o->mode == RGI_BLOCK || o->mode == RGI_STREAM;
+}
+
 static void choose_block(grouping *k)
 {
     rgi_group *g = k->g;
     size_t slots = 0;
     bool numbers = false;
     for (size_t m = 0; m < g->n_members; m++) {
-        slots = g->members[m].out.mode == RGI_BLOCK && g->members[m].out.slot + 1 > slots ? g->members[m].out.slot + 1
-                                                                                          : slots;
+        slots =
+            in_scratch(&g->members[m].out) && g->members[m].out.slot + 1 > slots ? g->members[m].out.slot + 1 : slots;
         for (uint32_t i = 0; i < g->members[m].step.n_in; i++)
             numbers = numbers || g->members[m].in[i].mode == RGI_NUMBER;
     }
@@ -389,7 +400,7 @@ static void add_work(const rgi_group *g, rgi_exec *e)
         e->flops += 4.0 * (double)g->elements;
         for (uint32_t i = 0; i <= g->members[m].step.n_in; i++) {
             const rgi_operand *o = i < g->members[m].step.n_in ? &g->members[m].in[i] : &g->members[m].out;
-            e->traffic += o->mode == RGI_MEMORY ? (double)(o->size * g->elements) : 0;
+            e->traffic += o->mode == RGI_MEMORY || o->mode == RGI_STREAM ? (double)(o->size * g->elements) : 0;
         }
     }
 }
@@ -515,7 +526,7 @@ static bool link_value(rg_plan *p, rgi_special *s, int32_t v, const void *at)
 static bool link_operand(rg_plan *p, rgi_special *s, rgi_group *g, rgi_operand *o, int32_t v, const void *pointer,
                          size_t own)
 {
-    if (o->mode == RGI_MEMORY && !link_value(p, s, v, &o->at))
+    if ((o->mode == RGI_MEMORY || o->mode == RGI_STREAM) && !link_value(p, s, v, &o->at))
         return false;
     if (!g->single)
         return true;
