@@ -47,7 +47,7 @@ static void find_readers(const rgi_lowering *l, reading *by)
         note_read(l, by, p->writes[i].value, RGI_NONE);
 }
 
-/* Moves the only op of `from` into the group, to its front or its end. */
+/* Moves the only op of unit `from` into the group, to its front or its end. */
 static bool move_use(rgi_lowering *l, rgi_unit *from, int32_t group, bool front)
 {
     rgi_unit *to = &l->units[group];
@@ -61,8 +61,8 @@ static bool move_use(rgi_lowering *l, rgi_unit *from, int32_t group, bool front)
     if (front)
         to->uses[0] = use;
     from->n_uses = 0;
-    for (uint32_t i = 0; i < use.n_out; i++)
-        l->p->values[use.out[i]].unit = group;
+    from->into = group + 1;
+    l->block->merged = true;
     return true;
 }
 
@@ -118,12 +118,10 @@ bool rgi_absorb(rgi_lowering *l, rgi_block *b)
     for (size_t i = 0; i < p->n_writes; i++)
         if (p->values[p->writes[i].value].unit != RGI_NONE)
             updates[p->values[p->writes[i].value].unit] = true;
-    size_t kept = 0;
     for (size_t i = 0; i < b->n; i++) {
         rgi_unit *u = &l->units[b->units[i]];
-        if (u->kind != RGI_RUN || !(absorb_head(l, u, by, updates) || absorb_foot(l, u, b->units[i], by)))
-            b->units[kept++] = b->units[i];
+        if (u->kind == RGI_RUN && !absorb_head(l, u, by, updates))
+            absorb_foot(l, u, b->units[i], by);
     }
-    b->n = kept;
     return !l->failed;
 }

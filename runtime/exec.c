@@ -1,5 +1,6 @@
 /* exec.c - running the steps: one parallel region a run, every thread walking the same list. The only file with OpenMP. */
 #include "exec.h"
+#include "timeline.h"
 
 #include <pthread.h>
 #include <sched.h>
@@ -186,7 +187,10 @@ static void walk(walker *w)
         }
         if (!failed || (e->kind == RGI_RUN && e->parallel && e->tasks[1])) {
             /* a failed thread still comes to the meetings between the phases of a step */
+            const uint64_t begin = s->timeline ? rgi_now() : 0;
             rg_status status = failed ? RG_OK : run_step(w, e);
+            if (s->timeline)
+                rgi_timeline_note(s->timeline, w->thread, i, begin);
             if (failed)
                 for (uint32_t k = 1; k < RG_MAX_PHASES && e->tasks[k]; k++)
                     meet(w);
@@ -262,9 +266,11 @@ rg_status rgi_execute(rg_plan *p)
     p->failed = RG_OK;
     p->meeting.arrived = 0;
     const bool alone = p->program->opts.threads == 1 || __atomic_load_n(&forked, __ATOMIC_RELAXED);
+    rgi_timeline_start(p->current->timeline);
     if (alone || !p->current->parallel)
         walk_as(p, 0, 1);
     else
         walk_together(p);
+    rgi_timeline_stop(p->current->timeline);
     return p->failed ? rgi_fail((rg_status)p->failed, "%s", p->failure) : RG_OK;
 }

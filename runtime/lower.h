@@ -19,6 +19,7 @@ typedef struct rgi_unit {
     int32_t loop;     /* RGI_LOOP: which */
     rgi_item *body;   /* RGI_LOOP: the items from the first initial copy to its RGI_NEXT */
     size_t n_body;
+    int32_t into; /* the unit that has taken over all its uses: its number + 1; or 0 */
 } rgi_unit;
 
 /* The units of one region being lowered. */
@@ -27,6 +28,7 @@ typedef struct rgi_block {
     int32_t loop;
     int32_t *units; /* indices into lowering.units */
     size_t n, capacity;
+    bool merged; /* some unit has gone into another */
     struct rgi_block *outer;
 } rgi_block;
 
@@ -72,6 +74,8 @@ int32_t rgi_value_leaf(rgi_lowering *l, const rg_node *node);
 /* units.c: makes the units of a region and orders them into items (appended to *items). */
 bool rgi_lower_region(rgi_lowering *l, const rgi_region *region, int32_t loop, rgi_item **items, size_t *n,
                       size_t *capacity);
+/* The unit that makes a value, RGI_NONE if none does. */
+int32_t rgi_unit_of(const rgi_lowering *l, int32_t value);
 /* absorb.c: groups take in the product in front of them or the reduction behind. */
 bool rgi_absorb(rgi_lowering *l, rgi_block *b);
 /* order.c */

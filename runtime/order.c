@@ -49,72 +49,90 @@ static bool unit_edges(edges *e, uint32_t at)
     return ok;
 }
 
-/* Takes down which parameters an op reads (but the one its unit changes), and whether it may fail, at a place in the
+/* Takes down which parameters an op reads (but those its unit changes), and whether it may fail, at a place in the
    order. */
-static void note_use(const edges *e, uint64_t key, const rgi_use *use, int32_t writes, uint64_t *reader,
-                     uint64_t *fails)
+static void note_use(const edges *e, uint64_t key, const rgi_use *use, int32_t at, const int32_t *writer,
+                     uint64_t *reader, uint64_t *fails)
 {
     const rgi_program *p = e->l->p;
     *fails = key > *fails && rgi_can_fail(e->l, use->node->op) ? key : *fails;
     for (uint32_t i = 0; i < use->n_in; i++) {
         const int32_t owner = use->in[i] == RGI_NONE ? RGI_NONE : rgi_owner(p, use->in[i]);
-        if (owner == RGI_NONE || p->values[owner].place != RGI_STORE || p->values[owner].slot == writes)
+        if (owner == RGI_NONE || p->values[owner].place != RGI_STORE || writer[p->values[owner].slot] == at)
             continue;
         uint64_t *last = &reader[p->values[owner].slot];
         *last = key > *last ? key : *last;
     }
 }
 
-/* Elementwise units that nothing but assignments want come as soon as what they read is there: for those that change a
-   parameter, once its last reader and every op that may fail are done. */
-static bool place_updates(edges *e)
+/* Where in the block the unit stands that makes a value, or RGI_NONE. */
+static int32_t made_at(const edges *e, int32_t value)
 {
-    rgi_lowering *l = e->l;
-    rgi_program *p = l->p;
-    const size_t n = e->b->n;
-    bool *kept = rgi_arena_alloc(&l->temporary, n + 1); /* something other than an assignment wants it */
-    uint64_t *reader = rgi_arena_alloc(&l->temporary, (l->g->store->n + 1) * sizeof *reader);
-    int32_t *writes = rgi_arena_alloc(&l->temporary, (n + 1) * sizeof *writes);
-    if (!kept || !reader || !writes)
-        return false;
-    for (size_t i = 0; i < n; i++)
-        writes[i] = RGI_NONE;
+    const int32_t u = value == RGI_NONE ? RGI_NONE : e->l->p->values[value].unit;
+    return u == RGI_NONE ? RGI_NONE : e->position[u];
+}
+
+/* What something other than an assignment wants, by place in the block. */
+static void mark_kept(const edges *e, const bool *writes, bool *kept)
+{
+    const rgi_program *p = e->l->p;
     for (size_t i = 0; i < p->n_fetches; i++) {
-        const int32_t v = p->fetches[i].value, u = v == RGI_NONE ? RGI_NONE : p->values[v].unit;
-        if (u != RGI_NONE && e->position[u] != RGI_NONE && !(p->fetches[i].node->op->traits & RG_EFFECT))
-            kept[e->position[u]] = true;
+        const int32_t at = made_at(e, p->fetches[i].value);
+        if (at != RGI_NONE && !(p->fetches[i].node->op->traits & RG_EFFECT))
+            kept[at] = true;
     }
-    for (size_t i = 0; i < p->n_writes; i++) {
-        const int32_t u = p->values[p->writes[i].value].unit;
-        if (u != RGI_NONE && e->position[u] != RGI_NONE)
-            writes[e->position[u]] = (int32_t)p->writes[i].entry->index;
-    }
-    for (size_t i = n; i-- > 0;) {
-        bool only_updates = writes[i] != RGI_NONE;
+    for (size_t i = e->b->n; i-- > 0;) {
+        bool only_updates = writes[i];
         for (uint32_t k = e->first[i]; k != UINT32_MAX; k = e->next[k]) {
             only_updates = true;
             kept[i] = kept[i] || kept[e->to[k]];
         }
         kept[i] = kept[i] || !only_updates;
     }
+}
+
+/* Elementwise units that nothing but assignments want come as soon as what they read is there: for those that change
+   parameters, once the last readers of these and every op that may fail are done. */
+static bool place_updates(edges *e)
+{
+    rgi_lowering *l = e->l;
+    rgi_program *p = l->p;
+    const size_t n = e->b->n, slots = l->g->store->n;
+    bool *kept = rgi_arena_alloc(&l->temporary, n + 1), *writes = rgi_arena_alloc(&l->temporary, n + 1);
+    uint64_t *reader = rgi_arena_alloc(&l->temporary, (slots + 1) * sizeof *reader);
+    int32_t *writer = rgi_arena_alloc(&l->temporary, (slots + 1) * sizeof *writer); /* by slot: place of the unit */
+    uint64_t *wanted = rgi_arena_alloc(&l->temporary, (n + 1) * sizeof *wanted);
+    uint64_t *ready = rgi_arena_alloc(&l->temporary, (n + 1) * sizeof *ready); /* when old values are out of use */
+    if (!kept || !writes || !reader || !writer || !wanted || !ready)
+        return false;
+    for (size_t i = 0; i < slots; i++)
+        writer[i] = RGI_NONE;
+    for (size_t k = 0; k < p->n_writes; k++) {
+        const int32_t at = made_at(e, p->writes[k].value);
+        if (at == RGI_NONE)
+            continue;
+        writer[p->writes[k].entry->index] = at;
+        writes[at] = true;
+    }
+    mark_kept(e, writes, kept);
     uint64_t fails = 0;
     for (size_t i = 0; i < n; i++) {
         const rgi_unit *u = &l->units[e->b->units[i]];
         for (size_t k = 0; k < u->n_uses; k++)
-            note_use(e, u->key, &u->uses[k], writes[i], reader, &fails);
+            note_use(e, u->key, &u->uses[k], (int32_t)i, writer, reader, &fails);
         for (size_t k = 0; k < u->n_body; k++) /* a loop may fail, and read any parameter */
             for (uint32_t j = 0; j < u->body[k].count; j++)
-                note_use(e, u->key, &p->uses[u->body[k].first + j], RGI_NONE, reader, &fails);
+                note_use(e, u->key, &p->uses[u->body[k].first + j], (int32_t)i, writer, reader, &fails);
     }
-    uint64_t *wanted = rgi_arena_alloc(&l->temporary, (n + 1) * sizeof *wanted);
-    if (!wanted)
-        return false;
+    for (size_t i = 0; i < slots; i++)
+        if (writer[i] != RGI_NONE)
+            ready[writer[i]] = reader[i] > ready[writer[i]] ? reader[i] : ready[writer[i]];
     for (size_t i = 0; i < n; i++) {
         rgi_unit *u = &l->units[e->b->units[i]];
         if (!kept[i] && u->kind == RGI_FUSED) {
             u->key = wanted[i];
-            if (writes[i] != RGI_NONE) {
-                u->key = reader[writes[i]] > u->key ? reader[writes[i]] : u->key;
+            if (writes[i]) {
+                u->key = ready[i] > u->key ? ready[i] : u->key;
                 u->key = fails > u->key ? fails : u->key;
             }
         }

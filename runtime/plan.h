@@ -116,6 +116,7 @@ typedef struct rgi_special {
     int32_t slab_links, *input_links, *store_links; /* heads */
     const void *slab;                               /* what the links were resolved with */
     const void **input_data, **store_data;
+    struct rgi_timeline *timeline; /* of the last run, where the plan keeps one */
 } rgi_special;
 
 typedef struct rgi_binding {

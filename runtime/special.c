@@ -1,5 +1,6 @@
 /* special.c - what a set of sizes adds to a program: concrete shapes, where threads must meet, offsets. */
 #include "steps.h"
+#include "timeline.h"
 
 #include <string.h>
 
@@ -320,7 +321,7 @@ static rg_status build(rg_plan *p, rgi_special *s)
     bool *shared = rgi_alloc(a, n + 1);
     const bool ok = extra && interval && shared && rgi_steps_make(p, s, extra) &&
                     set_barriers(p, s, interval, shared) && place(p, s, extra, interval, shared) &&
-                    rgi_steps_link(p, s, extra);
+                    rgi_steps_link(p, s, extra) && (!prog->opts.profile || (s->timeline = rgi_timeline_new(prog, s)));
     rgi_free(a, extra, n * sizeof *extra);
     rgi_free(a, interval, n * sizeof *interval);
     rgi_free(a, shared, n + 1);

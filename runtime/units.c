@@ -3,12 +3,16 @@
 
 #include "../ops/table_ops.h"
 
+#include <stdlib.h>
+
 #define RGI_GROUP_MEMBERS 64 /* ops in a fused group at most */
 
-static rgi_unit *unit_of(rgi_lowering *l, int32_t value)
+int32_t rgi_unit_of(const rgi_lowering *l, int32_t value)
 {
-    const int32_t u = value == RGI_NONE ? RGI_NONE : l->p->values[value].unit;
-    return u == RGI_NONE ? NULL : &l->units[u];
+    int32_t u = value == RGI_NONE ? RGI_NONE : l->p->values[value].unit;
+    while (u != RGI_NONE && l->units[u].into)
+        u = l->units[u].into - 1;
+    return u;
 }
 
 static bool in_block(const rgi_lowering *l, int32_t unit)
@@ -19,8 +23,8 @@ static bool in_block(const rgi_lowering *l, int32_t unit)
 /* Level of the unit that makes a value, if it belongs to the present block: what comes from outside is there already. */
 static uint32_t level_of(rgi_lowering *l, int32_t value)
 {
-    const rgi_unit *u = unit_of(l, value);
-    return u && in_block(l, l->p->values[value].unit) ? u->level : 0;
+    const int32_t u = rgi_unit_of(l, value);
+    return u != RGI_NONE && in_block(l, u) ? l->units[u].level : 0;
 }
 
 static int32_t add_unit(rgi_lowering *l, rgi_block *b, const rgi_unit *unit)
@@ -94,6 +98,83 @@ static uint32_t level_after(rgi_lowering *l, const rgi_use *use)
     return level + 1;
 }
 
+/* Puts the members of group `from` among those of `to`, in the order of their nodes. */
+static bool merge(rgi_lowering *l, int32_t from, int32_t to)
+{
+    rgi_unit *a = &l->units[from], *b = &l->units[to];
+    const size_t n = a->n_uses + b->n_uses;
+    rgi_use *uses = rgi_arena_alloc(&l->temporary, n * sizeof *uses);
+    if (!uses) {
+        l->failed = true;
+        return false;
+    }
+    for (size_t i = 0, j = 0; i + j < n;) {
+        const bool first = j == b->n_uses || (i < a->n_uses && a->uses[i].node->id < b->uses[j].node->id);
+        uses[i + j] = first ? a->uses[i] : b->uses[j];
+        *(first ? &i : &j) += 1;
+    }
+    b->key = a->key > b->key ? a->key : b->key;
+    b->uses = uses;
+    b->n_uses = b->capacity = n;
+    a->n_uses = 0;
+    a->into = to + 1;
+    l->block->merged = true;
+    return true;
+}
+
+/* Groups that `use` reads become one where neither can depend on the other: an Adam step, whose moments are two chains of
+   one gradient, passes over memory once. */
+static void merge_groups(rgi_lowering *l, const rg_node *node, const rgi_use *use)
+{
+    int32_t to = RGI_NONE;
+    for (uint32_t i = 0; i < use->n_in && !l->p->opts.no_fuse; i++) {
+        const int32_t u = rgi_unit_of(l, use->in[i]);
+        if (u == RGI_NONE || u == to || !in_block(l, u) || l->units[u].kind != RGI_FUSED ||
+            l->units[u].shape != node->shape)
+            continue;
+        if (to == RGI_NONE)
+            to = u;
+        else if (l->units[u].level == l->units[to].level &&
+                 l->units[u].n_uses + l->units[to].n_uses < RGI_GROUP_MEMBERS && !merge(l, u, to))
+            return;
+    }
+}
+
+typedef struct ranked {
+    uint32_t level;
+    int32_t unit;
+} ranked;
+
+static int by_level(const void *a, const void *b)
+{
+    const ranked *x = a, *y = b;
+    return x->level != y->level ? (x->level > y->level) - (x->level < y->level)
+                                : (x->unit > y->unit) - (x->unit < y->unit);
+}
+
+/* Takes out what has gone into other units, and says so to the values. What depends on another unit stands behind it again,
+   as it did when units were made: its level is higher. */
+static bool drop_merged(rgi_lowering *l, rgi_block *b)
+{
+    if (!b->merged || l->failed)
+        return !l->failed;
+    ranked *order = rgi_arena_alloc(&l->temporary, (b->n + 1) * sizeof *order);
+    if (!order)
+        return false;
+    size_t kept = 0;
+    for (size_t i = 0; i < b->n; i++)
+        if (!l->units[b->units[i]].into)
+            order[kept++] = (ranked){l->units[b->units[i]].level, b->units[i]};
+    qsort(order, kept, sizeof *order, by_level);
+    for (size_t i = 0; i < kept; i++)
+        b->units[i] = order[i].unit;
+    for (size_t v = 0; v < l->p->n_values; v++)
+        l->p->values[v].unit = rgi_unit_of(l, (int32_t)v);
+    b->n = kept;
+    b->merged = false;
+    return true;
+}
+
 /* The fused unit that `use` may join: it makes one of the inputs, has the shape, and everything else the op reads is
    there before the unit runs. */
 static int32_t host_of(rgi_lowering *l, const rg_node *node, const rgi_use *use)
@@ -101,7 +182,7 @@ static int32_t host_of(rgi_lowering *l, const rg_node *node, const rgi_use *use)
     rgi_program *p = l->p;
     int32_t best = RGI_NONE;
     for (uint32_t i = 0; i < use->n_in && !p->opts.no_fuse; i++) {
-        const int32_t u = use->in[i] == RGI_NONE ? RGI_NONE : p->values[use->in[i]].unit;
+        const int32_t u = rgi_unit_of(l, use->in[i]);
         if (u == RGI_NONE || u == best || !in_block(l, u))
             continue;
         const rgi_unit *host = &l->units[u];
@@ -110,8 +191,8 @@ static int32_t host_of(rgi_lowering *l, const rg_node *node, const rgi_use *use)
             if (use->in[k] == RGI_NONE)
                 continue;
             const rgi_value *v = &p->values[use->in[k]];
-            fits = v->unit == u ? v->part_of == RGI_NONE || v->step_loop != RGI_NONE
-                                : level_of(l, use->in[k]) < host->level;
+            fits = rgi_unit_of(l, use->in[k]) == u ? v->part_of == RGI_NONE || v->step_loop != RGI_NONE
+                                                   : level_of(l, use->in[k]) < host->level;
         }
         if (fits && (best == RGI_NONE || l->units[u].level > l->units[best].level))
             best = u;
@@ -131,6 +212,8 @@ static bool lower_op(rgi_lowering *l, const rg_node *node)
     }
     if (l->failed || !make_use(l, node, &use))
         return false;
+    if (fused)
+        merge_groups(l, node, &use);
     int32_t u = fused ? host_of(l, node, &use) : RGI_NONE;
     if (u == RGI_NONE) {
         const rgi_unit unit = {.kind = fused ? RGI_FUSED : RGI_RUN,
@@ -421,7 +504,8 @@ bool rgi_lower_region(rgi_lowering *l, const rgi_region *region, int32_t loop, r
         ok = ok && save_fetched(l);
     }
     int32_t *order = NULL;
-    ok = ok && (block.outer || rgi_absorb(l, &block)) && rgi_order(l, &block, &order);
+    ok = ok && drop_merged(l, &block) && (block.outer || (rgi_absorb(l, &block) && drop_merged(l, &block))) &&
+         rgi_order(l, &block, &order);
     for (size_t i = 0; ok && i < block.n; i++) {
         const rgi_unit *u = &l->units[order[i]];
         for (size_t k = 0; k < u->n_body && ok; k++)

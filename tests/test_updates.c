@@ -64,12 +64,16 @@ Test(updates, same_bits_however_the_gradient_is_passed_on)
 
 Test(updates, the_gradient_takes_no_memory)
 {
-    const problem large = {4, 3000, 2000, false, false}, fetched = {4, 3000, 2000, false, true};
+    const problem large = {4, 3000, 2000, false, false}, fetched = {4, 3000, 2000, false, true},
+                  adam = {4, 3000, 2000, true, false};
     const size_t bytes = 3000 * 2000 * sizeof(float);
-    const trained t = train(&large, 1, false), with = train(&fetched, 1, false), plain = train(&large, 1, true);
+    const trained t = train(&large, 1, false), with = train(&fetched, 1, false), plain = train(&large, 1, true),
+                  moments = train(&adam, 1, false);
     cr_expect(t.bytes < bytes / 4, "%zu", t.bytes);
     cr_expect(with.bytes > bytes, "%zu", with.bytes);
     cr_expect(plain.bytes > bytes, "%zu", plain.bytes);
+    cr_expect(moments.bytes < bytes / 4, "both moments and the parameter in one pass: %zu", moments.bytes);
+    free(moments.weight);
     free(t.weight);
     free(with.weight);
     free(plain.weight);

@@ -16,6 +16,7 @@ typedef struct rg_plan_opts {
     bool no_fuse;  /* run elementwise ops one by one; results are the same to the last bit */
     bool snapshot; /* work on a private copy of parameters and buffers */
     bool check;    /* after each op, look for NaN and infinity: rg_run then fails naming the node */
+    bool profile;  /* note when each thread works on which step: rg_plan_profile, rg_plan_trace */
 } rg_plan_opts;
 
 /* Compiles `fetch` into a plan, or returns NULL with rg_graph_error set. The plan keeps its graph and parameters
@@ -49,6 +50,40 @@ RG_API RG_CHECKED rg_status rg_result(rg_plan *p, rg_node *fetched, rg_tensor *o
 RG_API size_t rg_plan_bytes(const rg_plan *p);
 /* What the plan does, in order: steps, fused groups, sizes, offsets. Release with rg_text_free. */
 RG_API char *rg_plan_dump(rg_plan *p);
+/* The same as a Graphviz digraph: a box a step, a frame around the ops of a fused group and the steps of a loop; edges are
+   values with their types. Release with rg_text_free. */
+RG_API char *rg_plan_dot(rg_plan *p);
+/* The plan's memory as a picture (SVG): steps to the right, addresses upwards, a box for each value from where it is made
+   to where it is read last. NULL with the error set while sizes are unknown. Release with rg_text_free. */
+RG_API char *rg_plan_memory_map(rg_plan *p);
+
+/* What the machine can do: arithmetic and memory, all threads together. */
+typedef struct rg_roof {
+    double gflops; /* 10^9 floating-point operations a second */
+    double gbs;    /* 10^9 bytes a second */
+} rg_roof;
+
+/* What a run will cost, before any. */
+typedef struct rg_estimate {
+    size_t steps;   /* executed in a run, loops unrolled */
+    double flops;   /* floating-point operations: those of products and the like exactly, 4 for an element of another */
+    double bytes;   /* read and written by the steps, as if nothing stayed in cache */
+    double seconds; /* the steps one after the other at the roof; 0 without a roof */
+    size_t memory;  /* bytes of working memory: rg_plan_bytes */
+    size_t values;  /* of them for values ... */
+    size_t peak;    /* ... of which so many are alive at once: what no placement can do without */
+    size_t parameters; /* bytes of the parameters and buffers that the plan touches, not part of `memory` */
+} rg_estimate;
+
+/* Fills in *out for the sizes bound. `roof` may be NULL. Errors: sizes that are not known yet. */
+RG_API RG_CHECKED rg_status rg_plan_estimate(rg_plan *p, const rg_roof *roof, rg_estimate *out);
+/* The last run of a plan with opts.profile as tables: time, share, GFLOP/s, GB/s and percent of the roof (NULL: left out)
+   of each op and each scope of names, slowest first. NULL with the error set when there was no such run. Release with
+   rg_text_free. */
+RG_API char *rg_plan_profile(rg_plan *p, const rg_roof *roof);
+/* The same run as JSON in the trace event format that Perfetto and Chrome's tracing page read: a lane a thread. */
+RG_API char *rg_plan_trace(rg_plan *p);
+
 /* A plan for another thread over the same program and parameters, with its own memory and bindings. A fork of a plan
    with effects gets private parameters. NULL when memory is short. */
 RG_API rg_plan *rg_plan_fork(rg_plan *p);
