@@ -16,7 +16,8 @@ static rg_node *weave(rg_graph *g, rg_node *x, int rounds)
         rg_node *a = rg_tanh(rg_scale(y, 0.5)), *b = rg_square(rg_add_scalar(y, 0.1 * i));
         rg_node *means = rg_mean(a, RG_AXES(0), true),
                 *turned = rg_transpose(rg_reshape(a, RG_SHAPE(COLUMNS, ROWS)), RG_AXES(1, 0));
-        rg_node *c = rg_add(a, b), *d = rg_mul(b, rg_sigmoid(turned)), *e = rg_sub(rg_abs(means), c);
+        rg_node *c = i % 2 ? rg_add(a, b) : rg_sub(b, a), *d = rg_mul(b, rg_sigmoid(turned)),
+                *e = rg_sub(rg_abs(means), c);
         y = rg_add(rg_scale(rg_add(c, d), 0.25), rg_mul(e, rg_sum_like(rg_scale(d, 1e-3), means)));
     }
     (void)g;
