@@ -2,6 +2,7 @@
 #include "sweep.h"
 
 #include "../graph/scan.h"
+#include "../ops/rules.h"
 
 #include <retrograde/autograd.h>
 #include <retrograde/ops.h>
@@ -75,7 +76,7 @@ bool rgi_sweep_node(rgi_sweep *s, rg_node *node)
     bool any = false;
     for (size_t k = 0; k < n_out; k++) {
         const rg_node *out = rgi_output(node, k);
-        s->outs[k] = out && out->id < s->n ? s->ct[out->id] : NULL;
+        s->outs[k] = out && out->id < s->n ? rgi_join_slices(s->ct[out->id]) : NULL;
         any = any || s->outs[k];
     }
     bool wanted = false;

@@ -165,7 +165,7 @@ static rg_status reduce_drawn(const rg_step *s, const layout *l, size_t lo, size
     for (size_t n; lo < hi && !status; lo += n, to += n * size) {
         const size_t from = lo % l->chunks * l->rows, rows = k - from < l->rows ? k - from : l->rows;
         n = hi - lo < together ? hi - lo : together;
-        status = n * rows ? s->source->give(s, lo / l->chunks * k + from, n * rows, x) : RG_OK;
+        status = rows ? s->source->give(s, lo / l->chunks * k + from, n * rows, x) : RG_OK;
         for (size_t i = 0; i < n; i++)
             reduce_columns(dtype, op->first, rows, 1, 1, x + i * rows * size, to + i * size);
         if (l->chunks == 1)

@@ -26,6 +26,10 @@ void rgi_jvp_linear(rg_node *self, rg_node *const tangent[], rg_node *out[]);
 /* The reverse rule of an op that keeps elements and their order. */
 void rgi_vjp_reshape(rg_node *self, rg_node *const ct[], rg_node *grad[]);
 
+/* A sum of slice_grads that together fill the whole of what they are put into is their concatenation: gates that were cut
+   from one product give their gradients back as one tensor. Anything else is returned as it is; NULL after an error. */
+rg_node *rgi_join_slices(rg_node *sum);
+
 /* Bytes of the inputs whose values are read and of the outputs. */
 double rgi_bytes(const rg_step *step);
 

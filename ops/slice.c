@@ -301,3 +301,55 @@ rg_node *rg_slice_step(rg_node *x, int axis, int64_t start, int64_t stop, int64_
     }
     return rg_apply(&rgi_op_slice, (rg_nodes){in, a.named ? 2 : 1}, &a);
 }
+
+/* ---- gradients of slices that fill an axis ---- */
+
+#define MOST_SLICES 32
+
+typedef struct parts {
+    rg_node *at[MOST_SLICES]; /* slice_grads */
+    int64_t first[MOST_SLICES], n[MOST_SLICES];
+    size_t count;
+} parts;
+
+/* The slice_grads of a sum; false when there is something else in it. */
+static bool collect(const rg_node *node, parts *p)
+{
+    if (node->op == &rgi_op_add)
+        return collect(node->in[0], p) && collect(node->in[1], p);
+    if (node->op != &rgi_op_slice_grad || p->count == MOST_SLICES)
+        return false;
+    const slice_attr *a = node->attr, *b = p->count ? p->at[0]->attr : a;
+    const rgi_shape *shape = node->shape;
+    if (a->named || a->step != 1 || a->axis != b->axis || shape->a.dim[a->axis] != shape->b.dim[a->axis])
+        return false;
+    size_t at = p->count++;
+    int64_t first;
+    const int64_t n = resolve(shape->a.dim[a->axis], a, &first);
+    for (; at > 0 && p->first[at - 1] > first; at--) { /* in rising order */
+        p->at[at] = p->at[at - 1];
+        p->first[at] = p->first[at - 1];
+        p->n[at] = p->n[at - 1];
+    }
+    p->at[at] = (rg_node *)(uintptr_t)node;
+    p->first[at] = first;
+    p->n[at] = n;
+    return true;
+}
+
+rg_node *rgi_join_slices(rg_node *sum)
+{
+    parts p = {.count = 0};
+    rg_node *in[MOST_SLICES];
+    if (!sum || sum->op != &rgi_op_add || !collect(sum, &p))
+        return sum;
+    const int64_t axis = ((const slice_attr *)p.at[0]->attr)->axis;
+    int64_t end = 0;
+    for (size_t i = 0; i < p.count; i++) {
+        if (p.first[i] != end)
+            return sum;
+        end += p.n[i];
+        in[i] = p.at[i]->in[0];
+    }
+    return end == sum->shape->a.dim[axis] ? rg_concat((rg_nodes){in, p.count}, (int)axis) : sum;
+}

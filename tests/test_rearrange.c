@@ -274,3 +274,37 @@ Test(rearrange, bad_input)
             WORDS("[3, 4]", "[3, 5]"));
     rg_graph_free(g);
 }
+
+/* Whether the plan of the gradient of sum(sin(y * weights)) has an op; the gradient is checked by differences. */
+static bool gradient_uses(rg_node *y, rg_node *x, const char *op)
+{
+    rg_graph *g = rg_graph_of(x);
+    rg_node *loss = rg_sum(rg_sin(rg_mul(y, y)), RG_ALL_AXES, false);
+    rg_grad_check_report report;
+    must(rg_grad_check(loss, RG_NODES(x), NULL, &report));
+    cr_expect(report.passed && report.worst < 1e-7, "%s", report.text);
+    rg_plan *p = must_compile(g, rg_grad(loss, RG_NODES(x)), NULL);
+    char *dump = rg_plan_dump(p);
+    cr_assert(dump);
+    const bool found = strstr(dump, op);
+    rg_text_free(dump);
+    rg_plan_free(p);
+    return found;
+}
+
+/* As the gates of a recurrent cell are cut from one product. */
+Test(slices, that_fill_an_axis_give_their_gradients_back_as_one)
+{
+    rg_graph *g = rg_graph_new(NULL);
+    rg_node *x = rg_tanh(numbers(g, "x", RG_SHAPE(3, 7)));
+    rg_node *a = rg_slice(x, 1, 0, 2), *b = rg_slice(x, 1, 2, -1), *c = rg_slice(x, -1, 6, RG_END);
+    rg_node *whole = rg_concat(RG_NODES(rg_exp(b), rg_sin(a), c), 1), *w = rg_params(g).at[0];
+    cr_expect_not(gradient_uses(whole, w, "slice_grad"));
+    rg_node *gap = rg_concat(RG_NODES(rg_exp(a), rg_sin(c)), 1);
+    cr_expect(gradient_uses(gap, w, "slice_grad"), "columns between them have no gradient");
+    rg_node *overlap = rg_concat(RG_NODES(rg_exp(b), a, rg_square(rg_slice(x, 1, 5, 7))), 1);
+    cr_expect(gradient_uses(overlap, w, "slice_grad"), "column 5 is in two of them");
+    rg_node *also = rg_add(whole, rg_concat(RG_NODES(b, a, c), 1));
+    cr_expect_not(gradient_uses(rg_mul(also, rg_concat(RG_NODES(c, b, a), 1)), w, "slice_grad("));
+    rg_graph_free(g);
+}
