@@ -47,16 +47,18 @@ static void draw_value(rgi_text *out, const rg_plan *p, size_t v, double step_wi
     const rgi_value *value = &prog->values[v];
     const size_t bytes = s->counts[value->shape] * rg_dtype_size(value->dtype);
     char label[RGI_LABEL];
+    const size_t last =
+        (size_t)value->last < s->n_steps ? (size_t)value->last : s->n_steps - 1; /* fetched: to the end */
     if (bytes == 0)
         return;
     rgi_text_printf(out, "<rect x=\"%.2f\" y=\"%.2f\" width=\"%.2f\" height=\"%.2f\" fill=\"%s\"><title>",
                     LEFT + step_width * value->first, TOP + HEIGHT - byte_height * (double)(s->offsets[v] + bytes),
-                    step_width * (value->last - value->first + 1), byte_height * (double)bytes,
+                    step_width * ((double)(last - (size_t)value->first) + 1), byte_height * (double)bytes,
                     colour(value->node->op->name));
     print_xml(out, rgi_format_node(value->node, label, sizeof label));
     rgi_text_printf(out, ", ");
     print_bytes(out, (double)bytes);
-    rgi_text_printf(out, " at %zu, steps %d to %d</title></rect>\n", s->offsets[v], value->first, value->last);
+    rgi_text_printf(out, " at %zu, steps %d to %zu</title></rect>\n", s->offsets[v], value->first, last);
 }
 
 static void draw_axes(rgi_text *out, const rgi_special *s, double byte_height)

@@ -84,6 +84,27 @@ static bool recurrence(rg_graph *g)
     return ok;
 }
 
+/* Everything a plan says about itself. */
+static bool sights(rg_graph *g)
+{
+    rg_node *x = rg_input(g, "x", RG_F32, RG_SHAPE(16, 8));
+    rg_node *y = rg_softmax(rg_tanh(rg_nn_linear(x, "fc", 5, NULL)), -1);
+    rg_plan *p = rg_compile(g, RG_NODES(y), &(rg_plan_opts){.threads = 1, .profile = true});
+    rg_estimate estimate;
+    bool ok = p && !rg_bind(p, x, data) && !rg_plan_estimate(p, NULL, &estimate) && !rg_run(p);
+    for (int i = 0; ok && i < 5; i++) {
+        char *text = i == 0   ? rg_plan_profile(p, NULL)
+                     : i == 1 ? rg_plan_trace(p)
+                     : i == 2 ? rg_plan_dot(p)
+                     : i == 3 ? rg_plan_memory_map(p)
+                              : rg_plan_dump(p);
+        ok = text != NULL;
+        rg_text_free(text);
+    }
+    rg_plan_free(p);
+    return ok;
+}
+
 /* Something small and new in the same graph. */
 static bool still_works(rg_graph *g)
 {
@@ -138,6 +159,10 @@ Test(alloc, training_step)
 Test(alloc, training_step_failing_once)
 {
     for_every_k(mlp, false, true);
+}
+Test(alloc, sights)
+{
+    for_every_k(sights, false, false);
 }
 Test(alloc, recurrence)
 {

@@ -393,7 +393,7 @@ static void counted_free(void *user, void *memory, size_t bytes)
     free(memory);
 }
 
-static void runs_without_allocation(int threads)
+static void runs_without_allocation(int threads, bool profile)
 {
     static counter c;
     const rg_allocator allocator = {counted_alloc, counted_free, &c};
@@ -402,7 +402,7 @@ static void runs_without_allocation(int threads)
     rg_node *h = rg_nn_dropout(rg_relu(rg_nn_linear(x, "fc1", 128, NULL)), 0.2);
     rg_node *loss = rg_cross_entropy(rg_nn_linear(h, "fc2", 10, NULL), t, NULL),
             *step = rg_adam(loss, &(rg_adam_opts){.lr = 1e-3});
-    rg_plan *p = must_compile(g, RG_NODES(loss, step), &(rg_plan_opts){.threads = threads});
+    rg_plan *p = must_compile(g, RG_NODES(loss, step), &(rg_plan_opts){.threads = threads, .profile = profile});
     static float data[256 * 64];
     static int64_t labels[256];
     for (int round = 0; round < 3; round++)
@@ -427,9 +427,11 @@ static void runs_without_allocation(int threads)
 
 Test(plan, run_allocates_nothing_on_one_thread)
 {
-    runs_without_allocation(1);
+    runs_without_allocation(1, false);
+    runs_without_allocation(1, true);
 }
 Test(plan, run_allocates_nothing_on_two_threads)
 {
-    runs_without_allocation(2);
+    runs_without_allocation(2, false);
+    runs_without_allocation(2, true);
 }
