@@ -15,6 +15,10 @@ const char *rgi_shape_text(const rg_infer *call, rg_shape attribute, char *buffe
 /* x repeated along n new axes before its axis `at`, whose sizes are those of axes from .. from + n - 1 of `like`. */
 rg_node *rgi_expand(rg_node *x, int64_t at, rg_node *like, int64_t from, int64_t n);
 
+/* Axes from .. to, both included, become one; axis `axis` becomes axes first .. first + n - 1 of `like`. */
+rg_node *rgi_flatten(rg_node *x, int64_t from, int64_t to);
+rg_node *rgi_unflatten(rg_node *x, int64_t axis, rg_node *like, int64_t first, int64_t n);
+
 /* In a batch rule: inputs that lack the new leading axis are repeated along it; out has room for n. */
 void rgi_batch_all(rg_node *const in[], const bool batched[], size_t n, rg_node *out[]);
 /* The leading axis of x moved behind the next `to` axes; axis `from` moved to the front. */

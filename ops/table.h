@@ -132,6 +132,7 @@ RGI_OP(size_of)
 RGI_OP(reshape)
 RGI_OP(reshape_like)
 RGI_OP(flatten)
+RGI_OP(unflatten)
 RGI_OP(squeeze)
 RGI_OP(unsqueeze)
 RGI_OP(transpose)
@@ -152,6 +153,11 @@ RGI_OP(arange)
 
 /* contraction (contract.c, matmul.c) */
 RGI_OP(contract)
+
+/* convolution (conv.c) */
+RGI_OP(conv)
+RGI_OP(conv_data_grad)
+RGI_OP(conv_weight_grad)
 
 /* pooling (pool.c) */
 RGI_OP(max_pool)

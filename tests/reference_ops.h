@@ -89,6 +89,7 @@ void ref_reshape(const sample_context *c, const ref_tensor x[], ref_tensor *y); 
 void ref_reshape_like(const sample_context *c, const ref_tensor x[], ref_tensor *y);
 void ref_flatten(const sample_context *c, const ref_tensor x[], ref_tensor *y);
 void ref_squeeze(const sample_context *c, const ref_tensor x[], ref_tensor *y);
+void ref_unflatten(const sample_context *c, const ref_tensor x[], ref_tensor *y);
 void ref_unsqueeze(const sample_context *c, const ref_tensor x[], ref_tensor *y);
 void ref_transpose(const sample_context *c, const ref_tensor x[], ref_tensor *y);
 void ref_broadcast_to(const sample_context *c, const ref_tensor x[], ref_tensor *y);
@@ -114,6 +115,9 @@ void ref_dot(const sample_context *c, const ref_tensor x[], ref_tensor *y);
 
 /* Pooling: axes: window, stride, pad, dilation (empty: the defaults); flag: ceil mode, flag2: padding does not count.
    Of two inputs the second is the larger tensor, which chooses. */
+void ref_conv(const sample_context *c, const ref_tensor x[], ref_tensor *y);
+void ref_conv_data_grad(const sample_context *c, const ref_tensor x[], ref_tensor *y);
+void ref_conv_weight_grad(const sample_context *c, const ref_tensor x[], ref_tensor *y);
 void ref_max_pool(const sample_context *c, const ref_tensor x[], ref_tensor *y);
 void ref_max_pool_take(const sample_context *c, const ref_tensor x[], ref_tensor *y);
 void ref_max_pool_put(const sample_context *c, const ref_tensor x[], ref_tensor *y);

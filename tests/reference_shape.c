@@ -56,6 +56,21 @@ static rg_shape with_axis(rg_shape s, int axis, int64_t size)
     return shape;
 }
 
+void ref_unflatten(const sample_context *c, const ref_tensor x[], ref_tensor *y)
+{
+    const int64_t *a = c->args->i;
+    rg_shape shape = x[0].shape;
+    if (c->args->flag) { /* there and back */
+        copy(x, shape, y);
+        return;
+    }
+    shape.rank = 0;
+    for (int i = 0; i < x[0].shape.rank; i++)
+        for (int64_t k = 0; k < (i == a[0] ? a[2] : 1); k++)
+            shape.dim[shape.rank++] = i == a[0] ? x[1].shape.dim[a[1] + k] : x[0].shape.dim[i];
+    copy(x, shape, y);
+}
+
 void ref_unsqueeze(const sample_context *c, const ref_tensor x[], ref_tensor *y)
 {
     copy(x, with_axis(x->shape, ref_axis(c->args->i[0], x->shape.rank + 1), 1), y);

@@ -1,6 +1,8 @@
 /* samples_shape.c - samples of the ops that move elements: any dtype, exact. */
 #include "reference_ops.h"
 
+#include <string.h>
+
 #define TO(text) .args = {.shape = text}
 static const sample_case reshapes[] = {
     {.shape = {"2,6"}, TO("3,4")}, {.shape = {"B,4"}, TO("-1")},  {.shape = {"B,T"}, TO("T,-1")},
@@ -34,6 +36,14 @@ static const sample_case squeezes[] = {
 static const sample_case unsqueezes[] = {
     {.shape = {"3,4"}, AT(1)}, {.shape = {"B"}, AT(-1)},   {.shape = {""}, AT(0)},
     {.shape = {"B,T"}, AT(0)}, {.shape = {"2,3"}, AT(-3)},
+};
+/* Axis i[0] becomes i[2] axes of the second input from i[1] on; flag: after all axes were made one. */
+static const sample_case unflattens[] = {
+    {.shape = {"6,4", "2,3"}, .args = {.i = {0, 0, 2}}},
+    {.shape = {"B,6,4", "5,2,3"}, .args = {.i = {1, 1, 2}}},
+    {.shape = {"B,T", "1,B"}, .args = {.i = {0, 0, 2}}},
+    {.shape = {"B,T,3", "B,T,3"}, .args = {.i = {0, 0, 3}, .flag = true}},
+    {.shape = {"4", "4"}, .args = {.i = {0, 0, 1}}},
 };
 #define ORDER(...) .args = {.axes = {SAMPLE_AXES(__VA_ARGS__)}}
 static const sample_case orders[] = {
@@ -116,6 +126,17 @@ static rg_node *unsqueeze(const sample_context *c, rg_node *const x[])
 {
     return rg_unsqueeze(x[0], (int)c->args->i[0]);
 }
+/* The op has no builder: convolutions of a mapped axis use it. */
+static rg_node *unflatten(const sample_context *c, rg_node *const x[])
+{
+    const struct {
+        int64_t axis, first, n;
+    } attr = {c->args->i[0], c->args->i[1], c->args->i[2]};
+    const rg_op *const *op = rg_op_table();
+    while (*op && strcmp((*op)->name, "unflatten") != 0)
+        op++;
+    return rg_apply(*op, RG_NODES(c->args->flag ? rg_flatten(x[0], 0) : x[0], x[1]), &attr);
+}
 static rg_node *transpose(const sample_context *c, rg_node *const x[])
 {
     return rg_transpose(x[0], c->args->axes[0]);
@@ -190,6 +211,7 @@ const sample_row samples_shape[] = {
     {BUILT(reshape, reshapes)},
     {BINARY(reshape_like, like)},
     {BUILT(flatten, flattens)},
+    {BUILT(unflatten, unflattens), .domain = {{0}, {.constant = true}}},
     {BUILT(squeeze, squeezes)},
     {BUILT(unsqueeze, unsqueezes)},
     {BUILT(transpose, orders)},

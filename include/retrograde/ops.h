@@ -2,6 +2,7 @@
 #ifndef RETROGRADE_OPS_H
 #define RETROGRADE_OPS_H
 
+#include <retrograde/ops/conv.h>
 #include <retrograde/ops/elementwise.h>
 #include <retrograde/ops/linalg.h>
 #include <retrograde/ops/loss.h>

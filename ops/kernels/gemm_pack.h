@@ -6,27 +6,6 @@
 
 #include <stdbool.h>
 
-/* out[j][i] = in[i][j] for i < rows, j < cols. If `padded`, out has room for whole vectors of i, and what lies beyond
-   rows becomes some number that stands in the last row. */
-RGK_INLINE void turn_matrix(const bool padded, size_t rows, size_t cols, const real *in, ptrdiff_t in_row, real *out,
-                            ptrdiff_t out_row)
-{
-    for (size_t i = 0; i < rows; i += RGK_LANES) {
-        for (size_t j = 0; j < cols; j += RGK_LANES) {
-            vreal r[RGK_LANES];
-            RGK_UNROLL
-            for (size_t q = 0; q < RGK_LANES; q++)
-                r[q] = load_some(in + (ptrdiff_t)least(i + q, rows - 1) * in_row + j, cols - j);
-            turn_square(r);
-            RGK_UNROLL
-            for (size_t q = 0; q < RGK_LANES; q++) {
-                if (j + q < cols)
-                    store_some(out + (ptrdiff_t)(j + q) * out_row + i, padded ? RGK_LANES : rows - i, r[q]);
-            }
-        }
-    }
-}
-
 /* The transposed part of a matrix into another, nothing beyond it touched. */
 static void pack_transposed(size_t rows, size_t cols, const real *in, ptrdiff_t in_row, real *out, ptrdiff_t out_row)
 {

@@ -116,6 +116,44 @@ typedef struct rgk_pool {
     bool include_pad; /* means: the padding counts */
 } rgk_pool;
 
+/* A term of the sums of a convolution: elements from the place of an output to the source it sees, and from the weights of
+   a row to the weight. */
+typedef struct rgk_term {
+    int32_t source, weight;
+} rgk_term;
+
+/* y[i, h, w] = sum over terms of weights[i * weights_row + weight] source[h * pitch + w + source] for i < rows,
+   h < height, w < width, in the order of the terms; h, w >= 1. Elements of y are (y_row, y_down, y_right) apart. Up to
+   the last output every element of the source within a row of `pitch` is read, though not all count. */
+typedef struct rgk_conv {
+    size_t rows, k;
+    const rgk_term *terms; /* k */
+    const void *source, *weights;
+    ptrdiff_t weights_row;
+    size_t height, width, pitch;
+    void *y;
+    ptrdiff_t y_row, y_down, y_right;
+} rgk_conv;
+
+/* Part of planes of three axes, with zeros where they end, its elements sorted by remainder: element (p0, p1, p2, i, j, k)
+   of the copy of a plane is the one at first + p + (i, j, k) step. */
+typedef struct rgk_source {
+    size_t planes, in[3];
+    size_t phases[3], n[3], step[3]; /* phases <= step */
+    ptrdiff_t first[3];
+} rgk_source;
+
+/* sum += over h, w of dy[i * dy_row + h * dy_down + w] source[h * pitch + w + source] for rows i and terms. */
+typedef struct rgk_conv_grad {
+    size_t rows, k;
+    const rgk_term *terms;
+    const void *source, *dy;
+    size_t height, width, pitch;
+    ptrdiff_t dy_row, dy_down;
+    void *sum;  /* conv_grad_room elements in an order of its own */
+    bool fresh; /* it is begun, from zero */
+} rgk_conv_grad;
+
 typedef struct rgk_table {
     rgk_isa isa;
     rgk_type type;
@@ -154,6 +192,17 @@ typedef struct rgk_table {
     void (*max_pool_put)(const rgk_pool *p, size_t planes, const void *u, const void *x, void *dx, void *scratch);
     void (*avg_pool)(const rgk_pool *p, size_t planes, const void *x, void *y);
     void (*avg_pool_grad)(const rgk_pool *p, size_t planes, const void *u, void *dx, void *scratch);
+
+    /* Convolution. conv_source fills a copy of product of planes, phases and n elements. conv_grad does rows [from, to), which
+       begin at multiples of conv_grad_unit, of a strip of height * width pixels; conv_grad_put brings those rows of a
+       finished sum into (to - from) x k. */
+    void (*conv)(const rgk_conv *c);
+    void (*conv_source)(const rgk_source *s, const void *x, void *y);
+    size_t (*conv_grad_room)(size_t rows, size_t k);
+    size_t (*conv_grad_unit)(size_t rows, size_t k);
+    size_t (*conv_grad_scratch)(size_t rows, size_t k, size_t pixels);
+    void (*conv_grad)(const rgk_conv_grad *g, size_t from, size_t to, void *scratch);
+    void (*conv_grad_put)(size_t rows, size_t k, size_t from, size_t to, const void *sum, void *dw);
 
     /* Elements [first, first + n) of the stream of draws named (key, step, index): Philox4x32-10. Bits do not depend on
        how a range is cut; uniform draws are equal on all instruction sets. */

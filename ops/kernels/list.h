@@ -61,6 +61,13 @@ void RGK_NAME(max_pool_take)(const rgk_pool *p, size_t planes, const void *t, co
 void RGK_NAME(max_pool_put)(const rgk_pool *p, size_t planes, const void *u, const void *x, void *dx, void *scratch);
 void RGK_NAME(avg_pool)(const rgk_pool *p, size_t planes, const void *x, void *y);
 void RGK_NAME(avg_pool_grad)(const rgk_pool *p, size_t planes, const void *u, void *dx, void *scratch);
+void RGK_NAME(conv)(const rgk_conv *c);
+void RGK_NAME(conv_source)(const rgk_source *s, const void *x, void *y);
+size_t RGK_NAME(conv_grad_room)(size_t rows, size_t k);
+size_t RGK_NAME(conv_grad_unit)(size_t rows, size_t k);
+size_t RGK_NAME(conv_grad_scratch)(size_t rows, size_t k, size_t pixels);
+void RGK_NAME(conv_grad)(const rgk_conv_grad *g, size_t from, size_t to, void *scratch);
+void RGK_NAME(conv_grad_put)(size_t rows, size_t k, size_t from, size_t to, const void *sum, void *dw);
 void RGK_NAME(uniform)(uint64_t key, uint64_t step, uint64_t index, uint64_t first, size_t n, void *y);
 void RGK_NAME(normal)(uint64_t key, uint64_t step, uint64_t index, uint64_t first, size_t n, void *y);
 

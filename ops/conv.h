@@ -1,0 +1,36 @@
+/* conv.h - what the rules of convolution and its running share. */
+#ifndef RGI_CONV_H
+#define RGI_CONV_H
+
+#include "rules.h"
+
+/* Numbers of the last `rank` of three axes; those before are 1, their padding 0. */
+typedef struct rgi_conv {
+    int64_t rank, stride[3], before[3], after[3], dilation[3];
+} rgi_conv;
+
+extern const rg_attr_field rgi_conv_fields[];
+
+/* Outputs along an axis with `in` elements under a kernel of `size`; 0 where the kernel does not fit. */
+int64_t rgi_conv_outputs(const rgi_conv *a, int axis, int64_t in, int64_t size);
+
+/* Everything about sizes that running needs, for each of the three ops. */
+typedef struct rgi_conv_layout {
+    size_t n, groups, in_planes, out_planes; /* planes: channels of one group */
+    size_t in[3], kernel[3], out[3], stride[3], dilation[3], before[3];
+    size_t taps, inputs, outputs;   /* of a kernel, elements of a plane */
+    size_t phases[3], shift[3];     /* remainders and multiples of the stride that taps reach */
+    size_t first[3], count[3];      /* of the data gradient: input positions as first .. of stride steps */
+    size_t rows, strips, source[3]; /* a strip: rows, how many in an image, extent of its source */
+    size_t terms, source_at, source_bytes, starts_at; /* in scratch */
+    bool whole;                                       /* the source is read where it lies */
+    size_t chunks, units, unit, room, turned_at;      /* of the weight gradient */
+} rgi_conv_layout;
+
+void rgi_conv_lay_out(const rg_step *s, void *out);
+void rgi_conv_cost(const rg_step *s, rg_cost *cost);
+rg_status rgi_conv_run(const rg_step *s, size_t lo, size_t hi);
+rg_status rgi_conv_data_grad_run(const rg_step *s, size_t lo, size_t hi);
+rg_status rgi_conv_weight_grad_run(const rg_step *s, size_t lo, size_t hi);
+
+#endif

@@ -1,0 +1,434 @@
+/* conv_run.c - convolution at concrete sizes: strips of an image, a padded copy of what a strip sees, terms.
+
+   For a tap u = k dilation, output p sees input p stride + u - before. In a copy whose elements are sorted by their
+   remainder modulo the stride, that is a shift by u / stride within the part of remainder u % stride: strided and dilated
+   convolutions have unit stride there, and one list of offsets serves every output. The data gradient is the same with
+   roles exchanged: inputs of one remainder see cotangents under a fixed subset of the taps. */
+#include "conv.h"
+
+#include <string.h>
+
+#define SOURCE_BYTES ((size_t)256 << 10) /* of a strip's copy: within L2 */
+#define LEAST_COLUMNS 128                /* of a strip, so that tiles are full */
+#define LEAST_TASKS 16                   /* wanted, if strips can be made short enough */
+#define SUM_BYTES ((size_t)8 << 20)      /* of partial sums of a weight gradient */
+#define MOST_CHUNKS 64
+#define SUM_TASK 65536 /* elements of a task that adds them */
+
+static size_t up(size_t n, size_t unit)
+{
+    return (n + unit - 1) / unit;
+}
+
+static size_t rounded(size_t bytes)
+{
+    return up(bytes, 64) * 64;
+}
+
+static size_t smaller(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+static size_t larger(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
+/* ---- layout ---- */
+
+/* Which of a step's types are those of x, w and y. */
+typedef struct roles {
+    const rg_shape *x, *w, *y;
+    bool data_grad, weight_grad;
+} roles;
+
+static roles roles_of(const rg_step *s)
+{
+    roles r = {.data_grad = s->op->run == rgi_conv_data_grad_run,
+               .weight_grad = s->op->run == rgi_conv_weight_grad_run};
+    r.x = &s->in_type[r.data_grad ? 2 : 0].shape;
+    r.w = &s->in_type[r.weight_grad ? 2 : 1].shape;
+    r.y = r.data_grad ? &s->in_type[0].shape : r.weight_grad ? &s->in_type[1].shape : &s->out_type[0].shape;
+    return r;
+}
+
+/* Rows of a strip: of outputs, or of the steps of the data gradient. */
+static void cut_strips(rgi_conv_layout *l, size_t size, size_t depth, size_t rows, size_t width, size_t planes,
+                       bool tasks)
+{
+    const size_t phases = l->phases[0] * l->phases[1] * l->phases[2];
+    const size_t row = planes * phases * (1 + l->shift[0]) * (width + l->shift[2]) * size;
+    const size_t fit = SOURCE_BYTES / larger(row, 1), images = larger(l->n * l->groups * depth, 1);
+    const size_t least = up(LEAST_COLUMNS, width + l->shift[2]), wanted = up(rows, up(LEAST_TASKS, images));
+    size_t most = fit > l->shift[1] ? fit - l->shift[1] : 1;
+    most = tasks ? smaller(most, larger(wanted, least)) : most;
+    most = larger(smaller(larger(most, least), rows), 1);
+    l->strips = larger(up(rows, most), 1);
+    l->rows = larger(up(rows, l->strips), 1);
+    l->strips = rows ? up(rows, l->rows) : 0;
+    l->source[0] = 1 + l->shift[0];
+    l->source[1] = l->rows + l->shift[1];
+    l->source[2] = width + l->shift[2];
+    l->source_bytes = row / larger(l->source[2] * (1 + l->shift[0]), 1) * l->source[0] * l->source[1] * l->source[2];
+}
+
+void rgi_conv_lay_out(const rg_step *s, void *out)
+{
+    const rgi_conv *a = s->attr;
+    const roles r = roles_of(s);
+    const size_t size = rg_dtype_size(s->out_type[0].dtype);
+    rgi_conv_layout l = {.n = (size_t)r.x->dim[0], .taps = 1, .inputs = 1, .outputs = 1, .whole = true};
+    l.in_planes = (size_t)r.w->dim[1];
+    l.groups = (size_t)r.x->dim[1] / l.in_planes;
+    l.out_planes = (size_t)r.w->dim[0] / l.groups;
+    for (int i = 0; i < 3; i++) {
+        const int at = 2 + i - 3 + (int)a->rank;
+        const bool used = at >= 2;
+        l.in[i] = used ? (size_t)r.x->dim[at] : 1;
+        l.kernel[i] = used ? (size_t)r.w->dim[at] : 1;
+        l.out[i] = used ? (size_t)r.y->dim[at] : 1;
+        l.stride[i] = (size_t)a->stride[i];
+        l.dilation[i] = (size_t)a->dilation[i];
+        l.before[i] = (size_t)a->before[i];
+        l.taps *= l.kernel[i];
+        l.inputs *= l.in[i];
+        l.outputs *= l.out[i];
+        const size_t reach = (l.kernel[i] - 1) * l.dilation[i];
+        l.shift[i] = reach / l.stride[i];
+        l.phases[i] = r.data_grad ? 1 : smaller(l.stride[i], reach + 1);
+        l.first[i] = l.before[i] / l.stride[i];
+        l.count[i] = (l.in[i] - 1 + l.before[i]) / l.stride[i] + 1 - l.first[i];
+        l.whole = l.whole && l.stride[i] == 1 && l.before[i] == 0 && (r.data_grad ? reach == 0 : a->after[i] == 0);
+    }
+    const size_t planes = r.data_grad ? l.out_planes : l.in_planes;
+    if (r.data_grad)
+        cut_strips(&l, size, l.count[0], l.count[1], l.count[2], planes, true);
+    else
+        cut_strips(&l, size, l.out[0], l.out[1], l.out[2], planes, !r.weight_grad);
+    l.terms = planes * l.taps;
+    l.source_bytes = l.whole ? 0 : l.source_bytes;
+    l.source_at = rounded(l.terms * sizeof(rgk_term));
+    l.starts_at = l.source_at + rounded(l.source_bytes);
+    l.turned_at = l.starts_at;
+    if (r.weight_grad) {
+        const rgk_table *k = rgi_kernels(s->out_type[0].dtype);
+        l.room = k->conv_grad_room(l.out_planes, l.terms);
+        l.unit = k->conv_grad_unit(l.out_planes, l.terms);
+        l.units = up(l.out_planes, l.unit);
+        l.chunks = smaller(smaller(l.n, MOST_CHUNKS), larger(SUM_BYTES / larger(l.room * l.groups * size, 1), 1));
+    }
+    *(rgi_conv_layout *)out = l;
+}
+
+void rgi_conv_cost(const rg_step *s, rg_cost *cost)
+{
+    const rgi_conv_layout *l = s->geometry;
+    const roles r = roles_of(s);
+    const size_t size = rg_dtype_size(s->out_type[0].dtype);
+    cost->flops = 2.0 * (double)l->n * (double)l->groups * (double)l->out_planes * (double)l->outputs *
+                  (double)l->in_planes * (double)l->taps;
+    cost->bytes = rgi_bytes(s);
+    cost->scratch = l->starts_at;
+    if (r.weight_grad) {
+        const size_t sums = l->groups * l->room;
+        cost->tasks[0] = larger(l->chunks, 1) * l->groups * l->units;
+        cost->tasks[1] = l->chunks > 1 ? up(sums, SUM_TASK) : l->groups * l->units;
+        cost->tasks[2] = l->chunks > 1 ? l->groups * l->units : 0;
+        cost->shared = (l->chunks + (l->chunks > 1)) * sums * size;
+        cost->scratch +=
+            rgi_kernels(s->out_type[0].dtype)->conv_grad_scratch(l->out_planes, l->terms, l->rows * l->out[2]);
+    } else if (r.data_grad) {
+        cost->tasks[0] = l->n * l->groups * l->count[0] * l->strips;
+        cost->scratch += (l->stride[0] * l->stride[1] * l->stride[2] + 1) * sizeof(size_t);
+    } else {
+        cost->tasks[0] = l->n * l->groups * l->out[0] * l->strips;
+    }
+}
+
+/* ---- forward ---- */
+
+/* Where the source of a tap begins, by plane, remainder and shift. */
+static void forward_terms(const rgi_conv_layout *l, rgk_term *t)
+{
+    const size_t *n = l->whole ? l->in : l->source, *f = l->phases;
+    size_t at = 0;
+    for (size_t c = 0; c < l->in_planes; c++)
+        for (size_t k = 0; k < l->taps; k++, at++) {
+            const size_t tap[3] = {k / l->kernel[2] / l->kernel[1], k / l->kernel[2] % l->kernel[1], k % l->kernel[2]};
+            size_t phase = c, shift = 0;
+            for (int i = 0; i < 3; i++) {
+                const size_t reach = tap[i] * l->dilation[i];
+                phase = phase * f[i] + reach % l->stride[i];
+                shift = shift * n[i] + reach / l->stride[i];
+            }
+            t[at] = (rgk_term){(int32_t)(phase * n[0] * n[1] * n[2] + shift), (int32_t)at};
+        }
+}
+
+/* A strip of outputs of one image and group: rows [row, row + rows) of depth `depth`. */
+typedef struct strip {
+    size_t image, group, depth, row, rows;
+} strip;
+
+static strip strip_at(const rgi_conv_layout *l, size_t depth, size_t height, size_t task)
+{
+    strip t = {.row = task % l->strips * l->rows};
+    task /= l->strips;
+    t.depth = task % depth;
+    task /= depth;
+    t.group = task % l->groups;
+    t.image = task / l->groups;
+    t.rows = smaller(l->rows, height - t.row);
+    return t;
+}
+
+static const char *at_element(const void *p, size_t element, size_t size)
+{
+    return (const char *)p + element * size;
+}
+
+/* What a strip of outputs sees of x: a copy in scratch, or x itself. */
+static const void *forward_source(const rg_step *s, const rgi_conv_layout *l, const void *x, const strip *t)
+{
+    const size_t size = rg_dtype_size(s->out_type[0].dtype);
+    const char *planes = at_element(x, (t->image * l->groups + t->group) * l->in_planes * l->inputs, size);
+    if (l->whole)
+        return at_element(planes, (t->depth * l->in[1] + t->row) * l->in[2], size);
+    rgk_source source = {.planes = l->in_planes};
+    const size_t first[3] = {t->depth, t->row, 0};
+    for (int i = 0; i < 3; i++) {
+        source.in[i] = l->in[i];
+        source.phases[i] = l->phases[i];
+        source.n[i] = l->source[i];
+        source.step[i] = l->stride[i];
+        source.first[i] = (ptrdiff_t)(first[i] * l->stride[i]) - (ptrdiff_t)l->before[i];
+    }
+    void *copy = (char *)s->scratch + l->source_at;
+    rgi_kernels(s->out_type[0].dtype)->conv_source(&source, planes, copy);
+    return copy;
+}
+
+rg_status rgi_conv_run(const rg_step *s, size_t lo, size_t hi)
+{
+    const rgi_conv_layout *l = s->geometry;
+    const rg_dtype dtype = s->out_type[0].dtype;
+    const size_t size = rg_dtype_size(dtype);
+    rgk_term *terms = s->scratch;
+    forward_terms(l, terms);
+    for (size_t task = lo; task < hi; task++) {
+        const strip t = strip_at(l, l->out[0], l->out[1], task);
+        const size_t y = ((t.image * l->groups + t.group) * l->out_planes * l->out[0] + t.depth) * l->out[1] + t.row;
+        const rgk_conv job = {
+            .rows = l->out_planes,
+            .k = l->terms,
+            .terms = terms,
+            .source = forward_source(s, l, s->in[0], &t),
+            .weights = at_element(s->in[1], t.group * l->out_planes * l->terms, size),
+            .weights_row = (ptrdiff_t)l->terms,
+            .height = t.rows,
+            .width = l->out[2],
+            .pitch = l->whole ? l->in[2] : l->source[2],
+            .y = (char *)s->out[0] + y * l->out[2] * size,
+            .y_row = (ptrdiff_t)l->outputs,
+            .y_down = (ptrdiff_t)l->out[2],
+            .y_right = 1,
+        };
+        rgi_kernels(dtype)->conv(&job);
+    }
+    return RG_OK;
+}
+
+/* ---- data gradient ---- */
+
+/* Terms of the inputs of each remainder: those of remainder r are [starts[r], starts[r + 1]). */
+static void backward_terms(const rgi_conv_layout *l, rgk_term *terms, size_t *starts)
+{
+    const size_t remainders = l->stride[0] * l->stride[1] * l->stride[2], *n = l->source;
+    size_t at = 0;
+    for (size_t r = 0; r < remainders; r++) {
+        const size_t rest[3] = {r / l->stride[2] / l->stride[1], r / l->stride[2] % l->stride[1], r % l->stride[2]};
+        starts[r] = at;
+        for (size_t o = 0; o < l->out_planes; o++)
+            for (size_t k = 0; k < l->taps; k++) {
+                const size_t tap[3] = {k / l->kernel[2] / l->kernel[1], k / l->kernel[2] % l->kernel[1],
+                                       k % l->kernel[2]};
+                size_t source = o;
+                bool meets = true;
+                for (int i = 0; i < 3; i++) {
+                    const size_t reach = tap[i] * l->dilation[i];
+                    meets = meets && reach % l->stride[i] == rest[i];
+                    source = source * (l->whole ? l->out[i] : n[i]) + l->shift[i] - reach / l->stride[i];
+                }
+                if (meets)
+                    terms[at++] = (rgk_term){(int32_t)source, (int32_t)(o * l->in_planes * l->taps + k)};
+            }
+    }
+    starts[remainders] = at;
+}
+
+/* Steps q of an axis whose input q stride + rest - before exists, within [from, to): [*lo, *hi). */
+static void steps_inside(const rgi_conv_layout *l, int axis, size_t rest, size_t from, size_t to, size_t *lo,
+                         size_t *hi)
+{
+    const size_t stride = l->stride[axis], before = l->before[axis], end = l->in[axis] + before;
+    const size_t first = before > rest ? up(before - rest, stride) : 0, last = end > rest ? up(end - rest, stride) : 0;
+    *lo = larger(first, from);
+    *hi = larger(smaller(last, to), *lo);
+}
+
+/* Inputs [first, first + n) steps of one remainder, as planes of x. */
+typedef struct part {
+    size_t n[3];
+    void *x;
+} part;
+
+static void clear(const rgi_conv_layout *l, const part *p, size_t size)
+{
+    for (size_t c = 0; c < l->in_planes; c++)
+        for (size_t i = 0; i < p->n[1]; i++)
+            for (size_t j = 0; j < p->n[2]; j++)
+                memset((char *)p->x + (c * l->inputs + i * l->stride[1] * l->in[2] + j * l->stride[2]) * size, 0, size);
+}
+
+/* The copy of the cotangents that steps [row, row + rows) see. */
+static const void *backward_source(const rg_step *s, const rgi_conv_layout *l, const strip *t)
+{
+    const size_t size = rg_dtype_size(s->out_type[0].dtype);
+    const char *planes = at_element(s->in[0], (t->image * l->groups + t->group) * l->out_planes * l->outputs, size);
+    if (l->whole)
+        return at_element(planes, (t->depth * l->out[1] + t->row) * l->out[2], size);
+    rgk_source source = {.planes = l->out_planes};
+    const size_t first[3] = {l->first[0] + t->depth, l->first[1] + t->row, l->first[2]};
+    for (int i = 0; i < 3; i++) {
+        source.in[i] = l->out[i];
+        source.phases[i] = source.step[i] = 1;
+        source.n[i] = l->source[i];
+        source.first[i] = (ptrdiff_t)first[i] - (ptrdiff_t)l->shift[i];
+    }
+    void *copy = (char *)s->scratch + l->source_at;
+    rgi_kernels(s->out_type[0].dtype)->conv_source(&source, planes, copy);
+    return copy;
+}
+
+rg_status rgi_conv_data_grad_run(const rg_step *s, size_t lo, size_t hi)
+{
+    const rgi_conv_layout *l = s->geometry;
+    const rg_dtype dtype = s->out_type[0].dtype;
+    const size_t size = rg_dtype_size(dtype), remainders = l->stride[0] * l->stride[1] * l->stride[2];
+    rgk_term *terms = s->scratch;
+    size_t *starts = (size_t *)(void *)((char *)s->scratch + l->starts_at);
+    backward_terms(l, terms, starts);
+    for (size_t task = lo; task < hi; task++) {
+        const strip t = strip_at(l, l->count[0], l->count[1], task);
+        const char *source = backward_source(s, l, &t);
+        const size_t pitch = l->whole ? l->out[2] : l->source[2];
+        for (size_t r = 0; r < remainders; r++) {
+            const size_t rest[3] = {r / l->stride[2] / l->stride[1], r / l->stride[2] % l->stride[1], r % l->stride[2]};
+            const size_t from[3] = {l->first[0] + t.depth, l->first[1] + t.row, l->first[2]};
+            const size_t to[3] = {from[0] + 1, from[1] + t.rows, from[2] + l->count[2]};
+            size_t first[3], x = (t.image * l->groups + t.group) * l->in_planes;
+            part p;
+            for (int i = 0; i < 3; i++) {
+                size_t end;
+                steps_inside(l, i, rest[i], from[i], to[i], &first[i], &end);
+                p.n[i] = end - first[i];
+                x = x * l->in[i] + first[i] * l->stride[i] + rest[i] - l->before[i];
+            }
+            if (!p.n[0] || !p.n[1] || !p.n[2])
+                continue;
+            p.x = (char *)s->out[0] + x * size;
+            if (starts[r] == starts[r + 1]) {
+                clear(l, &p, size);
+                continue;
+            }
+            const rgk_conv job = {
+                .rows = l->in_planes,
+                .k = starts[r + 1] - starts[r],
+                .terms = terms + starts[r],
+                .source = source + ((first[1] - from[1]) * pitch + first[2] - from[2]) * size,
+                .weights = at_element(s->in[1], t.group * l->out_planes * l->in_planes * l->taps, size),
+                .weights_row = (ptrdiff_t)l->taps,
+                .height = p.n[1],
+                .width = p.n[2],
+                .pitch = pitch,
+                .y = p.x,
+                .y_row = (ptrdiff_t)l->inputs,
+                .y_down = (ptrdiff_t)(l->stride[1] * l->in[2]),
+                .y_right = (ptrdiff_t)l->stride[2],
+            };
+            rgi_kernels(dtype)->conv(&job);
+        }
+    }
+    return RG_OK;
+}
+
+/* ---- weight gradient ---- */
+
+/* Phase 0: the sums of a chunk of images for some outputs of a group. */
+static void add_chunk(const rg_step *s, const rgi_conv_layout *l, const rgk_term *terms, size_t task)
+{
+    const rg_dtype dtype = s->out_type[0].dtype;
+    const size_t size = rg_dtype_size(dtype), unit = task % l->units, group = task / l->units % l->groups,
+                 chunk = task / l->units / l->groups;
+    const size_t from = unit * l->unit, to = smaller(from + l->unit, l->out_planes);
+    rgk_conv_grad job = {
+        .rows = l->out_planes,
+        .k = l->terms,
+        .terms = terms,
+        .width = l->out[2],
+        .pitch = l->whole ? l->in[2] : l->source[2],
+        .dy_row = (ptrdiff_t)l->outputs,
+        .dy_down = (ptrdiff_t)l->out[2],
+        .sum = (char *)s->shared + (chunk * l->groups + group) * l->room * size,
+        .fresh = true,
+    };
+    for (size_t image = l->n * chunk / l->chunks; image < l->n * (chunk + 1) / l->chunks; image++)
+        for (size_t i = 0; i < l->out[0] * l->strips; i++) {
+            strip t = strip_at(l, l->out[0], l->out[1], i);
+            t.image = image;
+            t.group = group;
+            const size_t row = ((image * l->groups + group) * l->out_planes * l->out[0] + t.depth) * l->out[1] + t.row;
+            job.source = forward_source(s, l, s->in[0], &t);
+            job.dy = at_element(s->in[1], row * l->out[2], size);
+            job.height = t.rows;
+            rgi_kernels(dtype)->conv_grad(&job, from, to, (char *)s->scratch + l->turned_at);
+            job.fresh = false;
+        }
+}
+
+/* The last phase: finished sums to rows of weights. */
+static void put_sums(const rg_step *s, const rgi_conv_layout *l, const void *sums, size_t task)
+{
+    const rg_dtype dtype = s->out_type[0].dtype;
+    const size_t size = rg_dtype_size(dtype), group = task / l->units, from = task % l->units * l->unit;
+    const size_t to = smaller(from + l->unit, l->out_planes);
+    char *dw = (char *)s->out[0] + (group * l->out_planes + from) * l->terms * size;
+    if (l->n == 0)
+        memset(dw, 0, (to - from) * l->terms * size);
+    else
+        rgi_kernels(dtype)->conv_grad_put(l->out_planes, l->terms, from, to, at_element(sums, group * l->room, size),
+                                          dw);
+}
+
+rg_status rgi_conv_weight_grad_run(const rg_step *s, size_t lo, size_t hi)
+{
+    const rgi_conv_layout *l = s->geometry;
+    const rg_dtype dtype = s->out_type[0].dtype;
+    const size_t size = rg_dtype_size(dtype), sums = l->groups * l->room;
+    char *all = (char *)s->shared + (l->chunks > 1 ? l->chunks * sums * size : 0);
+    if (s->phase == 0 && l->n) {
+        rgk_term *terms = s->scratch;
+        forward_terms(l, terms);
+        for (size_t task = lo; task < hi; task++)
+            add_chunk(s, l, terms, task);
+    } else if (s->phase == 1 && l->chunks > 1) { /* the chunks of images, in their order */
+        const size_t from = lo * SUM_TASK, to = smaller(hi * SUM_TASK, sums);
+        rgi_kernels(dtype)->reduce[RGK_SUM](l->chunks, to - from, sums, at_element(s->shared, from, size),
+                                            all + from * size);
+    } else if (s->phase > 0) {
+        for (size_t task = lo; task < hi; task++)
+            put_sums(s, l, all, task);
+    }
+    return RG_OK;
+}

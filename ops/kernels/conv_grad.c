@@ -1,0 +1,281 @@
+/* conv_grad.c - the gradient of a convolution with respect to its weights: sums over pixels.
+
+   Many outputs: cotangents are turned, so that outputs lie along the vectors, and source elements are broadcast. Few: both
+   are read along a row of pixels, and the lanes are added at its end. Sums go on from what is there, row by row. */
+#include "gemm_turn.h"
+#include "list.h"
+#include "tile_size.h"
+#include "vector.h"
+
+#define WIDE_ROWS 32 /* outputs, and terms, from which turning pays */
+#define WIDE_TERMS 48
+#define NARROW_ROWS 4 /* of a tile of dot products */
+
+static bool wide(size_t rows, size_t k)
+{
+    return rows >= WIDE_ROWS && k >= WIDE_TERMS;
+}
+
+static size_t padded(size_t rows)
+{
+    return (rows + RGK_LANES - 1) / RGK_LANES * RGK_LANES;
+}
+
+size_t RGK_NAME(conv_grad_room)(size_t rows, size_t k)
+{
+    return (wide(rows, k) ? padded(rows) : rows) * k;
+}
+
+/* ---- many outputs ---- */
+
+/* rows x vectors sums, rows of terms and vectors of outputs, over all pixels of a strip. */
+typedef struct wide_tile {
+    const rgk_conv_grad *g;
+    const rgk_term *terms;
+    const real *turned; /* pixels x vectors */
+    real *sum;
+    size_t sum_row;
+} wide_tile;
+
+RGK_INLINE void wide_run(const int rows, const int vectors, const wide_tile *t)
+{
+    const rgk_conv_grad *g = t->g;
+    vreal sum[TILE_ROWS][TILE_VECTORS];
+    const real *s[TILE_ROWS];
+    RGK_UNROLL
+    for (int i = 0; i < rows; i++) {
+        s[i] = (const real *)g->source + t->terms[i].source;
+        RGK_UNROLL
+        for (int j = 0; j < vectors; j++)
+            sum[i][j] = g->fresh ? v_set(0) : v_load(t->sum + (size_t)i * t->sum_row + j * RGK_LANES);
+    }
+    const real *v = t->turned;
+    for (size_t y = 0; y < g->height; y++) {
+        const size_t width = g->width;
+        for (size_t x = 0; x < width; x++, v += vectors * RGK_LANES) {
+            vreal b[TILE_VECTORS];
+            RGK_UNROLL
+            for (int j = 0; j < vectors; j++)
+                b[j] = v_load(v + j * RGK_LANES);
+            RGK_UNROLL
+            for (int i = 0; i < rows; i++) {
+                const vreal a = v_set(s[i][x]);
+                RGK_UNROLL
+                for (int j = 0; j < vectors; j++)
+                    sum[i][j] = v_fma(a, b[j], sum[i][j]);
+            }
+        }
+        RGK_UNROLL
+        for (int i = 0; i < rows; i++)
+            s[i] += g->pitch;
+    }
+    RGK_UNROLL
+    for (int i = 0; i < rows; i++) {
+        RGK_UNROLL
+        for (int j = 0; j < vectors; j++)
+            v_store(t->sum + (size_t)i * t->sum_row + j * RGK_LANES, sum[i][j]);
+    }
+}
+
+RGK_INLINE void wide_rows(int rows, const int vectors, const wide_tile *t)
+{
+    switch (rows) {
+    case 1:
+        wide_run(1, vectors, t);
+        break;
+    case 2:
+        wide_run(2, vectors, t);
+        break;
+    case 3:
+        wide_run(3, vectors, t);
+        break;
+    case 4:
+        wide_run(4, vectors, t);
+        break;
+    case 5:
+        wide_run(5, vectors, t);
+        break;
+    case 6:
+        wide_run(6, vectors, t);
+        break;
+    default:
+        break;
+    }
+}
+
+static void wide_any(int rows, int vectors, const wide_tile *t)
+{
+    switch (vectors) {
+    case 1:
+        wide_rows(rows, 1, t);
+        break;
+    case 2:
+        wide_rows(rows, 2, t);
+        break;
+#if TILE_VECTORS == 4
+    case 3:
+        wide_rows(rows, 3, t);
+        break;
+    case 4:
+        wide_rows(rows, 4, t);
+        break;
+#endif
+    default:
+        break;
+    }
+}
+
+/* Outputs [o, o + n) of a strip's cotangents, a vector or several of outputs for each pixel. */
+static void turn(const rgk_conv_grad *g, size_t o, size_t n, real *out)
+{
+    const size_t width = padded(n);
+    for (size_t y = 0; y < g->height; y++)
+        turn_matrix(true, n, g->width, (const real *)g->dy + (ptrdiff_t)o * g->dy_row + (ptrdiff_t)y * g->dy_down,
+                    g->dy_row, out + y * g->width * width, (ptrdiff_t)width);
+}
+
+/* sum[term][output], whole vectors of outputs. */
+static void add_wide(const rgk_conv_grad *g, size_t from, size_t to, real *turned)
+{
+    const size_t tiles = (g->k + TILE_ROWS - 1) / TILE_ROWS;
+    for (size_t o = from; o < to; o += TILE_COLS) {
+        const size_t n = least(TILE_COLS, to - o);
+        turn(g, o, n, turned);
+        for (size_t q = 0; q < tiles; q++) {
+            const size_t row = g->k * q / tiles, rows = g->k * (q + 1) / tiles - row;
+            const wide_tile t = {g, g->terms + row, turned, (real *)g->sum + row * padded(g->rows) + o,
+                                 padded(g->rows)};
+            wide_any((int)rows, (int)(padded(n) / RGK_LANES), &t);
+        }
+    }
+}
+
+/* ---- few outputs ---- */
+
+RGK_INLINE void narrow_run(const int outputs, const int terms, const rgk_conv_grad *g, size_t o, size_t l)
+{
+    vreal sum[NARROW_ROWS][TILE_ROWS];
+    const real *s[TILE_ROWS], *d[NARROW_ROWS];
+    RGK_UNROLL
+    for (int j = 0; j < terms; j++)
+        s[j] = (const real *)g->source + g->terms[l + (size_t)j].source;
+    RGK_UNROLL
+    for (int i = 0; i < outputs; i++) {
+        d[i] = (const real *)g->dy + (ptrdiff_t)(o + (size_t)i) * g->dy_row;
+        RGK_UNROLL
+        for (int j = 0; j < terms; j++)
+            sum[i][j] = v_set(0);
+    }
+    for (size_t y = 0; y < g->height; y++) {
+        for (size_t x = 0; x < g->width; x += RGK_LANES) {
+            const size_t left = g->width - x;
+            vreal a[NARROW_ROWS];
+            RGK_UNROLL
+            for (int i = 0; i < outputs; i++)
+                a[i] = load_some(d[i] + x, left);
+            RGK_UNROLL
+            for (int j = 0; j < terms; j++) {
+                const vreal b = load_some(s[j] + x, left);
+                RGK_UNROLL
+                for (int i = 0; i < outputs; i++)
+                    sum[i][j] = v_fma(a[i], b, sum[i][j]);
+            }
+        }
+        RGK_UNROLL
+        for (int j = 0; j < terms; j++)
+            s[j] += g->pitch;
+        RGK_UNROLL
+        for (int i = 0; i < outputs; i++)
+            d[i] += g->dy_down;
+    }
+    for (int i = 0; i < outputs; i++)
+        for (int j = 0; j < terms; j++) {
+            real *y = (real *)g->sum + (o + (size_t)i) * g->k + l + (size_t)j;
+            *y = (g->fresh ? 0 : *y) + v_fold(sum[i][j], v_add);
+        }
+}
+
+RGK_INLINE void narrow_terms(const int outputs, int terms, const rgk_conv_grad *g, size_t o, size_t l)
+{
+    switch (terms) {
+    case 1:
+        narrow_run(outputs, 1, g, o, l);
+        break;
+    case 2:
+        narrow_run(outputs, 2, g, o, l);
+        break;
+    case 3:
+        narrow_run(outputs, 3, g, o, l);
+        break;
+    case 4:
+        narrow_run(outputs, 4, g, o, l);
+        break;
+    case 5:
+        narrow_run(outputs, 5, g, o, l);
+        break;
+    case 6:
+        narrow_run(outputs, 6, g, o, l);
+        break;
+    default:
+        break;
+    }
+}
+
+static void narrow_any(int outputs, int terms, const rgk_conv_grad *g, size_t o, size_t l)
+{
+    switch (outputs) {
+    case 1:
+        narrow_terms(1, terms, g, o, l);
+        break;
+    case 2:
+        narrow_terms(2, terms, g, o, l);
+        break;
+    case 3:
+        narrow_terms(3, terms, g, o, l);
+        break;
+    case 4:
+        narrow_terms(4, terms, g, o, l);
+        break;
+    default:
+        break;
+    }
+}
+
+/* sum[output][term] */
+static void add_narrow(const rgk_conv_grad *g, size_t from, size_t to)
+{
+    const size_t tiles = (g->k + TILE_ROWS - 1) / TILE_ROWS;
+    for (size_t o = from; o < to; o += NARROW_ROWS)
+        for (size_t q = 0; q < tiles; q++) {
+            const size_t l = g->k * q / tiles, n = g->k * (q + 1) / tiles - l;
+            narrow_any((int)least(NARROW_ROWS, to - o), (int)n, g, o, l);
+        }
+}
+
+/* ---- both ---- */
+
+size_t RGK_NAME(conv_grad_unit)(size_t rows, size_t k)
+{
+    return wide(rows, k) ? TILE_COLS : NARROW_ROWS;
+}
+
+size_t RGK_NAME(conv_grad_scratch)(size_t rows, size_t k, size_t pixels)
+{
+    return wide(rows, k) ? pixels * TILE_COLS * sizeof(real) : 0;
+}
+
+void RGK_NAME(conv_grad)(const rgk_conv_grad *g, size_t from, size_t to, void *scratch)
+{
+    if (wide(g->rows, g->k))
+        add_wide(g, from, to, scratch);
+    else
+        add_narrow(g, from, to);
+}
+
+void RGK_NAME(conv_grad_put)(size_t rows, size_t k, size_t from, size_t to, const void *sum, void *dw)
+{
+    if (wide(rows, k))
+        turn_matrix(false, k, to - from, (const real *)sum + from, (ptrdiff_t)padded(rows), dw, (ptrdiff_t)k);
+    else
+        memcpy(dw, (const real *)sum + from * k, (to - from) * k * sizeof(real));
+}
