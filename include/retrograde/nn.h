@@ -7,6 +7,7 @@
 
 #include <retrograde/base.h>
 #include <retrograde/graph.h>
+#include <retrograde/ops/conv.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -22,6 +23,17 @@ typedef struct rg_linear_opts {
 /* x [..., in] -> [..., out], parameters `name.weight` [out, in] and `name.bias` [out], of x's dtype (f32, f64):
    x W^T + b. Errors: a scalar x, an `in` that is a named size, a name that is taken. */
 RG_API rg_node *rg_nn_linear(rg_node *x, const char *name, int64_t out, const rg_linear_opts *opts);
+/* Convolution of x [N, C, in..] with parameters `name.weight` [out, C / groups, kernel..], or [C, out / groups, kernel..] of
+   a transposed one, and `name.bias` [out] (not with no_bias), of x's dtype (f32, f64), PyTorch's names and initial values:
+   uniform within 1/sqrt(n) both, n = weight.dim[1] times the kernel's elements. opts.kernel is required; the sizes of the
+   result, the gradients and further errors are those of rg_conv2d and rg_conv_transpose2d (ops/conv.h). Errors: no kernel
+   size, channels or outputs that groups do not divide, a name that is taken. */
+RG_API rg_node *rg_nn_conv1d(rg_node *x, const char *name, int64_t out, const rg_conv1d_opts *opts);
+RG_API rg_node *rg_nn_conv2d(rg_node *x, const char *name, int64_t out, const rg_conv_opts *opts);
+RG_API rg_node *rg_nn_conv3d(rg_node *x, const char *name, int64_t out, const rg_conv3d_opts *opts);
+RG_API rg_node *rg_nn_conv_transpose1d(rg_node *x, const char *name, int64_t out, const rg_conv1d_opts *opts);
+RG_API rg_node *rg_nn_conv_transpose2d(rg_node *x, const char *name, int64_t out, const rg_conv_opts *opts);
+RG_API rg_node *rg_nn_conv_transpose3d(rg_node *x, const char *name, int64_t out, const rg_conv3d_opts *opts);
 /* While training each element is zeroed with probability p and the others are divided by 1 - p; in evaluation x, to
    the last bit. dx = g times the same factors. Errors: p outside [0, 1], an x that is no float. */
 RG_API rg_node *rg_nn_dropout(rg_node *x, double p);
