@@ -109,6 +109,7 @@ void rgi_conv_lay_out(const rg_step *s, void *out)
     l.terms = planes * l.taps;
     l.source_bytes = l.whole ? 0 : l.source_bytes;
     l.source_at = rounded(l.terms * sizeof(rgk_term));
+    l.source_bytes += l.whole ? 0 : 64; /* a vector beyond */
     l.starts_at = l.source_at + rounded(l.source_bytes);
     l.turned_at = l.starts_at;
     if (r.weight_grad) {

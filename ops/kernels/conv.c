@@ -5,24 +5,39 @@
 #include "conv_tile.h"
 #include "list.h"
 
-/* Columns [j, j + cols) of the run, `rows` rows of them, to their pixels. */
-static void put(const rgk_conv *c, size_t row, size_t rows, size_t j, size_t cols, const real *from)
+/* A stretch of a panel's columns that are pixels: `n` from column `from` on, at element `to` of a plane of y. */
+typedef struct stretch {
+    size_t from, n;
+    ptrdiff_t to;
+} stretch;
+
+/* The stretches of columns [j, j + cols) of the run. Returns how many there are. */
+static size_t find_pixels(const rgk_conv *c, size_t j, size_t cols, stretch *out)
 {
-    for (size_t i = 0; i < rows; i++, from += TILE_COLS) {
-        real *y = (real *)c->y + (ptrdiff_t)(row + i) * c->y_row;
-        for (size_t done = 0; done < cols;) {
-            const size_t at = j + done, down = at / c->pitch, right = at % c->pitch;
-            const size_t left = least(c->pitch - right, cols - done);
-            real *to = y + (ptrdiff_t)down * c->y_down + (ptrdiff_t)right * c->y_right;
-            const size_t n = right < c->width ? least(c->width - right, left) : 0;
-            if (c->y_right == 1)
-                for (size_t q = 0; q < n; q += RGK_LANES)
-                    store_some(to + q, n - q, load_some(from + done + q, n - q));
-            else
-                for (size_t q = 0; q < n; q++)
-                    to[(ptrdiff_t)q * c->y_right] = from[done + q];
-            done += left;
-        }
+    size_t n = 0, down = j / c->pitch, right = j % c->pitch;
+    for (size_t at = 0; at < cols; down++, right = 0) {
+        const size_t row = least(c->pitch - right, cols - at);
+        if (right < c->width)
+            out[n++] = (stretch){at, least(c->width - right, row),
+                                 (ptrdiff_t)down * c->y_down + (ptrdiff_t)right * c->y_right};
+        at += row;
+    }
+    return n;
+}
+
+/* A row of a panel to its pixels. */
+RGK_INLINE void put(const stretch *s, size_t n, ptrdiff_t right, const real *from, real *y)
+{
+    for (size_t i = 0; i < n; i++) {
+        real *to = y + s[i].to;
+        const real *x = from + s[i].from;
+        const size_t count = s[i].n;
+        if (right == 1)
+            for (size_t q = 0; q < count; q += RGK_LANES) /* whole vectors are there to be read */
+                store_some(to + q, count - q, v_load(x + q));
+        else
+            for (size_t q = 0; q < count; q++)
+                to[(ptrdiff_t)q * right] = x[q];
     }
 }
 
@@ -32,42 +47,49 @@ void RGK_NAME(conv)(const rgk_conv *c)
     const bool dense =
         c->y_right == 1 && (c->height == 1 || (c->pitch == c->width && c->y_down == (ptrdiff_t)c->width));
     const size_t tiles = (c->rows + TILE_ROWS - 1) / TILE_ROWS;
-    real block[TILE_ROWS * TILE_COLS];
+    real block[TILE_ROWS * TILE_COLS + RGK_LANES];
+    stretch pixels[TILE_COLS];
     conv_tile t = {.k = c->k, .terms = c->terms, .weights_row = c->weights_row};
     for (size_t j = 0; j < columns; j += TILE_COLS) {
-        const size_t cols = least(TILE_COLS, columns - j);
+        const size_t cols = least(TILE_COLS, columns - j), n = dense ? 0 : find_pixels(c, j, cols, pixels);
         const int vectors = (int)((cols + RGK_LANES - 1) / RGK_LANES);
         t.source = (const real *)c->source + j;
         t.last = cols - (size_t)(vectors - 1) * RGK_LANES;
+        if (!dense && n == 0)
+            continue;
         for (size_t q = 0; q < tiles; q++) {
             const size_t row = c->rows * q / tiles, rows = c->rows * (q + 1) / tiles - row;
+            real *y = (real *)c->y + (ptrdiff_t)row * c->y_row;
             t.weights = (const real *)c->weights + (ptrdiff_t)row * c->weights_row;
-            t.y = dense ? (real *)c->y + (ptrdiff_t)row * c->y_row + j : block;
+            t.y = dense ? y + j : block;
             t.y_row = dense ? c->y_row : TILE_COLS;
             conv_tile_any((int)rows, vectors, &t);
-            if (!dense)
-                put(c, row, rows, j, cols, block);
+            for (size_t i = 0; !dense && i < rows; i++)
+                put(pixels, n, c->y_right, block + i * TILE_COLS, y + (ptrdiff_t)i * c->y_row);
         }
     }
 }
 
 /* ---- the source ---- */
 
-/* n elements of which those before `lo` and from `hi` on are outside of x; x[0] is element lo, further ones `step` apart. */
-static void copy_row(size_t n, size_t lo, size_t hi, const real *x, size_t step, real *y)
+/* n elements of which those before `lo` and from `hi` on are outside of x; x[0] is element lo, further ones `step` apart.
+   Room for a vector is behind them: what it gets is overwritten, or not looked at. */
+RGK_INLINE void copy_row(size_t n, size_t lo, size_t hi, const real *x, size_t step, real *y)
 {
-    for (size_t i = 0; i < lo; i++)
-        y[i] = 0;
-    if (step == 1)
-        memcpy(y + lo, x, (hi - lo) * sizeof *y);
-    else if (step == 2)
+    for (size_t i = 0; i < lo; i += RGK_LANES)
+        v_store(y + i, v_set(0));
+    if (step == 1) {
+        for (size_t i = lo; i < hi; i += RGK_LANES)
+            v_store(y + i, load_some(x + (i - lo), hi - i));
+    } else if (step == 2) {
         for (size_t i = lo; i < hi; i++)
             y[i] = x[2 * (i - lo)];
-    else
+    } else {
         for (size_t i = lo; i < hi; i++)
             y[i] = x[(i - lo) * step];
-    for (size_t i = hi; i < n; i++)
-        y[i] = 0;
+    }
+    for (size_t i = hi; i < n; i += RGK_LANES)
+        v_store(y + i, v_set(0));
 }
 
 /* Which of the n positions first, first + step ... lie in [0, size): [*lo, *hi). */

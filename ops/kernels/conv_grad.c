@@ -7,18 +7,17 @@
 #include "tile_size.h"
 #include "vector.h"
 
-#define WIDE_ROWS 32 /* outputs, and terms, from which turning pays */
-#define WIDE_TERMS 48
+#define WIDE_TERMS 48 /* from which turning pays, if outputs fill most lanes */
 #define NARROW_ROWS 4 /* of a tile of dot products */
-
-static bool wide(size_t rows, size_t k)
-{
-    return rows >= WIDE_ROWS && k >= WIDE_TERMS;
-}
 
 static size_t padded(size_t rows)
 {
     return (rows + RGK_LANES - 1) / RGK_LANES * RGK_LANES;
+}
+
+static bool wide(size_t rows, size_t k)
+{
+    return k >= WIDE_TERMS && rows >= RGK_LANES && 4 * rows >= 3 * padded(rows);
 }
 
 size_t RGK_NAME(conv_grad_room)(size_t rows, size_t k)
@@ -152,6 +151,26 @@ static void add_wide(const rgk_conv_grad *g, size_t from, size_t to, real *turne
 
 /* ---- few outputs ---- */
 
+/* The lanes of n = outputs x terms vectors added: squares of vectors are turned, and their rows added in pairs. */
+RGK_INLINE void fold_all(const int n, const int terms, vreal sum[NARROW_ROWS][TILE_ROWS], real *out)
+{
+    RGK_UNROLL
+    for (int first = 0; first < n; first += RGK_LANES) {
+        vreal r[RGK_LANES];
+        RGK_UNROLL
+        for (int q = 0; q < RGK_LANES; q++)
+            r[q] = first + q < n ? sum[(first + q) / terms][(first + q) % terms] : v_set(0);
+        turn_square(r);
+        RGK_UNROLL
+        for (int half = RGK_LANES / 2; half > 0; half /= 2) {
+            RGK_UNROLL
+            for (int q = 0; q < half; q++)
+                r[q] += r[q + half];
+        }
+        v_store(out + first, r[0]);
+    }
+}
+
 RGK_INLINE void narrow_run(const int outputs, const int terms, const rgk_conv_grad *g, size_t o, size_t l)
 {
     vreal sum[NARROW_ROWS][TILE_ROWS];
@@ -188,10 +207,12 @@ RGK_INLINE void narrow_run(const int outputs, const int terms, const rgk_conv_gr
         for (int i = 0; i < outputs; i++)
             d[i] += g->dy_down;
     }
+    real folded[NARROW_ROWS * TILE_ROWS + RGK_LANES];
+    fold_all(outputs * terms, terms, sum, folded);
     for (int i = 0; i < outputs; i++)
         for (int j = 0; j < terms; j++) {
             real *y = (real *)g->sum + (o + (size_t)i) * g->k + l + (size_t)j;
-            *y = (g->fresh ? 0 : *y) + v_fold(sum[i][j], v_add);
+            *y = (g->fresh ? 0 : *y) + folded[i * terms + j];
         }
 }
 

@@ -193,7 +193,8 @@ typedef struct rgk_table {
     void (*avg_pool)(const rgk_pool *p, size_t planes, const void *x, void *y);
     void (*avg_pool_grad)(const rgk_pool *p, size_t planes, const void *u, void *dx, void *scratch);
 
-    /* Convolution. conv_source fills a copy of product of planes, phases and n elements. conv_grad does rows [from, to), which
+    /* Convolution. conv_source fills a copy of product of planes, phases and n elements, and
+       may write a vector beyond. conv_grad does rows [from, to), which
        begin at multiples of conv_grad_unit, of a strip of height * width pixels; conv_grad_put brings those rows of a
        finished sum into (to - from) x k. */
     void (*conv)(const rgk_conv *c);

@@ -3,6 +3,7 @@
    Along each axis output o sees the inputs o * stride + k * dilation - pad of taps k = 0 .. window - 1 that lie inside.
    A row of outputs is updated tap by tap in row-major order, which is also the order of the sums. */
 #include "list.h"
+#include "pool_two.h"
 
 #include <math.h>
 
@@ -68,6 +69,14 @@ static size_t plane_of(const rgk_pool *p)
     return p->in[0] * p->in[1] * p->in[2];
 }
 
+/* The origin of the row's first window in its plane, outside it where there is padding. */
+static ptrdiff_t origin_of(const rgk_pool *p, size_t row)
+{
+    const ptrdiff_t d = (ptrdiff_t)(row / p->out[1] * p->stride[0]) - (ptrdiff_t)p->pad[0];
+    const ptrdiff_t h = (ptrdiff_t)(row % p->out[1] * p->stride[1]) - (ptrdiff_t)p->pad[1];
+    return (d * (ptrdiff_t)p->in[1] + h) * (ptrdiff_t)p->in[2] - (ptrdiff_t)p->pad[2];
+}
+
 /* ---- maxima ---- */
 
 RGK_INLINE void greater(size_t n, size_t stride, size_t from, size_t to, lane_int tap, const void *x, void *y,
@@ -101,8 +110,13 @@ void RGK_NAME(max_pool)(const rgk_pool *p, size_t planes, const void *x, void *y
 {
     const real *in = x;
     real *out = y;
+    const bool two = two_by_two(p);
     for (size_t i = 0; i < planes; i++, in += plane_of(p))
         for (size_t row = 0; row < rows_of(p); row++, out += p->out[2]) {
+            if (two) {
+                two_maxima(p, in + origin_of(p, row), out);
+                continue;
+            }
             for (size_t j = 0; j < p->out[2]; j++)
                 out[j] = (real)-INFINITY;
             each_tap(p, row, greater, in, out, NULL);
@@ -135,14 +149,6 @@ static maxima maxima_in(const rgk_pool *p, void *scratch)
     return m;
 }
 
-/* The origin of the row's first window in its plane, outside it where there is padding. */
-static ptrdiff_t origin_of(const rgk_pool *p, size_t row)
-{
-    const ptrdiff_t d = (ptrdiff_t)(row / p->out[1] * p->stride[0]) - (ptrdiff_t)p->pad[0];
-    const ptrdiff_t h = (ptrdiff_t)(row % p->out[1] * p->stride[1]) - (ptrdiff_t)p->pad[1];
-    return (d * (ptrdiff_t)p->in[1] + h) * (ptrdiff_t)p->in[2] - (ptrdiff_t)p->pad[2];
-}
-
 static void find_row(const rgk_pool *p, size_t row, const real *x, const maxima *m)
 {
     for (size_t j = 0; j < p->out[2]; j++) {
@@ -171,10 +177,18 @@ void RGK_NAME(max_pool_put)(const rgk_pool *p, size_t planes, const void *u, con
     const maxima m = maxima_in(p, scratch);
     const real *in = x, *from = u;
     real *to = dx;
+    const bool two = two_by_two(p);
     for (size_t i = 0; i < planes; i++, in += plane_of(p), to += plane_of(p)) {
-        memset(to, 0, plane_of(p) * sizeof(real));
+        if (!two)
+            memset(to, 0, plane_of(p) * sizeof(real));
+        for (size_t d = 0; two && d < p->in[0]; d++)
+            two_clear(p, to + d * p->in[1] * p->in[2]);
         for (size_t row = 0; row < rows_of(p); row++, from += p->out[2]) {
             const ptrdiff_t origin = origin_of(p, row);
+            if (two) {
+                two_put(p, in + origin, from, to + origin);
+                continue;
+            }
             find_row(p, row, in, &m);
             for (size_t j = 0; j < p->out[2]; j++)
                 if (m.taps[j] >= 0)
