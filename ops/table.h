@@ -154,6 +154,10 @@ RGI_OP(arange)
 /* contraction (contract.c, matmul.c) */
 RGI_OP(contract)
 
+/* normalisation (norm.c) */
+RGI_OP(standardise)
+RGI_OP(standardise_grad)
+
 /* convolution (conv.c) */
 RGI_OP(conv)
 RGI_OP(conv_data_grad)

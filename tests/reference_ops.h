@@ -113,6 +113,10 @@ void ref_linear(const sample_context *c, const ref_tensor x[], ref_tensor *y);
 void ref_outer(const sample_context *c, const ref_tensor x[], ref_tensor *y);
 void ref_dot(const sample_context *c, const ref_tensor x[], ref_tensor *y);
 
+/* Normalisation: f[0]: eps. */
+void ref_standardise_grad(const sample_context *c, const ref_tensor x[], ref_tensor *y); /* of x[1], cotangent x[0] */
+void ref_layer_norm(const sample_context *c, const ref_tensor x[], ref_tensor *y);       /* weight and bias if there */
+
 /* Pooling: axes: window, stride, pad, dilation (empty: the defaults); flag: ceil mode, flag2: padding does not count.
    Of two inputs the second is the larger tensor, which chooses. */
 void ref_conv(const sample_context *c, const ref_tensor x[], ref_tensor *y);

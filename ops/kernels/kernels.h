@@ -183,6 +183,11 @@ typedef struct rgk_table {
     void (*log_softmax_grad)(size_t rows, size_t cols, const void *dy, const void *y,
                              void *dx); /* dy - exp(y) sum(dy) */
 
+    /* Each row to mean 0 and variance 1: y = (x - mean) r with r = 1 / sqrt(var + eps); the gradient is
+       r (u - mean(u) - y mean(u y)). y may be x, dx may be u. */
+    void (*standardise)(size_t rows, size_t cols, double eps, const void *x, void *y);
+    void (*standardise_grad)(size_t rows, size_t cols, double eps, const void *u, const void *x, void *dx);
+
     /* Whole planes, one after the other, each on its own. Maxima: NaN if any is, -infinity of nothing; take and put move
        between an element's place and that of the window whose first maximum (or NaN) it is, putting sums. avg_pool_grad's
        scratch is one row of outputs. */

@@ -55,6 +55,8 @@ void RGK_NAME(log_softmax)(size_t rows, size_t cols, const void *x, void *y);
 void RGK_NAME(logsumexp)(size_t rows, size_t cols, const void *x, void *y);
 void RGK_NAME(softmax_grad)(size_t rows, size_t cols, const void *dy, const void *y, void *dx);
 void RGK_NAME(log_softmax_grad)(size_t rows, size_t cols, const void *dy, const void *y, void *dx);
+void RGK_NAME(standardise)(size_t rows, size_t cols, double eps, const void *x, void *y);
+void RGK_NAME(standardise_grad)(size_t rows, size_t cols, double eps, const void *u, const void *x, void *dx);
 void RGK_NAME(max_pool)(const rgk_pool *p, size_t planes, const void *x, void *y);
 size_t RGK_NAME(max_pool_scratch)(const rgk_pool *p);
 void RGK_NAME(max_pool_take)(const rgk_pool *p, size_t planes, const void *t, const void *x, void *y, void *scratch);
