@@ -1,6 +1,9 @@
 /* reference_norm.c - normalisation from its formulas. */
 #include "reference_ops.h"
 
+#include <math.h>
+#include <stdlib.h>
+
 typedef struct moments {
     double mean, r;
     double size; /* the mean magnitude, which the rounding of the mean goes with */
@@ -48,5 +51,93 @@ void ref_standardise_grad(const sample_context *c, const ref_tensor x[], ref_ten
         }
         y->at[i] = sum;
         y->scale[i] = size;
+    }
+}
+
+/* Channels are cut into `shares`, images stay together if `images` is set: the number of the group of element i. */
+static size_t group_of(const rg_shape *s, size_t plane, int64_t shares, bool images, size_t i)
+{
+    const size_t channels = (size_t)s->dim[1], channel = i / plane % channels;
+    const size_t share = channel / (channels / (size_t)shares);
+    return images ? share : i / plane / channels * (size_t)shares + share;
+}
+
+static void normalise(const sample_context *c, const ref_tensor x[], ref_tensor *y, int64_t shares, bool images)
+{
+    const rg_shape *s = &x[0].shape;
+    ref_new(y, *s, true);
+    size_t plane = 1;
+    for (int k = 2; k < s->rank; k++)
+        plane *= (size_t)s->dim[k];
+    const size_t n = ref_count(y->shape);
+    const size_t size = n == 0 ? 0 : images ? n / (size_t)shares : n / (size_t)(s->dim[0] * shares);
+    double *group = calloc(n + 1, sizeof *group);
+    size_t *fill = calloc(n + 1, sizeof *fill);
+    for (size_t i = 0; group && fill && i < n; i++) {
+        const size_t k = group_of(s, plane, shares, images, i);
+        group[k * size + fill[k]++] = x[0].at[i];
+    }
+    moments *of = calloc(n + 1, sizeof *of);
+    for (size_t k = 0; group && of && n && k < n / size; k++)
+        of[k] = moments_of(group + k * size, (int64_t)size, c->args->f[0]);
+    for (size_t i = 0; of && i < n; i++) {
+        const moments m = of[group_of(s, plane, shares, images, i)];
+        const size_t channel = i / plane % (size_t)s->dim[1];
+        const double w = c->n_in > 1 ? x[1].at[channel] : 1, b = c->n_in > 2 ? x[2].at[channel] : 0;
+        y->at[i] = (x[0].at[i] - m.mean) * m.r * w + b;
+        y->scale[i] = (fabs(x[0].at[i]) + m.size) * m.r * fabs(w) + fabs(b);
+    }
+    free(group);
+    free(fill);
+    free(of);
+}
+
+void ref_batch_norm(const sample_context *c, const ref_tensor x[], ref_tensor *y)
+{
+    normalise(c, x, y, x[0].shape.dim[1], true);
+}
+
+void ref_group_norm(const sample_context *c, const ref_tensor x[], ref_tensor *y)
+{
+    normalise(c, x, y, c->args->i[0], false);
+}
+
+void ref_instance_norm(const sample_context *c, const ref_tensor x[], ref_tensor *y)
+{
+    normalise(c, x, y, x[0].shape.dim[1], false);
+}
+
+void ref_rms_norm(const sample_context *c, const ref_tensor x[], ref_tensor *y)
+{
+    const size_t n = (size_t)x[0].shape.dim[x[0].shape.rank - 1];
+    ref_new(y, x[0].shape, true);
+    for (size_t i = 0; i < ref_count(y->shape); i++) {
+        double mean = 0;
+        for (size_t k = 0; k < n; k++)
+            mean += x[0].at[i - i % n + k] * x[0].at[i - i % n + k] / (double)n;
+        y->at[i] = x[0].at[i] / sqrt(mean + c->args->f[0]) * (c->n_in > 1 ? x[1].at[i % n] : 1);
+        y->scale[i] = fabs(y->at[i]);
+    }
+}
+
+/* i[0]: size; f: alpha, beta, k */
+void ref_local_response_norm(const sample_context *c, const ref_tensor x[], ref_tensor *y)
+{
+    const rg_shape *s = &x[0].shape;
+    const int64_t size = c->args->i[0], channels = s->dim[1];
+    const double *f = c->args->f;
+    int64_t plane = 1;
+    for (int k = 2; k < s->rank; k++)
+        plane *= s->dim[k];
+    ref_new(y, *s, true);
+    for (int64_t i = 0; i < (int64_t)ref_count(y->shape); i++) {
+        const int64_t channel = i / plane % channels;
+        double mean = 0;
+        for (int64_t k = channel - size / 2; k < channel - size / 2 + size; k++) {
+            const double v = k >= 0 && k < channels ? x[0].at[i + (k - channel) * plane] : 0;
+            mean += v * v / (double)size;
+        }
+        y->at[i] = x[0].at[i] / pow(f[2] + f[0] * mean, f[1]);
+        y->scale[i] = fabs(y->at[i]);
     }
 }

@@ -19,9 +19,60 @@ static const sample_case slopes[] = {
     {.shape = {"0,5", "0,5"}, EPS(0.125)},
 };
 
+static const sample_case batches[] = {
+    {.shape = {"3,2,5", "2", "2"}, EPS(0.125)},
+    {.shape = {"B,3,4,5", "3", "3"}, EPS(0.125)},
+    {.shape = {"B,2,T"}, EPS(0.125), .no_empty = true},
+    {.shape = {"4,3", "3", "3"}, EPS(0.125)},
+    {.shape = {"B,5", "5"}, EPS(0.0625), .no_empty = true},
+    {.shape = {"1,2,2,3,2", "2"}, EPS(0.0625)},
+    {.shape = {"2,3,20", "3", "3"}, EPS(0.125)},
+};
+#define GROUPS(n) .args = {.f = {0.125}, .i = {n}}
+static const sample_case shares[] = {
+    {.shape = {"2,6,5", "6", "6"}, GROUPS(3)},
+    {.shape = {"B,4,3,3", "4", "4"}, GROUPS(2)},
+    {.shape = {"B,4"}, GROUPS(1)},
+    {.shape = {"3,3,7", "3"}, GROUPS(3)},
+};
+static const sample_case instances[] = {
+    {.shape = {"2,3,5", "3", "3"}, EPS(0.125)},
+    {.shape = {"B,2,3,4"}, EPS(0.125)},
+    {.shape = {"B,3,T", "3"}, EPS(0.125)},
+};
+static const sample_case lengths[] = {
+    {.shape = {"3,5", "5"}, EPS(0.125)}, {.shape = {"B,17"}, EPS(0.125)}, {.shape = {"2,3,20", "20"}, EPS(0.0625)}};
+#define RESPONSE(size) .args = {.i = {size}, .f = {0.5, 0.75, 2}}
+static const sample_case responses[] = {
+    {.shape = {"2,6,3,4"}, RESPONSE(5)},
+    {.shape = {"B,4,5"}, RESPONSE(2)},
+    {.shape = {"B,3,2,2"}, RESPONSE(1)},
+    {.shape = {"1,7,3"}, RESPONSE(4)},
+};
+
 static rg_node *layer_norm(const sample_context *c, rg_node *const x[])
 {
     return rg_layer_norm(x[0], c->n_in > 1 ? x[1] : NULL, c->n_in > 2 ? x[2] : NULL, c->args->f[0]);
+}
+static rg_node *batch_norm(const sample_context *c, rg_node *const x[])
+{
+    return rg_batch_norm(x[0], c->n_in > 1 ? x[1] : NULL, c->n_in > 2 ? x[2] : NULL, c->args->f[0]);
+}
+static rg_node *group_norm(const sample_context *c, rg_node *const x[])
+{
+    return rg_group_norm(x[0], c->args->i[0], c->n_in > 1 ? x[1] : NULL, c->n_in > 2 ? x[2] : NULL, c->args->f[0]);
+}
+static rg_node *instance_norm(const sample_context *c, rg_node *const x[])
+{
+    return rg_instance_norm(x[0], c->n_in > 1 ? x[1] : NULL, c->n_in > 2 ? x[2] : NULL, c->args->f[0]);
+}
+static rg_node *rms_norm(const sample_context *c, rg_node *const x[])
+{
+    return rg_rms_norm(x[0], c->n_in > 1 ? x[1] : NULL, c->args->f[0]);
+}
+static rg_node *local_response_norm(const sample_context *c, rg_node *const x[])
+{
+    return rg_local_response_norm(x[0], c->args->i[0], c->args->f[0], c->args->f[1], c->args->f[2]);
 }
 static rg_node *standardise(const sample_context *c, rg_node *const x[])
 {
@@ -41,5 +92,14 @@ const sample_row samples_norm[] = {
      SAMPLE_CASES(slopes),
      BOUND},
     {.name = "layer_norm", .build = layer_norm, .reference = ref_layer_norm, SAMPLE_CASES(layers), BOUND},
+    {.name = "batch_norm", .build = batch_norm, .reference = ref_batch_norm, SAMPLE_CASES(batches), BOUND},
+    {.name = "group_norm", .build = group_norm, .reference = ref_group_norm, SAMPLE_CASES(shares), BOUND},
+    {.name = "instance_norm", .build = instance_norm, .reference = ref_instance_norm, SAMPLE_CASES(instances), BOUND},
+    {.name = "rms_norm", .build = rms_norm, .reference = ref_rms_norm, SAMPLE_CASES(lengths), BOUND},
+    {.name = "local_response_norm",
+     .build = local_response_norm,
+     .reference = ref_local_response_norm,
+     SAMPLE_CASES(responses),
+     BOUND},
     {.name = NULL},
 };

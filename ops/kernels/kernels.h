@@ -116,6 +116,12 @@ typedef struct rgk_pool {
     bool include_pad; /* means: the padding counts */
 } rgk_pool;
 
+/* Groups of elements, each `segments` rows of `cols`; steps in elements. */
+typedef struct rgk_groups {
+    size_t groups, group_step, segments, segment_step, cols;
+    double eps;
+} rgk_groups;
+
 /* A term of the sums of a convolution: elements from the place of an output to the source it sees, and from the weights of
    a row to the weight. */
 typedef struct rgk_term {
@@ -183,10 +189,10 @@ typedef struct rgk_table {
     void (*log_softmax_grad)(size_t rows, size_t cols, const void *dy, const void *y,
                              void *dx); /* dy - exp(y) sum(dy) */
 
-    /* Each row to mean 0 and variance 1: y = (x - mean) r with r = 1 / sqrt(var + eps); the gradient is
+    /* Each group to mean 0 and variance 1: y = (x - mean) r with r = 1 / sqrt(var + eps); the gradient is
        r (u - mean(u) - y mean(u y)). y may be x, dx may be u. */
-    void (*standardise)(size_t rows, size_t cols, double eps, const void *x, void *y);
-    void (*standardise_grad)(size_t rows, size_t cols, double eps, const void *u, const void *x, void *dx);
+    void (*standardise)(const rgk_groups *g, const void *x, void *y);
+    void (*standardise_grad)(const rgk_groups *g, const void *u, const void *x, void *dx);
 
     /* Whole planes, one after the other, each on its own. Maxima: NaN if any is, -infinity of nothing; take and put move
        between an element's place and that of the window whose first maximum (or NaN) it is, putting sums. avg_pool_grad's
