@@ -70,6 +70,7 @@ static rg_status infer_outputs(const rg_infer *call, const rg_shape *x, const rg
     for (int axis = 3 - (int)a->rank; axis < 3; axis++) {
         const int at = 2 + axis - 3 + (int)a->rank;
         const int64_t size = w->dim[at], span = a->dilation[axis] * (size - 1) + 1, in = x->dim[at];
+        const int64_t padded = in + a->before[axis] + a->after[axis];
         if (size < 1)
             return rg_infer_fail(call, RG_ERR_SHAPE, "axis %d: the kernel is empty", at);
         y->dim[at] = rgi_conv_outputs(a, axis, in, size);
@@ -78,8 +79,7 @@ static rg_status infer_outputs(const rg_infer *call, const rg_shape *x, const rg
                                  "axis %d: a kernel of %lld with dilation %lld spans %lld, the input with its padding "
                                  "%lld + %lld + %lld = %lld",
                                  at, (long long)size, (long long)a->dilation[axis], (long long)span, (long long)in,
-                                 (long long)a->before[axis], (long long)a->after[axis],
-                                 (long long)(in + a->before[axis] + a->after[axis]));
+                                 (long long)a->before[axis], (long long)a->after[axis], (long long)padded);
     }
     const int64_t elements = rg_shape_count(*w), plane = rg_shape_count(*x) / (x->dim[0] ? x->dim[0] : 1);
     if (elements > INT32_MAX || plane > INT32_MAX)
@@ -105,7 +105,7 @@ static rg_status infer_conv(rg_infer *call)
 /* inputs u, w, x: only the shape of x is used */
 static rg_status infer_data_grad(rg_infer *call)
 {
-    rg_shape y;
+    rg_shape y = {0};
     rg_status status = same_dtypes(call);
     status = status ? status : infer_outputs(call, &call->in[2].shape, &call->in[1].shape, &y);
     if (status)
@@ -119,7 +119,7 @@ static rg_status infer_data_grad(rg_infer *call)
 /* inputs x, u, w: only the shape of w is used */
 static rg_status infer_weight_grad(rg_infer *call)
 {
-    rg_shape y;
+    rg_shape y = {0};
     rg_status status = same_dtypes(call);
     status = status ? status : infer_outputs(call, &call->in[0].shape, &call->in[2].shape, &y);
     if (status)
