@@ -1,28 +1,30 @@
-/* bench.c - whole training steps, ours beside the rivals', measured in turns in one run; the peak of the machine too. */
+/* bench.c - what is asked for is measured, ours beside the rivals', in turns in one run; the limits of the machine too. */
 #include "gbench.h"
-#include "workload.h"
+#include "groups.h"
+#include "report.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static const workload workloads[] = {
-    {"xor", 2, {2, 4, 1}, 4, TANH, SQUARED_ERROR},
-    {"mlp64", 3, {784, 512, 512, 10}, 64, RELU, CROSS_ENTROPY},
-    {"mlp256", 3, {784, 512, 512, 10}, 256, RELU, CROSS_ENTROPY},
-    {"autoencoder", 8, {784, 1000, 500, 250, 30, 250, 500, 1000, 784}, 128, SIGMOID, RECONSTRUCTION},
+#define LARGE ((double)(4 << 20)) /* bytes that a row must move for its share of the bandwidth to be of interest */
+
+static const bench_group *const groups[] = {
+#define X(name) &cases_##name,
+    BENCH_GROUPS
+#undef X
 };
-enum { N_WORKLOADS = sizeof workloads / sizeof *workloads, MAX_CONTESTANTS = 4 };
+enum { N_GROUPS = sizeof groups / sizeof *groups, MAX_RESULTS = 1024 };
 
 typedef struct options {
-    const char *json, *only, *rivals;
+    const char *json, *svg, *only;
     int rounds, threads; /* threads: 0: one, then two */
     double seconds;
+    bool list;
 } options;
 
 /* Texts, each once. */
 typedef struct notes {
-    const char *text[16];
+    const char *text[32];
     int n;
 } notes;
 
@@ -31,36 +33,54 @@ static void note(notes *all, const char *text)
     for (int i = 0; i < all->n; i++)
         if (strcmp(all->text[i], text) == 0)
             return;
-    if (all->n < 16)
+    if (*text && all->n < 32)
         all->text[all->n++] = text;
+}
+
+static const char *row_name(const void *row)
+{
+    const char *name;
+    memcpy(&name, row, sizeof name);
+    return name;
+}
+
+static const void *row_of(const bench_group *g, size_t i)
+{
+    return (const char *)g->rows + i * g->row_size;
 }
 
 static int usage(void)
 {
-    fputs("usage: ./dev bench [--json FILE] [--only WORKLOAD] [--threads N] [--rounds N] [--seconds S]\n"
+    fputs("usage: ./dev bench [--only TEXT] [--json FILE] [--svg FILE] [--threads N] [--rounds N] [--seconds S] "
+          "[--list]\n"
+          "  --only     groups and cases whose GROUP/CASE contains the text; several texts with commas between them\n"
+          "  --json     writes the figures\n"
+          "  --svg      draws the speed of ours beside the fastest rival of each case\n"
+          "  --threads  without it: 1, then 2\n"
           "  --rounds   turns that each contestant gets, at least 7; the median counts (default 9)\n"
-          "  --seconds  the least that one turn lasts (default 0.15)\n"
-          "workloads:",
+          "  --seconds  the least that one turn lasts (default 0.05)\n"
+          "  --list     says what there is\n",
           stderr);
-    for (int i = 0; i < N_WORKLOADS; i++)
-        fprintf(stderr, " %s", workloads[i].name);
-    fputs("\n", stderr);
     return 2;
 }
 
-static int parse(int argc, char **argv, options *o)
+static bool parse(int argc, char **argv, options *o)
 {
-    *o = (options){.rounds = 9, .seconds = 0.15, .rivals = "bench/rivals"};
+    *o = (options){.rounds = 9, .seconds = 0.05};
     for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--list") == 0) {
+            o->list = true;
+            continue;
+        }
         const char *value = i + 1 < argc ? argv[i + 1] : NULL;
         if (!value)
-            return 0;
+            return false;
         if (strcmp(argv[i], "--json") == 0)
             o->json = value;
+        else if (strcmp(argv[i], "--svg") == 0)
+            o->svg = value;
         else if (strcmp(argv[i], "--only") == 0)
             o->only = value;
-        else if (strcmp(argv[i], "--rivals") == 0)
-            o->rivals = value;
         else if (strcmp(argv[i], "--threads") == 0)
             o->threads = (int)strtol(value, NULL, 10);
         else if (strcmp(argv[i], "--rounds") == 0)
@@ -68,82 +88,127 @@ static int parse(int argc, char **argv, options *o)
         else if (strcmp(argv[i], "--seconds") == 0)
             o->seconds = strtod(value, NULL);
         else
-            return 0;
+            return false;
         i++;
     }
     return o->rounds >= 7 && o->threads >= 0 && o->seconds > 0;
 }
 
-/* The contestants of a row; ours is the first, or there are none. */
-static int gather(const workload *w, int threads, const options *o, contestant *out, notes *skipped)
+static bool wanted(const options *o, const bench_group *g, const void *row)
 {
-    const char *why = retrograde_start(w, threads, out);
-    if (why)
-        return 0;
-    int n = 1;
-    const char *const modes[] = {"eager", "script"};
-    for (int i = 0; i < 2; i++) {
-        why = torch_start(w, threads, o->rivals, modes[i], &out[n]);
-        why ? note(skipped, why) : (void)n++;
+    char name[128];
+    snprintf(name, sizeof name, "%s/%s", g->name, row_name(row));
+    if (!o->only)
+        return true;
+    for (const char *text = o->only; *text;) {
+        char part[64];
+        const size_t n = strcspn(text, ",");
+        snprintf(part, sizeof part, "%.*s", (int)n, text);
+        if (n && strstr(name, part))
+            return true;
+        text += n + (text[n] == ',');
     }
-    why = onednn_start(w, threads, &out[n]);
-    why ? note(skipped, why) : (void)n++;
-    return n;
+    return false;
 }
 
-/* What the team could do at most, in operations a second; 0 where it is unknown. */
-static double limit(const gbench_case *peak, int threads)
-{
-    return peak->seconds > 0 ? threads * peak_flops() / peak->seconds : 0;
-}
+/* Who takes turns: ours, the rivals, and the limits that the row is compared with. */
+enum { OURS, FIRST_RIVAL, PEAK = FIRST_RIVAL + BENCH_RIVALS, COPY, STREAM, CONTESTANTS };
 
-static void print_row(const workload *w, int threads, const gbench_case *cases, int n, const gbench_case *peak)
+static void set_up(contestant who[CONTESTANTS], const result *r, const void *row, int *threads, notes *skipped)
 {
-    const double ours = cases[0].seconds;
-    char share[16] = "-";
-    if (ours > 0 && limit(peak, threads) > 0 && workload_flops(w) > 1e6) /* a smaller step is all overhead */
-        snprintf(share, sizeof share, "%.0f %%", 100 * workload_flops(w) / ours / limit(peak, threads));
-    for (int i = n > 1 ? 1 : 0; i < n; i++) {
-        printf("%-12s %7d  %12.6f %8s", w->name, threads, 1e3 * ours, share);
-        if (i > 0)
-            printf("  %-15s %12.6f %7.2f", cases[i].name, 1e3 * cases[i].seconds, ours / cases[i].seconds);
-        printf("%s\n", ours < 0 || cases[i].seconds < 0 ? "  failed" : "");
+    const bench_group *g = r->group;
+    for (int i = 0; i < BENCH_RIVALS && g->rivals[i].name; i++) {
+        const char *why = g->rivals[i].start(row, *threads, &who[FIRST_RIVAL + i]);
+        if (why)
+            note(skipped, why);
     }
-    fflush(stdout);
-}
-
-static void write_json(FILE *json, const workload *w, int threads, const gbench_case *cases, int n,
-                       const gbench_case *peak, int rounds)
-{
-    static int rows;
-    for (int i = 0; i < n; i++)
-        fprintf(
-            json,
-            "%s\n  {\"workload\": \"%s\", \"threads\": %d, \"name\": \"%s\", \"median_ms\": %.6f, \"min_ms\": %.6f, "
-            "\"rounds\": %d, \"flops\": %.0f, \"peak_gflops\": %.1f}",
-            rows++ ? "," : "", w->name, threads, cases[i].name, 1e3 * cases[i].seconds, 1e3 * cases[i].lowest, rounds,
-            workload_flops(w), 1e-9 * limit(peak, threads));
-}
-
-/* One row of the table: everybody in turns. Returns false if ours could not be measured. */
-static bool measure(const workload *w, int threads, const options *o, FILE *json, notes *skipped)
-{
-    contestant who[MAX_CONTESTANTS];
-    gbench_case cases[MAX_CONTESTANTS + 1];
-    const int n = gather(w, threads, o, who, skipped);
-    for (int i = 0; i < n; i++)
-        cases[i] = (gbench_case){.name = who[i].name, .run = who[i].run, .state = who[i].state};
-    if (n > 0) {
-        cases[n] = (gbench_case){.name = "peak", .run = peak_run, .state = &threads};
-        gbench_measure(cases, (size_t)n + 1, o->rounds, o->seconds);
-        print_row(w, threads, cases, n, &cases[n]);
-        if (json)
-            write_json(json, w, threads, cases, n, &cases[n], o->rounds);
+    if (r->flops > 1e6) /* a smaller step is all overhead */
+        who[PEAK] = (contestant){.run = peak_run, .state = threads};
+    if (r->bytes >= LARGE) {
+        const char *why = memory_start(r->bytes, *threads, 0, &who[COPY]);
+        why = why ? why : memory_start(r->bytes, *threads, 1, &who[STREAM]);
+        if (why)
+            note(skipped, why);
     }
-    for (int i = 0; i < n; i++)
+}
+
+static double rate(const figure *f, double work)
+{
+    return f->present && f->median > 0 ? work / f->median : 0;
+}
+
+/* One row: everybody in turns. Returns false if ours could not be measured. */
+static bool measure(result *r, const void *row, const options *o, notes *skipped)
+{
+    const bench_group *g = r->group;
+    contestant who[CONTESTANTS] = {{NULL, NULL, NULL}};
+    int threads = r->threads;
+    const char *why = g->ours(row, threads, &who[OURS]);
+    if (why) {
+        note(skipped, why);
+        return why == (const char *)BENCH_NOT_MEANT || !*why;
+    }
+    set_up(who, r, row, &threads, skipped);
+
+    gbench_case cases[CONTESTANTS];
+    char names[CONTESTANTS][4];
+    size_t n = 0;
+    for (int i = 0; i < CONTESTANTS; i++)
+        if (who[i].run) {
+            snprintf(names[i], sizeof names[i], "%d", i);
+            cases[n++] = (gbench_case){.name = names[i], .run = who[i].run, .state = who[i].state};
+        }
+    gbench_measure(cases, n, o->rounds, o->seconds);
+    figure of[CONTESTANTS] = {{0, 0, false}};
+    for (size_t i = 0; i < n; i++)
+        of[atoi(cases[i].name)] = (figure){cases[i].seconds, cases[i].lowest, true};
+    for (int i = 0; i < CONTESTANTS; i++)
         if (who[i].finish)
             who[i].finish(who[i].state);
-    return n > 0 && cases[0].seconds > 0;
+
+    r->ours = of[OURS];
+    memcpy(r->rival, of + FIRST_RIVAL, sizeof r->rival);
+    r->peak = rate(&of[PEAK], threads * peak_flops());
+    const double copy = rate(&of[COPY], r->bytes), stream = rate(&of[STREAM], r->bytes);
+    r->memory = copy > stream ? copy : stream;
+    return r->ours.median > 0;
+}
+
+static bool measure_group(const bench_group *g, int threads, const options *o, result *results, size_t *n,
+                          notes *skipped)
+{
+    bool complete = true, headed = false;
+    for (size_t i = 0; i < g->n_rows && *n < MAX_RESULTS; i++) {
+        const void *row = row_of(g, i);
+        if (!wanted(o, g, row))
+            continue;
+        if (!headed)
+            table_head(g, threads);
+        headed = true;
+        result r = {.group = g, .name = row_name(row), .threads = threads, .rounds = o->rounds};
+        r.flops = g->flops ? g->flops(row) : 0;
+        r.bytes = g->bytes ? g->bytes(row) : 0;
+        complete = measure(&r, row, o, skipped) && complete;
+        if (r.ours.present) {
+            table_row(&r);
+            results[(*n)++] = r;
+        }
+    }
+    return complete;
+}
+
+static bool write_to(const char *path, void (*write)(FILE *f, const result *results, size_t n), const result *results,
+                     size_t n)
+{
+    if (!path)
+        return true;
+    FILE *f = fopen(path, "w");
+    if (!f) {
+        perror(path);
+        return false;
+    }
+    write(f, results, n);
+    return fclose(f) == 0;
 }
 
 int main(int argc, char **argv)
@@ -151,32 +216,30 @@ int main(int argc, char **argv)
     options o;
     if (!parse(argc, argv, &o))
         return usage();
+    if (o.list) {
+        for (int i = 0; i < N_GROUPS; i++)
+            for (size_t j = 0; j < groups[i]->n_rows; j++)
+                printf("%s/%s\n", groups[i]->name, row_name(row_of(groups[i], j)));
+        return 0;
+    }
     const char *policy = getenv("OMP_WAIT_POLICY");
     if (policy && strcmp(policy, "passive") == 0)
         fputs("bench: warning: OMP_WAIT_POLICY=passive makes every meeting of two threads slow, for all\n", stderr);
-    FILE *json = o.json ? fopen(o.json, "w") : NULL;
-    if (o.json && !json) {
-        perror(o.json);
-        return 1;
-    }
-    if (json)
-        fputs("[", json);
+    static result results[MAX_RESULTS];
+    size_t n = 0;
     notes skipped = {{NULL}, 0};
     bool complete = true;
-    printf("%-12s %7s  %12s %8s  %-15s %12s %7s\n", "step", "threads", "ours, ms", "of peak", "rival", "ms", "ours/");
     for (int t = o.threads ? o.threads : 1; t <= (o.threads ? o.threads : 2); t++)
-        for (int i = 0; i < N_WORKLOADS; i++)
-            if (!o.only || strcmp(o.only, workloads[i].name) == 0)
-                complete = measure(&workloads[i], t, &o, json, &skipped) && complete;
+        for (int i = 0; i < N_GROUPS; i++)
+            complete = measure_group(groups[i], t, &o, results, &n, &skipped) && complete;
     torch_stop();
     for (int i = 0; i < skipped.n; i++)
         printf("skipped: %s\n", skipped.text[i]);
-    printf("Medians of %d turns of at least %g s. Of peak: matrix products, of what fused multiply-adds on registers\n"
-           "reached in the same turns.\n",
+    printf("\nMedians of %d turns of at least %g s, ms; in brackets ours / the rival's. Of peak: of what fused "
+           "multiply-adds\n"
+           "on registers reached in the same turns. Of copy: of the faster of two ways to copy as many bytes.\n",
            o.rounds, o.seconds);
-    if (json) {
-        fputs("\n]\n", json);
-        fclose(json);
-    }
-    return complete ? 0 : 1;
+    complete = write_to(o.json, json_write, results, n) && complete;
+    complete = write_to(o.svg, svg_write, results, n) && complete;
+    return n > 0 && complete ? 0 : 1;
 }

@@ -1,46 +1,46 @@
 #!/usr/bin/env python3
-"""torch_steps.py - training steps with PyTorch, timed on demand; usage: torch_steps.py THREADS
+"""torch_steps.py - work with PyTorch, timed on demand; usage: torch_steps.py THREADS
 
 Reads requests, a line each, and answers each with a line that holds a number:
-  load eager|script HIDDEN OBJECTIVE BATCH WIDTH...   -> the number of the model
-  run MODEL STEPS                                     -> the seconds that the steps took
+  load KIND WORD...   -> the number of the step, -1 if that failed
+  run NUMBER STEPS    -> the seconds that the steps took
+  drop NUMBER         -> 0: it is forgotten
 Once at the beginning it says 1: it is ready.
+
+A kind is a function of its words that returns a function of nothing, the step; @kind registers it. Every torch_*.py
+beside this file is read.
 """
+import glob
+import importlib
+import os
 import sys
 import time
+import traceback
 
 try:
     import torch
-    import torch.nn.functional as F
-    from torch import nn
 except ImportError:
     sys.exit(1)
 
-ACTIVATIONS = {"tanh": nn.Tanh, "relu": nn.ReLU, "sigmoid": nn.Sigmoid}
+from torch_kinds import kinds
+
+answers = os.fdopen(os.dup(1), "w")
+os.dup2(2, 1)  # whatever PyTorch may say is no answer
 
 
-def load(mode, hidden, objective, batch, *widths):
-    batch, widths = int(batch), [int(w) for w in widths]
-    layers = []
-    for inputs, outputs in zip(widths, widths[1:]):
-        layers += [nn.Linear(inputs, outputs), ACTIVATIONS[hidden]()]
-    layers[-1:] = [] if objective == "cross_entropy" else [nn.Sigmoid()]
-    model = nn.Sequential(*layers)
-    if mode == "script":
-        model = torch.jit.script(model)
-    x = torch.rand(batch, widths[0])
-    if objective == "cross_entropy":
-        loss, target = F.cross_entropy, torch.randint(widths[-1], (batch,))
-    else:
-        loss, target = F.mse_loss, x if objective == "reconstruction" else torch.rand(batch, widths[-1])
-    optimiser = torch.optim.SGD(model.parameters(), lr=0.01)
+def answer(text):
+    print(text, file=answers, flush=True)
 
-    def step():
-        optimiser.zero_grad(set_to_none=True)
-        loss(model(x), target).backward()
-        optimiser.step()
 
-    return step
+def load(name, *words):
+    try:
+        step = kinds[name](*words)
+        for _ in range(3):
+            step()
+        return step
+    except Exception:
+        traceback.print_exc()
+        return None
 
 
 def run(step, steps):
@@ -53,16 +53,22 @@ def run(step, steps):
 def main():
     torch.set_num_threads(int(sys.argv[1]))
     torch.manual_seed(1)
-    models = []
-    print(1, flush=True)
+    here = os.path.dirname(os.path.abspath(__file__))
+    for path in glob.glob(os.path.join(here, "torch_*.py")):
+        if os.path.abspath(path) != os.path.abspath(__file__):
+            importlib.import_module(os.path.basename(path)[:-3])
+    steps = []
+    answer(1)
     for line in sys.stdin:
         verb, *words = line.split()
         if verb == "load":
-            models.append(load(*words))
-            run(models[-1], 3)
-            print(len(models) - 1, flush=True)
+            steps.append(load(*words))
+            answer(len(steps) - 1 if steps[-1] else -1)
+        elif verb == "drop":
+            steps[int(words[0])] = None
+            answer(0)
         else:
-            print(f"{run(models[int(words[0])], int(words[1])):.9f}", flush=True)
+            answer(f"{run(steps[int(words[0])], int(words[1])):.9f}")
 
 
 main()

@@ -1,8 +1,8 @@
 /* torch.c - PyTorch as a contestant: a process of its own that times batches of steps when asked, so that it can take
-   turns with the others. rivals/torch_steps.py is the other end. */
+   turns with the others. torch_steps.py is the other end. */
 #define _POSIX_C_SOURCE 200809L
 
-#include "workload.h"
+#include "../bench.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -19,10 +19,11 @@ static struct {
 } torch;
 
 static struct model {
-    char name[16];
     int handle;
-} models[16];
+} models[64];
 static int n_models;
+
+const char *torch_directory = "bench/rivals";
 
 void torch_stop(void)
 {
@@ -43,16 +44,16 @@ static int answer(double *number)
     return fflush(torch.to) == 0 && fgets(line, sizeof line, torch.from) && sscanf(line, "%lf", number) == 1;
 }
 
-static int start(int threads, const char *directory)
+static bool start(int threads)
 {
     int to[2], from[2];
     if (pipe(to) || pipe(from))
-        return 0;
+        return false;
     signal(SIGPIPE, SIG_IGN);
     torch.pid = fork();
     if (torch.pid == 0) {
         char script[1024], count[16];
-        snprintf(script, sizeof script, "%s/torch.sh", directory);
+        snprintf(script, sizeof script, "%s/torch.sh", torch_directory);
         snprintf(count, sizeof count, "%d", threads);
         dup2(to[0], STDIN_FILENO);
         dup2(from[1], STDOUT_FILENO);
@@ -76,32 +77,36 @@ static double run(void *state, int64_t steps)
     return answer(&seconds) ? seconds : -1;
 }
 
-const char *torch_start(const workload *w, int threads, const char *directory, const char *mode, contestant *out)
+static void finish(void *state)
 {
-    static int absent;
+    const struct model *m = state;
+    double done;
+    fprintf(torch.to, "drop %d\n", m->handle);
+    answer(&done);
+}
+
+const char *torch_start(int threads, const char *request, contestant *out)
+{
+    static bool absent;
     if (absent)
-        return "torch: /usr/bin/python3 has no torch (Debian: python3-torch)";
+        return "PyTorch: /usr/bin/python3 has no torch (Debian: python3-torch)";
     if (torch.threads != threads) {
         torch_stop();
-        if (!start(threads, directory)) {
+        if (!start(threads)) {
             torch_stop();
-            absent = 1;
-            return torch_start(w, threads, directory, mode, out);
+            absent = true;
+            return torch_start(threads, request, out);
         }
     }
     if (n_models == (int)(sizeof models / sizeof *models))
-        return "torch: too many models";
+        n_models = 0; /* those were dropped long ago */
     struct model *m = &models[n_models];
-    fprintf(torch.to, "load %s %s %s %d", mode, activation_names[w->hidden], objective_names[w->objective], w->batch);
-    for (int i = 0; i <= w->layers; i++)
-        fprintf(torch.to, " %d", w->width[i]);
-    fprintf(torch.to, "\n");
+    fprintf(torch.to, "load %s\n", request);
     double handle;
-    if (!answer(&handle))
-        return "torch: failed";
+    if (!answer(&handle) || handle < 0)
+        return "PyTorch: it failed at something, see above";
     m->handle = (int)handle;
-    snprintf(m->name, sizeof m->name, "torch %s", mode);
     n_models++;
-    *out = (contestant){.name = m->name, .run = run, .state = m};
+    *out = (contestant){run, finish, m};
     return NULL;
 }

@@ -1,6 +1,6 @@
-/* onednn.c - the workloads written by hand on the matrix product of oneDNN: what a framework without any overhead would
+/* onednn_perceptron.c - training steps written by hand on the matrix product of oneDNN: what a framework without any overhead would
    reach with these kernels. */
-#include "../workload.h"
+#include "../perceptron.h"
 
 #include <dnnl.h>
 
@@ -12,13 +12,13 @@
 #define PARALLEL 4096 /* elements from which a loop is shared between the threads */
 
 struct net {
-    const workload *w;
+    const perceptron *w;
     int threads;
-    float *weight[WORKLOAD_LAYERS];    /* [in, out] */
-    float *bias[WORKLOAD_LAYERS];      /* [out] */
-    float *gradient;                   /* of the weight of one layer */
-    float *value[WORKLOAD_LAYERS + 1]; /* [batch, width]; 0: the input */
-    float *cotangent[WORKLOAD_LAYERS + 1];
+    float *weight[PERCEPTRON_LAYERS];    /* [in, out] */
+    float *bias[PERCEPTRON_LAYERS];      /* [out] */
+    float *gradient;                     /* of the weight of one layer */
+    float *value[PERCEPTRON_LAYERS + 1]; /* [batch, width]; 0: the input */
+    float *cotangent[PERCEPTRON_LAYERS + 1];
     float *target;
     int64_t *label;
 };
@@ -26,10 +26,10 @@ struct net {
 static void finish(void *state)
 {
     struct net *n = state;
-    for (int i = 0; i <= WORKLOAD_LAYERS; i++) {
+    for (int i = 0; i <= PERCEPTRON_LAYERS; i++) {
         free(n->value[i]);
         free(n->cotangent[i]);
-        if (i < WORKLOAD_LAYERS) {
+        if (i < PERCEPTRON_LAYERS) {
             free(n->weight[i]);
             free(n->bias[i]);
         }
@@ -130,7 +130,7 @@ static void through_activation(float *d, const float *y, activation a, long n)
 
 static float step(struct net *n)
 {
-    const workload *w = n->w;
+    const perceptron *w = n->w;
     const int last = w->layers - 1, batch = w->batch;
     float loss = 0;
     for (int i = 0; i <= last; i++) {
@@ -169,22 +169,12 @@ static double run(void *state, int64_t steps)
     for (int64_t i = 0; i < steps; i++)
         loss = step(n);
     const double seconds = seconds_now() - start;
-    return workload_finite(loss) ? seconds : -1;
+    return perceptron_finite(loss) ? seconds : -1;
 }
 
-static float *floats(int64_t n, float low, float high)
+const char *perceptron_onednn(const void *row, int threads, contestant *out)
 {
-    float *p = aligned_alloc(64, ((size_t)n * sizeof(float) + 63) / 64 * 64);
-    if (p) {
-        workload_values(p, n);
-        for (int64_t i = 0; i < n; i++)
-            p[i] = low + (high - low) * p[i];
-    }
-    return p;
-}
-
-const char *onednn_start(const workload *w, int threads, contestant *out)
-{
+    const perceptron *w = row;
     struct net *n = calloc(1, sizeof *n);
     if (!n)
         return "oneDNN: out of memory";
@@ -193,24 +183,23 @@ const char *onednn_start(const workload *w, int threads, contestant *out)
     int64_t largest = 0;
     int complete = 1;
     for (int i = 0; i <= w->layers; i++) {
-        complete = complete && (n->value[i] = floats((int64_t)w->batch * w->width[i], 0, 1)) &&
-                   (n->cotangent[i] = floats((int64_t)w->batch * w->width[i], 0, 0));
+        complete = complete && (n->value[i] = bench_floats((int64_t)w->batch * w->width[i], 0, 1)) &&
+                   (n->cotangent[i] = bench_floats((int64_t)w->batch * w->width[i], 0, 0));
         if (i == w->layers)
             break;
         const int64_t count = (int64_t)w->width[i] * w->width[i + 1];
         const float bound = 1 / sqrtf((float)w->width[i]);
-        complete = complete && (n->weight[i] = floats(count, -bound, bound)) &&
-                   (n->bias[i] = floats(w->width[i + 1], -bound, bound));
+        complete = complete && (n->weight[i] = bench_floats(count, -bound, bound)) &&
+                   (n->bias[i] = bench_floats(w->width[i + 1], -bound, bound));
         largest = count > largest ? count : largest;
     }
-    n->gradient = floats(largest, 0, 0);
-    n->target = floats((int64_t)w->batch * w->width[w->layers], 0, 1);
-    n->label = malloc(sizeof(int64_t) * (size_t)w->batch);
+    n->gradient = bench_floats(largest, 0, 0);
+    n->target = bench_floats((int64_t)w->batch * w->width[w->layers], 0, 1);
+    n->label = bench_labels(w->batch, w->width[w->layers]);
     if (!complete || !n->gradient || !n->target || !n->label) {
         finish(n);
         return "oneDNN: out of memory";
     }
-    workload_labels(n->label, w->batch, w->width[w->layers]);
-    *out = (contestant){.name = "oneDNN by hand", .run = run, .finish = finish, .state = n};
+    *out = (contestant){.run = run, .finish = finish, .state = n};
     return NULL;
 }
