@@ -78,12 +78,20 @@ static void fail(rg_plan *p, rg_status status)
     }
 }
 
-/* This thread's part of n tasks. */
-static inline void share(const walker *w, size_t n, bool parallel, size_t *lo, size_t *hi)
+static inline bool mine(const walker *w, const rgi_exec *e)
 {
-    if (!parallel) {
+    return w->thread == e->lane % w->team;
+}
+
+/* This thread's part of n tasks. */
+static inline void share(const walker *w, const rgi_exec *e, size_t n, size_t *lo, size_t *hi)
+{
+    if (!e->parallel) {
         *lo = 0;
-        *hi = w->thread == 0 ? n : 0;
+        *hi = mine(w, e) ? n : 0;
+    } else if (e->cut && w->team == (uint32_t)w->p->program->opts.threads) {
+        *lo = (size_t)((double)n * e->cut[w->thread] + 0.5);
+        *hi = (size_t)((double)n * e->cut[w->thread + 1] + 0.5);
     } else {
         *lo = n * w->thread / w->team;
         *hi = n * (w->thread + 1) / w->team;
@@ -114,7 +122,7 @@ static rg_status run_op(walker *w, const rgi_exec *e)
     rg_status status = RG_OK;
     for (s.phase = 0; s.phase < RG_MAX_PHASES && e->tasks[s.phase]; s.phase++) {
         size_t lo, hi;
-        share(w, e->tasks[s.phase], e->parallel, &lo, &hi);
+        share(w, e, e->tasks[s.phase], &lo, &hi);
         if (s.phase && e->parallel)
             meet(w);
         if (lo < hi && !status)
@@ -134,14 +142,14 @@ static rg_status run_step(walker *w, const rgi_exec *e)
     case RGI_FUSED:
         if (w->team == 1)
             return e->tasks[0] ? rgi_group_run(e->group, 0, e->tasks[0], w->scratch, w->t) : RG_OK;
-        share(w, e->tasks[0], e->parallel, &lo, &hi);
+        share(w, e, e->tasks[0], &lo, &hi);
         return lo < hi ? rgi_group_run(e->group, lo, hi, w->scratch, w->t) : RG_OK;
     case RGI_COPY:
-        if (w->thread == 0 && e->bytes)
+        if (mine(w, e) && e->bytes)
             memmove((void *)(uintptr_t)rgi_at(e->to, e->terms[1], w->t), rgi_at(e->from, e->terms[0], w->t), e->bytes);
         return RG_OK;
     case RGI_INDEX:
-        if (w->thread == 0)
+        if (mine(w, e))
             *(int64_t *)(uintptr_t)rgi_at(e->to, e->terms[1], w->t) = w->t[e->depth];
         return RG_OK;
     case RGI_LOOP:
@@ -155,7 +163,7 @@ static rg_status run_step(walker *w, const rgi_exec *e)
 static size_t turn(walker *w, const rgi_exec *e, size_t i)
 {
     if (e->kind == RGI_LOOP) {
-        if (e->trips == 0 || (!e->parallel && w->thread))
+        if (e->trips == 0 || (!e->parallel && !mine(w, e)))
             return e->jump;
         w->done[e->depth] = 0;
         w->t[e->depth] = e->reverse ? (int64_t)e->trips - 1 : 0;

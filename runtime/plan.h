@@ -69,7 +69,9 @@ typedef struct rgi_group {
 /* What a thread walks over. */
 typedef struct rgi_exec {
     rgi_kind kind;
-    bool parallel;        /* tasks are shared out; else thread 0 does all */
+    bool parallel;        /* tasks are shared out; else one thread does all: */
+    uint32_t lane;        /* this one, of a team as large as asked for */
+    const double *cut;    /* the part of the tasks that lies before those of each thread; NULL: even */
     bool barrier;         /* all threads meet before it */
     bool reverse;         /* RGI_LOOP, RGI_NEXT */
     uint32_t depth, jump; /* RGI_LOOP: the step after its end; RGI_NEXT: the first of its body */

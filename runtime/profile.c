@@ -1,4 +1,5 @@
 /* profile.c - what a run costs: estimated before, measured after, as tables and as a trace. */
+#include "share.h"
 #include "sight.h"
 
 #include <inttypes.h>

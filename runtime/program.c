@@ -3,6 +3,7 @@
 
 #include "../ops/table_ops.h"
 #include "exec.h"
+#include "share.h"
 
 #include <string.h>
 
@@ -245,6 +246,8 @@ rgi_program *rgi_program_new(rg_graph *g, rg_nodes fetch, const rg_plan_opts *op
         p->opts = *opts;
     p->opts.no_fuse = p->opts.no_fuse || p->opts.check; /* a check names the op */
     p->opts.threads = p->opts.threads > 0 ? p->opts.threads : rgi_default_threads();
+    p->machine = p->opts.machine ? *p->opts.machine : rgi_usual_machine;
+    p->opts.machine = NULL;
     rgi_graph_retain(g);
     rgi_arena_init(&p->arena, g->allocator);
     rgi_lowering l = {.p = p, .g = g};

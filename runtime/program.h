@@ -87,6 +87,7 @@ typedef struct rgi_program {
     rg_graph *graph;
     rgi_arena arena;
     rg_plan_opts opts; /* threads and mode resolved */
+    rg_machine machine;
     uint64_t seed;
 
     rgi_value *values;

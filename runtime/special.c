@@ -1,11 +1,11 @@
-/* special.c - what a set of sizes adds to a program: concrete shapes, where threads must meet, offsets. */
+/* special.c - what a set of sizes adds to a program: concrete shapes, offsets, pointers. */
+#include "share.h"
 #include "steps.h"
 #include "timeline.h"
 
 #include <string.h>
 
-#define RGI_KNOWN_SIZES 16   /* specialisations kept */
-#define RGI_PARALLEL_NS 3000 /* estimated time from which sharing out pays */
+#define RGI_KNOWN_SIZES 16 /* specialisations kept */
 
 static size_t rounded(size_t bytes)
 {
@@ -131,98 +131,6 @@ static rg_status find_shapes(const rg_plan *p, rgi_special *s)
     return RG_OK;
 }
 
-/* ---- who meets where --------------------------------------------------------------------------------- */
-
-static double nanoseconds(const rgi_exec *e)
-{
-    return e->flops / 50 + e->traffic / 15;
-}
-
-typedef struct touched {
-    uint32_t wrote, wrote_shared, read, read_shared; /* interval of the last access: by thread 0, by all threads */
-} touched;
-
-/* Between two meetings no step touches what another one, run by other threads, writes. */
-static bool conflicts(const rgi_program *prog, const rgi_item *item, bool parallel, const touched *at, uint32_t now)
-{
-    rgi_cursor c = {0, 0};
-    for (int32_t v; (v = rgi_next_read(prog, item, &c)) != RGI_NONE;) {
-        const touched *o = &at[rgi_owner(prog, v)];
-        if (o->wrote_shared == now || (parallel && o->wrote == now))
-            return true;
-    }
-    c = (rgi_cursor){0, 0};
-    for (int32_t v; (v = rgi_next_write(prog, item, &c)) != RGI_NONE;) {
-        const touched *o = &at[rgi_owner(prog, v)];
-        if (o->wrote_shared == now || o->read_shared == now || (parallel && (o->wrote == now || o->read == now)))
-            return true;
-    }
-    return false;
-}
-
-static void note(const rgi_program *prog, const rgi_item *item, bool parallel, touched *at, uint32_t now)
-{
-    rgi_cursor c = {0, 0};
-    for (int32_t v; (v = rgi_next_read(prog, item, &c)) != RGI_NONE;) {
-        touched *o = &at[rgi_owner(prog, v)];
-        *(parallel ? &o->read_shared : &o->read) = now;
-    }
-    c = (rgi_cursor){0, 0};
-    for (int32_t v; (v = rgi_next_write(prog, item, &c)) != RGI_NONE;) {
-        touched *o = &at[rgi_owner(prog, v)];
-        *(parallel ? &o->wrote_shared : &o->wrote) = now;
-    }
-}
-
-/* Which loops hold a parallel step. */
-static void mark_loops(const rgi_program *prog, rgi_special *s, bool *parallel_loop)
-{
-    for (size_t i = 0; i < s->n_steps; i++)
-        for (int32_t l = prog->items[i].loop; s->steps[i].parallel && l != RGI_NONE; l = prog->loops[l].parent)
-            parallel_loop[l] = true;
-}
-
-/* Sets barriers; interval[i] is the interval of step i, shared[i] whether that interval has a parallel step. */
-static bool set_barriers(const rg_plan *p, rgi_special *s, uint32_t *interval, bool *shared)
-{
-    const rgi_program *prog = p->program;
-    touched *at = rgi_alloc(&prog->graph->allocator, (prog->n_values + 1) * sizeof *at);
-    bool *parallel_loop = rgi_arena_alloc(&s->arena, prog->n_loops + 1);
-    if (!at || !parallel_loop) {
-        rgi_free(&prog->graph->allocator, at, (prog->n_values + 1) * sizeof *at);
-        return false;
-    }
-    for (size_t i = 0; i < s->n_steps; i++) {
-        rgi_exec *e = &s->steps[i];
-        const bool work = e->kind == RGI_RUN || e->kind == RGI_FUSED;
-        e->parallel = work && prog->opts.threads > 1 && e->tasks[0] > 1 && nanoseconds(e) > RGI_PARALLEL_NS;
-        s->parallel = s->parallel || e->parallel;
-    }
-    mark_loops(prog, s, parallel_loop);
-    uint32_t now = 1;
-    for (size_t i = 0; i < s->n_steps; i++) {
-        rgi_exec *e = &s->steps[i];
-        const rgi_item *item = &prog->items[i];
-        if (e->kind == RGI_LOOP || e->kind == RGI_NEXT) {
-            e->parallel = parallel_loop[item->loop];
-            e->barrier = s->parallel && (e->parallel || shared[now]);
-            if (e->kind == RGI_LOOP && !e->parallel)
-                e->barrier = shared[now];
-            if (e->kind == RGI_NEXT && !e->parallel)
-                e->barrier = false;
-        } else {
-            e->barrier = conflicts(prog, item, e->parallel, at, now);
-        }
-        now += e->barrier;
-        interval[i] = now;
-        shared[now] = shared[now] || (e->parallel && e->kind != RGI_LOOP && e->kind != RGI_NEXT);
-        if (e->kind != RGI_LOOP && e->kind != RGI_NEXT)
-            note(prog, item, e->parallel, at, now);
-    }
-    rgi_free(&prog->graph->allocator, at, (prog->n_values + 1) * sizeof *at);
-    return true;
-}
-
 /* ---- memory ---------------------------------------------------------------------------------------------- */
 
 /* Places values and the steps' own memory. Within an interval that several threads work in, everything counts as alive
@@ -319,9 +227,9 @@ static rg_status build(rg_plan *p, rgi_special *s)
     rgi_extra *extra = rgi_alloc(a, n * sizeof *extra);
     uint32_t *interval = rgi_alloc(a, n * sizeof *interval);
     bool *shared = rgi_alloc(a, n + 1);
-    const bool ok = extra && interval && shared && rgi_steps_make(p, s, extra) &&
-                    set_barriers(p, s, interval, shared) && place(p, s, extra, interval, shared) &&
-                    rgi_steps_link(p, s, extra) && (!prog->opts.profile || (s->timeline = rgi_timeline_new(prog, s)));
+    const bool ok = extra && interval && shared && rgi_steps_make(p, s, extra) && rgi_share(p, s, interval, shared) &&
+                    place(p, s, extra, interval, shared) && rgi_steps_link(p, s, extra) &&
+                    (!prog->opts.profile || (s->timeline = rgi_timeline_new(prog, s)));
     rgi_free(a, extra, n * sizeof *extra);
     rgi_free(a, interval, n * sizeof *interval);
     rgi_free(a, shared, n + 1);

@@ -3,17 +3,11 @@
 
 #include "timeline.h"
 
+#include "share.h"
+
 #include <time.h>
 
 #define MOST_EVENTS ((size_t)1 << 20) /* a thread; those beyond are counted */
-
-double rgi_step_calls(const rgi_program *prog, const rgi_special *s, size_t step)
-{
-    double calls = 1;
-    for (int32_t l = prog->items[step].loop; l != RGI_NONE; l = prog->loops[l].parent)
-        calls *= (double)s->shapes[prog->loops[l].length].dim[0];
-    return calls;
-}
 
 rgi_timeline *rgi_timeline_new(const rgi_program *prog, rgi_special *s)
 {

@@ -20,8 +20,6 @@ typedef struct rgi_timeline {
     uint64_t begin, end; /* of the run; 0: none yet */
 } rgi_timeline;
 
-/* Times a step is executed in a run: the trips of the loops around it. */
-double rgi_step_calls(const rgi_program *prog, const rgi_special *s, size_t step);
 /* One for the steps of a specialisation, in its arena; NULL when memory is short. */
 rgi_timeline *rgi_timeline_new(const rgi_program *prog, rgi_special *s);
 uint64_t rgi_now(void);

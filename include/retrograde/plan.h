@@ -10,6 +10,15 @@ extern "C" {
 
 typedef enum rg_mode { RG_TRAIN = 1, RG_EVAL } rg_mode;
 
+/* What a plan takes the machine for when it decides which work is shared out among threads. It changes how long a run takes,
+   never a bit of a result. */
+typedef struct rg_machine {
+    double flop_ns,
+        byte_ns;       /* nanoseconds of one thread for a floating-point operation, and for a byte read or written */
+    double meeting_ns; /* for the threads to meet */
+    double share_ns;   /* from which a step is shared out at all */
+} rg_machine;
+
 typedef struct rg_plan_opts {
     int threads;   /* 0: the OpenMP default */
     rg_mode mode;  /* 0: training if an effect is fetched; otherwise required where a fetched node depends on it */
@@ -17,6 +26,7 @@ typedef struct rg_plan_opts {
     bool snapshot; /* work on a private copy of parameters and buffers */
     bool check;    /* after each op, look for NaN and infinity: rg_run then fails naming the node */
     bool profile;  /* note when each thread works on which step: rg_plan_profile, rg_plan_trace */
+    const rg_machine *machine; /* NULL: figures of an x86 core of 2024; copied */
 } rg_plan_opts;
 
 /* Compiles `fetch` into a plan, or returns NULL with rg_graph_error set. The plan keeps its graph and parameters

@@ -1,0 +1,257 @@
+/* share.c - who does what and where threads meet. A step is shared out among all threads, or is done whole by one of them,
+   its lane. Independent steps too small to be shared out go to different lanes: gates, towers, directions. Between two
+   meetings no thread touches what another one writes. Nothing here changes a bit of any result: only who computes it and
+   when. */
+#include "share.h"
+
+#include <string.h>
+
+#define RGI_ALL UINT32_MAX        /* in place of a lane: shared out */
+#define RGI_SEVERAL (RGI_ALL - 1) /* some lanes */
+#define RGI_NOBODY (RGI_ALL - 2)
+#define RGI_LANES 256     /* threads whose loads are told apart */
+#define RGI_START_NS 1000 /* what it costs to wake the team and to send it to sleep again */
+#define RGI_GAIN 0.9      /* of the time on one thread: more than that is not worth a team */
+
+const rg_machine rgi_usual_machine = {.flop_ns = 1.0 / 50, .byte_ns = 1.0 / 15, .meeting_ns = 400, .share_ns = 3000};
+
+typedef struct touched {
+    uint32_t wrote_at, read_at; /* the interval of the last access ... */
+    uint32_t writer, reader;    /* ... and whose it was */
+} touched;
+
+typedef struct sharing {
+    const rg_plan *p;
+    const rgi_program *prog;
+    rgi_special *s;
+    const rg_machine *machine;
+    touched *at;         /* by owner of memory */
+    bool *parallel_loop; /* a step in it is shared out */
+    uint32_t *interval;
+    bool *shared;
+    uint32_t now, lanes;
+    double load[RGI_LANES], common, trips; /* of this interval: nanoseconds of each lane; of what is shared out */
+    double together;                       /* of the intervals before: the longest lane of each, and the meetings */
+    size_t begin;                          /* of this interval */
+    bool failed;
+} sharing;
+
+double rgi_step_calls(const rgi_program *prog, const rgi_special *s, size_t step)
+{
+    double calls = 1;
+    for (int32_t l = prog->items[step].loop; l != RGI_NONE; l = prog->loops[l].parent)
+        calls *= (double)s->shapes[prog->loops[l].length].dim[0];
+    return calls;
+}
+
+static double nanoseconds(const sharing *h, const rgi_exec *e)
+{
+    return e->flops * h->machine->flop_ns + e->traffic * h->machine->byte_ns;
+}
+
+static bool is_work(const rgi_exec *e)
+{
+    return e->kind != RGI_LOOP && e->kind != RGI_NEXT;
+}
+
+/* One more who wants it. */
+static uint32_t joined(uint32_t who, uint32_t more)
+{
+    return who == RGI_NOBODY || who == more ? more : more == RGI_NOBODY ? who : RGI_SEVERAL;
+}
+
+/* On whom an item depends that has not been met since: nobody, one lane, or several. */
+static uint32_t rivals_of(const sharing *h, const rgi_item *item)
+{
+    uint32_t who = RGI_NOBODY;
+    rgi_cursor c = {0, 0};
+    for (int32_t v; (v = rgi_next_read(h->prog, item, &c)) != RGI_NONE;) {
+        const touched *o = &h->at[rgi_owner(h->prog, v)];
+        who = o->wrote_at == h->now ? joined(who, o->writer) : who;
+    }
+    c = (rgi_cursor){0, 0};
+    for (int32_t v; (v = rgi_next_write(h->prog, item, &c)) != RGI_NONE;) {
+        const touched *o = &h->at[rgi_owner(h->prog, v)];
+        who = o->wrote_at == h->now ? joined(who, o->writer) : who;
+        who = o->read_at == h->now ? joined(who, o->reader) : who;
+    }
+    return who == RGI_ALL ? RGI_SEVERAL : who;
+}
+
+static void note(sharing *h, const rgi_item *item, uint32_t who)
+{
+    rgi_cursor c = {0, 0};
+    for (int32_t v; (v = rgi_next_read(h->prog, item, &c)) != RGI_NONE;) {
+        touched *o = &h->at[rgi_owner(h->prog, v)];
+        o->reader = o->read_at == h->now ? joined(o->reader, who) : who;
+        o->read_at = h->now;
+    }
+    c = (rgi_cursor){0, 0};
+    for (int32_t v; (v = rgi_next_write(h->prog, item, &c)) != RGI_NONE;) {
+        touched *o = &h->at[rgi_owner(h->prog, v)];
+        o->writer = o->wrote_at == h->now ? joined(o->writer, who) : who;
+        o->wrote_at = h->now;
+    }
+}
+
+/* The tasks of what is shared out in an interval are cut so that all lanes end together. */
+static void even_out(sharing *h, size_t end)
+{
+    double most = 0, total = h->common, room = 0;
+    for (uint32_t k = 0; k < h->lanes; k++) {
+        total += h->load[k];
+        most = h->load[k] > most ? h->load[k] : most;
+    }
+    h->together += most > total / h->lanes ? most : total / h->lanes;
+    for (uint32_t k = 0; k < h->lanes; k++)
+        room += total / h->lanes > h->load[k] ? total / h->lanes - h->load[k] : 0;
+    if (h->common > 0 && room > 0 && most > 0.02 * total / h->lanes) {
+        double *cut = rgi_arena_alloc(&h->s->arena, (h->lanes + 1) * sizeof *cut), sum = 0;
+        h->failed = h->failed || !cut;
+        for (uint32_t k = 0; cut && k < h->lanes; k++) {
+            sum += total / h->lanes > h->load[k] ? total / h->lanes - h->load[k] : 0;
+            cut[k + 1] = k + 1 == h->lanes ? 1 : sum / room;
+        }
+        for (size_t i = h->begin; i < end; i++)
+            if (h->s->steps[i].parallel && is_work(&h->s->steps[i]))
+                h->s->steps[i].cut = cut;
+    }
+    memset(h->load, 0, h->lanes * sizeof *h->load);
+    h->common = 0;
+    h->begin = end;
+}
+
+static void meet_before(sharing *h, size_t i)
+{
+    even_out(h, i);
+    h->s->steps[i].barrier = true;
+    h->together += h->machine->meeting_ns * h->trips;
+    h->now++;
+}
+
+/* The lane that does the steps [first, end) of one thread, after a meeting if there must be one. */
+static uint32_t choose_lane(sharing *h, size_t first, size_t end)
+{
+    uint32_t who = RGI_NOBODY, least = 0;
+    for (size_t i = first; i < end; i++)
+        if (is_work(&h->s->steps[i]))
+            who = joined(who, rivals_of(h, &h->prog->items[i]));
+    if (who == RGI_SEVERAL)
+        meet_before(h, first);
+    else if (who != RGI_NOBODY)
+        return who;
+    for (uint32_t k = 1; k < h->lanes; k++)
+        least = h->load[k] < h->load[least] ? k : least;
+    return least;
+}
+
+/* Steps of one lane, one after the other: a single one, or a loop in which nothing is shared out. */
+static void give_to_lane(sharing *h, size_t first, size_t end)
+{
+    const uint32_t lane = choose_lane(h, first, end);
+    for (size_t i = first; i < end; i++) {
+        rgi_exec *e = &h->s->steps[i];
+        e->lane = lane;
+        h->interval[i] = h->now;
+        if (!is_work(e))
+            continue;
+        note(h, &h->prog->items[i], lane);
+        h->load[lane] += 1 + nanoseconds(h, e) * rgi_step_calls(h->prog, h->s, i);
+    }
+    for (uint32_t k = 0; k < h->lanes; k++)
+        h->shared[h->now] = h->shared[h->now] || (k != lane && h->load[k] > 0);
+}
+
+static void share_step(sharing *h, size_t i)
+{
+    rgi_exec *e = &h->s->steps[i];
+    h->trips = rgi_step_calls(h->prog, h->s, i);
+    if (!is_work(e)) { /* every thread goes round a loop in which steps are shared out */
+        e->parallel = true;
+        meet_before(h, i);
+    } else if (e->parallel) {
+        if (rivals_of(h, &h->prog->items[i]) != RGI_NOBODY)
+            meet_before(h, i);
+        note(h, &h->prog->items[i], RGI_ALL);
+        h->common += nanoseconds(h, e) * h->trips;
+        h->shared[h->now] = true;
+        for (uint32_t k = 1; k < RG_MAX_PHASES && e->tasks[k]; k++)
+            h->together += h->machine->meeting_ns * h->trips;
+    }
+    h->interval[i] = h->now;
+}
+
+/* Which steps are worth sharing out, and which loops hold one. Returns what all takes on one thread. */
+static double find_parallel(sharing *h)
+{
+    double alone = 0;
+    for (size_t i = 0; i < h->s->n_steps; i++) {
+        rgi_exec *e = &h->s->steps[i];
+        const bool may = e->kind == RGI_RUN || e->kind == RGI_FUSED;
+        alone += nanoseconds(h, e) * rgi_step_calls(h->prog, h->s, i);
+        e->parallel = may && h->lanes > 1 && e->tasks[0] > 1 && nanoseconds(h, e) > h->machine->share_ns;
+        for (int32_t l = h->prog->items[i].loop; e->parallel && l != RGI_NONE; l = h->prog->loops[l].parent)
+            h->parallel_loop[l] = true;
+    }
+    return alone;
+}
+
+/* All on one thread: no meetings. */
+static void stay_alone(sharing *h)
+{
+    h->s->parallel = false;
+    for (size_t i = 0; i < h->s->n_steps; i++) {
+        rgi_exec *e = &h->s->steps[i];
+        e->parallel = e->barrier = false;
+        e->lane = 0;
+        e->cut = NULL;
+        h->interval[i] = 1;
+    }
+    memset(h->shared, 0, h->s->n_steps + 2);
+}
+
+bool rgi_share(const rg_plan *p, rgi_special *s, uint32_t *interval, bool *shared)
+{
+    const rgi_program *prog = p->program;
+    const rg_allocator *a = &prog->graph->allocator;
+    const size_t bytes = (prog->n_values + 1) * sizeof(touched);
+    sharing h = {.p = p,
+                 .prog = prog,
+                 .s = s,
+                 .machine = &prog->machine,
+                 .at = rgi_alloc(a, bytes),
+                 .parallel_loop = rgi_arena_alloc(&s->arena, prog->n_loops + 1),
+                 .interval = interval,
+                 .shared = shared,
+                 .now = 1,
+                 .lanes = prog->opts.threads > RGI_LANES ? RGI_LANES : (uint32_t)prog->opts.threads};
+    if (!h.at || !h.parallel_loop) {
+        rgi_free(a, h.at, bytes);
+        return false;
+    }
+    const double alone = find_parallel(&h);
+    if (h.lanes == 1 || alone < h.machine->share_ns) {
+        stay_alone(&h);
+        rgi_free(a, h.at, bytes);
+        return true;
+    }
+    s->parallel = true;
+    for (size_t i = 0; i < s->n_steps; i++) {
+        const rgi_item *item = &prog->items[i];
+        if (item->kind == RGI_LOOP && !h.parallel_loop[item->loop]) {
+            const size_t end = (size_t)prog->loops[item->loop].end + 1;
+            give_to_lane(&h, i, end);
+            i = end - 1;
+        } else if (!is_work(&s->steps[i]) || s->steps[i].parallel) {
+            share_step(&h, i);
+        } else {
+            h.trips = rgi_step_calls(prog, s, i);
+            give_to_lane(&h, i, i + 1);
+        }
+    }
+    even_out(&h, s->n_steps);
+    if (h.together + RGI_START_NS > RGI_GAIN * alone)
+        stay_alone(&h);
+    rgi_free(a, h.at, bytes);
+    return !h.failed;
+}
