@@ -309,14 +309,15 @@ rg_node *rg_slice_step(rg_node *x, int axis, int64_t start, int64_t stop, int64_
 typedef struct parts {
     rg_node *at[MOST_SLICES]; /* slice_grads */
     int64_t first[MOST_SLICES], n[MOST_SLICES];
-    size_t count;
+    size_t count, adds;
 } parts;
 
-/* The slice_grads of a sum; false when there is something else in it. */
+/* The slice_grads of a sum; false when there is something else in it. A sum of more terms than fit is given up on its way
+   down: the sums of a long chain are not walked to their end. */
 static bool collect(const rg_node *node, parts *p)
 {
     if (node->op == &rgi_op_add)
-        return collect(node->in[0], p) && collect(node->in[1], p);
+        return ++p->adds < MOST_SLICES && collect(node->in[1], p) && collect(node->in[0], p);
     if (node->op != &rgi_op_slice_grad || p->count == MOST_SLICES)
         return false;
     const slice_attr *a = node->attr, *b = p->count ? p->at[0]->attr : a;

@@ -1,0 +1,79 @@
+/* test_growth.c - large graphs: building, differentiating, compiling and planning take time that grows with their size and
+   no faster. Time is that of the processor, so that what else the machine does hardly counts. */
+#include "must.h"
+
+#include <time.h>
+
+static double seconds(void)
+{
+    return (double)clock() / CLOCKS_PER_SEC;
+}
+
+/* Two chains that cross, each link a sum of everything before it, and their gradient: about n nodes, of which a quarter are
+   built by hand. Returns the time to the compiled plan in *compiled, to the end of the first run in *ran. */
+static void measure(int n, double *compiled, double *ran)
+{
+    static const float data[4] = {0.1f, -0.2f, 0.3f, 0.4f};
+    const double start = seconds();
+    rg_graph *g = rg_graph_new(NULL);
+    rg_node *x = rg_input(g, "x", RG_F32, RG_SHAPE(4)), *w = rg_param(g, "w", RG_F32, RG_SHAPE(4), NULL);
+    rg_node *y = x, *z = w;
+    for (int i = 0; i < n / 16; i++) {
+        z = rg_add(rg_mul(y, w), z);
+        y = rg_tanh(rg_add_scalar(z, i * 1e-7));
+    }
+    rg_node *loss = rg_sum(y, RG_ALL_AXES, false);
+    const rg_nodes grads = rg_grad(loss, RG_NODES(x, w));
+    rg_plan *p = must_compile(g, RG_NODES(loss, rg_at(grads, 0), rg_at(grads, 1)), &(rg_plan_opts){.threads = 1});
+    *compiled = seconds() - start;
+    must(rg_bind(p, x, data));
+    must(rg_run(p));
+    *ran = seconds() - start;
+    rg_plan_free(p);
+    rg_graph_free(g);
+}
+
+/* The least of three, since a cold cache or a page fault only adds. */
+static void measure_least(int n, double *compiled, double *ran)
+{
+    *compiled = *ran = 1e9;
+    for (int k = 0; k < 3; k++) {
+        double c, r;
+        measure(n, &c, &r);
+        *compiled = c < *compiled ? c : *compiled;
+        *ran = r < *ran ? r : *ran;
+    }
+}
+
+Test(growth, time_is_linear_in_the_nodes)
+{
+    double small[2], large[2];
+    measure_least(12500, &small[0], &small[1]);
+    measure_least(100000, &large[0], &large[1]);
+    for (int k = 0; k < 2; k++) /* eight times the nodes: a quadratic part would show as more than 16 */
+        cr_expect_lt(large[k] / small[k], 16, "%s: 12500 nodes %.3f s, 100000 nodes %.3f s", k ? "run" : "compiled",
+                     small[k], large[k]);
+#ifdef NDEBUG
+    cr_expect_lt(large[0], 1.0, "100000 nodes are built, differentiated and compiled in %.3f s", large[0]);
+#endif
+}
+
+/* Nor does a long chain of sums cost a walk to its end for each of them. */
+Test(growth, a_chain_is_not_walked_on_the_stack)
+{
+    rg_graph *g = rg_graph_new(NULL);
+    rg_node *x = rg_input(g, "x", RG_F64, RG_SCALAR), *y = x;
+    for (int i = 0; i < 100000; i++)
+        y = rg_add(y, rg_mul(y, x));
+    rg_node *dx = rg_at(rg_grad(y, RG_NODES(x)), 0);
+    cr_assert_not_null(dx, "%s", rg_graph_error(g));
+    rg_plan *p = must_compile(g, RG_NODES(y, dx), &(rg_plan_opts){.threads = 1});
+    const double at = 1e-6; /* y = x (1 + x)^n */
+    must(rg_bind(p, x, &at));
+    must(rg_run(p));
+    const double n = 100000, power = exp((n - 1) * log1p(at));
+    cr_expect(close_to(value_at(p, y, 0) / at, (1 + at) * power, 1e-9));
+    cr_expect(close_to(value_at(p, dx, 0), power * (1 + at + n * at), 1e-9));
+    rg_plan_free(p);
+    rg_graph_free(g);
+}
