@@ -1,7 +1,4 @@
-/* base.c - element types, shapes, axes, lists, concrete tensors. */
-#include "arena.h"
-#include "error.h"
-
+/* base.c - element types, shapes, axes, lists. */
 #include <retrograde/graph.h>
 #include <retrograde/op.h>
 
@@ -123,46 +120,4 @@ bool rg_axes_mask(rg_axes axes, int32_t rank, uint32_t *mask)
 rg_node *rg_at(rg_nodes list, size_t i)
 {
     return list.at && i < list.n ? list.at[i] : NULL;
-}
-
-size_t rg_tensor_bytes(const rg_tensor *t)
-{
-    if (!t)
-        return 0;
-    const int64_t count = rg_shape_count(t->shape);
-    size_t bytes;
-    if (count < 0 || !rgi_size_mul((size_t)count, rg_dtype_size(t->dtype), &bytes))
-        return 0;
-    return bytes;
-}
-
-rg_status rg_tensor_alloc(rg_tensor *t, rg_dtype dtype, rg_shape shape)
-{
-    if (!t)
-        return rgi_fail(RG_ERR_ARGUMENT, "rg_tensor_alloc: the tensor is NULL");
-    *t = (rg_tensor){0};
-    if (!known(dtype))
-        return rgi_fail(RG_ERR_DTYPE, "rg_tensor_alloc: unknown element type %d", (int)dtype);
-    char text[RGI_LABEL];
-    const int64_t count = rg_shape_count(shape);
-    size_t bytes;
-    if (count < 0 || !rgi_size_mul((size_t)count, rg_dtype_size(dtype), &bytes))
-        return rgi_fail(RG_ERR_SHAPE, "rg_tensor_alloc: %s is not a shape of values in memory",
-                        rgi_format_type(NULL, dtype, shape, text, sizeof text));
-    const rg_allocator memory = rgi_default_allocator();
-    void *data = rgi_alloc(&memory, bytes);
-    if (!data)
-        return rgi_fail(RG_ERR_MEMORY, "rg_tensor_alloc: out of memory for %s (%zu bytes)",
-                        rgi_format_type(NULL, dtype, shape, text, sizeof text), bytes);
-    *t = (rg_tensor){dtype, shape, data, data};
-    return RG_OK;
-}
-
-void rg_tensor_free(rg_tensor *t)
-{
-    if (!t)
-        return;
-    const rg_allocator memory = rgi_default_allocator();
-    rgi_free(&memory, t->owner, rg_tensor_bytes(t));
-    *t = (rg_tensor){0};
 }

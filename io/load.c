@@ -53,20 +53,22 @@ struct load {
     size_t n_pairs;
     unsigned char *staged;
     size_t staged_bytes;
+    rgi_st_verify *verify;
+    void *user;
 };
 
-static rg_status read_at(const struct load *l, void *out, size_t n, uint64_t offset, const char *what)
+rg_status rgi_st_read(const rgi_st *st, int fd, void *out, size_t n, uint64_t offset, const char *what)
 {
     unsigned char *to = out;
     while (n) {
-        const ssize_t got = pread(l->fd, to, n < (1u << 30) ? n : (1u << 30), (off_t)offset);
+        const ssize_t got = pread(fd, to, n < (1u << 30) ? n : (1u << 30), (off_t)offset);
         if (got < 0 && errno == EINTR)
             continue;
         if (got < 0)
-            return rgi_fail(RG_ERR_IO, "rg_load: %s: offset %" PRIu64 ": %s: %s", l->st.path, offset, what,
+            return rgi_fail(RG_ERR_IO, "%s: %s: offset %" PRIu64 ": %s: %s", st->caller, st->path, offset, what,
                             strerror(errno));
         if (got == 0)
-            return rgi_fail(RG_ERR_FORMAT, "rg_load: %s: offset %" PRIu64 ": %s: the file ends here", l->st.path,
+            return rgi_fail(RG_ERR_FORMAT, "%s: %s: offset %" PRIu64 ": %s: the file ends here", st->caller, st->path,
                             offset, what);
         to += got;
         n -= (size_t)got;
@@ -75,14 +77,19 @@ static rg_status read_at(const struct load *l, void *out, size_t n, uint64_t off
     return RG_OK;
 }
 
+static rg_status read_at(const struct load *l, void *out, size_t n, uint64_t offset, const char *what)
+{
+    return rgi_st_read(&l->st, l->fd, out, n, offset, what);
+}
+
 static rg_status open_file(struct load *l)
 {
     struct stat info;
     l->fd = open(l->st.path, O_RDONLY | O_CLOEXEC);
     if (l->fd < 0 || fstat(l->fd, &info))
-        return rgi_fail(RG_ERR_IO, "rg_load: %s: %s", l->st.path, strerror(errno));
+        return rgi_fail(RG_ERR_IO, "%s: %s: %s", l->st.caller, l->st.path, strerror(errno));
     if (!S_ISREG(info.st_mode))
-        return rgi_fail(RG_ERR_IO, "rg_load: %s: is not a regular file", l->st.path);
+        return rgi_fail(RG_ERR_IO, "%s: %s: is not a regular file", l->st.caller, l->st.path);
     l->size = (uint64_t)info.st_size;
     return RG_OK;
 }
@@ -98,16 +105,17 @@ static rg_status read_header(struct load *l)
     for (int i = 7; i >= 0; i--)
         n = n << 8 | length[i];
     if (n > RGI_ST_HEADER_MAX || n > l->size - sizeof length)
-        return rgi_fail(
-            RG_ERR_FORMAT,
-            "rg_load: %s: offset 0: header length: %" PRIu64 " bytes, but the file has %" PRIu64 " after it%s",
-            st->path, n, l->size - sizeof length, n > RGI_ST_HEADER_MAX ? " and the format allows 100000000" : "");
+        return rgi_fail(RG_ERR_FORMAT,
+                        "%s: %s: offset 0: header length: %" PRIu64 " bytes, but the file has %" PRIu64 " after it%s",
+                        st->caller, st->path, n, l->size - sizeof length,
+                        n > RGI_ST_HEADER_MAX ? " and the format allows 100000000" : "");
     if (n < 2)
-        return rgi_fail(RG_ERR_FORMAT, "rg_load: %s: offset 0: header length: %" PRIu64 " bytes hold no JSON object",
-                        st->path, n);
+        return rgi_fail(RG_ERR_FORMAT, "%s: %s: offset 0: header length: %" PRIu64 " bytes hold no JSON object",
+                        st->caller, st->path, n);
     st->header = rgi_alloc(&st->allocator, (size_t)n);
     if (!st->header)
-        return rgi_fail(RG_ERR_MEMORY, "rg_load: %s: out of memory for a header of %" PRIu64 " bytes", st->path, n);
+        return rgi_fail(RG_ERR_MEMORY, "%s: %s: out of memory for a header of %" PRIu64 " bytes", st->caller, st->path,
+                        n);
     st->header_bytes = (size_t)n;
     st->data = sizeof length + n;
     st->data_bytes = l->size - st->data;
@@ -123,20 +131,20 @@ static int by_name(const void *a, const void *b)
 static rg_status verify_pair(const struct load *l, const rgi_st_tensor *t, const rgi_entry *e)
 {
     if (t->type->dtype != e->dtype)
-        return rgi_fail(RG_ERR_DTYPE,
-                        "rg_load: %s: offset %" PRIu64 ": tensor '%s': dtype: %s in the file, %s in the graph",
-                        l->st.path, t->at, t->name, t->type->name, rg_dtype_name(e->dtype));
+        return rgi_fail(RG_ERR_DTYPE, "%s: %s: offset %" PRIu64 ": tensor '%s': dtype: %s in the file, %s in the graph",
+                        l->st.caller, l->st.path, t->at, t->name, t->type->name, rg_dtype_name(e->dtype));
     if (!rg_shape_equal(t->shape, e->shape)) {
         char in_file[RGI_LABEL], in_graph[RGI_LABEL];
         rg_shape shape = t->shape;
         if (shape.rank > RG_MAX_RANK)
-            return rgi_fail(
-                RG_ERR_SHAPE,
-                "rg_load: %s: offset %" PRIu64 ": tensor '%s': shape: %d dimensions in the file, %s in the graph",
-                l->st.path, t->at, t->name, shape.rank, rgi_format_shape(NULL, e->shape, in_graph, sizeof in_graph));
-        return rgi_fail(RG_ERR_SHAPE,
-                        "rg_load: %s: offset %" PRIu64 ": tensor '%s': shape: %s in the file, %s in the graph",
-                        l->st.path, t->at, t->name, rgi_format_shape(NULL, shape, in_file, sizeof in_file),
+            return rgi_fail(RG_ERR_SHAPE,
+                            "%s: %s: offset %" PRIu64
+                            ": tensor '%s': shape: %d dimensions in the file, %s in the graph",
+                            l->st.caller, l->st.path, t->at, t->name, shape.rank,
+                            rgi_format_shape(NULL, e->shape, in_graph, sizeof in_graph));
+        return rgi_fail(RG_ERR_SHAPE, "%s: %s: offset %" PRIu64 ": tensor '%s': shape: %s in the file, %s in the graph",
+                        l->st.caller, l->st.path, t->at, t->name,
+                        rgi_format_shape(NULL, shape, in_file, sizeof in_file),
                         rgi_format_shape(NULL, e->shape, in_graph, sizeof in_graph));
     }
     return RG_OK;
@@ -170,9 +178,8 @@ static rg_status match(struct load *l, rg_load_report *report)
         }
     }
     if (counts.missing && !report)
-        return rgi_fail(RG_ERR_NAME,
-                        "rg_load: %s: %zu of the graph's %zu parameters and buffers are not in the file: %s",
-                        l->st.path, counts.missing, store->n, buffer);
+        return rgi_fail(RG_ERR_NAME, "%s: %s: %zu of the graph's %zu parameters and buffers are not in the file: %s",
+                        l->st.caller, l->st.path, counts.missing, store->n, buffer);
     if (report) {
         counts.loaded = l->n_pairs;
         *report = counts;
@@ -210,7 +217,8 @@ static rg_status stage(struct load *l)
 {
     l->staged = rgi_alloc(&l->st.allocator, l->staged_bytes ? l->staged_bytes : 1);
     if (!l->staged)
-        return rgi_fail(RG_ERR_MEMORY, "rg_load: %s: out of memory for %zu bytes", l->st.path, l->staged_bytes);
+        return rgi_fail(RG_ERR_MEMORY, "%s: %s: out of memory for %zu bytes", l->st.caller, l->st.path,
+                        l->staged_bytes);
     for (size_t i = 0; i < l->n_pairs; i++) {
         const struct pair *p = &l->pairs[i];
         unsigned char *bytes = l->staged + p->at;
@@ -221,9 +229,8 @@ static rg_status stage(struct load *l)
         rgi_little_endian(bytes, p->entry->bytes / p->tensor->type->bytes, p->tensor->type->bytes);
         for (size_t b = 0; p->entry->dtype == RG_BOOL && b < p->entry->bytes; b++)
             if (bytes[b] > 1)
-                return rgi_fail(RG_ERR_FORMAT,
-                                "rg_load: %s: offset %" PRIu64 ": tensor '%s': a bool is %d, neither 0 nor 1",
-                                l->st.path, offset + b, p->tensor->name, bytes[b]);
+                return rgi_fail(RG_ERR_FORMAT, "%s: %s: offset %" PRIu64 ": tensor '%s': a bool is %d, neither 0 nor 1",
+                                l->st.caller, l->st.path, offset + b, p->tensor->name, bytes[b]);
         if ((status = rgi_entry_memory(l->graph->store, p->entry)))
             return status;
     }
@@ -244,13 +251,14 @@ static rg_status load(struct load *l, rg_load_report *report)
 {
     const rgi_store *store = l->graph->store;
     rg_status status;
-    if ((status = open_file(l)) || (status = read_header(l)))
+    if ((status = open_file(l)) || (status = read_header(l)) ||
+        (l->verify && (status = l->verify(l->user, l->fd, l->size, &l->st))))
         return status;
     const size_t n = store->n ? store->n : 1;
     l->entries = rgi_alloc(&l->st.allocator, n * sizeof *l->entries);
     l->pairs = rgi_alloc(&l->st.allocator, n * sizeof *l->pairs);
     if (!l->entries || !l->pairs)
-        return rgi_fail(RG_ERR_MEMORY, "rg_load: %s: out of memory", l->st.path);
+        return rgi_fail(RG_ERR_MEMORY, "%s: %s: out of memory", l->st.caller, l->st.path);
     for (size_t i = 0; i < store->n; i++)
         l->entries[i] = store->at[i];
     qsort(l->entries, store->n, sizeof *l->entries, by_name);
@@ -262,13 +270,18 @@ static rg_status load(struct load *l, rg_load_report *report)
     return RG_OK;
 }
 
-rg_status rg_load(rg_graph *g, const char *path, rg_load_report *report)
+rg_status rgi_st_load(rg_graph *g, const char *caller, const char *path, rg_load_report *report, rgi_st_verify *verify,
+                      void *user)
 {
     if (report)
         *report = (rg_load_report){0};
     if (!g || !path)
-        return rgi_fail(RG_ERR_ARGUMENT, "rg_load: %s is NULL", g ? "path" : "graph");
-    struct load l = {.graph = g, .fd = -1, .st = {.allocator = g->allocator, .path = path}};
+        return rgi_fail(RG_ERR_ARGUMENT, "%s: %s is NULL", caller, g ? "path" : "graph");
+    struct load l = {.graph = g,
+                     .fd = -1,
+                     .st = {.allocator = g->allocator, .caller = caller, .path = path},
+                     .verify = verify,
+                     .user = user};
     const rg_status status = load(&l, report);
     const size_t n = g->store->n ? g->store->n : 1;
     if (l.fd >= 0)
@@ -280,4 +293,9 @@ rg_status rg_load(rg_graph *g, const char *path, rg_load_report *report)
     if (status && report)
         *report = (rg_load_report){0};
     return status;
+}
+
+rg_status rg_load(rg_graph *g, const char *path, rg_load_report *report)
+{
+    return rgi_st_load(g, "rg_load", path, report, NULL, NULL);
 }

@@ -32,15 +32,16 @@ static uint64_t offset_of(size_t at)
 
 static rg_status syntax_fail(const rgi_st *st, const rgi_json *j, const char *tensor)
 {
-    return tensor ? rgi_fail(RG_ERR_FORMAT, "rg_load: %s: offset %" PRIu64 ": header, tensor '%s': %s", st->path,
+    return tensor ? rgi_fail(RG_ERR_FORMAT, "%s: %s: offset %" PRIu64 ": header, tensor '%s': %s", st->caller, st->path,
                              offset_of(j->at), tensor, j->error)
-                  : rgi_fail(RG_ERR_FORMAT, "rg_load: %s: offset %" PRIu64 ": header: %s", st->path, offset_of(j->at),
-                             j->error);
+                  : rgi_fail(RG_ERR_FORMAT, "%s: %s: offset %" PRIu64 ": header: %s", st->caller, st->path,
+                             offset_of(j->at), j->error);
 }
 
 static rg_status field_fail(const rgi_st *st, uint64_t at, const char *tensor, const char *text)
 {
-    return rgi_fail(RG_ERR_FORMAT, "rg_load: %s: offset %" PRIu64 ": tensor '%s': %s", st->path, at, tensor, text);
+    return rgi_fail(RG_ERR_FORMAT, "%s: %s: offset %" PRIu64 ": tensor '%s': %s", st->caller, st->path, at, tensor,
+                    text);
 }
 
 /* "[784, 512]" and how many elements that makes. */
@@ -76,8 +77,8 @@ static rg_status parse_dtype(const rgi_st *st, rgi_json *j, rgi_st_tensor *t)
         if (strcmp(dtypes[i].name, name) == 0)
             t->type = &dtypes[i];
     return t->type ? RG_OK
-                   : rgi_fail(RG_ERR_FORMAT, "rg_load: %s: offset %" PRIu64 ": tensor '%s': dtype: '%.40s' is unknown",
-                              st->path, at, t->name, name);
+                   : rgi_fail(RG_ERR_FORMAT, "%s: %s: offset %" PRIu64 ": tensor '%s': dtype: '%.40s' is unknown",
+                              st->caller, st->path, at, t->name, name);
 }
 
 static rg_status parse_offsets(const rgi_st *st, rgi_json *j, rgi_st_tensor *t)
@@ -93,9 +94,9 @@ static rg_status parse_offsets(const rgi_st *st, rgi_json *j, rgi_st_tensor *t)
         return field_fail(st, at, t->name, "data_offsets: the end is before the begin");
     if (t->end > st->data_bytes)
         return rgi_fail(RG_ERR_FORMAT,
-                        "rg_load: %s: offset %" PRIu64 ": tensor '%s': data_offsets: the end %" PRIu64
+                        "%s: %s: offset %" PRIu64 ": tensor '%s': data_offsets: the end %" PRIu64
                         " is beyond the %" PRIu64 " bytes of elements that the file holds (truncated?)",
-                        st->path, at, t->name, t->end, st->data_bytes);
+                        st->caller, st->path, at, t->name, t->end, st->data_bytes);
     return RG_OK;
 }
 
@@ -115,7 +116,7 @@ static rg_status parse_tensor(const rgi_st *st, rgi_json *j, rgi_st_tensor *t)
         while (f < 3 && strcmp(fields[f], key) != 0)
             f++;
         if (f == 3 || (seen & 1u << f))
-            return rgi_fail(RG_ERR_FORMAT, "rg_load: %s: offset %" PRIu64 ": tensor '%s': field '%.40s' is %s",
+            return rgi_fail(RG_ERR_FORMAT, "%s: %s: offset %" PRIu64 ": tensor '%s': field '%.40s' is %s", st->caller,
                             st->path, at, t->name, key, f == 3 ? "unknown" : "there twice");
         seen |= 1u << f;
         const rg_status status = f == 0   ? parse_dtype(st, j, t)
@@ -128,26 +129,32 @@ static rg_status parse_tensor(const rgi_st *st, rgi_json *j, rgi_st_tensor *t)
         return syntax_fail(st, j, t->name);
     for (size_t f = 0; f < 3; f++)
         if (!(seen & 1u << f))
-            return rgi_fail(RG_ERR_FORMAT, "rg_load: %s: offset %" PRIu64 ": tensor '%s': field '%s' is missing",
+            return rgi_fail(RG_ERR_FORMAT, "%s: %s: offset %" PRIu64 ": tensor '%s': field '%s' is missing", st->caller,
                             st->path, t->at, t->name, fields[f]);
     if (count > INT64_MAX / t->type->bytes || count * t->type->bytes != t->end - t->begin)
         return rgi_fail(RG_ERR_FORMAT,
-                        "rg_load: %s: offset %" PRIu64 ": tensor '%s': data_offsets: %" PRIu64
+                        "%s: %s: offset %" PRIu64 ": tensor '%s': data_offsets: %" PRIu64
                         " bytes, but shape and dtype need %" PRIu64 " elements of %" PRIu32,
-                        st->path, t->at, t->name, t->end - t->begin, count, t->type->bytes);
+                        st->caller, st->path, t->at, t->name, t->end - t->begin, count, t->type->bytes);
     return RG_OK;
 }
 
-/* {"key": "value", ..}: verified and dropped. */
-static rg_status parse_metadata(const rgi_st *st, rgi_json *j)
+/* {"key": "value", ..}: verified; the first few are kept. */
+static rg_status parse_metadata(rgi_st *st, rgi_json *j)
 {
     rgi_json_take(j, '{');
     if (rgi_json_try(j, '}'))
         return RG_OK;
-    do
-        if (!rgi_json_string(j) || !rgi_json_take(j, ':') || !rgi_json_string(j))
+    do {
+        const char *key = rgi_json_string(j);
+        if (!key || !rgi_json_take(j, ':'))
             break;
-    while (rgi_json_try(j, ','));
+        const char *value = rgi_json_string(j);
+        if (!value)
+            break;
+        if (st->n_metadata < RGI_ST_METADATA)
+            st->metadata[st->n_metadata++] = (rgi_st_pair){key, value};
+    } while (rgi_json_try(j, ','));
     return rgi_json_take(j, '}') ? RG_OK : syntax_fail(st, j, "__metadata__");
 }
 
@@ -157,7 +164,7 @@ static rgi_st_tensor *add_tensor(rgi_st *st)
         const size_t old = st->capacity, grown = old ? 2 * old : 16;
         rgi_st_tensor *at = rgi_grow(&st->allocator, st->at, old * sizeof *at, grown * sizeof *at);
         if (!at) {
-            rgi_fail(RG_ERR_MEMORY, "rg_load: %s: out of memory for %zu tensors", st->path, grown);
+            rgi_fail(RG_ERR_MEMORY, "%s: %s: out of memory for %zu tensors", st->caller, st->path, grown);
             return NULL;
         }
         st->at = at;
@@ -191,17 +198,17 @@ static rg_status verify_cover(rgi_st *st)
     for (size_t i = 0; i < st->n; i++) {
         const rgi_st_tensor *t = &st->at[i];
         if (t->begin != covered)
-            return rgi_fail(
-                RG_ERR_FORMAT,
-                "rg_load: %s: offset %" PRIu64 ": tensor '%s': data_offsets: begins at %" PRIu64 ", %s %" PRIu64,
-                st->path, t->at, t->name, t->begin,
-                t->begin < covered ? "inside another tensor that ends at" : "leaving a hole after", covered);
+            return rgi_fail(RG_ERR_FORMAT,
+                            "%s: %s: offset %" PRIu64 ": tensor '%s': data_offsets: begins at %" PRIu64 ", %s %" PRIu64,
+                            st->caller, st->path, t->at, t->name, t->begin,
+                            t->begin < covered ? "inside another tensor that ends at" : "leaving a hole after",
+                            covered);
         covered = t->end;
     }
     if (covered != st->data_bytes)
         return rgi_fail(RG_ERR_FORMAT,
-                        "rg_load: %s: offset %" PRIu64 ": %" PRIu64 " bytes after the last tensor belong to none",
-                        st->path, st->data + covered, st->data_bytes - covered);
+                        "%s: %s: offset %" PRIu64 ": %" PRIu64 " bytes after the last tensor belong to none",
+                        st->caller, st->path, st->data + covered, st->data_bytes - covered);
     return RG_OK;
 }
 
@@ -250,6 +257,14 @@ rg_status rgi_st_parse(rgi_st *st)
         return syntax_fail(st, &j, NULL);
     const rg_status status = verify_cover(st);
     return status ? status : verify_names(st);
+}
+
+const char *rgi_st_metadata(const rgi_st *st, const char *key)
+{
+    for (size_t i = 0; i < st->n_metadata; i++)
+        if (strcmp(st->metadata[i].key, key) == 0)
+            return st->metadata[i].value;
+    return NULL;
 }
 
 void rgi_st_finish(rgi_st *st)

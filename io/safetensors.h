@@ -3,7 +3,7 @@
 #ifndef RGI_IO_SAFETENSORS_H
 #define RGI_IO_SAFETENSORS_H
 
-#include <retrograde/base.h>
+#include <retrograde/io.h>
 
 #define RGI_ST_HEADER_MAX ((size_t)100000000) /* the format's own limit */
 
@@ -25,20 +25,47 @@ typedef struct rgi_st_tensor {
     uint64_t at;         /* offset of its name in the file */
 } rgi_st_tensor;
 
+/* An entry of "__metadata__". */
+typedef struct rgi_st_pair {
+    const char *key, *value;
+} rgi_st_pair;
+
+#define RGI_ST_METADATA 8 /* so many are kept of a file */
+
 /* The header of one file. */
 typedef struct rgi_st {
     rg_allocator allocator;
-    const char *path; /* for errors */
-    char *header;     /* its text, which names point into */
+    const char *caller, *path; /* for errors */
+    char *header;              /* its text, which names point into */
     size_t header_bytes;
     uint64_t data; /* offset of the elements in the file */
     uint64_t data_bytes;
     rgi_st_tensor *at;
     size_t n, capacity;
+    rgi_st_pair metadata[RGI_ST_METADATA];
+    size_t n_metadata;
 } rgi_st;
 
 /* Parses the header text, verifies it against data_bytes and leaves the tensors sorted by name. */
 rg_status rgi_st_parse(rgi_st *st);
 void rgi_st_finish(rgi_st *st);
+/* The value of a key of the metadata, or NULL. */
+const char *rgi_st_metadata(const rgi_st *st, const char *key);
+
+/* rg_load, for `caller`. `verify`, if given, is asked once the header is known to be well-formed and before anything
+   else is read: with the file, its size and its header. */
+typedef rg_status rgi_st_verify(void *user, int fd, uint64_t size, const rgi_st *st);
+rg_status rgi_st_load(rg_graph *g, const char *caller, const char *path, rg_load_report *report, rgi_st_verify *verify,
+                      void *user);
+/* Reads n bytes at an offset; `what` names them in errors. */
+rg_status rgi_st_read(const rgi_st *st, int fd, void *out, size_t n, uint64_t offset, const char *what);
+
+/* What a checkpoint adds to rg_save. */
+typedef struct rgi_st_extra {
+    const char *metadata; /* the first member of the header, as JSON */
+    const char *previous; /* where the file that is replaced goes on, see rgi_writer_commit */
+    uint64_t digest;      /* offset in the file of 32 hexadecimal digits of XXH3-128, zeros in `metadata`; 0: none */
+} rgi_st_extra;
+rg_status rgi_st_save(rg_graph *g, const char *caller, const char *path, const rgi_st_extra *extra);
 
 #endif

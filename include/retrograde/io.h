@@ -13,12 +13,58 @@
 extern "C" {
 #endif
 
+/* ---- data sets ---- */
+
 /* Reads an IDX file (the format of MNIST), gzip-compressed or not. u8 arrives as RG_U8, i32 as RG_I32, f32 as RG_F32,
    f64 as RG_F64, i16 widened to RG_I32, i8 to RG_I32. *out is freed with rg_tensor_free, and is empty on error.
    Errors name the file, the offset and the field; in a compressed file the offset is that in the decompressed bytes.
    A file must end with its last element. Memory taken is at most a small multiple of what the file really holds,
    whatever its header says. RG_ERR_MEMORY when that is short. May be called from any thread. */
 RG_API RG_CHECKED rg_status rg_read_idx(const char *path, rg_tensor *out);
+
+/* ---- NumPy's files ---- */
+
+/* Reads an npy file. f4, f8, i4, i8, u1 and b1 arrive as they are; f2 widened to RG_F32, i1, i2 and u2 to RG_I32, u4 to
+   RG_I64; other orders of bytes and of axes are turned. A file of a megabyte or more whose elements lie as they arrive is
+   mapped, not read: pages come in when they are touched, writing to them changes memory alone, and the file must not be
+   cut while the tensor lives. *out is freed with rg_tensor_free, and is empty on error. May be called from any thread. */
+RG_API RG_CHECKED rg_status rg_read_npy(const char *path, rg_tensor *out);
+/* Writes a tensor as NumPy would, replacing the file as rg_save does. Errors: RG_ERR_IO, RG_ERR_MEMORY, RG_ERR_DTYPE. */
+RG_API RG_CHECKED rg_status rg_write_npy(const char *path, const rg_tensor *t);
+
+/* Named tensors, in the order of the file. */
+typedef struct rg_archive {
+    size_t n;
+    char **names; /* without ".npy" */
+    rg_tensor *tensors;
+} rg_archive;
+
+/* Reads an npz file, stored or deflated: every checksum is verified and every member must be an npy file. Nothing more
+   than the file can hold is allocated. Released with rg_archive_free, empty on error. May be called from any thread. */
+RG_API RG_CHECKED rg_status rg_read_npz(const char *path, rg_archive *out);
+/* Writes n tensors, stored as numpy.savez does, replacing the file as rg_save does. Equal tensors make equal files.
+   Errors: RG_ERR_IO, RG_ERR_MEMORY, RG_ERR_DTYPE, RG_ERR_NAME. */
+RG_API RG_CHECKED rg_status rg_write_npz(const char *path, const char *const *names, const rg_tensor *tensors,
+                                         size_t n);
+/* The tensor of that name, or NULL. Lives as long as the archive. */
+RG_API const rg_tensor *rg_archive_find(const rg_archive *a, const char *name);
+RG_API void rg_archive_free(rg_archive *a); /* NULL and empty ones are fine */
+
+/* ---- tables of numbers as text ---- */
+
+typedef struct rg_csv_opts {
+    char separator;      /* default ',' */
+    int64_t skip_lines;  /* a line of titles, say */
+    bool missing_is_nan; /* an empty field is NaN; otherwise it is an error */
+    rg_dtype dtype;      /* RG_F32 (default) or RG_F64 */
+} rg_csv_opts;
+
+/* Reads a table [rows, columns]. Fields may be quoted; empty lines are passed over; rows of different length are an error,
+   which names the line and the column. The point stands for the decimal point in any locale. *out is freed with
+   rg_tensor_free, and is empty on error. May be called from any thread. */
+RG_API RG_CHECKED rg_status rg_read_csv(const char *path, const rg_csv_opts *opts, rg_tensor *out);
+
+/* ---- weights ---- */
 
 /* Writes all parameters and buffers as safetensors, atomically: a crash while saving leaves the old file. Tensors
    have the full names of their parameters; values that were never used are drawn now. The file is written beside
