@@ -315,6 +315,16 @@ rg_node *rg_scatter_add(rg_node *updates, rg_node *index, rg_node *like, int axi
     return rg_apply(&rgi_op_scatter_add, RG_NODES(updates, index, like), &(gather_attr){rgi_axis(like, axis, 0), 0});
 }
 
+rg_node *rgi_gather_shared(rg_node *x, rg_node *index, int64_t axis)
+{
+    return rg_apply(&rgi_op_gather, RG_NODES(x, index), &(gather_attr){axis, axis});
+}
+
+rg_node *rgi_scatter_shared(rg_node *updates, rg_node *index, rg_node *like, int64_t axis)
+{
+    return rg_apply(&rgi_op_scatter_add, RG_NODES(updates, index, like), &(gather_attr){axis, axis});
+}
+
 rg_node *rg_embedding(rg_node *table, rg_node *index)
 {
     return rg_gather(table, index, 0);

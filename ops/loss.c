@@ -83,6 +83,12 @@ rg_node *rg_huber_loss(rg_node *y, rg_node *target, const rg_loss_opts *opts)
     return finish(who, rgi_huber(rg_sub(y, target), delta), y, target, opts);
 }
 
+rg_node *rg_smooth_l1_loss(rg_node *y, rg_node *target, const rg_loss_opts *opts)
+{
+    rg_node *loss = rg_huber_loss(y, target, opts);
+    return loss && opts && opts->delta != 0 && opts->delta != 1 ? rg_scale(loss, 1 / opts->delta) : loss;
+}
+
 rg_node *rg_bce_loss(rg_node *p, rg_node *target, const rg_loss_opts *opts)
 {
     static const char who[] = "rg_bce_loss";
@@ -105,6 +111,19 @@ rg_node *rg_hinge_loss(rg_node *y, rg_node *target, const rg_loss_opts *opts)
 {
     static const char who[] = "rg_hinge_loss";
     return given(who, y, target) ? finish(who, rg_relu(rg_one_minus(rg_mul(y, target))), y, target, opts) : NULL;
+}
+
+rg_node *rg_cosine_embedding_loss(rg_node *a, rg_node *b, rg_node *target, double margin, const rg_loss_opts *opts)
+{
+    static const char who[] = "rg_cosine_embedding_loss";
+    if (!given(who, a, b) || !given(who, a, target))
+        return NULL;
+    rg_node *cosine = rg_cosine_similarity(a, b, -1, 1e-8), *t = rg_stop_gradient(target);
+    if (!cosine || !t)
+        return NULL;
+    rg_node *alike = rg_equal(t, rg_ones_like(t));
+    rg_node *terms = rg_where(alike, rg_one_minus(cosine), rg_relu(rg_add_scalar(cosine, -margin)));
+    return finish(who, terms, cosine, target, opts);
 }
 
 /* ---- classes ---- */

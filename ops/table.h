@@ -46,7 +46,7 @@ RGI_OP(maximum_grad)
 RGI_OP(clamp)
 RGI_OP(clamp_grad)
 
-/* functions (functions.c) */
+/* functions (functions.c, atan2.c) */
 RGI_OP(exp)
 RGI_OP(exp2)
 RGI_OP(expm1)
@@ -64,6 +64,7 @@ RGI_OP(asinh)
 RGI_OP(acosh)
 RGI_OP(atanh)
 RGI_OP(erf)
+RGI_OP(atan2)
 RGI_OP(floor)
 RGI_OP(ceil)
 RGI_OP(round)
@@ -150,6 +151,11 @@ RGI_OP(gather)
 RGI_OP(scatter_add)
 RGI_OP(one_hot)
 RGI_OP(arange)
+
+/* along an axis, in order (recurrence.c, sort.c) */
+RGI_OP(cumsum)
+RGI_OP(linear_recurrence)
+RGI_OP(argsort)
 
 /* contraction (contract.c, matmul.c) */
 RGI_OP(contract)

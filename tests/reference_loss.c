@@ -64,6 +64,11 @@ static double huber(const sample_context *c, double y, double t, double *scale)
     return d <= delta ? 0.5 * d * d : delta * (d - 0.5 * delta);
 }
 
+static double smooth_l1(const sample_context *c, double y, double t, double *scale)
+{
+    return huber(c, y, t, scale) / (c->args->f[0] > 0 ? c->args->f[0] : 1);
+}
+
 /* -(t log p + (1 - t) log(1 - p)), each log at least -100 */
 static double bce(const sample_context *c, double p, double t, double *scale)
 {
@@ -109,6 +114,26 @@ void ref_l1(const sample_context *c, const ref_tensor x[], ref_tensor *y)
 void ref_huber(const sample_context *c, const ref_tensor x[], ref_tensor *y)
 {
     each(c, x, huber, y);
+}
+void ref_smooth_l1(const sample_context *c, const ref_tensor x[], ref_tensor *y)
+{
+    each(c, x, smooth_l1, y);
+}
+
+/* 1 - cos where the target is 1, else max(0, cos - margin), margin f[0]. */
+void ref_cosine_embedding(const sample_context *c, const ref_tensor x[], ref_tensor *y)
+{
+    const sample_args last = {.i = {-1}};
+    const sample_context along = {.args = &last, .n_in = 2, .dtype = c->dtype, .sizes = c->sizes};
+    ref_tensor cosine;
+    ref_cosine_similarity(&along, x, &cosine);
+    const double n = (double)ref_count(cosine.shape);
+    for (size_t i = 0; i < ref_count(cosine.shape); i++) {
+        const double v = cosine.at[i];
+        cosine.at[i] = x[2].at[i] == 1 ? 1 - v : fmax(0, v - c->args->f[0]);
+        cosine.scale[i] += 1;
+    }
+    reduced(c, &cosine, n, y);
 }
 void ref_bce(const sample_context *c, const ref_tensor x[], ref_tensor *y)
 {

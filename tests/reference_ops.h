@@ -59,6 +59,17 @@ double ref_prelu(double x, double slope);
 
 /* ---- tensors; those with cancellation give the sum of the terms' magnitudes as scale ---- */
 
+void ref_cumsum(const sample_context *c, const ref_tensor x[], ref_tensor *y);
+void ref_cumprod(const sample_context *c, const ref_tensor x[], ref_tensor *y);
+void ref_linear_recurrence(const sample_context *c, const ref_tensor x[], ref_tensor *y);
+void ref_argsort(const sample_context *c, const ref_tensor x[], ref_tensor *y);
+void ref_sort(const sample_context *c, const ref_tensor x[], ref_tensor *y);
+void ref_topk(const sample_context *c, const ref_tensor x[], ref_tensor *y);
+void ref_topk_index(const sample_context *c, const ref_tensor x[], ref_tensor *y);
+void ref_take_along(const sample_context *c, const ref_tensor x[], ref_tensor *y);
+void ref_put_along(const sample_context *c, const ref_tensor x[], ref_tensor *y);
+void ref_norm_p(const sample_context *c, const ref_tensor x[], ref_tensor *y);
+void ref_cosine_similarity(const sample_context *c, const ref_tensor x[], ref_tensor *y);
 void ref_fma(const sample_context *c, const ref_tensor x[], ref_tensor *y);
 void ref_axpy(const sample_context *c, const ref_tensor x[], ref_tensor *y); /* args.f[0] x[0] + x[1] */
 void ref_lerp(const sample_context *c, const ref_tensor x[], ref_tensor *y); /* weight args.f[0] */
@@ -137,6 +148,8 @@ void ref_avg_pool_grad(const sample_context *c, const ref_tensor x[], ref_tensor
 /* Losses: args.i[0] is the rg_reduction. */
 void ref_mse(const sample_context *c, const ref_tensor x[], ref_tensor *y); /* flag: half */
 void ref_l1(const sample_context *c, const ref_tensor x[], ref_tensor *y);
+void ref_smooth_l1(const sample_context *c, const ref_tensor x[], ref_tensor *y);
+void ref_cosine_embedding(const sample_context *c, const ref_tensor x[], ref_tensor *y);
 void ref_huber(const sample_context *c, const ref_tensor x[], ref_tensor *y); /* f[0]: delta, 0: 1 */
 void ref_bce(const sample_context *c, const ref_tensor x[], ref_tensor *y);   /* x[2]: weight, if there */
 void ref_bce_logits(const sample_context *c, const ref_tensor x[], ref_tensor *y);

@@ -25,6 +25,12 @@ static const sample_case deltas[] = {
     {.shape = {"B,T", "B,T"}, DELTA(4, RG_NONE)},
     {.shape = {"37", "37"}, DELTA(0.2, 0)},
 };
+/* f[0]: the margin, below every cosine that is not 1 */
+static const sample_case of_rows[] = {
+    {.shape = {"3,5", "3,5", "3"}, .args = {.f = {-1.5}}},
+    {.shape = {"B,4", "B,4", "B"}, .args = {.f = {-1.5}, .i = {RG_SUM}}},
+    {.shape = {"B,T,3", "B,T,3", "B,T"}, .args = {.f = {-1.2}, .i = {RG_NONE}}},
+};
 static const sample_case weighted[] = {
     {.shape = {"3,5", "3,5"}},
     {.shape = {"B,4", "B,4"}, HOW(RG_SUM)},
@@ -86,6 +92,16 @@ static rg_node *huber(const sample_context *c, rg_node *const x[])
 {
     const rg_loss_opts o = options(c, x);
     return rg_huber_loss(x[0], x[1], &o);
+}
+static rg_node *smooth_l1(const sample_context *c, rg_node *const x[])
+{
+    const rg_loss_opts o = options(c, x);
+    return rg_smooth_l1_loss(x[0], x[1], &o);
+}
+static rg_node *cosine_embedding(const sample_context *c, rg_node *const x[])
+{
+    const rg_loss_opts o = {.reduction = (rg_reduction)c->args->i[0]};
+    return rg_cosine_embedding_loss(x[0], x[1], x[2], c->args->f[0], &o);
 }
 static rg_node *bce(const sample_context *c, rg_node *const x[])
 {
@@ -194,6 +210,9 @@ const sample_row samples_loss[] = {
     {BUILT(l1, pairs), .domain = {{.kind = SAMPLE_LADDER}, {.kind = SAMPLE_LADDER}}},
     /* |y - t| within 0.35 .. 0.75: between the deltas */
     {BUILT(huber, deltas), .domain = {{.lo = 0.5, .hi = 0.7}, {.lo = -0.05, .hi = 0.15}}},
+    {BUILT(smooth_l1, deltas), .domain = {{.lo = 0.5, .hi = 0.7}, {.lo = -0.05, .hi = 0.15}}},
+    {BUILT(cosine_embedding, of_rows),
+     .domain = {{0}, {0}, {.kind = SAMPLE_WHOLE, .lo = 0, .hi = 1, .constant = true}}},
     {BUILT(bce, weighted), .domain = {{.lo = 0.1, .hi = 0.9}, {.lo = 0.05, .hi = 0.95}, FIXED(0.5, 2)}},
     {BUILT(bce_logits, weighted), .domain = {{.lo = -3, .hi = 3, .kinks = 1}, {.lo = 0, .hi = 1}, FIXED(0.5, 2)}},
     {BUILT(kl_div, pairs), .domain = {{.lo = -3, .hi = -0.2}, {.lo = 0.1, .hi = 0.9}}},

@@ -7,6 +7,7 @@
 #include <retrograde/ops/linalg.h>
 #include <retrograde/ops/loss.h>
 #include <retrograde/ops/norm.h>
+#include <retrograde/ops/order.h>
 #include <retrograde/ops/pool.h>
 #include <retrograde/ops/random.h>
 #include <retrograde/ops/reduce.h>

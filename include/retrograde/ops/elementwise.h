@@ -64,6 +64,9 @@ RG_API rg_node *rg_tan(rg_node *x);   /* dx = g (1 + y^2) */
 RG_API rg_node *rg_asin(rg_node *x);  /* dx = g / sqrt(1 - x^2) */
 RG_API rg_node *rg_acos(rg_node *x);  /* dx = -g / sqrt(1 - x^2) */
 RG_API rg_node *rg_atan(rg_node *x);  /* dx = g / (1 + x^2) */
+/* The angle of the point (x, y) in (-pi, pi], +-0 and infinities as C's atan2; dy = g x / (x^2 + y^2),
+   dx = -g y / (x^2 + y^2), NaN at the origin. */
+RG_API rg_node *rg_atan2(rg_node *y, rg_node *x);
 RG_API rg_node *rg_sinh(rg_node *x);  /* dx = g cosh(x) */
 RG_API rg_node *rg_cosh(rg_node *x);  /* dx = g sinh(x) */
 RG_API rg_node *rg_asinh(rg_node *x); /* dx = g / sqrt(x^2 + 1) */

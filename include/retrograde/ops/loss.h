@@ -34,6 +34,8 @@ RG_API rg_node *rg_l1_loss(rg_node *y, rg_node *target, const rg_loss_opts *opts
 /* With d = y - t: d^2/2 where |d| <= delta, else delta (|d| - delta/2) (Huber 1964); dy = g clamp(d, -delta, delta),
    dt = -dy. With delta 1 also called smooth l1. */
 RG_API rg_node *rg_huber_loss(rg_node *y, rg_node *target, const rg_loss_opts *opts);
+/* The Huber loss divided by delta: d^2/(2 delta), else |d| - delta/2 (PyTorch's beta is delta). */
+RG_API rg_node *rg_smooth_l1_loss(rg_node *y, rg_node *target, const rg_loss_opts *opts);
 /* Binary cross entropy of a probability: -(t log p + (1 - t) log(1 - p)), both logs cut at -100;
    dp = g (p - t) / max(p (1 - p), 1e-12), dt = g (log(1 - p) - log p). p must lie in [0, 1], else NaN. */
 RG_API rg_node *rg_bce_loss(rg_node *p, rg_node *target, const rg_loss_opts *opts);
@@ -45,6 +47,11 @@ RG_API rg_node *rg_bce_with_logits(rg_node *x, rg_node *target, const rg_loss_op
 RG_API rg_node *rg_kl_div(rg_node *log_p, rg_node *target, const rg_loss_opts *opts);
 /* max(0, 1 - y t) for t = -1 or 1; dy = -g t where y t < 1. */
 RG_API rg_node *rg_hinge_loss(rg_node *y, rg_node *target, const rg_loss_opts *opts);
+
+/* Of pairs of rows a, b [.., n] with target 1 or -1 [..]: 1 - cos(a, b) where the target is 1, max(0, cos(a, b) - margin)
+   elsewhere, cos as rg_cosine_similarity along the last axis with eps 1e-8. No derivative flows through the target. */
+RG_API rg_node *rg_cosine_embedding_loss(rg_node *a, rg_node *b, rg_node *target, double margin,
+                                         const rg_loss_opts *opts);
 
 /* ---- losses over classes ---- */
 
