@@ -41,16 +41,6 @@ static void update(rgi_optim *o, size_t i, const struct adam *a)
     rgi_optim_set(o, p, a->shrink ? rg_fma(p, rg_cast(a->shrink, dtype), rg_mul(ratio, rate)) : rg_fma(ratio, rate, p));
 }
 
-/* A beta of the options: 0 means the default, RG_OFF means 0. */
-static bool read_beta(const rgi_optim *o, const char *field, double given, double otherwise, double *beta)
-{
-    *beta = given == 0 ? otherwise : given == RG_OFF ? 0 : given;
-    if (*beta >= 0 && *beta < 1)
-        return true;
-    rg_build_fail(o->graph, RG_ERR_ARGUMENT, "%s: %s is %g: it must be in [0, 1)", o->name, field, given);
-    return false;
-}
-
 static rg_node *adam(rg_node *loss, const rg_adam_opts *opts, const char *name, bool decoupled)
 {
     rg_adam_opts s = opts ? *opts : (rg_adam_opts){0};
@@ -66,13 +56,11 @@ static rg_node *adam(rg_node *loss, const rg_adam_opts *opts, const char *name, 
         .clip_value = s.clip_value,
         .accumulate = s.accumulate,
     };
-    struct adam a = {.eps = s.eps == 0 ? 1e-8 : s.eps == RG_OFF ? 0 : s.eps, .decoupled = decoupled};
+    struct adam a = {.decoupled = decoupled};
     rgi_optim o;
-    bool ok = rgi_optim_begin(&o, name, loss, &common) && read_beta(&o, "beta1", s.beta1, 0.9, &a.beta1) &&
-              read_beta(&o, "beta2", s.beta2, 0.999, &a.beta2);
-    if (ok && !(a.eps >= 0 && isfinite(a.eps)))
-        ok = rg_build_fail(o.graph, RG_ERR_ARGUMENT, "%s: eps is %g: it must be a number from 0 up", name, s.eps) !=
-             NULL;
+    bool ok = rgi_optim_begin(&o, name, loss, &common) && rgi_optim_share(&o, "beta1", s.beta1, 0.9, &a.beta1) &&
+              rgi_optim_share(&o, "beta2", s.beta2, 0.999, &a.beta2) &&
+              rgi_optim_amount(&o, "eps", s.eps, 1e-8, &a.eps);
     if (ok) {
         rg_node *t = rgi_optim_count(&o), *lr = rgi_optim_rate(&o, RG_F64);
         a.rate = rg_neg(a.beta1 > 0 ? rg_div(lr, bias_correction(a.beta1, t)) : lr);

@@ -220,9 +220,32 @@ rg_node *rgi_optim_rate(rgi_optim *o, rg_dtype dtype)
     return rg_dtype_of(rate) == dtype ? rate : rg_cast(rate, dtype);
 }
 
+bool rgi_optim_share(const rgi_optim *o, const char *field, double given, double otherwise, double *out)
+{
+    *out = given == 0 ? otherwise : given == RG_OFF ? 0 : given;
+    if (*out >= 0 && *out < 1)
+        return true;
+    rg_build_fail(o->graph, RG_ERR_ARGUMENT, "%s: %s is %g: it must be in [0, 1)", o->name, field, given);
+    return false;
+}
+
+bool rgi_optim_amount(const rgi_optim *o, const char *field, double given, double otherwise, double *out)
+{
+    *out = given == 0 ? otherwise : given == RG_OFF ? 0 : given;
+    return check_amount(o, field, *out);
+}
+
 void rgi_optim_set(rgi_optim *o, rg_node *target, rg_node *value)
 {
     add_effect(o, rg_assign(target, o->due ? rg_where(o->due, value, target) : value));
+}
+
+void rgi_optim_descend(rgi_optim *o, rg_node *p, rg_node *d)
+{
+    if (o->opts.lr_node)
+        rgi_optim_set(o, p, rg_fma(d, rg_neg(rgi_optim_rate(o, rg_dtype_of(p))), p));
+    else
+        rgi_optim_set(o, p, rg_axpy(-o->opts.lr, d, p));
 }
 
 rg_node *rgi_optim_finish(rgi_optim *o, bool ok)

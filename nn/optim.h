@@ -37,8 +37,13 @@ rg_node *rgi_optim_state(rgi_optim *o, size_t i, const char *what);
 rg_node *rgi_optim_count(rgi_optim *o);
 /* The learning rate as a scalar of a float dtype. */
 rg_node *rgi_optim_rate(rgi_optim *o, rg_dtype dtype);
+/* A number of the options that must be in [0, 1), one that must be from 0 up: 0 means the default, RG_OFF means 0. */
+bool rgi_optim_share(const rgi_optim *o, const char *field, double given, double otherwise, double *out);
+bool rgi_optim_amount(const rgi_optim *o, const char *field, double given, double otherwise, double *out);
 /* `target` becomes `value` in the runs that update. */
 void rgi_optim_set(rgi_optim *o, rg_node *target, rg_node *value);
+/* p becomes p - lr d in the runs that update. */
+void rgi_optim_descend(rgi_optim *o, rg_node *p, rg_node *d);
 /* The node whose fetching performs the step; NULL if not `ok` or something failed. Frees what is held outside of the
    graph. */
 rg_node *rgi_optim_finish(rgi_optim *o, bool ok);

@@ -35,6 +35,24 @@ static rg_node *begin(rg_node *counter, const char *name, double lr, int64_t ste
     return rg_cast(counter, RG_F64);
 }
 
+/* lr, whatever is counted */
+rg_node *rg_schedule_constant(rg_node *counter, double lr)
+{
+    rg_node *n = begin(counter, "rg_schedule_constant", lr, 1);
+    return n ? rg_scalar(rg_graph_of(n), RG_F32, lr) : NULL;
+}
+
+/* lr + (lr_end - lr) n / steps, then lr_end */
+rg_node *rg_schedule_linear(rg_node *counter, double lr, double lr_end, int64_t steps)
+{
+    rg_node *n = begin(counter, "rg_schedule_linear", lr, steps);
+    if (n && !(lr_end >= 0 && isfinite(lr_end)))
+        return rg_build_fail(rg_graph_of(n), RG_ERR_ARGUMENT,
+                             "rg_schedule_linear: lr_end is %g: it must be a number from 0 up", lr_end);
+    rg_node *share = n ? rg_clamp(rg_scale(n, 1 / (double)steps), 0, 1) : NULL;
+    return n ? rg_cast(rg_add_scalar(rg_scale(share, lr_end - lr), lr), RG_F32) : NULL;
+}
+
 static rg_node *power(rg_node *n, const char *name, double lr, double factor)
 {
     if (n && !(factor > 0 && isfinite(factor)))

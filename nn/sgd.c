@@ -19,10 +19,7 @@ static void update(rgi_optim *o, size_t i, const rg_sgd_opts *opts)
         rgi_optim_set(o, buffer, velocity);
         d = opts->nesterov ? rg_axpy(opts->momentum, velocity, d) : velocity;
     }
-    if (o->opts.lr_node)
-        rgi_optim_set(o, p, rg_fma(d, rg_neg(rgi_optim_rate(o, rg_dtype_of(p))), p));
-    else
-        rgi_optim_set(o, p, rg_axpy(-o->opts.lr, d, p));
+    rgi_optim_descend(o, p, d);
 }
 
 rg_node *rg_sgd(rg_node *loss, const rg_sgd_opts *opts)

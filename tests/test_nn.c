@@ -55,6 +55,8 @@ static const struct {
     {"OneCycleLR(0.3, 3)",
      {0.298324630635274, 0.138791130800093, 1.2e-6, 1.2e-6, 1.2e-6, 1.2e-6, 1.2e-6, 1.2e-6, 1.2e-6, 1.2e-6, 1.2e-6,
       1.2e-6}},
+    {"ConstantLR(1)", {0.3, 0.3, 0.3, 0.3, 0.3, 0.3, 0.3, 0.3, 0.3, 0.3, 0.3, 0.3}},
+    {"LinearLR(1, 0.1, 6)", {0.3, 0.255, 0.21, 0.165, 0.12, 0.075, 0.03, 0.03, 0.03, 0.03, 0.03, 0.03}},
     {"LinearLR(1/3, 1, 2), then ExponentialLR(0.9)",
      {0.1, 0.2, 0.3, 0.2187, 0.19683, 0.177147, 0.1594323, 0.14348907, 0.129140163, 0.1162261467, 0.10460353203,
       0.094143178827}},
@@ -71,6 +73,8 @@ Test(nn_schedules, rates_of_pytorch)
         rg_schedule_warmup(n, 0.3, 5, NULL),
         rg_schedule_one_cycle(n, 0.3, 12),
         rg_schedule_one_cycle(n, 0.3, 3),
+        rg_schedule_constant(n, 0.3),
+        rg_schedule_linear(n, 0.3, 0.03, 6),
         rg_schedule_warmup(n, 0.3, 3, rg_schedule_exponential(n, 0.3, 0.9)),
     };
     enum { ROWS = sizeof rates / sizeof *rates };

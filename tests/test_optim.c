@@ -89,6 +89,60 @@ static rg_node *adamw_schedule(struct problem *p)
     return rg_adamw(p->loss, &(rg_adam_opts){.lr_node = halving(p)});
 }
 
+static rg_node *rmsprop_plain(struct problem *p)
+{
+    return rg_rmsprop(p->loss, &(rg_rmsprop_opts){.lr = 0.05});
+}
+
+static rg_node *rmsprop_all(struct problem *p)
+{
+    return rg_rmsprop(
+        p->loss, &(rg_rmsprop_opts){
+                     .lr = 0.02, .alpha = 0.9, .eps = 1e-3, .weight_decay = 0.1, .momentum = 0.5, .centered = true});
+}
+
+static rg_node *adagrad_plain(struct problem *p)
+{
+    return rg_adagrad(p->loss, &(rg_adagrad_opts){.lr = 0.1});
+}
+
+static rg_node *adagrad_all(struct problem *p)
+{
+    return rg_adagrad(p->loss, &(rg_adagrad_opts){.lr = 0.1, .lr_decay = 0.2, .weight_decay = 0.1, .initial = 0.3});
+}
+
+static rg_node *adadelta_plain(struct problem *p)
+{
+    return rg_adadelta(p->loss, NULL);
+}
+
+static rg_node *adadelta_all(struct problem *p)
+{
+    return rg_adadelta(p->loss, &(rg_adadelta_opts){.lr = 0.5, .rho = 0.8, .eps = 1e-3, .weight_decay = 0.1});
+}
+
+static rg_node *lion_plain(struct problem *p)
+{
+    return rg_lion(p->loss, &(rg_lion_opts){.lr = 0.02});
+}
+
+static rg_node *lion_all(struct problem *p)
+{
+    return rg_lion(p->loss, &(rg_lion_opts){.lr = 0.02, .beta1 = 0.8, .beta2 = 0.95, .weight_decay = 0.2});
+}
+
+static rg_node *sgd_clip_each(struct problem *p)
+{
+    const rg_nodes params = RG_NODES(p->w, p->b), grads = rg_clip_by_norm(rg_grad(p->loss, params), 0.05);
+    return rg_sgd(p->loss, &(rg_sgd_opts){.lr = 0.5, .params = params, .grads = grads});
+}
+
+static rg_node *sgd_clip_value_by_hand(struct problem *p)
+{
+    const rg_nodes params = RG_NODES(p->w, p->b), grads = rg_clip_by_value(rg_grad(p->loss, params), 0.05);
+    return rg_sgd(p->loss, &(rg_sgd_opts){.lr = 0.5, .params = params, .grads = grads});
+}
+
 static const struct {
     const char *torch;
     make_step *make;
@@ -155,6 +209,56 @@ static const struct {
      {0.536262055450261, 0.515870542717449, 0.494188843929276, 0.471295982508461, 0.447325282962523},
      {0.716470984807896, 0.830606431298955, 0.224426725686263, -0.784876390083936, -0.833924274663138,
       -0.154415498198926, -0.125, 0.125}},
+    {"SGD(lr=0.5), clip_grad_value_(0.05)",
+     sgd_clip_value_by_hand,
+     {0.536262055450261, 0.515870542717449, 0.494188843929276, 0.471295982508461, 0.447325282962523},
+     {0.716470984807896, 0.830606431298955, 0.224426725686263, -0.784876390083936, -0.833924274663138,
+      -0.154415498198926, -0.125, 0.125}},
+    {"RMSprop(lr=0.05)",
+     rmsprop_plain,
+     {0.536262055450262, 0.176250423920856, 0.148761340008806, 0.141558647620067, 0.136311696800506},
+     {0.428446006544632, 0.473117821382188, 0.68825298442833, -2.00506365752859, -0.387342113391618, 0.377546208166602,
+      -0.170872689771724, 0.374676950392525}},
+    {"RMSprop(lr=0.02, alpha=0.9, eps=1e-3, weight_decay=0.1, momentum=0.5, centered=True)",
+     rmsprop_all,
+     {0.536262055450262, 0.480177694421499, 0.397815270598337, 0.311136056535305, 0.243659141997479},
+     {0.47468033316444, 0.557904755109181, 0.431407852746461, -0.550767311872084, -0.552125848004086, 0.145146196818474,
+      -0.226402662477128, 0.37949731172839}},
+    {"Adagrad(lr=0.1)",
+     adagrad_plain,
+     {0.536262055450262, 0.444328672196887, 0.363250245300707, 0.296493043482745, 0.246022339495877},
+     {0.553061823689202, 0.657656372602398, 0.470001516804306, -1.05233959697136, -0.613394152590769,
+      0.0655924332010165, -0.240787058187348, 0.348937230843559}},
+    {"Adagrad(lr=0.1, lr_decay=0.2, weight_decay=0.1, initial_accumulator_value=0.3)",
+     adagrad_all,
+     {0.536262055450262, 0.506686262745652, 0.479901215302997, 0.455969595539573, 0.434803495514441},
+     {0.742035566696763, 0.832174409730558, 0.152935195818964, -0.715410252541185, -0.809745872465255,
+      -0.116033826064793, -0.0485859371062642, 0.117829511224743}},
+    {"Adadelta()",
+     adadelta_plain,
+     {0.536262055450262, 0.533657683652706, 0.530952738922764, 0.528162703117168, 0.525294284613211},
+     {0.82498730994223, 0.893002747546491, 0.157767684389621, -0.772166587402945, -0.942284237399292,
+      -0.262798924091112, -0.0164222635050041, 0.0167070631227602}},
+    {"Adadelta(lr=0.5, rho=0.8, eps=1e-3, weight_decay=0.1)",
+     adadelta_all,
+     {0.536262055450262, 0.509618455094542, 0.478592904841382, 0.443132493788706, 0.403675807240855},
+     {0.670422044681014, 0.756474322452845, 0.1961352950561, -0.65101133685664, -0.76437823833664, -0.0765242780754489,
+      -0.116078935333431, 0.190532952046108}},
+    {"Lion(lr=0.02), by the paper's formulas",
+     lion_plain,
+     {0.536262055450262, 0.519412568481206, 0.501734192284984, 0.483277589943473, 0.464112403663874},
+     {0.741470984807896, 0.809297426825682, 0.241120008059867, -0.856802495307928, -0.858924274663138,
+      -0.179415498198926, -0.1, 0.1}},
+    {"Lion(lr=0.02, betas=(0.8, 0.95), weight_decay=0.2), by the paper's formulas",
+     lion_all,
+     {0.536262055450262, 0.518091172316807, 0.499048484009831, 0.479210057320946, 0.458675272374144},
+     {0.725572469398979, 0.792053191484957, 0.237523290568763, -0.840990244020474, -0.840695410963607,
+      -0.174668522640986, -0.09920319360512, 0.09920319360512}},
+    {"SGD(lr=0.5), clip_grad_norm_(each, 0.05)",
+     sgd_clip_each,
+     {0.536262055450262, 0.523257826748534, 0.509521584166161, 0.495058378580238, 0.479888747425147},
+     {0.812820254484487, 0.897214192011364, 0.151287202893567, -0.761191425577086, -0.894990907764074,
+      -0.177228695570684, -0.0471237019901516, 0.115698490457026}},
     {"SGD(lr=0.1, momentum=0.9), ExponentialLR(0.5)",
      sgd_schedule,
      {0.536262055450261, 0.522228916106041, 0.507656494087074, 0.496423557127621, 0.48887294138249},
@@ -368,4 +472,54 @@ Test(nn_optimisers, zero_gradients_and_zero_rates)
     rg_plan_free(plan);
     rg_graph_free(p.g);
     rg_tensor_free(&x);
+}
+
+/* torch.optim.swa_utils' kind of average with decay 0.9, over SGD(lr=0.5, momentum=0.9). */
+Test(nn_optimisers, average_of_the_weights)
+{
+    static const double expected[8] = {0.731389977069218,  0.870231682296532,  0.191442756811402,   -0.790103977664074,
+                                       -0.741753851146874, 0.0860881876285768, -0.0947549310510283, 0.207595867628271};
+    struct problem p = problem_new(RG_F64);
+    rg_tensor x = wave(RG_F64, RG_SHAPE(4, 3), 0.7, 0.1);
+    rg_scope_push(p.g, "phase");
+    rg_node *step = rg_ema(rg_sgd(p.loss, &(rg_sgd_opts){.lr = 0.5, .momentum = 0.9}), 0.9, (rg_nodes){NULL, 0});
+    rg_scope_pop(p.g);
+    rg_plan *plan = compile(p.g, RG_NODES(step), 0);
+    cr_assert_eq(rg_bind(plan, p.x, x.data), RG_OK);
+    for (int k = 0; k < 5; k++)
+        run(plan);
+    const double w0 = value_of(p.w, 0), b1 = value_of(p.b, 1);
+    cr_assert_eq(rg_ema_swap(p.g), RG_OK, "%s", rg_last_error());
+    expect_parameters(&p, expected, 1e-11, "average");
+    expect_close(value_of(rg_find(p.g, "phase.ema.w"), 0), w0, 0, "w", 0);
+    cr_assert_eq(rg_ema_swap(p.g), RG_OK);
+    cr_assert(value_of(p.w, 0) == w0 && value_of(p.b, 1) == b1);
+    expect_close(value_of(rg_find(p.g, "phase.ema.b"), 1), expected[7], 1e-11, "average", 7);
+    cr_assert_null(rg_ema(step, 1, (rg_nodes){NULL, 0}));
+    cr_assert(strstr(rg_graph_error(p.g), "rg_ema: decay is 1"), "%s", rg_graph_error(p.g));
+    rg_plan_free(plan);
+    rg_graph_free(p.g);
+    rg_tensor_free(&x);
+}
+
+Test(nn_optimisers, options_outside_of_their_domain)
+{
+    static const struct {
+        int which;
+        double value;
+        const char *message;
+    } rows[] = {
+        {0, 1, "rg_rmsprop: alpha is 1"},    {0, -2, "rg_rmsprop: alpha is -2"}, {1, -3, "rg_adagrad: lr_decay is -3"},
+        {2, 1.5, "rg_adadelta: rho is 1.5"}, {3, 1, "rg_lion: beta2 is 1"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct problem p = problem_new(RG_F32);
+        const double v = rows[i].value;
+        rg_node *step = rows[i].which == 0   ? rg_rmsprop(p.loss, &(rg_rmsprop_opts){.lr = 1, .alpha = v})
+                        : rows[i].which == 1 ? rg_adagrad(p.loss, &(rg_adagrad_opts){.lr = 1, .lr_decay = v})
+                        : rows[i].which == 2 ? rg_adadelta(p.loss, &(rg_adadelta_opts){.rho = v})
+                                             : rg_lion(p.loss, &(rg_lion_opts){.lr = 1, .beta2 = v});
+        cr_assert(!step && strstr(rg_graph_error(p.g), rows[i].message), "%s", rg_graph_error(p.g));
+        rg_graph_free(p.g);
+    }
 }

@@ -123,9 +123,73 @@ RG_API rg_node *rg_adam(rg_node *loss,
 RG_API rg_node *rg_adamw(rg_node *loss,
                          const rg_adam_opts *opts); /* Loshchilov and Hutter 2019: decoupled, default 0.01 */
 
+typedef struct rg_rmsprop_opts {
+    double lr, alpha, eps; /* alpha 0.99, eps 1e-8; RG_OFF for 0 */
+    double momentum;
+    bool centered;
+    double weight_decay;
+    rg_node *lr_node;
+    rg_nodes params, grads;
+    double clip_norm, clip_value;
+    int64_t accumulate;
+} rg_rmsprop_opts;
+/* Hinton 2012; centred: Graves 2013. d = g + weight_decay p; v' = alpha v + (1 - alpha) d^2; centred: m' likewise of d, and
+   v' - m'^2 for v'; r = d / (sqrt(v') + eps); b' = momentum b + r; p' = p - lr b'. Buffers `square_avg`, `grad_avg` (centred)
+   and `momentum_buffer` (where there is a momentum). */
+RG_API rg_node *rg_rmsprop(rg_node *loss, const rg_rmsprop_opts *opts);
+
+typedef struct rg_adagrad_opts {
+    double lr, lr_decay, eps; /* eps 1e-10; RG_OFF for 0 */
+    double initial;           /* of the sums of squares */
+    double weight_decay;
+    rg_node *lr_node;
+    rg_nodes params, grads;
+    double clip_norm, clip_value;
+    int64_t accumulate;
+} rg_adagrad_opts;
+/* Duchi, Hazan and Singer 2011. d = g + weight_decay p; s' = s + d^2; p' = p - lr / (1 + (t - 1) lr_decay) d / (sqrt(initial
+   + s') + eps). s is the buffer `sum`. */
+RG_API rg_node *rg_adagrad(rg_node *loss, const rg_adagrad_opts *opts);
+
+typedef struct rg_adadelta_opts {
+    double lr, rho, eps; /* 1, 0.9, 1e-6; RG_OFF for a rho or eps of 0 */
+    double weight_decay;
+    rg_node *lr_node;
+    rg_nodes params, grads;
+    double clip_norm, clip_value;
+    int64_t accumulate;
+} rg_adadelta_opts;
+/* Zeiler 2012. d = g + weight_decay p; v' = rho v + (1 - rho) d^2; u = sqrt(a + eps) / sqrt(v' + eps) d;
+   a' = rho a + (1 - rho) u^2; p' = p - lr u. v and a are the buffers `square_avg` and `acc_delta`. */
+RG_API rg_node *rg_adadelta(rg_node *loss, const rg_adadelta_opts *opts);
+
+typedef struct rg_lion_opts {
+    double lr, beta1, beta2; /* betas 0.9, 0.99; RG_OFF for 0 */
+    double weight_decay;     /* decoupled */
+    rg_node *lr_node;
+    rg_nodes params, grads;
+    double clip_norm, clip_value;
+    int64_t accumulate;
+} rg_lion_opts;
+/* Chen et al. 2023. p' = p - lr (sign(beta1 m + (1 - beta1) g) + weight_decay p); m' = beta2 m + (1 - beta2) g. m is the
+   buffer `exp_avg`. */
+RG_API rg_node *rg_lion(rg_node *loss, const rg_lion_opts *opts);
+
+/* A step that also averages weights: e' = decay e + (1 - decay) p', with p' the weights after `step`, and e those before
+   its first run. `params`: an empty list means all trainable ones of the graph. e is the buffer `ema.<params' name>`, under
+   the present scope. Fetch the result in place of `step`. Errors: a decay outside (0, 1), no parameter. */
+RG_API rg_node *rg_ema(rg_node *step, double decay, rg_nodes params);
+/* Exchanges all averaged weights with their averages: before an evaluation, and again after it. Not while a plan of the
+   graph runs. Errors: RG_ERR_MEMORY. */
+RG_API RG_CHECKED rg_status rg_ema_swap(rg_graph *g);
+
 /* Gradients scaled so that their global norm is at most `norm`:
    each times min(1, norm / (sqrt(sum of squares) + 1e-6)). All of one float dtype. */
 RG_API rg_nodes rg_clip_by_global_norm(rg_nodes grads, double norm);
+/* The same for each by its own norm. */
+RG_API rg_nodes rg_clip_by_norm(rg_nodes grads, double norm);
+/* Each element into [-value, value]. */
+RG_API rg_nodes rg_clip_by_value(rg_nodes grads, double value);
 
 /* ---- learning-rate schedules: f32 scalars of a step counter ---- */
 
@@ -133,6 +197,9 @@ RG_API rg_nodes rg_clip_by_global_norm(rg_nodes grads, double norm);
    whose lr_node depends on it. The first run sees 0. */
 RG_API rg_node *rg_step_counter(rg_graph *g, const char *name);
 /* In what follows n is the counter's value: a run, an epoch, whatever is counted. Any i32 or i64 scalar serves. */
+RG_API rg_node *rg_schedule_constant(rg_node *counter, double lr); /* lr */
+/* lr + (lr_end - lr) n / steps, from n = steps on lr_end. */
+RG_API rg_node *rg_schedule_linear(rg_node *counter, double lr, double lr_end, int64_t steps);
 RG_API rg_node *rg_schedule_step(rg_node *counter, double lr, int64_t every,
                                  double factor);                                     /* lr factor^floor(n / every) */
 RG_API rg_node *rg_schedule_exponential(rg_node *counter, double lr, double factor); /* lr factor^n */
