@@ -9,10 +9,14 @@
 #include "gemm_tiny.h"
 
 /* A panel of V, K_BLOCK x TILE_COLS, stays in L2 while the tiles of ROW_BLOCK rows of S pass; those rows stay there for
-   all panels of V_BLOCK columns. */
+   all panels of V_BYTES. */
 #define K_BLOCK ((size_t)768)
 #define ROW_BLOCK ((size_t)96)
-#define V_BLOCK (16 * (size_t)TILE_COLS)
+#define V_BYTES ((size_t)640 * 1024)
+/* Where all rows of S pass at once, V is read where it lies, in blocks of long runs of memory, the next on its way to L2
+   meanwhile: in the order of memory, for only that is fast when it comes from far. */
+#define ONCE_COLS ((size_t)1024)
+#define ONCE_BYTES ((size_t)384 * 1024)
 /* Short sums into a large C: rows of C are finished one tile after the other, for writing them is what takes time. */
 #define FLAT_K 64
 #define FLAT_BYTES ((size_t)1024 * 1024)
@@ -39,13 +43,71 @@ typedef struct block {
     bool v_in_place, s_direct, accumulate;
 } block;
 
-/* Whether k rows of a panel, `row` elements apart, stay in L2 where they lie: rows a large power of two apart share few
-   of its sets. */
-static bool stays_in_place(size_t k, ptrdiff_t row)
+/* How many rows of a panel, `row` elements apart, stay in L2 where they lie: those a large power of two apart share few of
+   its sets. */
+static size_t stay_in_place(ptrdiff_t row)
 {
     const size_t bytes = (size_t)(row < 0 ? -row : row) * sizeof(real), way = (size_t)128 * 1024;
     const size_t apart = bytes & (~bytes + 1); /* the power of two in it */
-    return k <= 6 * (apart < 256 ? way / 256 : apart < way ? way / apart : 1);
+    return 6 * (apart < 256 ? way / 256 : apart < way ? way / apart : 1);
+}
+
+/* The same where V is read once: the lines of the next block in their order, as many in a turn as the sum is long. */
+static void ahead_once(const block *b, size_t turn, tile *t)
+{
+    const rgk_gemm *g = b->g;
+    const size_t line = 64 / sizeof(real), lines = (b->cols + line - 1) / line, first = turn * b->k;
+    const bool below = b->l + b->k < g->k;
+    if (g->b_col != 1 || (!below && b->j + b->cols >= g->n))
+        return;
+    const real *next = (const real *)g->b +
+                       (below ? (ptrdiff_t)(b->l + b->k) * g->b_row + (ptrdiff_t)b->j : (ptrdiff_t)(b->j + b->cols));
+    t->ahead = next + (ptrdiff_t)(first / lines) * g->b_row + (ptrdiff_t)(first % lines * line);
+    t->ahead_row = (ptrdiff_t)line;
+}
+
+/* What tile q of a panel asks memory for meanwhile, a line for each l: the next panel, as it lies in V before it is packed,
+   or where it was packed; the last panel asks for the first again, which the next rows begin with, and for those rows. Where
+   there are no others, it is the next part of the sum that comes next. */
+static void look_ahead(const block *b, size_t j, size_t q, const real *v, tile *t)
+{
+    const rgk_gemm *g = b->g;
+    const size_t line = 64 / sizeof(real), offset = (q - 1) * line;
+    const bool last = j + TILE_COLS >= b->cols;
+    t->ahead = t->s;
+    t->ahead_row = 0;
+    if (q == 0)
+        return;
+    if (offset >= TILE_COLS) {
+        const size_t i = b->i + b->rows + offset - TILE_COLS;
+        if (last && g->a_row == 1 && offset - TILE_COLS < b->rows && i < g->m) {
+            t->ahead = (const real *)g->a + i + (ptrdiff_t)b->l * g->a_col;
+            t->ahead_row = g->a_col;
+        }
+    } else if (b->rows >= g->m) {
+        ahead_once(b, j * 4 / TILE_COLS + q - 1, t);
+    } else if (b->i == 0 && !last) {
+        if (g->b_col == 1 && b->j + j + TILE_COLS + offset < g->n) {
+            t->ahead = v + TILE_COLS + offset;
+            t->ahead_row = g->b_row;
+        }
+    } else if (b->cols > TILE_COLS) {
+        const size_t next = last ? 0 : j + TILE_COLS;
+        const size_t width = (least(TILE_COLS, b->cols - next) + RGK_LANES - 1) / RGK_LANES * RGK_LANES;
+        if (offset < width) {
+            t->ahead = b->v_packed + next * b->k + offset;
+            t->ahead_row = (ptrdiff_t)width;
+        }
+    }
+}
+
+/* Asks for a tile of C that will be read. */
+static void expect(const real *c, ptrdiff_t c_row, size_t rows, size_t cols)
+{
+    for (size_t i = 0; i < rows; i++, c += c_row) {
+        for (size_t j = 0; j < cols; j += 64 / sizeof(real))
+            __builtin_prefetch(c + j, 1, 3);
+    }
 }
 
 /* All rows of the block times columns [j, j + cols), at most TILE_COLS of them. The first rows to come pack V. */
@@ -55,7 +117,7 @@ static void run_panel(const block *b, size_t j, size_t cols, real *c, ptrdiff_t 
     const int vectors = (int)((cols + RGK_LANES - 1) / RGK_LANES);
     const real *s = (const real *)g->a + (ptrdiff_t)b->i * g->a_row + (ptrdiff_t)b->l * g->a_col;
     const real *v = (const real *)g->b + (ptrdiff_t)b->l * g->b_row + (ptrdiff_t)(b->j + j) * g->b_col;
-    real *packed = b->v_packed + j * b->k;
+    real *packed = b->v_packed + (b->v_in_place ? 0 : j * b->k);
     tile t = {.k = b->k, .s_row = g->a_row, .s_col = g->a_col, .c_row = c_row, .accumulate = b->accumulate};
     if (!b->s_direct) {
         s = b->s_packed;
@@ -71,6 +133,8 @@ static void run_panel(const block *b, size_t j, size_t cols, real *c, ptrdiff_t 
     const size_t tiles = (b->rows + TILE_ROWS - 1) / TILE_ROWS;
     for (size_t q = 0; q < tiles; q++) {
         const size_t lo = b->rows * q / tiles, rows = b->rows * (q + 1) / tiles - lo;
+        if (t.accumulate)
+            expect(c + (ptrdiff_t)(lo + rows) * c_row, c_row, least(TILE_ROWS, b->rows - lo - rows), cols);
         t.s = s + (ptrdiff_t)lo * t.s_row;
         t.c = c + (ptrdiff_t)lo * c_row;
         if (direct) {
@@ -84,11 +148,7 @@ static void run_panel(const block *b, size_t j, size_t cols, real *c, ptrdiff_t 
                 t.v_row = vectors * RGK_LANES;
             }
         } else {
-            /* Meanwhile the next panel, if it will be read where it lies, a line of each row by each tile. */
-            const size_t line = j + TILE_COLS + (q - 1) * (64 / sizeof(real));
-            const bool more = b->i == 0 && g->b_col == 1 && q * (64 / sizeof(real)) <= TILE_COLS && b->j + line < g->n;
-            t.ahead = more ? v + (ptrdiff_t)(line - j) : t.s;
-            t.ahead_row = more ? g->b_row : 0;
+            look_ahead(b, j, q, v, &t);
             tile_packed((int)rows, vectors, &t);
         }
     }
@@ -115,22 +175,25 @@ static void run_block(const block *b)
 }
 
 /* Columns of V that are packed at a time: one panel is enough where all rows of S pass at once. */
-static size_t v_block(size_t m)
+static size_t v_block(size_t m, size_t k_part)
 {
-    return m > ROW_BLOCK ? V_BLOCK : TILE_COLS;
+    const size_t panels = V_BYTES / (TILE_COLS * sizeof(real)) / (k_part ? k_part : 1);
+    return m > ROW_BLOCK ? (panels > 2 ? panels : 2) * TILE_COLS : TILE_COLS;
 }
 
 static void run(const rgk_gemm *g, bool turned, real *scratch)
 {
     const bool flat = !turned && g->k <= FLAT_K && g->m > ROW_BLOCK && g->m * g->n * sizeof(real) > FLAT_BYTES;
-    const size_t k_part = even_part(g->k, K_BLOCK, 4),
-                 row_part = flat ? TILE_ROWS : even_part(g->m, ROW_BLOCK, TILE_ROWS);
-    const size_t v_part = even_part(g->n, v_block(g->m), TILE_COLS);
+    const size_t row_part = flat ? TILE_ROWS : even_part(g->m, ROW_BLOCK, TILE_ROWS);
+    const bool once = row_part >= g->m && g->b_col == 1;
+    const size_t wide = least(g->n, ONCE_COLS), short_k = ONCE_BYTES / sizeof(real) / (wide ? wide : 1);
+    const size_t k_part = even_part(g->k, once && short_k < K_BLOCK ? short_k : K_BLOCK, 4);
+    const size_t v_part = even_part(g->n, once ? ONCE_COLS : v_block(g->m, k_part), TILE_COLS);
     block b = {.g = g, .turned = turned, .v_packed = scratch};
-    b.s_packed = b.v_packed + k_part * v_part;
+    b.s_packed = b.v_packed + k_part * (once ? TILE_COLS : v_part);
     b.c_turned = b.s_packed + k_part * row_part;
-    b.s_direct = g->a_col == 1 || (g->a_row == 1 && stays_in_place(k_part, g->a_col));
-    b.v_in_place = row_part >= g->m && stays_in_place(k_part, g->b_row);
+    b.s_direct = g->a_col == 1 || (g->a_row == 1 && k_part <= stay_in_place(g->a_col));
+    b.v_in_place = once;
     for (b.j = 0; b.j < g->n; b.j += v_part) {
         b.cols = least(v_part, g->n - b.j);
         for (b.l = 0; b.l < g->k; b.l += k_part) {
@@ -144,13 +207,21 @@ static void run(const rgk_gemm *g, bool turned, real *scratch)
     }
 }
 
+/* Elements of V that are packed at a time for at most m rows of S, n columns and k rows of V: grows with each. */
+static size_t packed_most(size_t m, size_t n, size_t k_part)
+{
+    return k_part * TILE_COLS > V_BYTES / 2 / sizeof(real)
+               ? 2 * k_part * TILE_COLS
+               : least(k_part * (m > ROW_BLOCK ? round_up(n, TILE_COLS) : TILE_COLS), V_BYTES / sizeof(real));
+}
+
 size_t RGK_NAME(gemm_scratch)(size_t m, size_t n, size_t k)
 {
     if (tiny_fits(m, n, k))
         return 0;
     const size_t k_part = least(round_up(k, 4), K_BLOCK);
-    const size_t width = least(round_up(n, TILE_COLS), v_block(m)), turned = least(round_up(m, TILE_COLS), v_block(n));
-    return (k_part * ((width > turned ? width : turned) + ROW_BLOCK) + ROW_BLOCK * TILE_COLS) * sizeof(real);
+    const size_t plain = packed_most(m, n, k_part), turned = packed_most(n, m, k_part);
+    return ((plain > turned ? plain : turned) + (k_part + TILE_COLS) * ROW_BLOCK) * sizeof(real);
 }
 
 /* ---- which form ---- */
