@@ -166,6 +166,9 @@ static bool add_sizing_inputs(rgi_lowering *l)
     p->n_read = p->n_inputs;
     for (size_t i = 0; i < p->n_shapes; i++)
         named = named || p->shapes[i]->named;
+    for (size_t i = 0; i < p->n_uses; i++) /* operands of which an op sees the shape alone are no values */
+        for (uint32_t k = 0; k < p->uses[i].n_in; k++)
+            named = named || (p->uses[i].in[k] == RGI_NONE && p->uses[i].node->in[k]->shape->named);
     for (size_t id = 0; named && id < g->nodes.n; id++) {
         rg_node *v = rgi_node(g, id);
         if (v->op != &rgi_op_input || l->live[id] || !v->shape->named)
