@@ -24,7 +24,7 @@ static rg_node *seen_through(const rgi_substitution *s, rg_node *node)
 {
     for (; s; s = s->outer)
         if (node->region == s->from) {
-            rg_node *stack = rg_scan_stack(node->region->scan, node);
+            rg_node *stack = rgi_scan_stack(node->region->scan, node);
             stack = stack ? seen_through(s->outer, stack) : NULL;
             return stack ? rg_scan_slice(s->reverse, stack) : NULL;
         }

@@ -5,10 +5,14 @@
    one large product instead of a small one and an addition to the whole gradient in each step; likewise the gradient
    of a bias is one sum over its stacked cotangents. The gradient of slices is a stack of products with a weight, which
    is the product of a stack with the weight. Sinking keeps stacks alive that the steps would not need, so a plain sum
-   sinks only where its stack exists already. */
+   sinks only where its stack exists already.
+
+   Each sum is one chain of additions in the order of the steps, begun from what the sums hold already: over pieces of the
+   steps it has the bits that it has over all of them. */
 #include "sink.h"
 
 #include "../ops/along.h"
+#include "../ops/rules.h"
 #include "../ops/table_ops.h"
 
 #include <retrograde/ops.h>
@@ -24,7 +28,7 @@ static bool has_stack(const rg_scan *s, const rg_node *node)
         return true; /* the sequence itself */
     for (size_t k = 0; k < s->results.n; k++) {
         const rgi_projection *p = rgi_projection_of(s->results.at[k]);
-        if (p->of == node && !p->last)
+        if (p->of == node && !p->last && !p->every)
             return true;
     }
     return false;
@@ -89,27 +93,95 @@ static rg_axes with_steps(rg_axes axes)
     return out;
 }
 
-rg_node *rgi_sink_sum(rg_scan *s, rg_node *node)
+rg_node *rgi_sum_begin(rgi_sums *s, rg_node *zeros)
 {
-    if (node->op == &rgi_op_add)
-        return rg_add(rgi_sink_sum(s, node->in[0]), rgi_sink_sum(s, node->in[1]));
-    if (node->op == &rgi_op_transpose) {
-        rg_node *x = rgi_sink_sum(s, node->in[0]);
-        return x ? rg_apply(node->op, RG_NODES(x), node->attr) : NULL;
+    rg_node *begin = s->outer ? rgi_sum_begin(s->outer, zeros) : s->begun < s->begin.n ? s->begin.at[s->begun] : NULL;
+    s->begun++;
+    if (!s->loop)
+        return begin;
+    rg_node *carry = rg_scan_carry(s->loop, begin ? begin : zeros);
+    return carry && rgi_list_push(carry->graph, &s->carry, carry) ? carry : NULL;
+}
+
+void rgi_sum_end(rgi_sums *s, rg_node *value)
+{
+    if (value && s->loop)
+        rg_scan_next(s->loop, s->carry.at[s->value.n], value);
+    if (value)
+        (void)rgi_list_push(value->graph, &s->value, value);
+}
+
+/* Undoes on x what a transposition does. */
+static rg_node *turned_back(rg_node *x, const rg_node *transposition)
+{
+    const rg_axes *order = transposition->attr;
+    rg_axes back = {.n = order->n};
+    for (int32_t k = 0; k < order->n; k++)
+        back.axis[order->axis[k] < 0 ? order->axis[k] + order->n : order->axis[k]] = k;
+    return x ? rg_transpose(x, back) : NULL;
+}
+
+/* A sum over axes and steps as a product with ones. */
+static rg_node *sum_of_rows(rg_scan *s, const rg_node *node, rg_node *begin)
+{
+    const rgi_along *along = node->attr;
+    rg_node *x = rg_scan_stack(s, node->in[0]);
+    if (!x)
+        return NULL;
+    const rg_axes rows = with_steps(along->axes);
+    rg_shape of_ones = {.rank = rows.n}, flat = RG_SCALAR;
+    rg_contract_opts o = {.b_contract = rows};
+    bool reduced[RG_MAX_RANK] = {false};
+    for (int32_t k = 0; k < rows.n; k++) {
+        of_ones.dim[k] = x->shape->a.dim[rows.axis[k]];
+        o.a_contract.axis[o.a_contract.n++] = k;
+        reduced[rows.axis[k]] = true;
     }
-    rg_node *a = rg_scan_stack(s, node->in[0]);
+    for (int32_t k = 0; k < x->shape->a.rank; k++)
+        if (!reduced[k])
+            flat.dim[flat.rank++] = x->shape->a.dim[k];
+    if (begin && along->keepdims)
+        begin = rg_reshape(begin, flat);
+    rg_node *y = rgi_accumulate(rg_ones(s->graph, x->dtype, of_ones), x, begin, &o, s->reverse);
+    return along->keepdims ? rg_reshape(y, node->shape->a) : y;
+}
+
+void rgi_sink_sum(rg_scan *s, rg_node *node, rg_node *zeros, rgi_sums *sums)
+{
+    if (is_addition(s, node)) {
+        rgi_sink_sum(s, node->in[0], zeros, sums);
+        rgi_sink_sum(s, node->in[1], zeros, sums);
+        return;
+    }
+    if (node->op == &rgi_op_transpose) {
+        rgi_sink_sum(s, node->in[0], turned_back(zeros, node), sums);
+        return;
+    }
+    rg_node *begin = rgi_sum_begin(sums, zeros);
     if (node->op == &rgi_op_sum) {
-        const rgi_along *along = node->attr;
-        const rg_axes steps = {.n = 1};
-        return along->keepdims ? rg_sum(rg_sum(a, shifted(along->axes), true), steps, false)
-                               : rg_sum(a, with_steps(along->axes), false);
+        rgi_sum_end(sums, sum_of_rows(s, node, begin));
+        return;
     }
     const rg_contract_opts *o = node->attr;
-    return rg_contract(a, rg_scan_stack(s, node->in[1]),
-                       &(rg_contract_opts){.a_batch = shifted(o->a_batch),
-                                           .b_batch = shifted(o->b_batch),
-                                           .a_contract = with_steps(o->a_contract),
-                                           .b_contract = with_steps(o->b_contract)});
+    const rg_contract_opts all = {.a_batch = shifted(o->a_batch),
+                                  .b_batch = shifted(o->b_batch),
+                                  .a_contract = with_steps(o->a_contract),
+                                  .b_contract = with_steps(o->b_contract)};
+    rgi_sum_end(sums,
+                rgi_accumulate(rg_scan_stack(s, node->in[0]), rg_scan_stack(s, node->in[1]), begin, &all, s->reverse));
+}
+
+rg_node *rgi_sink_value(const rg_scan *s, const rg_node *node, const rgi_sums *sums, size_t *at)
+{
+    if (is_addition(s, node)) {
+        rg_node *a = rgi_sink_value(s, node->in[0], sums, at);
+        return rg_add(a, rgi_sink_value(s, node->in[1], sums, at));
+    }
+    if (node->op == &rgi_op_transpose) {
+        rg_node *x = rgi_sink_value(s, node->in[0], sums, at);
+        return x ? rg_apply(node->op, RG_NODES(x), node->attr) : NULL;
+    }
+    return *at < sums->value.n ? sums->value.at[(*at)++] : NULL;
 }
 
 bool rgi_sink_prepare_stack(rg_scan *s, rg_node *node)

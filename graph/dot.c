@@ -38,7 +38,7 @@ static const char *colour(const rg_node *node)
 static const char *title(const rg_node *node)
 {
     if (rgi_is_projection(node) && rgi_is_scan(node->in[0]))
-        return rgi_projection_of(node)->last ? "last" : "stack";
+        return rgi_projection_of(node)->last ? "last" : rgi_projection_of(node)->every ? "every" : "stack";
     return node->op->name;
 }
 

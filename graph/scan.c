@@ -14,8 +14,11 @@ rg_scan *(rg_scan_begin)(rg_graph *g, const rg_scan_opts *opts)
 {
     if (!g)
         return NULL;
-    if (opts && opts->lengths) {
-        rgi_graph_fail(g, RG_ERR_ARGUMENT, NULL, "rg_scan_begin: lengths must be NULL");
+    if (opts && (opts->keep_every < RG_KEEP_SQRT || (opts->keep_every && opts->keep_bytes))) {
+        rgi_graph_fail(g, RG_ERR_ARGUMENT, NULL,
+                       opts->keep_bytes ? "rg_scan_begin: both keep_every and keep_bytes"
+                                        : "rg_scan_begin: keep_every is %" PRId64,
+                       opts->keep_every);
         return NULL;
     }
     rg_scan *s = rgi_arena_alloc(&g->arena, sizeof *s);
@@ -27,12 +30,22 @@ rg_scan *(rg_scan_begin)(rg_graph *g, const rg_scan_opts *opts)
     }
     *r = (rgi_region){
         .graph = g, .parent = g->regions.at[0], .scan = s, .id = (uint32_t)g->regions.n, .depth = 1, .open = true};
-    *s = (rg_scan){
-        .graph = g, .region = r, .name = name, .reverse = opts && opts->reverse, .first_id = (uint32_t)g->nodes.n};
+    *s = (rg_scan){.graph = g,
+                   .region = r,
+                   .name = name,
+                   .reverse = opts && opts->reverse,
+                   .keep_every = opts ? opts->keep_every : 0,
+                   .keep_bytes = opts ? opts->keep_bytes : 0,
+                   .first_id = (uint32_t)g->nodes.n};
     if (!rgi_list_push(g, &g->regions, r))
         return NULL;
     if (!rgi_list_push(g, &g->open, r)) {
         r->open = false;
+        return NULL;
+    }
+    if (opts && opts->lengths && !rgi_scan_set_lengths(s, opts->lengths)) {
+        r->open = false;
+        g->open.n--;
         return NULL;
     }
     return s;
@@ -126,7 +139,7 @@ void rgi_scan_length_like(rg_scan *s, rg_node *xs)
 
 rg_node *(rg_scan_carry)(rg_scan *s, rg_node *init)
 {
-    if (!takes(s, "rg_scan_carry", init))
+    if (!takes(s, "rg_scan_carry", init) || !rgi_scan_has_batch(s, "rg_scan_carry", init))
         return NULL;
     rg_graph *g = s->graph;
     rg_node *leaf = rgi_node_new(g, &rgi_op_scan_carry, NULL, 0, NULL, init->dtype, init->shape, s->region);
@@ -173,19 +186,20 @@ void(rg_scan_next)(rg_scan *s, rg_node *carry, rg_node *next)
                        rgi_format_node(next, lb, sizeof lb),
                        rgi_format_type(g, next->dtype, next->shape->a, b, sizeof b));
     else if (rgi_region_join(g, "rg_scan_next", s->region, next->region) == s->region)
-        s->nexts.at[carry->result] = next;
+        s->nexts.at[carry->result] = s->lengths ? rgi_scan_while_it_lasts(s, next, carry) : next;
     else
         rgi_graph_fail(g, RG_ERR_REGION, NULL, "rg_scan_next: %s is inside a scan that is open within scan '%s'",
                        rgi_format_node(next, lb, sizeof lb), rgi_scan_name(s));
 }
 
-/* The result of a scan for (of, last): made once. Before rg_scan_end it has no id yet. */
-static rg_node *project(rg_scan *s, rg_node *of, bool last)
+/* The result of a scan for (of, last, every): made once. Before rg_scan_end it has no id yet. */
+static rg_node *project(rg_scan *s, rg_node *of, bool last, int64_t every)
 {
     rg_graph *g = s->graph;
     for (size_t i = 0; i < s->results.n; i++) {
         rg_node *r = s->results.at[i];
-        if (rgi_projection_of(r)->of == of && rgi_projection_of(r)->last == (int64_t)last)
+        const rgi_projection *p = rgi_projection_of(r);
+        if (p->of == of && p->last == (int64_t)last && p->every == every)
             return r;
     }
     const rgi_shape *shape = of->shape;
@@ -196,10 +210,11 @@ static rg_node *project(rg_scan *s, rg_node *of, bool last)
             return NULL;
         }
         const rg_node *xs = s->xs.at[0];
-        shape = rgi_shape_intern(g, with_first(xs->shape->a.dim[0], of->shape->a),
-                                 with_first(xs->shape->b.dim[0], of->shape->b));
+        const int64_t a = xs->shape->a.dim[0], b = xs->shape->b.dim[0], steps = every ? every : 1;
+        shape = rgi_shape_intern(g, with_first((a + steps - 1) / steps, of->shape->a),
+                                 with_first((b + steps - 1) / steps, of->shape->b));
     }
-    const rgi_projection attr = {of, last};
+    const rgi_projection attr = {of, last, every};
     rg_node *r = NULL;
     if (shape && s->node) {
         r = rgi_node_new(g, &rgi_op_result, &s->node, 1, &attr, of->dtype, shape, s->region->parent);
@@ -231,7 +246,7 @@ static rg_node *project(rg_scan *s, rg_node *of, bool last)
     return rgi_list_push(g, &s->results, r) ? r : NULL;
 }
 
-rg_node *(rg_scan_stack)(rg_scan *s, rg_node *y)
+rg_node *rgi_scan_stack(rg_scan *s, rg_node *y)
 {
     if (!s || !y)
         return NULL;
@@ -251,7 +266,22 @@ rg_node *(rg_scan_stack)(rg_scan *s, rg_node *y)
                        rgi_format_node(y, label, sizeof label), rgi_scan_name(s));
         return NULL;
     }
-    return project(s, y, false);
+    return project(s, y, false, 0);
+}
+
+rg_node *(rg_scan_stack)(rg_scan *s, rg_node *y)
+{
+    if (!s || !y || !s->lengths || s->xs.n == 0)
+        return rgi_scan_stack(s, y);
+    if (!rgi_scan_has_batch(s, "rg_scan_stack", y))
+        return NULL;
+    return s->region->open ? rgi_scan_stack(s, rgi_scan_while_it_lasts(s, y, NULL))
+                           : rgi_scan_cut_stack(s, rgi_scan_stack(s, y));
+}
+
+rg_node *rgi_scan_starts(rg_scan *s, rg_node *carry, int64_t every)
+{
+    return project(s, carry, false, every);
 }
 
 rg_node *(rg_scan_last)(rg_scan *s, rg_node *carry)
@@ -264,7 +294,7 @@ rg_node *(rg_scan_last)(rg_scan *s, rg_node *carry)
                        rgi_format_node(carry, label, sizeof label), rgi_scan_name(s));
         return NULL;
     }
-    return project(s, carry, true);
+    return project(s, carry, true, 0);
 }
 
 /* Everything the body uses from outside, once each, in order of first use. */

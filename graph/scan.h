@@ -9,6 +9,9 @@ struct rg_scan {
     rgi_region *region;
     const char *name;
     bool reverse;
+    int64_t keep_every; /* as in rg_scan_opts */
+    size_t keep_bytes;
+    int levels;                     /* with keep_bytes: of segments, plus one; 0: to be decided */
     rg_node *node;                  /* set by rg_scan_end: inputs are the xs, the inits, then the captures */
     uint32_t first_id;              /* body nodes have ids in [first_id, node->id) and region `region` */
     rgi_list slices, xs;            /* leaf of the body, sequence outside; xs of a slice made for its length only
@@ -17,6 +20,7 @@ struct rg_scan {
     rgi_list captures;              /* outer nodes used in the body, known at the end */
     rgi_list results;               /* projections in creation order (ids follow the scan node's) */
     rg_node *index;                 /* leaf holding the step's index, or NULL */
+    rg_node *lengths, *mask;        /* steps of each sequence, and [T, B] whether a step belongs to it; or NULL */
 };
 
 /* The ops of a scan, of the leaves of its body, and of its results (in ops/scan.c). */
@@ -24,8 +28,9 @@ extern const rg_op rgi_op_scan, rgi_op_scan_slice, rgi_op_scan_carry, rgi_op_sca
 
 /* Attribute of a projection (op `result`) of a scan. */
 typedef struct rgi_projection {
-    rg_node *of;  /* body node, carry leaf or captured node */
-    int64_t last; /* the carry after the last step; else the stack over all steps */
+    rg_node *of;   /* body node, carry leaf or captured node */
+    int64_t last;  /* the carry after the last step; else the stack over all steps, or ... */
+    int64_t every; /* ... if not 0, of a carry before the first of every so many steps that lie in a row */
 } rgi_projection;
 
 static inline const rgi_projection *rgi_projection_of(const rg_node *result)
@@ -49,5 +54,22 @@ static inline bool rgi_is_projection(const rg_node *n)
 
 /* Gives a scan its number of steps from the leading axis of xs without using its values. */
 void rgi_scan_length_like(rg_scan *s, rg_node *xs);
+
+/* [T / every, rounded up, ...]: a carry as it is before each segment of `every` steps; segments lie in a row from step 0
+   on, and one is entered at its last step where the scan goes backwards. */
+rg_node *rgi_scan_starts(rg_scan *s, rg_node *carry, int64_t every);
+
+/* Stack of any node of the body as it is computed, in steps beyond a sequence's end too: what residuals are. */
+rg_node *rgi_scan_stack(rg_scan *s, rg_node *y);
+
+/* ---- sequences of different lengths (ragged.c) ---- */
+
+bool rgi_scan_set_lengths(rg_scan *s, rg_node *lengths);
+/* True for a scan without lengths; else whether the first axis of the value is that of the sequences (error recorded). */
+bool rgi_scan_has_batch(rg_scan *s, const char *what, const rg_node *value);
+/* In the body: y where the present step belongs to the sequence, `otherwise` (NULL: 0) elsewhere. */
+rg_node *rgi_scan_while_it_lasts(rg_scan *s, rg_node *y, rg_node *otherwise);
+/* Outside: the stack with zeros in the steps beyond each end. */
+rg_node *rgi_scan_cut_stack(rg_scan *s, rg_node *stack);
 
 #endif

@@ -75,7 +75,11 @@ static rg_node *run_direction(const direction *d, rg_node *xs, int at, rg_node *
     make_params(d, xs, &step);
     for (int i = 0; i < d->cell->states; i++)
         init[i] = first_state(d, xs, i, at);
-    rg_scan *scan = rg_scan_begin(d->g, &(rg_scan_opts){.name = d->cell->name, .reverse = d->reverse});
+    rg_scan *scan = rg_scan_begin(d->g, &(rg_scan_opts){.name = d->cell->name,
+                                                        .reverse = d->reverse,
+                                                        .lengths = d->opts->lengths,
+                                                        .keep_every = d->opts->keep_every,
+                                                        .keep_bytes = d->opts->keep_bytes});
     step.x = rg_scan_slice(scan, xs);
     for (int i = 0; i < d->cell->states; i++)
         step.state[i] = carry[i] = rg_scan_carry(scan, init[i]);
@@ -159,6 +163,8 @@ rg_node *rgi_rnn(const rgi_cell *cell, rg_node *xs, const char *name, int64_t hi
     direction d = {.g = g, .cell = cell, .opts = &o, .width = hidden, .out = o.projection ? o.projection : hidden};
     const int directions = o.bidirectional ? 2 : 1;
     rg_node *all[RGI_CELL_STATES] = {NULL}; /* last states of the layers so far, [layers * directions, B, width] */
+    if (o.lengths)                          /* what stands beyond the ends may be anything */
+        xs = rg_where(rg_unsqueeze(rg_sequence_mask(o.lengths, xs), -1), xs, rg_zeros_like(xs));
     rg_scope_push(g, name);
     for (d.layer = 0; xs && d.layer < o.layers; d.layer++) {
         rg_node *ys[2] = {NULL};

@@ -7,8 +7,12 @@
    that it collapses to one size and one stride, and a product of matrices is left; the builder transposes operands for
    which that does not hold. Every derivative is a contraction again:
 
-   da = contract(g, b) over b's free axes,  db = contract(a, g) over a's free axes. */
-#include "common.h"
+   da = contract(g, b) over b's free axes,  db = contract(a, g) over a's free axes.
+
+   `accumulate` is the same sum, begun from what a third operand holds, the last rows first if asked for. Its elements are
+   one chain of multiply-adds whatever their number, so a sum that goes on where another one stopped has the bits of the
+   sum of all: what the gradients of weights over pieces of a recurrence need. */
+#include "rules.h"
 #include "table_ops.h"
 
 #include <retrograde/op.h>
@@ -20,6 +24,20 @@ static const rg_attr_field contract_attrs[] = {
     {"b_batch", offsetof(rg_contract_opts, b_batch), RG_ATTR_AXES},
     {"a_contract", offsetof(rg_contract_opts, a_contract), RG_ATTR_AXES},
     {"b_contract", offsetof(rg_contract_opts, b_contract), RG_ATTR_AXES},
+    {0},
+};
+
+typedef struct accumulate_attr {
+    rg_contract_opts axes; /* first: the rules of contract read it */
+    bool descending;
+} accumulate_attr;
+
+static const rg_attr_field accumulate_attrs[] = {
+    {"a_batch", offsetof(accumulate_attr, axes.a_batch), RG_ATTR_AXES},
+    {"b_batch", offsetof(accumulate_attr, axes.b_batch), RG_ATTR_AXES},
+    {"a_contract", offsetof(accumulate_attr, axes.a_contract), RG_ATTR_AXES},
+    {"b_contract", offsetof(accumulate_attr, axes.b_contract), RG_ATTR_AXES},
+    {"descending", offsetof(accumulate_attr, descending), RG_ATTR_BOOL},
     {0},
 };
 
@@ -108,6 +126,18 @@ static rg_status infer(rg_infer *call)
         y->shape.dim[y->shape.rank++] = call->in[0].shape.dim[a.axis[k]];
     for (int32_t k = 0; k < b.free; k++)
         y->shape.dim[y->shape.rank++] = call->in[1].shape.dim[b.axis[b.batch + k]];
+    return RG_OK;
+}
+
+static rg_status infer_accumulate(rg_infer *call)
+{
+    if (call->n_in != 2 && call->n_in != 3)
+        return rg_infer_fail(call, RG_ERR_ARGUMENT, "%zu inputs", call->n_in);
+    const rg_status status = infer(call);
+    if (status || call->n_in == 2)
+        return status;
+    if (call->in[2].dtype != call->out[0].dtype || !rg_shape_equal(call->in[2].shape, call->out[0].shape))
+        return rg_infer_fail(call, RG_ERR_SHAPE, "what the sum begins from is not of the type of the result");
     return RG_OK;
 }
 
@@ -233,6 +263,33 @@ static void batch(rg_node *self, rg_node *const in[], const bool batched[], rg_n
     out[0] = at == 0 ? y : rg_transpose(y, front);
 }
 
+static void vjp_accumulate(rg_node *self, rg_node *const ct[], rg_node *grad[])
+{
+    vjp(self, ct, grad);
+    if (self->n_in == 3)
+        grad[2] = ct[0];
+}
+
+static void jvp_accumulate(rg_node *self, rg_node *const tangent[], rg_node *out[])
+{
+    rg_node *begin = self->n_in == 3 ? tangent[2] : NULL;
+    out[0] = NULL;
+    if (tangent[0] || tangent[1])
+        jvp(self, tangent, out);
+    out[0] = begin && out[0] ? rg_add(out[0], begin) : begin ? begin : out[0];
+}
+
+static void batch_accumulate(rg_node *self, rg_node *const in[], const bool batched[], rg_node *out[])
+{
+    rg_node *product = NULL;
+    if (batched[0] || batched[1])
+        batch(self, in, batched, &product);
+    else
+        product = rg_contract(in[0], in[1], rg_attr(self));
+    out[0] =
+        self->n_in == 3 ? rg_add(product, in[2]) : product; /* an operand without the new axis broadcasts along it */
+}
+
 /* ---- cost and run --------------------------------------------------------------------------------------- */
 
 #define RGI_SPLIT_K 4096      /* length of a part of the sum where it is split ... */
@@ -288,8 +345,9 @@ static void geometry(const rg_step *s, void *out)
     p.tn = by_rows ? p.n : p.tn;
     p.rows = p.m ? (p.m + p.tm - 1) / p.tm : 0;
     p.columns = p.n ? (p.n + p.tn - 1) / p.tn : 0;
-    p.parts =
-        p.k > 2 * RGI_SPLIT_K && p.batch * p.m * p.n <= RGI_SPLIT_RESULT ? (p.k + RGI_SPLIT_K - 1) / RGI_SPLIT_K : 1;
+    p.parts = s->op != &rgi_op_accumulate && p.k > 2 * RGI_SPLIT_K && p.batch * p.m * p.n <= RGI_SPLIT_RESULT
+                  ? (p.k + RGI_SPLIT_K - 1) / RGI_SPLIT_K
+                  : 1;
     memcpy(out, &p, sizeof p);
 }
 
@@ -313,6 +371,17 @@ static void cost(const rg_step *s, rg_cost *cost)
     }
 }
 
+/* Copies those rows and columns of the third operand, if there is one, to c. */
+static void begin_from(const rg_step *s, const product *p, size_t element, const size_t rows[2],
+                       const size_t columns[2], char *c, size_t pitch)
+{
+    const size_t size = rg_dtype_size(s->out_type->dtype);
+    for (size_t i = rows[0]; s->n_in == 3 && i < rows[1]; i++) {
+        const char *from = (const char *)s->in[2] + ((element * p->m + i) * p->n + columns[0]) * size;
+        memcpy(c + (i - rows[0]) * pitch * size, from, (columns[1] - columns[0]) * size);
+    }
+}
+
 /* Rows and columns of one batch element, over a part of the sum, to c, whose rows are `pitch` elements apart. */
 static void multiply(const rg_step *s, const product *p, size_t element, const size_t rows[2], const size_t columns[2],
                      const size_t sum[2], char *c, size_t pitch)
@@ -322,9 +391,11 @@ static void multiply(const rg_step *s, const product *p, size_t element, const s
     if (p->k == 0) { /* an empty sum */
         for (size_t i = 0; i < rows[1] - rows[0]; i++)
             rgi_kernels(s->out_type->dtype)->fill(columns[1] - columns[0], 0, c + i * pitch * size);
+        if (s->op == &rgi_op_accumulate)
+            begin_from(s, p, element, rows, columns, c, pitch);
         return;
     }
-    const rgk_gemm g = {
+    rgk_gemm g = {
         .m = rows[1] - rows[0],
         .n = columns[1] - columns[0],
         .k = sum[1] - sum[0],
@@ -337,6 +408,16 @@ static void multiply(const rg_step *s, const product *p, size_t element, const s
         .c = c,
         .c_row = (ptrdiff_t)pitch,
     };
+    if (s->op == &rgi_op_accumulate) {
+        begin_from(s, p, element, rows, columns, c, pitch);
+        g.accumulate = s->n_in == 3;
+        if (((const accumulate_attr *)s->attr)->descending) {
+            g.a = (const char *)g.a + (g.k - 1) * p->a_col * size;
+            g.b = (const char *)g.b + (g.k - 1) * p->b_row * size;
+            g.a_col = -g.a_col;
+            g.b_row = -g.b_row;
+        }
+    }
     rgi_kernels(s->out_type->dtype)->gemm(&g, s->scratch);
 }
 
@@ -424,6 +505,24 @@ const rg_op rgi_op_contract = {
     .run = run,
 };
 
+const rg_op rgi_op_accumulate = {
+    .name = "accumulate",
+    .n_in = -1,
+    .n_out = 1,
+    .traits = RG_DELIVERS,
+    .dtypes = RG_DT_FLOATS,
+    .attr_size = sizeof(accumulate_attr),
+    .attrs = accumulate_attrs,
+    .infer = infer_accumulate,
+    .vjp = vjp_accumulate,
+    .jvp = jvp_accumulate,
+    .batch = batch_accumulate,
+    .geometry_size = sizeof(product),
+    .geometry = geometry,
+    .cost = cost,
+    .run = run,
+};
+
 /* ---- builder ------------------------------------------------------------------------------------------------ */
 
 static bool normalise(const rg_node *x, rg_axes *axes)
@@ -461,4 +560,14 @@ rg_node *rg_contract(rg_node *a, rg_node *b, const rg_contract_opts *opts)
         b = in_runs(b, &o.b_batch, &o.b_contract);
     }
     return rg_apply(&rgi_op_contract, RG_NODES(a, b), &o);
+}
+
+rg_node *rgi_accumulate(rg_node *a, rg_node *b, rg_node *begin, const rg_contract_opts *opts, bool descending)
+{
+    accumulate_attr attr = {*opts, descending};
+    if (!a || !b)
+        return NULL;
+    a = in_runs(a, &attr.axes.a_batch, &attr.axes.a_contract);
+    b = in_runs(b, &attr.axes.b_batch, &attr.axes.b_contract);
+    return rg_apply(&rgi_op_accumulate, begin ? RG_NODES(a, b, begin) : RG_NODES(a, b), &attr);
 }

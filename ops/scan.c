@@ -48,6 +48,7 @@ const rg_op rgi_op_scan_index = {
 static const rg_attr_field projection_attrs[] = {
     {"of", offsetof(rgi_projection, of), RG_ATTR_NODE},
     {"last", offsetof(rgi_projection, last), RG_ATTR_I64},
+    {"every", offsetof(rgi_projection, every), RG_ATTR_I64},
     {0},
 };
 

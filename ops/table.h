@@ -150,6 +150,7 @@ RGI_OP(concat_part)
 RGI_OP(gather)
 RGI_OP(scatter_add)
 RGI_OP(one_hot)
+RGI_OP(sequence_mask)
 RGI_OP(arange)
 
 /* along an axis, in order (recurrence.c, sort.c) */
@@ -159,6 +160,7 @@ RGI_OP(argsort)
 
 /* contraction (contract.c, matmul.c) */
 RGI_OP(contract)
+RGI_OP(accumulate)
 
 /* normalisation (norm.c) */
 RGI_OP(standardise)

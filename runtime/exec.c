@@ -131,6 +131,18 @@ static rg_status run_op(walker *w, const rgi_exec *e)
     return status;
 }
 
+/* The copy of a carry before each segment of steps, to the row of the segment. */
+static void copy_start(const walker *w, const rgi_exec *e)
+{
+    int64_t rows[RGI_MAX_LOOPS];
+    const size_t t = (size_t)w->t[e->depth];
+    if (!mine(w, e) || (e->reverse ? t % e->every != e->every - 1 && t != e->trips - 1 : t % e->every != 0))
+        return;
+    memcpy(rows, w->t, sizeof rows);
+    rows[e->depth] = (int64_t)(t / e->every);
+    memcpy((void *)(uintptr_t)rgi_at(e->to, e->terms[1], rows), rgi_at(e->from, e->terms[0], w->t), e->bytes);
+}
+
 static rg_status run_step(walker *w, const rgi_exec *e)
 {
     size_t lo, hi;
@@ -145,7 +157,9 @@ static rg_status run_step(walker *w, const rgi_exec *e)
         share(w, e, e->tasks[0], &lo, &hi);
         return lo < hi ? rgi_group_run(e->group, lo, hi, w->scratch, w->t) : RG_OK;
     case RGI_COPY:
-        if (mine(w, e) && e->bytes)
+        if (e->every)
+            copy_start(w, e);
+        else if (mine(w, e) && e->bytes)
             memmove((void *)(uintptr_t)rgi_at(e->to, e->terms[1], w->t), rgi_at(e->from, e->terms[0], w->t), e->bytes);
         return RG_OK;
     case RGI_INDEX:

@@ -75,8 +75,8 @@ typedef struct rgi_exec {
     bool barrier;         /* all threads meet before it */
     bool reverse;         /* RGI_LOOP, RGI_NEXT */
     uint32_t depth, jump; /* RGI_LOOP: the step after its end; RGI_NEXT: the first of its body */
-    size_t trips;
-    rg_step step; /* RGI_RUN */
+    size_t trips, every;  /* every: RGI_COPY, as in rgi_item, with depth and trips those of its loop */
+    rg_step step;         /* RGI_RUN */
     size_t tasks[RG_MAX_PHASES];
     const rgi_terms **terms; /* RGI_RUN, RGI_COPY: of each input, then each output; NULL: nothing moves */
     rgi_group *group;        /* RGI_FUSED; RGI_RUN: of the op's tail or source, or NULL */

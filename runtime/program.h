@@ -59,6 +59,7 @@ typedef struct rgi_item {
     bool headed;           /* RGI_FUSED: the first op is an RG_DELIVERS one, whose blocks the others take ... */
     bool footed;           /* ... or the last draws its input from the others */
     int32_t from, to;      /* RGI_COPY, RGI_INDEX */
+    int64_t every;         /* RGI_COPY: not 0: only before the first of so many steps of its loop that lie in a row */
 } rgi_item;
 
 typedef struct rgi_loop {

@@ -483,6 +483,13 @@ bool rgi_steps_make(rg_plan *p, rgi_special *s, rgi_extra *extra)
             e->jump = item->kind == RGI_LOOP ? loop->end + 1 : loop->begin + 1;
         } else {
             ok = make_copy(p, s, item, e);
+            if (item->every) {
+                const rgi_loop *loop = &prog->loops[item->loop];
+                e->every = (size_t)item->every;
+                e->depth = (uint32_t)loop->depth;
+                e->reverse = loop->reverse;
+                e->trips = (size_t)s->shapes[loop->length].dim[0];
+            }
             if (item->kind == RGI_INDEX)
                 e->depth = (uint32_t)prog->loops[item->loop].depth;
         }

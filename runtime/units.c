@@ -282,7 +282,8 @@ static bool enter_body(rgi_lowering *l, rg_scan *s, int32_t loop)
             continue;
         const int32_t stack = rgi_value_new(l, r, RGI_SLAB);
         l->value_of[r->id] = stack;
-        l->stack_of[rgi_projection_of(r)->of->id] = stack;
+        if (!rgi_projection_of(r)->every)
+            l->stack_of[rgi_projection_of(r)->of->id] = stack;
     }
     for (size_t j = 0; j < s->carries.n && !l->failed; j++) {
         const rg_node *leaf = s->carries.at[j];
@@ -336,7 +337,10 @@ static bool copy_into_stacks(rgi_lowering *l, rg_scan *s, int32_t loop, bool car
         p->values[to].part_of = stack;
         p->values[to].step_loop = loop;
         p->values[to].loop = loop;
-        push_item(l, &(rgi_item){.kind = RGI_COPY, .loop = loop, .from = from, .to = to}, items, n, capacity);
+        push_item(
+            l,
+            &(rgi_item){.kind = RGI_COPY, .loop = loop, .from = from, .to = to, .every = rgi_projection_of(r)->every},
+            items, n, capacity);
     }
     return !l->failed;
 }

@@ -59,6 +59,15 @@ void ref_contract(const sample_context *c, const ref_tensor x[], ref_tensor *y)
     contract(&x[0], &x[1], c->args->axes, y);
 }
 
+void ref_accumulate(const sample_context *c, const ref_tensor x[], ref_tensor *y)
+{
+    contract(&x[0], &x[1], c->args->axes, y);
+    for (size_t i = 0; c->n_in == 3 && i < ref_count(y->shape); i++) {
+        y->at[i] += x[2].at[i];
+        y->scale[i] += fabs(x[2].at[i]);
+    }
+}
+
 /* Where (row, column) of a matrix stands, in memory exchanged if transposed. */
 static size_t element(size_t matrix, bool transposed, int64_t row, int64_t column, int64_t rows, int64_t columns)
 {

@@ -114,11 +114,14 @@ void ref_stack(const sample_context *c, const ref_tensor x[], ref_tensor *y);
 void ref_gather(const sample_context *c, const ref_tensor x[], ref_tensor *y);
 void ref_scatter_add(const sample_context *c, const ref_tensor x[], ref_tensor *y);
 void ref_one_hot(const sample_context *c, const ref_tensor x[], ref_tensor *y);
+void ref_sequence_mask(const sample_context *c, const ref_tensor x[], ref_tensor *y);
 void ref_arange(const sample_context *c, const ref_tensor x[], ref_tensor *y);
 
 /* Linear algebra. */
 void ref_contract(const sample_context *c, const ref_tensor x[],
                   ref_tensor *y); /* axes: a_batch, b_batch, a_contract, b_contract */
+/* x[2], if there is one: what it begins from; args.flag: the last rows first. */
+void ref_accumulate(const sample_context *c, const ref_tensor x[], ref_tensor *y);
 void ref_matmul(const sample_context *c, const ref_tensor x[], ref_tensor *y); /* args.flag, flag2: transposed */
 void ref_linear(const sample_context *c, const ref_tensor x[], ref_tensor *y);
 void ref_outer(const sample_context *c, const ref_tensor x[], ref_tensor *y);

@@ -266,6 +266,17 @@ void ref_one_hot(const sample_context *c, const ref_tensor x[], ref_tensor *y)
             y->at[i * (size_t)classes + (size_t)x->at[i]] = 1;
 }
 
+/* x: lengths, like. */
+void ref_sequence_mask(const sample_context *c, const ref_tensor x[], ref_tensor *y)
+{
+    (void)c;
+    ref_new(y, with_axis(x[0].shape, 0, x[1].shape.dim[0]), false);
+    for (size_t i = 0; i < ref_count(y->shape); i++) {
+        const size_t n = ref_count(x[0].shape);
+        y->at[i] = (double)(i / n) < x[0].at[i % n];
+    }
+}
+
 /* args.f: start, step; args.shape: the size. */
 void ref_arange(const sample_context *c, const ref_tensor x[], ref_tensor *y)
 {

@@ -1,6 +1,8 @@
 /* samples_linalg.c - samples of the contraction and of what is built from it. */
 #include "reference_ops.h"
 
+#include "../ops/rules.h"
+
 #define NO    \
     {         \
         0,    \
@@ -30,6 +32,20 @@ static const sample_case contractions[] = {
     {.shape = {"0,4", "4,5"}, PAIRS(NO, NO, AX(1), AX(0))},
     {.shape = {"3,0", "0,5"}, PAIRS(NO, NO, AX(1), AX(0))},
     {.shape = {"2,1,3,1", "1,3,2"}, PAIRS(AX(1), AX(0), AX(2), AX(1))},
+};
+#define ONWARDS(down, a_batch, b_batch, a_contract, b_contract) \
+    .args = {.flag = down, .axes = {a_batch, b_batch, a_contract, b_contract}}
+static const sample_case sums[] = {
+    {.shape = {"4,3", "4,5"}, ONWARDS(true, NO, NO, AX(0), AX(0))},
+    {.shape = {"4,3", "4,5", "3,5"}, ONWARDS(true, NO, NO, AX(0), AX(0))},
+    {.shape = {"4,3", "4,5", "3,5"}, ONWARDS(false, NO, NO, AX(0), AX(0))},
+    {.shape = {"B,3", "B,5", "3,5"}, ONWARDS(true, NO, NO, AX(0), AX(0))},
+    {.shape = {"T,B,3", "T,B,5", "3,5"}, ONWARDS(true, NO, NO, AX(0, 1), AX(0, 1))},
+    {.shape = {"T,2,3", "T,2,5", "2,3,5"}, ONWARDS(true, AX(1), AX(1), AX(0), AX(0))},
+    {.shape = {"6", "6,5", "5"}, ONWARDS(true, NO, NO, AX(0), AX(0))},
+    {.shape = {"6,17", "6", "17"}, ONWARDS(false, NO, NO, AX(0), AX(0))},
+    {.shape = {"33,17", "33,29", "17,29"}, ONWARDS(true, NO, NO, AX(0), AX(0))},
+    {.shape = {"0,3", "0,5", "3,5"}, ONWARDS(true, NO, NO, AX(0), AX(0))},
 };
 #define TURN(a, b) .args = {.flag = a, .flag2 = b}
 static const sample_case products[] = {
@@ -64,6 +80,12 @@ static rg_node *contract(const sample_context *c, rg_node *const x[])
     const rg_axes *a = c->args->axes;
     return rg_contract(x[0], x[1], &(rg_contract_opts){a[0], a[1], a[2], a[3]});
 }
+static rg_node *accumulate(const sample_context *c, rg_node *const x[])
+{
+    const rg_axes *a = c->args->axes;
+    return rgi_accumulate(x[0], x[1], c->n_in == 3 ? x[2] : NULL, &(rg_contract_opts){a[0], a[1], a[2], a[3]},
+                          c->args->flag);
+}
 static rg_node *matmul_t(const sample_context *c, rg_node *const x[])
 {
     return rg_matmul_t(x[0], c->args->flag, x[1], c->args->flag2);
@@ -78,6 +100,7 @@ static rg_node *linear(const sample_context *c, rg_node *const x[])
 
 const sample_row samples_linalg[] = {
     {.name = "contract", .build = contract, .reference = ref_contract, SAMPLE_CASES(contractions), BOUND},
+    {.name = "accumulate", .build = accumulate, .reference = ref_accumulate, SAMPLE_CASES(sums), BOUND},
     {.name = "matmul", .binary = rg_matmul, .reference = ref_matmul, SAMPLE_CASES(products), BOUND},
     {.name = "matmul_t", .build = matmul_t, .reference = ref_matmul, SAMPLE_CASES(turned), BOUND},
     {.name = "linear", .build = linear, .reference = ref_linear, SAMPLE_CASES(layers), BOUND},

@@ -97,6 +97,13 @@ static const sample_case classes[] = {
     {.shape = {"7"}, CLASSES(4)},   {.shape = {"B"}, CLASSES(3)}, {.shape = {""}, CLASSES(5)},
     {.shape = {"B,T"}, CLASSES(2)}, {.shape = {"0"}, CLASSES(4)},
 };
+static const sample_case ragged[] = {
+    {.shape = {"7", "5,2"}},
+    {.shape = {"B,3", "4"}},
+    {.shape = {"", "3,B"}},
+    {.shape = {"0", "3"}},
+};
+static const sample_case ragged_named[] = {{.shape = {"B", "T,2"}}, {.shape = {"B,T", "T"}}};
 static const sample_case steps[] = {
     {.shape = {NULL}, .args = {.f = {0, 1}, .shape = "37"}},
     {.shape = {"B"}, .args = {.f = {-2, 0.5}, .shape = "B"}},
@@ -169,6 +176,11 @@ static rg_node *scatter_add(const sample_context *c, rg_node *const x[])
 static rg_node *one_hot(const sample_context *c, rg_node *const x[])
 {
     return rg_one_hot(x[0], c->args->i[0], c->dtype);
+}
+static rg_node *sequence_mask(const sample_context *c, rg_node *const x[])
+{
+    (void)c;
+    return rg_sequence_mask(x[0], x[1]);
 }
 static rg_node *arange(const sample_context *c, rg_node *const x[])
 {
@@ -268,6 +280,20 @@ const sample_row samples_shape[] = {
      .reference = ref_one_hot,
      SAMPLE_CASES(classes),
      .domain = {INDEX(RG_U8, 4)}},
+    {.name = "sequence_mask",
+     .build = sequence_mask,
+     .reference = ref_sequence_mask,
+     SAMPLE_CASES(ragged),
+     .domain = {INDEX(RG_I64, 3)},
+     .out = RG_BOOL,
+     .flags = SAMPLE_ZERO_GRAD},
+    {.name = "sequence_mask (i32, named steps)",
+     .build = sequence_mask,
+     .reference = ref_sequence_mask,
+     SAMPLE_CASES(ragged_named),
+     .domain = {INDEX(RG_I32, 1)},
+     .out = RG_BOOL,
+     .flags = SAMPLE_ZERO_GRAD},
     {.name = "arange",
      .build = arange,
      .reference = ref_arange,

@@ -309,6 +309,36 @@ Test(errors, slices_of_different_lengths)
     scan_fails(g, RG_ERR_SHAPE, (const char *const[]){"rnn", "[4, 3]", "[5, 3]", "test_errors.c", NULL});
 }
 
+/* What a scan with lengths refuses: lengths of another kind, states and results without the axis of the sequences. */
+Test(errors, ragged_scans)
+{
+    for (int k = 0; k < 5; k++) {
+        rg_graph *g = rg_graph_new(NULL);
+        rg_node *xs = f32(g, "xs", RG_SHAPE(4, 3)),
+                *l = rg_input(g, "l", RG_I32, k == 1 ? RG_SHAPE(3, 1) : RG_SHAPE(3));
+        const rg_scan_opts opts = {.name = "rnn", .lengths = k == 0 ? f32(g, "f", RG_SHAPE(3)) : l};
+        rg_scan *s = rg_scan_begin(g, &opts);
+        if (k < 2) {
+            cr_expect_null(s);
+            scan_fails(g, k ? RG_ERR_SHAPE : RG_ERR_DTYPE,
+                       (const char *const[]){"rg_scan_begin", "rnn", "i32 or i64 [batch]", k ? "[3, 1]" : "f32", NULL});
+            continue;
+        }
+        rg_node *x = k == 4 ? NULL : rg_scan_slice(s, xs);
+        rg_node *h = rg_scan_carry(s, rg_zeros(g, RG_F32, k == 2 ? RG_SHAPE(2) : RG_SHAPE(3)));
+        if (k == 3)
+            (void)rg_scan_stack(s, scalar_sum(x));
+        if (k == 4)
+            rg_scan_next(s, h, rg_exp(h));
+        if (k == 2)
+            scan_fails(g, RG_ERR_SHAPE, (const char *const[]){"rg_scan_carry", "i32[3]", "f32[2]", "first axis", NULL});
+        else if (k == 3)
+            scan_fails(g, RG_ERR_SHAPE, (const char *const[]){"rg_scan_stack", "i32[3]", "first axis", NULL});
+        else
+            scan_fails(g, RG_ERR_STATE, (const char *const[]){"rnn", "lengths", "no slice", NULL});
+    }
+}
+
 Test(errors, compiling_with_a_scan_open)
 {
     rg_graph *g = rg_graph_new(NULL);

@@ -114,8 +114,14 @@ static void step(kind cell, const weights *w, const double *x, int in, double *h
 typedef struct setting {
     kind cell;
     int steps, layers, directions;
-    bool bias, initial;
+    bool bias, initial, ragged;
 } setting;
+
+/* Steps of sequence b: all of them, or fewer. */
+static int length_of(const setting *s, int b)
+{
+    return s->ragged && b == 0 ? s->steps / 2 : s->steps;
+}
 
 static double weight_of_output(int i)
 {
@@ -133,6 +139,7 @@ static double reference(const setting *s, double *const *v, double *ys)
     int in = I;
     for (int layer = 0; layer < s->layers; layer++) {
         double *to = buffer[layer % 2];
+        memset(to, 0, sizeof buffer[0]);
         for (int d = 0; d < s->directions; d++) {
             weights w = {.ih = v[at], .hh = v[at + 1]};
             at += 2;
@@ -153,8 +160,8 @@ static double reference(const setting *s, double *const *v, double *ys)
                     h[k] = h0[k0 * out + k];
                 for (int k = 0; k < H && c0; k++)
                     c[k] = c0[k0 * H + k];
-                for (int n = 0; n < s->steps; n++) {
-                    const int t = d ? s->steps - 1 - n : n;
+                for (int n = 0; n < length_of(s, b); n++) {
+                    const int t = d ? length_of(s, b) - 1 - n : n;
                     step(s->cell, &w, x + (t * B + b) * in, in, h, c, to + ((t * B + b) * s->directions + d) * out);
                 }
                 for (int k = 0; k < out; k++)
@@ -199,6 +206,9 @@ static network network_new(const setting *s, rg_dtype dtype, layer_fn *layer)
         o.initial[0] = rg_param(n.g, "h0", dtype, RG_SHAPE(all, B, out), &normal);
     if (s->initial && cells[s->cell].states == 2)
         o.initial[1] = rg_param(n.g, "c0", dtype, RG_SHAPE(all, B, H), &normal);
+    const int64_t lengths[B] = {length_of(s, 0), length_of(s, 1)};
+    if (s->ragged)
+        o.lengths = rg_const(n.g, RG_I64, RG_SHAPE(B), lengths);
     n.ys = layer(xs, "net", H, &o);
     cr_assert(n.ys, "%s", rg_graph_error(n.g));
     cr_assert_str_eq(rg_scope_name(n.g), "");
@@ -262,26 +272,90 @@ static void against_reference(setting s)
 Test(recurrent, one_layer)
 {
     for (int c = 0; c < KINDS; c++)
-        against_reference((setting){(kind)c, 5, 1, 1, true, true});
+        against_reference((setting){(kind)c, 5, 1, 1, true, true, false});
 }
 Test(recurrent, two_layers_two_directions)
 {
     for (int c = 0; c < KINDS; c++)
         if (c != MIXING) /* its input must be as wide as its state */
-            against_reference((setting){(kind)c, 4, 2, 2, true, true});
-    against_reference((setting){MIXING, 4, 2, 1, true, true});
-    against_reference((setting){MIXING, 4, 1, 2, true, true});
+            against_reference((setting){(kind)c, 4, 2, 2, true, true, false});
+    against_reference((setting){MIXING, 4, 2, 1, true, true, false});
+    against_reference((setting){MIXING, 4, 1, 2, true, true, false});
 }
 Test(recurrent, no_bias_and_zero_states)
 {
     for (int c = 0; c < KINDS; c++)
-        against_reference((setting){(kind)c, 3, 2, 1, false, false});
+        against_reference((setting){(kind)c, 3, 2, 1, false, false, false});
 }
 Test(recurrent, one_step_and_none)
 {
     for (int c = 0; c < KINDS; c++)
         for (int steps = 0; steps < 2; steps++)
-            against_reference((setting){(kind)c, steps, 1, 2, true, true});
+            against_reference((setting){(kind)c, steps, 1, 2, true, true, false});
+}
+
+/* Sequences of different lengths: outputs, last states and gradients are those of each sequence alone. */
+Test(recurrent, ragged)
+{
+    for (int c = 0; c < KINDS; c++) {
+        against_reference((setting){
+            .cell = (kind)c, .steps = 5, .layers = 1, .directions = 1, .bias = true, .initial = true, .ragged = true});
+        if (c != MIXING)
+            against_reference(
+                (setting){.cell = (kind)c, .steps = 4, .layers = 2, .directions = 2, .bias = true, .ragged = true});
+    }
+    against_reference((setting){
+        .cell = GRU, .steps = 1, .layers = 2, .directions = 2, .initial = true, .ragged = true}); /* lengths 0, 1 */
+    against_reference(
+        (setting){.cell = LSTM, .steps = 0, .layers = 1, .directions = 2, .initial = true, .ragged = true});
+}
+
+/* What stands beyond the ends is never seen, not even NaN, in either direction. */
+Test(recurrent, padding_may_hold_anything)
+{
+    const setting s = {
+        .cell = LSTM, .steps = 4, .layers = 2, .directions = 2, .bias = true, .initial = true, .ragged = true};
+    network n = network_new(&s, RG_F32, rg_nn_lstm);
+    const rg_nodes params = rg_params(n.g), grads = rg_grad(n.loss, params);
+    rg_plan *p = must_compile(n.g, grads, &(rg_plan_opts){.threads = 1});
+    float before[4 * H * (I > H ? I : H)] = {0}, xs[4 * B * I];
+    must(rg_run(p));
+    const size_t bytes = (size_t)rg_shape_count(rg_shape_of(grads.at[3])) * sizeof(float);
+    cr_assert_leq(bytes, sizeof before);
+    memcpy(before, rg_data(p, grads.at[3]), bytes);
+    for (int i = 0; i < 4 * B * I; i++) /* sequence 0 has two steps */
+        xs[i] = i / I % B == 0 && i / I / B >= 2 ? NAN : (float)stored_at(params.at[0], (size_t)i);
+    must(rg_set(params.at[0], &(rg_tensor){.dtype = RG_F32, .shape = RG_SHAPE(4, B, I), .data = xs}));
+    must(rg_run(p));
+    cr_expect_eq(memcmp(before, rg_data(p, grads.at[3]), bytes), 0, "the gradient of %s", rg_name(params.at[3]));
+    rg_plan_free(p);
+    rg_graph_free(n.g);
+}
+
+/* A length beyond the steps, or below none, is an error of the run; one that is constant, of the builder. */
+Test(recurrent, lengths_beyond_the_steps)
+{
+    for (int fixed = 0; fixed < 2; fixed++)
+        for (int k = 0; k < 2; k++) {
+            rg_graph *g = rg_graph_new(NULL);
+            const int64_t lengths[3] = {2, k ? 6 : -1, 5};
+            rg_node *l =
+                fixed ? rg_const(g, RG_I64, RG_SHAPE(3), lengths) : rg_input(g, "lengths", RG_I64, RG_SHAPE(3));
+            rg_node *ys =
+                rg_nn_gru(rg_param(g, "xs", RG_F32, RG_SHAPE(5, 3, I), NULL), "gru", H, &(rg_rnn_opts){.lengths = l});
+            rg_plan *p = fixed ? NULL : must_compile(g, RG_NODES(ys), NULL);
+            const char *text = fixed ? rg_graph_error(g) : NULL;
+            if (!fixed) {
+                must(rg_bind(p, l, lengths));
+                cr_expect_eq(rg_run(p), RG_ERR_ARGUMENT);
+                text = rg_last_error();
+            }
+            cr_assert(text && strstr(text, k ? "the length of sequence 1 is 6, outside [0, 5]"
+                                             : "the length of sequence 1 is -1, outside [0, 5]"),
+                      "%s", text ? text : "no error");
+            rg_plan_free(p);
+            rg_graph_free(g);
+        }
 }
 
 /* The derivative of the gradient's norm, by differences of the gradient's norm. */
@@ -290,7 +364,7 @@ Test(recurrent, second_order)
     for (int c = 0; c < KINDS; c++) {
         if (c == RELU)
             continue;
-        network n = network_new(&(setting){(kind)c, 3, 1, 1, true, true}, RG_F64, cells[c].layer);
+        network n = network_new(&(setting){(kind)c, 3, 1, 1, true, true, false}, RG_F64, cells[c].layer);
         const rg_nodes params = rg_params(n.g), grads = rg_grad(n.loss, params);
         rg_grad_check_report report;
         must(rg_grad_check(rg_square_norm(grads), params, &(rg_grad_check_opts){.tolerance = 1e-7}, &report));
@@ -303,7 +377,7 @@ Test(recurrent, second_order)
 Test(recurrent, threads_agree)
 {
     for (int c = 0; c < KINDS; c++) {
-        network n = network_new(&(setting){(kind)c, 5, 1, 2, true, true}, RG_F32, cells[c].layer);
+        network n = network_new(&(setting){(kind)c, 5, 1, 2, true, true, false}, RG_F32, cells[c].layer);
         const rg_nodes grads = rg_grad(n.loss, rg_params(n.g));
         rg_plan *p[2];
         for (int k = 0; k < 2; k++) {

@@ -169,10 +169,13 @@ Test(scan, gradients_of_weights_leave_the_loop)
     cr_assert(text);
     const char *loop = strstr(text, "backwards"), *next = loop ? strstr(loop, "next") : NULL;
     cr_assert(next, "%s", text);
-    int in_loop = 0, behind = 0;
+    int in_loop = 0, behind = 0, sums = 0;
     for (const char *at = loop; (at = strstr(at, "= contract(")); at++)
         *(at < next ? &in_loop : &behind) += 1;
-    cr_assert(in_loop == 1 && behind == 3, "%d products in the loop, %d behind it:\n%s", in_loop, behind, text);
+    for (const char *at = next; (at = strstr(at, "= accumulate(")); at++)
+        sums++;
+    cr_assert(in_loop == 1 && behind == 1 && sums == 3, "%d products in the loop, %d and %d sums behind it:\n%s",
+              in_loop, behind, sums, text);
     rg_text_free(text);
     rg_plan_free(p);
     rg_graph_free(n.g);
@@ -320,6 +323,56 @@ Test(scan, nested)
         expect_equal(p, fetch[0][i], q, fetch[1][i], i < 4 ? 1e-12 : 1e-11, what[i]);
     rg_plan_free(p);
     rg_plan_free(q);
+    rg_graph_free(g);
+}
+
+/* Sequences of different lengths, sizes known late: kept states, zeros beyond the ends, stacks asked for early and late. */
+Test(scan, ragged)
+{
+    enum { STEPS = 4, N = 3 };
+    rg_graph *g = rg_graph_new(NULL);
+    const int64_t batch = rg_dim(g, "batch");
+    rg_node *xs = rg_input(g, "xs", RG_F64, RG_SHAPE(rg_dim(g, "time"), batch, 2, 2)),
+            *lengths = rg_input(g, "lengths", RG_I32, RG_SHAPE(batch));
+    for (int reverse = 0; reverse < 2; reverse++) {
+        rg_scan *s = rg_scan_begin(g, &(rg_scan_opts){.lengths = lengths, .reverse = reverse});
+        rg_node *x = rg_scan_slice(s, xs), *h = rg_scan_carry(s, rg_ones(g, RG_F64, RG_SHAPE(batch, 2, 2)));
+        rg_node *next = rg_add(rg_scale(h, 2), x);
+        rg_scan_next(s, h, next);
+        rg_node *early = rg_scan_stack(s, next), *last = rg_scan_last(s, h);
+        rg_scan_end(s);
+        rg_node *late = rg_scan_stack(s, next), *loss = total(rg_add(rg_square(early), late));
+        rg_node *dx = rg_at(rg_grad(rg_add(loss, total(last)), RG_NODES(xs)), 0);
+        must(rg_graph_check(g));
+        rg_plan *p = must_compile(g, RG_NODES(early, late, last, dx), &alone);
+        double data[STEPS * N * 4];
+        const int32_t n[N] = {4, 0, 2};
+        for (int i = 0; i < STEPS * N * 4; i++)
+            data[i] = 0.1 * i;
+        must(rg_bind_shape(p, xs, data, RG_SHAPE(STEPS, N, 2, 2)));
+        must(rg_bind_shape(p, lengths, n, RG_SHAPE(N)));
+        must(rg_run(p));
+        for (int b = 0; b < N; b++)
+            for (int k = 0; k < 4; k++) {
+                double state[STEPS + 1] = {1}, ct = 1; /* of the last state */
+                for (int j = 0; j < n[b]; j++) {
+                    const int t = reverse ? n[b] - 1 - j : j;
+                    state[j + 1] = 2 * state[j] + data[(t * N + b) * 4 + k];
+                }
+                cr_expect_eq(value_at(p, last, (size_t)(b * 4 + k)), state[n[b]]);
+                for (int j = STEPS - 1; j >= 0; j--) {
+                    const int t = !reverse ? j : j < n[b] ? n[b] - 1 - j : j;
+                    const size_t at = (size_t)((t * N + b) * 4 + k);
+                    const double y = j < n[b] ? state[j + 1] : 0;
+                    ct = j < n[b] ? ct + 2 * y + 1 : ct;
+                    cr_expect_eq(value_at(p, early, at), y, "step %d of sequence %d", t, b);
+                    cr_expect_eq(value_at(p, late, at), y, "step %d of sequence %d, late", t, b);
+                    cr_expect(close_to(value_at(p, dx, at), j < n[b] ? ct : 0, 1e-14), "dx at %d of %d", t, b);
+                    ct = j < n[b] ? 2 * ct : ct;
+                }
+            }
+        rg_plan_free(p);
+    }
     rg_graph_free(g);
 }
 

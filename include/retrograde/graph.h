@@ -148,11 +148,23 @@ RG_API RG_CHECKED rg_status rg_set(rg_node *param, const rg_tensor *value);
 typedef struct rg_scan_opts {
     const char *name; /* for dumps and errors */
     bool reverse;     /* walk the leading axis from its end to its start */
-    rg_node *lengths; /* reserved for ragged sequences: must be NULL */
+    /* i32 or i64 [B], or NULL: steps of each of B sequences, of which every carry and stacked value has the first axis.
+       A sequence keeps its state in the steps t >= its length (with `reverse`: its initial state until t < length), what
+       is stacked for them is 0, and they give no gradient; the values bound for them must be finite. A length outside
+       [0, T] is an error of rg_run. */
+    rg_node *lengths;
+    /* What the reverse pass may keep of the forward one. With both 0: whatever derivatives read, of every step. Otherwise
+       the carries alone, at the beginning of each segment of steps, whose forward pass is repeated, one segment at a time;
+       gradients have the same bits. */
+    int64_t keep_every; /* steps of a segment, or RG_KEEP_SQRT: about the square root of their number */
+    size_t keep_bytes;  /* about so much memory: segments of segments where need be, each level one more forward pass */
 } rg_scan_opts;
+#define RG_KEEP_SQRT (-1)
 
 /* Opens a recurrence. Between begin and end, nodes made from its slices and carries form its body; nodes
-   from outside that the body uses are captured by themselves. Bodies nest. */
+   from outside that the body uses are captured by themselves. Bodies nest. Errors: lengths of another type; keep_every
+   below -1, or beside keep_bytes. When derivatives are asked for: with RG_KEEP_SQRT or keep_bytes a number of steps that
+   is named; with keep_every one that is not promised to be its multiple (rg_dim_multiple). */
 RG_API rg_scan *rg_scan_begin(rg_graph *g, const rg_scan_opts *opts);
 RG_API rg_node *rg_scan_slice(rg_scan *s, rg_node *xs);              /* [T, ...] -> [...], the present step's part */
 RG_API rg_node *rg_scan_carry(rg_scan *s, rg_node *init);            /* state: `init` at first, then what next said */

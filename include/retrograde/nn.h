@@ -49,7 +49,10 @@ typedef struct rg_rnn_opts {
     bool relu;           /* rg_nn_rnn: max(., 0) instead of tanh */
     double dropout;      /* on the outputs of each layer but the last, while training */
     int64_t projection;  /* cells with a memory c: h' = R (o tanh(c')) of this width, below hidden; 0: none */
+    rg_node *lengths;    /* i32 or i64 [B], steps of each sequence, in [0, T]; NULL: T each */
     rg_node *initial[2]; /* h [layers * directions, B, hidden or projection], c [.., B, hidden]; NULL: zeros */
+    int64_t keep_every;  /* what the reverse pass may keep: see rg_scan_opts */
+    size_t keep_bytes;   /* of each layer and direction */
     rg_node **last;      /* receives the states after the last step, shapes as `initial`, one node a state */
 } rg_rnn_opts;
 
@@ -59,6 +62,8 @@ typedef struct rg_rnn_opts {
    within 1/sqrt(hidden): `name.weight_ih_lk` W [gates hidden, in], `weight_hh_lk` U [gates hidden, hidden],
    `bias_ih_lk` b and `bias_hh_lk` b2 [gates hidden]: state dicts of nn.RNN, nn.LSTM and nn.GRU load. `directions`
    counts layer 0 forward, layer 0 reverse, layer 1 forward, ... s is the sigmoid; both biases are meant by "+ b".
+   With `lengths` the result is 0 in the steps beyond a sequence's end, whatever xs holds there, its last states are those
+   after its last step, and the reverse direction begins there: PyTorch's packed sequences, in any order of lengths.
    Errors: xs not [time, batch, features], a width or layer count below 1, states of another shape, a projection in a
    cell without one or not below hidden, a dropout outside [0, 1], a name that is taken. */
 RG_API rg_node *rg_nn_rnn(rg_node *xs, const char *name, int64_t hidden,

@@ -108,6 +108,10 @@ RG_API rg_node *rg_embedding(rg_node *table, rg_node *index);
 /* [..] -> [.., classes] of `dtype` (any): 1 at the index, 0 elsewhere; an index outside [0, classes) gives zeros. Zero
    gradient. */
 RG_API rg_node *rg_one_hot(rg_node *index, int64_t classes, rg_dtype dtype);
+/* lengths [..], like [T, ..] -> bool [T, ..lengths]: whether t < length, the steps that belong to each of many sequences.
+   Only the leading size of `like` is used. Zero gradient. A length outside [0, T] is an error of rg_run; of
+   the builder where the lengths are a constant. */
+RG_API rg_node *rg_sequence_mask(rg_node *lengths, rg_node *like);
 /* start, start + step, ...: n elements of f32, f64 (start + i step, rounded once more for f32), i32 or i64 (whole start
    and step, wrapping). */
 RG_API rg_node *rg_arange(rg_graph *g, rg_dtype dtype, double start, double step, int64_t n);

@@ -1,0 +1,214 @@
+/* test_segments.c - recurrences whose reverse pass keeps less: the gradients of the reverse that keeps everything, to the
+   last bit, in less memory. */
+#include "must.h"
+#include "waves.h"
+
+#include <string.h>
+
+enum { B = 3, I = 4, H = 5, WRT = 7 };
+
+/* A scan in which a capture is used in every way: twice, transposed, broadcast, through an inner scan, and stacked alone;
+   draws too. */
+typedef struct network {
+    rg_graph *g;
+    rg_node *loss, *wrt[WRT], *states;
+} network;
+
+static rg_node *total(rg_node *x)
+{
+    return rg_sum(x, RG_ALL_AXES, false);
+}
+
+static rg_node *step_of(const network *n, rg_node *x, rg_node *h)
+{
+    rg_node *const *w = n->wrt;
+    rg_node *z = rg_add(rg_matmul(h, w[2]), rg_matmul_t(rg_sin(h), false, w[2], true));
+    z = rg_add(rg_add(z, rg_linear(x, w[1], w[3])), rg_sum(w[4], RG_AXES(1), true));
+    rg_scan *inner = rg_scan_begin(n->g, &(rg_scan_opts){.name = "inner"});
+    rg_node *v = rg_scan_slice(inner, rg_mul(z, w[5])),
+            *sum = rg_scan_carry(inner, rg_squeeze(rg_slice(z, 0, 0, 1), 0));
+    rg_scan_next(inner, sum, rg_tanh(rg_add(rg_mul(sum, w[3]), v)));
+    rg_node *end = rg_scan_last(inner, sum);
+    rg_scan_end(inner);
+    return rg_nn_dropout(rg_tanh(rg_add(z, end)), 0.3);
+}
+
+static network network_new(rg_dtype dtype, int64_t steps, rg_scan_opts opts)
+{
+    network n = {.g = rg_graph_new(&(rg_graph_opts){.seed = 4})};
+    const rg_shape shapes[WRT] = {RG_SHAPE(steps, B, I), RG_SHAPE(H, I), RG_SHAPE(H, H), RG_SHAPE(H),
+                                  RG_SHAPE(B, H),        RG_SCALAR,      RG_SHAPE(2, H)};
+    for (int k = 0; k < WRT; k++) {
+        n.wrt[k] = rg_param(n.g, (const char *[]){"xs", "w", "u", "b", "h0", "a", "c"}[k], dtype, shapes[k], NULL);
+        set_wave(n.wrt[k], 0.7 + 0.1 * k, k);
+    }
+    opts.name = "outer";
+    rg_scan *s = rg_scan_begin(n.g, &opts);
+    rg_node *x = rg_scan_slice(s, n.wrt[0]), *h = rg_scan_carry(s, n.wrt[4]), *q = rg_scan_carry(s, n.wrt[6]);
+    rg_node *next = step_of(&n, x, h);
+    rg_scan_next(s, h, next);
+    rg_scan_next(s, q, rg_sin(rg_add(q, rg_slice(next, 0, 0, 2))));
+    n.states = rg_scan_stack(s, next);
+    rg_node *qs = rg_scan_stack(s, q), *same = rg_scan_stack(s, n.wrt[3]);
+    rg_node *last = rg_scan_last(s, q);
+    rg_scan_end(s);
+    n.loss = rg_add(rg_add(total(rg_square(n.states)), total(rg_sin(qs))), rg_add(total(rg_exp(last)), total(same)));
+    return n;
+}
+
+/* A plan that has computed the gradients, d[0 ..], and those of their norm, d[WRT ..] if asked for. */
+static rg_plan *run_gradients(const network *n, bool second, int threads, rg_node *d[2 * WRT])
+{
+    const rg_nodes wrt = {n->wrt, WRT}, first = rg_grad(n->loss, wrt);
+    cr_assert_eq(first.n, WRT, "%s", rg_graph_error(n->g));
+    memcpy(d, first.at, sizeof(rg_node *) * WRT);
+    if (second) {
+        const rg_nodes dd = rg_grad(rg_square_norm(first), wrt);
+        cr_assert_eq(dd.n, WRT, "%s", rg_graph_error(n->g));
+        memcpy(d + WRT, dd.at, sizeof(rg_node *) * WRT);
+    }
+    must(rg_graph_check(n->g));
+    rg_plan *p = must_compile(n->g, (rg_nodes){d, second ? 2 * WRT : WRT},
+                              &(rg_plan_opts){.threads = threads, .mode = RG_TRAIN});
+    must(rg_run(p));
+    return p;
+}
+
+/* With everything kept on one thread, and as `opts` says on two. */
+static void compare(rg_dtype dtype, int64_t steps, rg_scan_opts opts, bool second)
+{
+    rg_node *a[2 * WRT], *b[2 * WRT];
+    network n = network_new(dtype, steps, (rg_scan_opts){.reverse = opts.reverse}), m = network_new(dtype, steps, opts);
+    rg_plan *p = run_gradients(&n, second, 1, a), *q = run_gradients(&m, second, 2, b);
+    for (size_t k = 0; k < WRT; k++) {
+        const int64_t count = rg_shape_count(rg_shape_of(n.wrt[k]));
+        cr_assert_eq(memcmp(rg_data(p, a[k]), rg_data(q, b[k]), (size_t)count * rg_dtype_size(dtype)), 0,
+                     "%d steps, keep_every %d, keep_bytes %zu, reverse %d: d %s, %.17g and %.17g first", (int)steps,
+                     (int)opts.keep_every, opts.keep_bytes, opts.reverse, rg_name(n.wrt[k]), value_at(p, a[k], 0),
+                     value_at(q, b[k], 0));
+        for (int64_t i = 0; second && i < count; i++)
+            expect_close(value_at(q, b[WRT + k], (size_t)i), value_at(p, a[WRT + k], (size_t)i), 1e-11, "second", k);
+    }
+    rg_plan_free(p);
+    rg_plan_free(q);
+    rg_graph_free(n.g);
+    rg_graph_free(m.g);
+}
+
+Test(segments, gradients_have_the_same_bits)
+{
+    static const int64_t steps[] = {0, 1, 2, 7, 12}, every[] = {1, 2, 3, 5, 12, 100, RG_KEEP_SQRT};
+    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++)
+        for (size_t k = 0; k < sizeof every / sizeof *every; k++) {
+            const rg_scan_opts opts = {.keep_every = every[k], .reverse = (i + k) % 2};
+            compare(i % 2 ? RG_F32 : RG_F64, steps[i], opts, false);
+        }
+}
+
+/* Budgets so small that segments are cut into segments again. */
+Test(segments, within_a_budget)
+{
+    static const size_t bytes[] = {1, 3000, 6000, 12000, 1000000};
+    for (size_t k = 0; k < sizeof bytes / sizeof *bytes; k++)
+        for (int reverse = 0; reverse < 2; reverse++)
+            compare(RG_F32, 29, (rg_scan_opts){.keep_bytes = bytes[k], .reverse = reverse}, false);
+}
+
+Test(segments, second_derivatives)
+{
+    for (int reverse = 0; reverse < 2; reverse++) {
+        compare(RG_F64, 7, (rg_scan_opts){.keep_every = 3, .reverse = reverse}, true);
+        compare(RG_F64, 6, (rg_scan_opts){.keep_every = 2, .reverse = reverse}, true);
+    }
+}
+
+/* A layer: ragged sequences, two directions, a named number of steps that is promised to be a multiple. */
+Test(segments, layers)
+{
+    double got[2] = {0};
+    for (int k = 0; k < 2; k++) {
+        rg_graph *g = rg_graph_new(NULL);
+        rg_node *xs = rg_input(g, "xs", RG_F32, RG_SHAPE(rg_dim_multiple(g, "time", 4), rg_dim(g, "batch"), I));
+        rg_node *lengths = rg_input(g, "lengths", RG_I32, RG_SHAPE(rg_dim(g, "batch")));
+        rg_node *ys =
+            rg_nn_lstm(xs, "net", H,
+                       &(rg_rnn_opts){.layers = 2, .bidirectional = true, .lengths = lengths, .keep_every = k ? 4 : 0});
+        const rg_nodes d = rg_grad(total(rg_square(ys)), rg_params(g));
+        rg_node *sum = rg_square_norm(d);
+        rg_plan *p = must_compile(g, RG_NODES(sum), NULL);
+        static float data[12 * B * I];
+        const int32_t n[B] = {12, 5, 7};
+        for (int i = 0; i < 12 * B * I; i++)
+            data[i] = sinf((float)i);
+        must(rg_bind_shape(p, xs, data, RG_SHAPE(12, B, I)));
+        must(rg_bind_shape(p, lengths, n, RG_SHAPE(B)));
+        must(rg_run(p));
+        got[k] = value_at(p, sum, 0);
+        rg_plan_free(p);
+        rg_graph_free(g);
+    }
+    cr_expect_eq(got[0], got[1]);
+}
+
+/* Bytes and lines of a plan that trains an LSTM over so many steps. */
+static size_t plan_of(int64_t steps, int64_t keep_every, int *lines)
+{
+    rg_graph *g = rg_graph_new(NULL);
+    rg_node *xs = rg_input(g, "xs", RG_F32, RG_SHAPE(steps, 1, 8)), *last[2];
+    rg_node *ys = rg_nn_lstm(xs, "net", 16, &(rg_rnn_opts){.keep_every = keep_every, .last = last});
+    rg_node *loss = total(rg_square(last[0]));
+    rg_node *step = rg_sgd(loss, &(rg_sgd_opts){.lr = 1e-3});
+    rg_plan *p = must_compile(g, RG_NODES(loss, step), &(rg_plan_opts){.threads = 1});
+    cr_assert(ys);
+    static float data[10000 * 8];
+    must(rg_bind(p, xs, data));
+    must(rg_plan_prepare(p));
+    const size_t bytes = rg_plan_bytes(p);
+    char *text = rg_plan_dump(p);
+    *lines = 0;
+    for (const char *at = text; (at = strchr(at, '\n')); at++)
+        ++*lines;
+    rg_text_free(text);
+    rg_plan_free(p);
+    rg_graph_free(g);
+    return bytes;
+}
+
+/* Memory grows with the square root of the number of steps, the program not at all. */
+Test(segments, memory_and_code)
+{
+    int lines[3];
+    const size_t all = plan_of(10000, 0, &lines[0]), root = plan_of(10000, RG_KEEP_SQRT, &lines[1]),
+                 less = plan_of(625, RG_KEEP_SQRT, &lines[2]);
+    cr_expect(root * 12 < all, "%zu bytes keeping everything, %zu with segments", all, root);
+    cr_expect(root < less * 5, "%zu bytes for 10000 steps, %zu for 625", root, less);
+    cr_expect_eq(lines[1], lines[2]);
+}
+
+Test(segments, errors)
+{
+    static const struct {
+        rg_scan_opts opts;
+        int64_t multiple;
+        const char *text;
+    } rows[] = {
+        {{.keep_every = -2}, 0, "keep_every is -2"},
+        {{.keep_every = 2, .keep_bytes = 100}, 0, "both keep_every and keep_bytes"},
+        {{.keep_every = RG_KEEP_SQRT}, 1, "RG_KEEP_SQRT needs a number of steps that is known"},
+        {{.keep_bytes = 100}, 1, "keep_bytes needs a number of steps that is known"},
+        {{.keep_every = 3}, 2, "not promised to be a multiple of keep_every = 3"},
+    };
+    for (size_t r = 0; r < sizeof rows / sizeof *rows; r++) {
+        rg_graph *g = rg_graph_new(NULL);
+        const int64_t steps = rows[r].multiple ? rg_dim_multiple(g, "time", rows[r].multiple) : 4;
+        rg_node *xs = rg_input(g, "xs", RG_F32, RG_SHAPE(steps, 2));
+        rg_scan *s = rg_scan_begin(g, &rows[r].opts);
+        rg_node *x = rg_scan_slice(s, xs), *h = rg_scan_carry(s, rg_zeros(g, RG_F32, RG_SHAPE(2)));
+        rg_scan_next(s, h, rg_tanh(rg_add(h, x)));
+        rg_node *last = rg_scan_last(s, h);
+        rg_scan_end(s);
+        cr_expect_eq(rg_grad(total(last), RG_NODES(xs)).n, 0);
+        cr_assert(rg_graph_error(g) && strstr(rg_graph_error(g), rows[r].text), "row %zu: %s", r, rg_graph_error(g));
+        rg_graph_free(g);
+    }
+}
