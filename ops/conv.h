@@ -14,6 +14,17 @@ extern const rg_attr_field rgi_conv_fields[];
 /* Outputs along an axis with `in` elements under a kernel of `size`; 0 where the kernel does not fit. */
 int64_t rgi_conv_outputs(const rgi_conv *a, int axis, int64_t in, int64_t size);
 
+/* Of conv and its data gradient where outputs, of a group, go along the vectors: conv_wide.c. */
+typedef struct rgi_conv_wide {
+    bool used, data_grad;
+    size_t channels, outputs;             /* of the source, summed over; of the result */
+    size_t seen[3], result[3], extent[3]; /* planes of both; of a strip's copy of an image */
+    size_t images, packs, rows, strips;   /* a strip: of so many images; rows, how many in an image */
+    size_t blocks, units, columns; /* outputs: in blocks of columns, shared out between so many tasks of a strip */
+    size_t terms, remainders;
+    size_t starts_at, pixels_at, sums_at, copy_at, scratch;
+} rgi_conv_wide;
+
 /* Everything about sizes that running needs, for each of the three ops. */
 typedef struct rgi_conv_layout {
     size_t n, groups, in_planes, out_planes; /* planes: channels of one group */
@@ -25,7 +36,12 @@ typedef struct rgi_conv_layout {
     size_t terms, source_at, source_bytes, starts_at; /* in scratch */
     bool whole;                                       /* the source is read where it lies */
     size_t chunks, units, unit, room, turned_at;      /* of the weight gradient */
+    rgi_conv_wide wide;
 } rgi_conv_layout;
+
+void rgi_conv_wide_lay_out(rgi_conv_layout *l, bool data_grad, const rgk_table *k, size_t size);
+void rgi_conv_wide_cost(const rgi_conv_layout *l, size_t size, rg_cost *cost);
+rg_status rgi_conv_wide_run(const rg_step *s, size_t lo, size_t hi);
 
 void rgi_conv_lay_out(const rg_step *s, void *out);
 void rgi_conv_cost(const rg_step *s, rg_cost *cost);

@@ -118,7 +118,8 @@ void rgi_conv_lay_out(const rg_step *s, void *out)
         l.unit = k->conv_grad_unit(l.out_planes, l.terms);
         l.units = up(l.out_planes, l.unit);
         l.chunks = smaller(smaller(l.n, MOST_CHUNKS), larger(SUM_BYTES / larger(l.room * l.groups * size, 1), 1));
-    }
+    } else
+        rgi_conv_wide_lay_out(&l, r.data_grad, rgi_kernels(s->out_type[0].dtype), size);
     *(rgi_conv_layout *)out = l;
 }
 
@@ -131,7 +132,9 @@ void rgi_conv_cost(const rg_step *s, rg_cost *cost)
                   (double)l->in_planes * (double)l->taps;
     cost->bytes = rgi_bytes(s);
     cost->scratch = l->starts_at;
-    if (r.weight_grad) {
+    if (l->wide.used) {
+        rgi_conv_wide_cost(l, size, cost);
+    } else if (r.weight_grad) {
         const size_t sums = l->groups * l->room;
         cost->tasks[0] = larger(l->chunks, 1) * l->groups * l->units;
         cost->tasks[1] = l->chunks > 1 ? up(sums, SUM_TASK) : l->groups * l->units;
@@ -213,6 +216,8 @@ static const void *forward_source(const rg_step *s, const rgi_conv_layout *l, co
 rg_status rgi_conv_run(const rg_step *s, size_t lo, size_t hi)
 {
     const rgi_conv_layout *l = s->geometry;
+    if (l->wide.used)
+        return rgi_conv_wide_run(s, lo, hi);
     const rg_dtype dtype = s->out_type[0].dtype;
     const size_t size = rg_dtype_size(dtype);
     rgk_term *terms = s->scratch;
@@ -315,6 +320,8 @@ static const void *backward_source(const rg_step *s, const rgi_conv_layout *l, c
 rg_status rgi_conv_data_grad_run(const rg_step *s, size_t lo, size_t hi)
 {
     const rgi_conv_layout *l = s->geometry;
+    if (l->wide.used)
+        return rgi_conv_wide_run(s, lo, hi);
     const rg_dtype dtype = s->out_type[0].dtype;
     const size_t size = rg_dtype_size(dtype), remainders = l->stride[0] * l->stride[1] * l->stride[2];
     rgk_term *terms = s->scratch;

@@ -160,6 +160,38 @@ typedef struct rgk_conv_grad {
     bool fresh; /* it is begun, from zero */
 } rgk_conv_grad;
 
+/* An output pixel: what it sees begins `from` elements into the source, its sums are row `to`. */
+typedef struct rgk_pixel {
+    int32_t from, to;
+} rgk_pixel;
+
+/* Terms whose source elements, `source` on from what a pixel sees, follow one another, as their weights do. */
+typedef struct rgk_run {
+    int32_t source, k;
+} rgk_run;
+
+/* sum[to][o] (+)= sum over runs, l of source[from + run.source + l] weights[row][o], for all pixels and o < width, where row
+   counts the terms. Rows of sums and weights are `width` outputs, filled up to whole vectors; width <= conv_columns. Where
+   sums go to planes next, [o * plane + to] elements on from `ahead`, memory is asked for these. */
+typedef struct rgk_conv_wide {
+    size_t pixels, runs, width;
+    const rgk_pixel *pixel;
+    const rgk_run *run;
+    const void *source, *weights;
+    void *sum;
+    const void *ahead; /* or NULL */
+    size_t plane;
+    const void *next; /* weights that will be read next: brought near meanwhile */
+    size_t next_bytes;
+    bool fresh; /* begun, from zero */
+} rgk_conv_wide;
+
+/* Where weights go: the weight of output o, channel c and tap t, at o output_step + c channel_step + t, to row at[t] + c. */
+typedef struct rgk_conv_pack {
+    size_t channels, taps, output_step, channel_step;
+    const int32_t *at; /* taps */
+} rgk_conv_pack;
+
 typedef struct rgk_table {
     rgk_isa isa;
     rgk_type type;
@@ -210,6 +242,13 @@ typedef struct rgk_table {
        finished sum into (to - from) x k. */
     void (*conv)(const rgk_conv *c);
     void (*conv_source)(const rgk_source *s, const void *x, void *y);
+    /* The same with outputs along the vectors: packing the weights of up to conv_columns outputs; n elements of each of
+       `channels` planes as n pixels; rows of sums into planes. */
+    size_t conv_columns;
+    void (*conv_wide)(const rgk_conv_wide *c);
+    void (*conv_wide_pack)(const rgk_conv_pack *p, size_t width, const void *w, void *packed);
+    void (*conv_wide_source)(size_t channels, size_t n, const void *x, size_t plane, void *y);
+    void (*conv_wide_put)(size_t pixels, size_t width, const void *sum, void *y, size_t plane);
     size_t (*conv_grad_room)(size_t rows, size_t k);
     size_t (*conv_grad_unit)(size_t rows, size_t k);
     size_t (*conv_grad_scratch)(size_t rows, size_t k, size_t pixels);

@@ -65,6 +65,10 @@ void RGK_NAME(avg_pool)(const rgk_pool *p, size_t planes, const void *x, void *y
 void RGK_NAME(avg_pool_grad)(const rgk_pool *p, size_t planes, const void *u, void *dx, void *scratch);
 void RGK_NAME(conv)(const rgk_conv *c);
 void RGK_NAME(conv_source)(const rgk_source *s, const void *x, void *y);
+void RGK_NAME(conv_wide)(const rgk_conv_wide *c);
+void RGK_NAME(conv_wide_pack)(const rgk_conv_pack *p, size_t width, const void *w, void *packed);
+void RGK_NAME(conv_wide_source)(size_t channels, size_t n, const void *x, size_t plane, void *y);
+void RGK_NAME(conv_wide_put)(size_t pixels, size_t width, const void *sum, void *y, size_t plane);
 size_t RGK_NAME(conv_grad_room)(size_t rows, size_t k);
 size_t RGK_NAME(conv_grad_unit)(size_t rows, size_t k);
 size_t RGK_NAME(conv_grad_scratch)(size_t rows, size_t k, size_t pixels);

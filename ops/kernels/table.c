@@ -1,6 +1,7 @@
 /* table.c - the table of this build: rgk_avx512_f32 and its like. */
 #include "gemm.h"
 #include "list.h"
+#include "tile_size.h"
 
 #define RGK_ENTRY(row, f) [RGK_##row] = RGK_NAME(f),
 #define RGK_REDUCE_ENTRY(row, f) [RGK_##row] = RGK_NAME(reduce_##f),
@@ -39,6 +40,11 @@ const rgk_table RGK_TABLE(RGK_ISA, RGK_TYPE) = {
     .avg_pool_grad = RGK_NAME(avg_pool_grad),
     .conv = RGK_NAME(conv),
     .conv_source = RGK_NAME(conv_source),
+    .conv_columns = TILE_COLS,
+    .conv_wide = RGK_NAME(conv_wide),
+    .conv_wide_pack = RGK_NAME(conv_wide_pack),
+    .conv_wide_source = RGK_NAME(conv_wide_source),
+    .conv_wide_put = RGK_NAME(conv_wide_put),
     .conv_grad_room = RGK_NAME(conv_grad_room),
     .conv_grad_unit = RGK_NAME(conv_grad_unit),
     .conv_grad_scratch = RGK_NAME(conv_grad_scratch),
