@@ -124,11 +124,32 @@ static void safetensors_sample(const char *path, unsigned which)
     rg_graph_free(g);
 }
 
+/* ---- checkpoints ---- */
+
+static rg_status read_checkpoint(const char *path)
+{
+    rg_graph *g = small_graph();
+    rg_checkpoint found;
+    const rg_status status = rg_checkpoint_load(g, path, &found);
+    rg_text_free(found.note);
+    rg_graph_free(g);
+    return status;
+}
+
+static void checkpoint_sample(const char *path, unsigned which)
+{
+    rg_graph *g = small_graph();
+    remove(path); /* so that none before it is kept */
+    must(rg_checkpoint_save(g, path, which % 2 ? "epoch=3 \"quoted\"\n" : NULL));
+    rg_graph_free(g);
+}
+
 const reader readers[] = {
     {"idx", read_idx, idx_sample, false},
     {"npy", read_npy, npy_sample, false},
     {"npz", read_npz, npz_sample, false},
     {"csv", read_csv, csv_sample, false},
     {"safetensors", read_safetensors, safetensors_sample, false},
+    {"checkpoint", read_checkpoint, checkpoint_sample, true},
 };
 const size_t n_readers = sizeof readers / sizeof *readers;

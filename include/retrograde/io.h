@@ -87,6 +87,29 @@ typedef struct rg_load_report {
    next run. Errors: RG_ERR_IO, RG_ERR_FORMAT, RG_ERR_NAME (missing), RG_ERR_SHAPE, RG_ERR_DTYPE, RG_ERR_MEMORY. */
 RG_API RG_CHECKED rg_status rg_load(rg_graph *g, const char *path, rg_load_report *report);
 
+/* ---- checkpoints: a training that can be broken off at any moment ---- */
+
+/* Writes all parameters and buffers (weights, the optimisers' moments and counts, the step of random draws) with a note of
+   the caller's, UTF-8 text that says where in its data it stands (NULL: none). One safetensors file, which rg_load reads
+   too, under an XXH3-128 digest of all its bytes. It is written beside `path` under a temporary name, synchronised and
+   renamed; the file it replaces goes on as `path`.previous. Whenever the program or the machine stops, a whole checkpoint
+   stands at `path`. Errors: those of rg_save. */
+RG_API RG_CHECKED rg_status rg_checkpoint_save(rg_graph *g, const char *path, const char *note);
+
+typedef struct rg_checkpoint {
+    char *note;    /* as it was saved; release with rg_text_free */
+    bool previous; /* `path` was damaged or missing and the one before it was read ... */
+    char why[512]; /* ... for this reason */
+} rg_checkpoint;
+
+/* Reads a checkpoint back into a graph that was built as the one that saved it; `found` may be NULL, and is empty on
+   error. A training that goes on from it computes what it would have computed without the break, to the last bit. Nothing
+   in the graph changes unless the digest, every name, every dtype and every shape are right. A damaged or missing file is
+   refused, and `path`.previous is read if there is one.
+   Errors: RG_ERR_IO, RG_ERR_FORMAT (damage, in both files where there are two), RG_ERR_STATE (another seed), RG_ERR_NAME,
+   RG_ERR_SHAPE, RG_ERR_DTYPE (another graph), RG_ERR_MEMORY. */
+RG_API RG_CHECKED rg_status rg_checkpoint_load(rg_graph *g, const char *path, rg_checkpoint *found);
+
 #ifdef __cplusplus
 }
 #endif

@@ -10,6 +10,7 @@
 #include <retrograde/op.h>
 #include <retrograde/ops.h>
 #include <retrograde/plan.h>
+#include <retrograde/train.h>
 
 #ifndef RG_NO_LOCATION
 #include <retrograde/here.h>

@@ -1,0 +1,567 @@
+/* test_fit.c - the training loop: what it visits, when it stops, what it writes, and that a break changes nothing. */
+#define _DEFAULT_SOURCE
+
+#include <retrograde/retrograde.h>
+
+#include "files.h"
+
+#include <criterion/criterion.h>
+#include <dirent.h>
+#include <math.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+enum { N = 103, BATCH = 10, BATCHES = 11, FEATURES = 4 };
+
+static void must(rg_status status)
+{
+    cr_assert_eq(status, RG_OK, "%s", rg_last_error());
+}
+
+/* ---- a task: y = x0 x1 - x2, with dropout, Adam and a schedule, so that there is state of every kind ---- */
+
+struct task {
+    rg_graph *g;
+    rg_tensor x, y;
+    rg_column columns[2];
+    rg_node *loss, *step, *rate;
+    rg_fit_opts opts;
+};
+
+static void fill(struct task *t, int64_t n, uint64_t seed)
+{
+    must(rg_tensor_alloc(&t->x, RG_F32, RG_SHAPE(n, FEATURES)));
+    must(rg_tensor_alloc(&t->y, RG_F32, RG_SHAPE(n, 1)));
+    float *x = t->x.data, *y = t->y.data;
+    for (int64_t i = 0; i < n; i++, x += FEATURES) {
+        for (int k = 0; k < FEATURES; k++)
+            x[k] = (float)(random_next(&seed) >> 40) / (1 << 24) - 0.5f;
+        y[i] = x[0] * x[1] - x[2];
+    }
+}
+
+static void task_new(struct task *t)
+{
+    static const char *const names[] = {"rate"};
+    *t = (struct task){.g = rg_graph_new(&(rg_graph_opts){.seed = 3})};
+    fill(t, N, 1);
+    const int64_t batch = rg_dim(t->g, "batch");
+    rg_node *x = rg_input(t->g, "x", RG_F32, RG_SHAPE(batch, FEATURES));
+    rg_node *y = rg_input(t->g, "y", RG_F32, RG_SHAPE(batch, 1));
+    rg_node *h = rg_nn_dropout(rg_tanh(rg_nn_linear(x, "fc1", 24, NULL)), 0.1);
+    t->loss = rg_mse_loss(rg_nn_linear(h, "fc2", 1, NULL), y, NULL);
+    t->rate = rg_schedule_cosine(rg_step_counter(t->g, "runs"), 0.02, 0.002, 8 * BATCHES);
+    t->step = rg_adam(t->loss, &(rg_adam_opts){.lr_node = t->rate, .accumulate = 2});
+    cr_assert(t->step, "%s", rg_graph_error(t->g));
+    t->columns[0] = (rg_column){x, &t->x, 0};
+    t->columns[1] = (rg_column){y, &t->y, 0};
+    t->opts = (rg_fit_opts){.loss = t->loss,
+                            .step = t->step,
+                            .metrics = {&t->rate, 1},
+                            .names = names,
+                            .train = {t->columns, 2},
+                            .epochs = 4,
+                            .batch = BATCH};
+}
+
+static void task_free(struct task *t)
+{
+    rg_tensor_free(&t->x);
+    rg_tensor_free(&t->y);
+    rg_graph_free(t->g);
+}
+
+static uint64_t digest(rg_graph *g)
+{
+    const rg_nodes stored = rg_stored(g);
+    uint64_t sum = 0;
+    for (size_t i = 0; i < stored.n; i++) {
+        const rg_tensor v = rg_value(stored.at[i]);
+        sum = XXH3_64bits_withSeed(v.data, rg_tensor_bytes(&v), sum);
+    }
+    return sum;
+}
+
+static const rg_plan_opts one_thread = {.threads = 1};
+
+/* ---- what is visited ---- */
+
+struct visits {
+    int count[8][N];
+    int64_t batches, smallest;
+    bool sorted;
+};
+
+static void count_visits(void *user, int64_t epoch, const int64_t *examples, int64_t n, void *const *data)
+{
+    struct visits *v = user;
+    v->batches++;
+    v->smallest = n < v->smallest ? n : v->smallest;
+    for (int64_t i = 0; i < n; i++) {
+        v->count[epoch][examples[i]]++;
+        v->sorted = v->sorted && examples[i] == (v->batches - 1) % BATCHES * BATCH + i;
+    }
+    ((float *)data[1])[0] += 0; /* in place */
+}
+
+Test(fit, every_example_once_an_epoch)
+{
+    for (int in_order = 0; in_order < 2; in_order++)
+        for (int prefetch = 0; prefetch < 2; prefetch++) {
+            struct task t;
+            struct visits v = {.smallest = BATCH, .sorted = true};
+            task_new(&t);
+            t.opts.plan = &one_thread;
+            t.opts.in_order = in_order;
+            t.opts.no_prefetch = !prefetch;
+            t.opts.prepare = count_visits;
+            t.opts.user = &v;
+            must(rg_fit(&t.opts, NULL));
+            cr_assert_eq(v.batches, 4 * BATCHES);
+            cr_assert_eq(v.smallest, N % BATCH);
+            cr_assert_eq(v.sorted, in_order);
+            for (int e = 0; e < 4; e++)
+                for (int i = 0; i < N; i++)
+                    cr_assert_eq(v.count[e][i], 1, "epoch %d, example %d", e, i);
+            task_free(&t);
+        }
+}
+
+Test(fit, learns_and_reports_means_over_examples)
+{
+    struct task t;
+    rg_fit_report report;
+    rg_fit_state state;
+    task_new(&t);
+    t.opts.plan = &one_thread;
+    t.opts.valid = t.opts.train;
+    t.opts.valid_batch = 7;
+    t.opts.epochs = 60;
+    must(rg_fit(&t.opts, &report));
+    cr_assert(report.last.epoch == 59 && report.last.batch == BATCHES && report.last.validated);
+    cr_assert(report.last.valid_loss < 0.01, "%g", report.last.valid_loss);
+    cr_assert(report.best <= report.last.valid_loss && report.best_epoch >= 0 && !report.resumed && !report.stopped);
+    must(rg_evaluate(&t.opts, &state)); /* batches of 7 and one of 5 */
+    cr_assert_float_eq(state.valid_loss, report.last.valid_loss, 1e-9);
+    t.opts.valid_batch = N;
+    must(rg_evaluate(&t.opts, &state)); /* all at once */
+    cr_assert_float_eq(state.valid_loss, report.last.valid_loss, 1e-7);
+    task_free(&t);
+}
+
+static uint64_t train_so(bool prefetch, int threads, uint64_t seed)
+{
+    struct task t;
+    task_new(&t);
+    t.opts.plan = &(rg_plan_opts){.threads = threads};
+    t.opts.no_prefetch = !prefetch;
+    t.opts.seed = seed;
+    must(rg_fit(&t.opts, NULL));
+    const uint64_t sum = digest(t.g);
+    task_free(&t);
+    return sum;
+}
+
+Test(fit, threads_change_nothing_and_the_seed_does)
+{
+    const uint64_t one = train_so(false, 1, 0);
+    cr_assert_eq(train_so(true, 1, 0), one);
+    cr_assert_eq(train_so(true, 2, 0), one);
+    cr_assert_neq(train_so(true, 1, 1), one);
+}
+
+/* Sequences lie [time, example, features]. */
+static void look_at_sequences(void *user, int64_t epoch, const int64_t *examples, int64_t n, void *const *data)
+{
+    const float *x = data[0];
+    (void)epoch;
+    for (int64_t time = 0; time < 3; time++)
+        for (int64_t i = 0; i < n; i++)
+            for (int64_t k = 0; k < 2; k++)
+                cr_assert_eq(x[(time * n + i) * 2 + k], (float)(100 * time + 10 * examples[i] + k));
+    ++*(int *)user;
+}
+
+Test(fit, sequences_lie_along_the_second_axis)
+{
+    rg_graph *g = rg_graph_new(NULL);
+    rg_tensor x;
+    int batches = 0;
+    must(rg_tensor_alloc(&x, RG_F32, RG_SHAPE(3, 7, 2)));
+    for (int i = 0; i < 42; i++)
+        ((float *)x.data)[i] = (float)(100 * (i / 14) + 10 * (i / 2 % 7) + i % 2);
+    rg_node *in = rg_input(g, "x", RG_F32, RG_SHAPE(3, rg_dim(g, "batch"), 2));
+    rg_node *w = rg_param(g, "w", RG_F32, RG_SHAPE(2), NULL);
+    rg_node *loss = rg_mean(rg_mul(in, w), RG_ALL_AXES, false);
+    const rg_column column = {in, &x, 1};
+    must(rg_fit(&(rg_fit_opts){.loss = loss,
+                               .step = rg_sgd(loss, &(rg_sgd_opts){.lr = 0.1}),
+                               .train = {&column, 1},
+                               .batch = 3,
+                               .epochs = 2,
+                               .prepare = look_at_sequences,
+                               .user = &batches,
+                               .no_prefetch = true},
+                NULL));
+    cr_assert_eq(batches, 6);
+    rg_tensor_free(&x);
+    rg_graph_free(g);
+}
+
+/* ---- when it stops ---- */
+
+Test(fit, patience)
+{
+    begin();
+    struct task t;
+    rg_fit_report report;
+    task_new(&t);
+    t.opts.plan = &one_thread;
+    t.opts.epochs = 50;
+    t.opts.patience = 3;
+    t.opts.min_delta = 1e9; /* nothing is ever better than the first */
+    t.opts.best = path;
+    must(rg_fit(&t.opts, &report));
+    cr_assert(report.stopped_early && report.last.epoch == 3 && report.best_epoch == 0, "%d", (int)report.last.epoch);
+    cr_assert_eq(files(false), 1, "the best weights");
+    const uint64_t last = digest(t.g);
+    must(rg_load(t.g, path, NULL));
+    cr_assert_neq(digest(t.g), last, "the best are not the last");
+    task_free(&t);
+    end();
+}
+
+static bool stop_at_the_second_epoch(void *user, const rg_fit_state *s)
+{
+    ++*(int *)user;
+    return s->epoch < 1;
+}
+
+Test(fit, callbacks_end_it)
+{
+    struct task t;
+    rg_fit_report report;
+    int calls = 0;
+    task_new(&t);
+    t.opts.plan = &one_thread;
+    t.opts.on_epoch = stop_at_the_second_epoch;
+    t.opts.user = &calls;
+    must(rg_fit(&t.opts, &report));
+    cr_assert(calls == 2 && report.stopped && report.last.epoch == 1);
+    task_free(&t);
+}
+
+/* ---- breaks ---- */
+
+static bool stop_at(void *user, const rg_fit_state *s)
+{
+    return s->epoch * BATCHES + s->batch != *(int64_t *)user;
+}
+
+/* The table without its column of seconds. */
+static uint64_t table_digest(const char *file)
+{
+    char line[256];
+    uint64_t sum = 0;
+    FILE *f = fopen(file, "r");
+    cr_assert(f);
+    while (fgets(line, sizeof line, f)) {
+        char *first = strchr(line, ','), *second = strchr(first + 1, ',');
+        sum = XXH3_64bits_withSeed(line, (size_t)(first - line), sum);
+        sum = XXH3_64bits_withSeed(second, strlen(second), sum);
+    }
+    fclose(f);
+    return sum;
+}
+
+static void set_files(struct task *t, char csv[160])
+{
+    snprintf(csv, 160, "%s.csv", path);
+    t->opts.plan = &one_thread;
+    t->opts.checkpoint = path;
+    t->opts.checkpoint_every = 3;
+    t->opts.csv = csv;
+    t->opts.valid = t->opts.train;
+}
+
+Test(fit, a_break_anywhere_changes_nothing)
+{
+    uint64_t expected = 0, table = 0;
+    for (int64_t at = 0; at <= 4 * BATCHES; at += at ? 5 : 1) {
+        struct task t;
+        char csv[160];
+        rg_fit_report report;
+        begin();
+        if (at) { /* broken off after so many batches; the first time there is no break */
+            task_new(&t);
+            set_files(&t, csv);
+            t.opts.on_batch = stop_at;
+            t.opts.user = &at;
+            must(rg_fit(&t.opts, &report));
+            cr_assert(report.stopped && !report.resumed);
+            task_free(&t);
+        }
+        task_new(&t);
+        set_files(&t, csv);
+        must(rg_fit(&t.opts, &report));
+        cr_assert_eq(report.resumed, at > 0);
+        cr_assert_eq(report.last.epochs, 4);
+        if (at == 0) {
+            expected = digest(t.g);
+            table = table_digest(csv);
+        }
+        cr_assert_eq(digest(t.g), expected, "broken off after %d batches", (int)at);
+        cr_assert_eq(table_digest(csv), table, "broken off after %d batches", (int)at);
+        task_free(&t);
+        end();
+    }
+}
+
+Test(fit, checkpoints_of_other_trainings)
+{
+    begin();
+    struct task t;
+    char csv[160];
+    task_new(&t);
+    set_files(&t, csv);
+    t.opts.epochs = 1;
+    must(rg_fit(&t.opts, NULL));
+    t.opts.batch = BATCH + 1;
+    cr_assert_eq(rg_fit(&t.opts, NULL), RG_ERR_STATE);
+    cr_assert(says("another training|batches of 10"), "%s", rg_last_error());
+    t.opts.batch = BATCH;
+    must(rg_checkpoint_save(t.g, path, "of my own"));
+    cr_assert_eq(rg_fit(&t.opts, NULL), RG_ERR_STATE);
+    cr_assert(says("not saved by rg_fit"), "%s", rg_last_error());
+    task_free(&t);
+    end();
+}
+
+static void train_in_a_child(void)
+{
+    struct task t;
+    char csv[160];
+    task_new(&t);
+    set_files(&t, csv);
+    t.opts.checkpoint_every = 1;
+    _exit(rg_fit(&t.opts, NULL) ? 1 : 0);
+}
+
+Test(fit, killed_at_random_moments, .timeout = 0)
+{
+    const int wanted = getenv("RETROGRADE_SLOW") ? 100 : 5;
+    uint64_t seed = 17, expected = 0, table = 0;
+    for (int killed = 0, round = 0; killed < wanted; round++) {
+        cr_assert(round < 100 * wanted);
+        begin();
+        bool ended = false;
+        for (uint64_t tries = 1; !ended; tries++) {
+            int code = 0;
+            const pid_t child = fork();
+            cr_assert(child >= 0);
+            if (child == 0)
+                train_in_a_child();
+            if (round) { /* the first one is left alone */
+                usleep((useconds_t)(random_next(&seed) % (30000 + 3000 * tries)));
+                kill(child, SIGKILL);
+            }
+            cr_assert_eq(waitpid(child, &code, 0), child);
+            ended = WIFEXITED(code);
+            killed += !ended;
+            cr_assert(!ended || WEXITSTATUS(code) == 0);
+        }
+        struct task t;
+        char csv[160];
+        task_new(&t);
+        set_files(&t, csv);
+        must(rg_checkpoint_load(t.g, path, NULL));
+        if (round == 0) {
+            expected = digest(t.g);
+            table = table_digest(csv);
+        }
+        cr_assert_eq(digest(t.g), expected);
+        cr_assert_eq(table_digest(csv), table);
+        task_free(&t);
+        end();
+    }
+}
+
+/* ---- what it writes ---- */
+
+static size_t read_text(const char *file, char *text, size_t size)
+{
+    FILE *f = fopen(file, "rb");
+    cr_assert(f, "%s", file);
+    const size_t n = fread(text, 1, size - 1, f);
+    text[n] = '\0';
+    fclose(f);
+    return n;
+}
+
+Test(fit, lines_table_and_curves)
+{
+    begin();
+    static char text[1 << 16];
+    char csv[160], svg[160];
+    struct task t;
+    task_new(&t);
+    set_files(&t, csv);
+    snprintf(svg, sizeof svg, "%s.svg", path);
+    t.opts.svg = svg;
+    t.opts.progress = tmpfile();
+    must(rg_fit(&t.opts, NULL));
+    rewind(t.opts.progress);
+    int lines = 0;
+    while (fgets(text, sizeof text, t.opts.progress)) {
+        lines++;
+        cr_assert(strstr(text, "/4  loss ") && strstr(text, "  rate ") && strstr(text, "  valid loss ") &&
+                      strstr(text, "/s\n") && !strchr(text, '\r'),
+                  "'%s'", text);
+    }
+    cr_assert_eq(lines, 4, "on a file each epoch is a line");
+    fclose(t.opts.progress);
+    read_text(csv, text, sizeof text);
+    static const char titles[] = "\"epoch\",\"seconds\",\"loss\",\"rate\",\"valid loss\",\"valid rate\"\n1,";
+    cr_assert(strncmp(text, titles, sizeof titles - 1) == 0, "%s", text);
+    rg_tensor table;
+    must(rg_read_csv(csv, &(rg_csv_opts){.skip_lines = 1}, &table));
+    cr_assert(rg_shape_equal(table.shape, RG_SHAPE(4, 6)));
+    rg_tensor_free(&table);
+    read_text(svg, text, sizeof text);
+    cr_assert(strstr(text, "<svg") && strstr(text, ">loss<") && strstr(text, ">rate<") && strstr(text, "validation") &&
+              strstr(text, "</svg>"));
+    cr_assert(!strstr(text, "nan") && !strstr(text, "inf"));
+    task_free(&t);
+    end();
+}
+
+Test(fit, curves_of_odd_numbers)
+{
+    begin();
+    static char text[1 << 16];
+    const double x[] = {1, 2, 3}, gap[] = {1, NAN, 3}, flat[] = {5, 5, 5}, wide[] = {-1e300, 0, 1e300},
+                 none[] = {NAN, NAN, NAN};
+    const rg_curve curves[] = {{"a<b&c", gap}, {"flat", flat}, {"wide", wide}, {"none", none}, {"valid flat", flat}};
+    must(rg_write_curves(path, "1 < 2", x, 3, curves, 5));
+    read_text(path, text, sizeof text);
+    cr_assert(strstr(text, "a&lt;b&amp;c") && strstr(text, "1 &lt; 2"));
+    cr_assert(!strstr(text, "nan") && !strstr(text, "inf"), "%s", text);
+    must(rg_write_curves(path, NULL, NULL, 0, curves, 0));
+    cr_assert_eq(rg_write_curves(NULL, NULL, NULL, 0, NULL, 0), RG_ERR_ARGUMENT);
+    cr_assert_eq(rg_write_curves(directory, NULL, x, 3, curves, 1), RG_ERR_IO);
+    end();
+}
+
+/* CRC-32C by the table, which the writer does without. */
+static uint32_t masked_crc(const unsigned char *bytes, size_t n)
+{
+    uint32_t table[256], crc = UINT32_MAX;
+    for (uint32_t i = 0; i < 256; i++) {
+        table[i] = i;
+        for (int k = 0; k < 8; k++)
+            table[i] = table[i] & 1 ? table[i] >> 1 ^ 0x82F63B78u : table[i] >> 1;
+    }
+    while (n-- > 0)
+        crc = table[(crc ^ *bytes++) & 255] ^ crc >> 8;
+    crc = ~crc;
+    return ((crc >> 15) | (crc << 17)) + 0xa282ead8u;
+}
+
+Test(fit, events_as_tensorboard_reads_them)
+{
+    begin();
+    static unsigned char bytes[1 << 14];
+    cr_assert_eq(masked_crc((const unsigned char *)"123456789", 9),
+                 ((0xE3069283u >> 15) | (0xE3069283u << 17)) + 0xa282ead8u);
+    rg_events *e = rg_events_open(directory);
+    cr_assert(e, "%s", rg_last_error());
+    must(rg_events_scalar(e, "loss/train", 300, 0.25));
+    must(rg_events_close(e));
+    must(rg_events_close(NULL));
+    DIR *d = opendir(directory);
+    for (struct dirent *entry; (entry = readdir(d));)
+        if (strncmp(entry->d_name, "events.out.tfevents.", 20) == 0)
+            snprintf(path, sizeof path, "%.63s/%.60s", directory, entry->d_name);
+    closedir(d);
+    const size_t n = read_bytes(bytes, sizeof bytes);
+    size_t at = 0, records = 0;
+    for (uint64_t length; at < n; at += 16 + length, records++) {
+        uint32_t crc;
+        memcpy(&length, bytes + at, 8);
+        memcpy(&crc, bytes + at + 8, 4);
+        cr_assert_eq(crc, masked_crc(bytes + at, 8));
+        cr_assert(at + 16 + length <= n);
+        memcpy(&crc, bytes + at + 12 + length, 4);
+        cr_assert_eq(crc, masked_crc(bytes + at + 12, length));
+        if (records == 1) /* step 300, summary { value { "loss/train", 0.25f } } */
+            cr_assert_eq(
+                memcmp(bytes + at + 12 + 9, "\x10\xac\x02\x2a\x13\x0a\x11\x0a\x0aloss/train\x15\0\0\x80\x3e", 24), 0);
+    }
+    cr_assert(at == n && records == 2);
+    cr_assert_null(rg_events_open("/dev/null/there"));
+    cr_assert_null(rg_events_open(NULL));
+    end();
+}
+
+/* ---- what is refused ---- */
+
+Test(fit, errors)
+{
+    struct task t;
+    rg_fit_report report;
+    task_new(&t);
+    const rg_fit_opts good = t.opts;
+    rg_tensor few = t.y, other = t.y;
+    few.shape.dim[0] = N - 1;
+    other.dtype = RG_I32;
+    const rg_column shorter[] = {t.columns[0], {t.columns[1].input, &few, 0}};
+    const rg_column typed[] = {t.columns[0], {t.columns[1].input, &other, 0}};
+    const rg_column beyond[] = {{t.columns[0].input, &t.x, 2}};
+    const rg_column half[] = {t.columns[0]};
+    struct {
+        rg_status status;
+        const char *message;
+        rg_fit_opts opts;
+    } rows[] = {
+        {RG_ERR_ARGUMENT, "loss is NULL", good},
+        {RG_ERR_ARGUMENT, "step is NULL", good},
+        {RG_ERR_ARGUMENT, "negative", good},
+        {RG_ERR_SHAPE, "'y' has 102 examples|have 103", good},
+        {RG_ERR_DTYPE, "'y'|i32|f32", good},
+        {RG_ERR_SHAPE, "axis 2", good},
+        {RG_ERR_ARGUMENT, "0 columns", good},
+        {RG_ERR_ARGUMENT, "watch_metric is 2", good},
+        {RG_ERR_STATE, "y", good},
+        {RG_ERR_SHAPE, "loss is no", good},
+        {RG_ERR_IO, "there", good},
+    };
+    rows[0].opts.loss = NULL;
+    rows[1].opts.step = NULL;
+    rows[2].opts.epochs = -1;
+    rows[3].opts.train.at = shorter;
+    rows[4].opts.train.at = typed;
+    rows[5].opts.train = (rg_dataset){beyond, 1};
+    rows[6].opts.train.n = 0;
+    rows[7].opts.watch_metric = 2;
+    rows[8].opts.train = (rg_dataset){half, 1};
+    rows[9].opts.loss = t.columns[0].input;
+    rows[10].opts.checkpoint = "/dev/null/there";
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        rows[i].opts.plan = &one_thread;
+        cr_assert_eq(rg_fit(&rows[i].opts, &report), rows[i].status, "row %zu: %s", i, rg_last_error());
+        cr_assert(says(rows[i].message), "'%s' lacks '%s'", rg_last_error(), rows[i].message);
+    }
+    cr_assert_eq(rg_fit(NULL, NULL), RG_ERR_ARGUMENT);
+    t.opts.plan = &one_thread;
+    ((float *)t.y.data)[50] = INFINITY;
+    cr_assert_eq(rg_fit(&t.opts, NULL), RG_ERR_NUMERIC);
+    cr_assert(says("epoch 1, batch|loss is inf"), "%s", rg_last_error());
+    task_free(&t);
+}
