@@ -3,11 +3,11 @@
 
    The loss is the paper's: the cross entropy between pixels and their reconstructions. Written at the end: pictures above
    their reconstructions (autoencoder.pgm), and the map of the two numbers, coloured by class (autoencoder.svg). */
-#include "fashion.h"
+#include "clothes.h"
 
 enum { SHOWN = 12, DOTS = 2000 };
 
-static const char *const colours[FASHION_CLASSES] = {"#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd",
+static const char *const colours[CLOTHES_CLASSES] = {"#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd",
                                                      "#8c564b", "#e377c2", "#7f7f7f", "#bcbd22", "#17becf"};
 
 static rg_node *layer(rg_node *x, const char *name, int64_t out)
@@ -30,24 +30,24 @@ static bool write_map(const char *path, const float *codes, const uint8_t *label
     for (int64_t i = 0; i < n; i++)
         fprintf(f, "<circle cx='%.1f' cy='%.1f' r='3' fill='%s' fill-opacity='.6'/>\n",
                 20 + 600 * (codes[2 * i] - low[0]) / (high[0] - low[0]),
-                20 + 600 * (codes[2 * i + 1] - low[1]) / (high[1] - low[1]), colours[labels[i] % FASHION_CLASSES]);
+                20 + 600 * (codes[2 * i + 1] - low[1]) / (high[1] - low[1]), colours[labels[i] % CLOTHES_CLASSES]);
     fprintf(f, "</svg>\n");
     return fclose(f) == 0;
 }
 
 /* The first pictures of the test set and what is left of them, and the map. */
-static bool show(rg_graph *g, const struct fashion *data, rg_node *pixels, rg_node *code, rg_node *drawn)
+static bool show(rg_graph *g, const struct clothes *data, rg_node *pixels, rg_node *code, rg_node *drawn)
 {
-    static uint8_t grid[2 * SHOWN * FASHION_PIXELS];
+    static uint8_t grid[2 * SHOWN * CLOTHES_PIXELS];
     const int64_t n = data->test.shape.dim[0] < DOTS ? data->test.shape.dim[0] : DOTS;
     rg_plan *plan = rg_compile(g, RG_NODES(code, drawn), &(rg_plan_opts){.mode = RG_EVAL});
-    bool ok = plan && !rg_bind_shape(plan, pixels, data->test.data, RG_SHAPE(n, FASHION_PIXELS)) && !rg_run(plan);
+    bool ok = plan && !rg_bind_shape(plan, pixels, data->test.data, RG_SHAPE(n, CLOTHES_PIXELS)) && !rg_run(plan);
     if (ok) {
         const float *p = rg_data(plan, drawn);
-        memcpy(grid, data->test.data, (size_t)SHOWN * FASHION_PIXELS);
-        for (int i = 0; i < SHOWN * FASHION_PIXELS; i++)
-            grid[SHOWN * FASHION_PIXELS + i] = (uint8_t)lroundf(255 * p[i]);
-        ok = fashion_write_grid("autoencoder.pgm", grid, SHOWN, 2) &&
+        memcpy(grid, data->test.data, (size_t)SHOWN * CLOTHES_PIXELS);
+        for (int i = 0; i < SHOWN * CLOTHES_PIXELS; i++)
+            grid[SHOWN * CLOTHES_PIXELS + i] = (uint8_t)lroundf(255 * p[i]);
+        ok = clothes_write_grid("autoencoder.pgm", grid, SHOWN, 2) &&
              write_map("autoencoder.svg", rg_data(plan, code), data->test_labels.data, n);
     }
     rg_plan_free(plan);
@@ -56,23 +56,23 @@ static bool show(rg_graph *g, const struct fashion *data, rg_node *pixels, rg_no
 
 int main(int argc, char **argv)
 {
-    struct fashion_options o = {.program = "autoencoder", .directory = "/usr/share/datasets/fashion-mnist", .epochs = 20, .quick_epochs = 4};
-    struct fashion data = {0};
-    int code = fashion_parse(&o, argc, argv,
+    struct clothes_options o = {.program = "autoencoder", .directory = "/usr/share/datasets/fashion-mnist", .epochs = 20, .quick_epochs = 4};
+    struct clothes data = {0};
+    int code = clothes_parse(&o, argc, argv,
                              "Trains an autoencoder 784-256-64-2-64-256-784; writes autoencoder.pgm and autoencoder.svg.");
     if (code)
         return code - 1;
     code = 1;
     rg_graph *g = rg_graph_new(NULL);
-    if (!fashion_load(&data, &o, 1500))
+    if (!clothes_load(&data, &o, 1500))
         goto done;
 
-    rg_node *pixels = rg_input(g, "pixels", RG_U8, RG_SHAPE(rg_dim(g, "batch"), FASHION_PIXELS));
+    rg_node *pixels = rg_input(g, "pixels", RG_U8, RG_SHAPE(rg_dim(g, "batch"), CLOTHES_PIXELS));
     rg_node *x = rg_scale(rg_cast(pixels, RG_F32), 1.0 / 255);
     rg_node *h = rg_relu(layer(rg_relu(layer(x, "encoder1", 256)), "encoder2", 64));
     rg_node *two = layer(h, "code", 2);
     h = rg_relu(layer(rg_relu(layer(two, "decoder1", 64)), "decoder2", 256));
-    rg_node *logits = layer(h, "picture", FASHION_PIXELS), *drawn = rg_sigmoid(logits);
+    rg_node *logits = layer(h, "picture", CLOTHES_PIXELS), *drawn = rg_sigmoid(logits);
     rg_node *loss = rg_bce_with_logits(logits, x, NULL);
     rg_node *error = rg_mse_loss(drawn, x, NULL);
     rg_node *step = rg_adam(loss, &(rg_adam_opts){.lr = 1e-3});
@@ -101,7 +101,7 @@ int main(int argc, char **argv)
            report.last.valid_metric[0]);
     code = report.last.valid_metric[0] > 0.05;
 done:
-    fashion_free(&data);
+    clothes_free(&data);
     rg_graph_free(g);
     return code;
 }

@@ -6,7 +6,7 @@
    assumes. It is Mironov's (Mironov, Talwar, Zhang 2019): the Renyi divergence of the subsampled Gaussian at order a,
        log(sum_k C(a, k) (1 - q)^(a - k) q^k exp(k (k - 1) / (2 s^2))) / (a - 1),
    times the number of steps, gives epsilon + log(1/delta) / (a - 1), of which the least over a holds. */
-#include "fashion.h"
+#include "clothes.h"
 
 #define CLIP 1.0   /* largest norm of one example's gradient */
 #define NOISE 1.1  /* standard deviation of the noise, in units of CLIP */
@@ -38,7 +38,7 @@ static double privacy_spent(double q, double noise, int64_t steps, double delta)
 static rg_node *classify(rg_node *pixels)
 {
     rg_node *x = rg_scale(rg_add_scalar(rg_cast(pixels, RG_F32), -73), 1.0 / 90);
-    return rg_nn_linear(rg_tanh(rg_nn_linear(x, "fc1", HIDDEN, NULL)), "fc2", FASHION_CLASSES, NULL);
+    return rg_nn_linear(rg_tanh(rg_nn_linear(x, "fc1", HIDDEN, NULL)), "fc2", CLOTHES_CLASSES, NULL);
 }
 
 /* The sum of the clipped gradients of the examples, and noise, over the number of examples that is expected. */
@@ -67,22 +67,22 @@ static rg_nodes private_gradients(rg_graph *g, rg_node *pixels, rg_node *label, 
 
 int main(int argc, char **argv)
 {
-    struct fashion_options o = {.program = "private_sgd", .directory = "/usr/share/datasets/fashion-mnist", .epochs = 10, .quick_epochs = 3};
-    struct fashion data = {0};
-    int code = fashion_parse(&o, argc, argv, "Trains with differential privacy and prints the privacy that is spent.");
+    struct clothes_options o = {.program = "private_sgd", .directory = "/usr/share/datasets/fashion-mnist", .epochs = 10, .quick_epochs = 3};
+    struct clothes data = {0};
+    int code = clothes_parse(&o, argc, argv, "Trains with differential privacy and prints the privacy that is spent.");
     if (code)
         return code - 1;
     code = 1;
     rg_graph *g = rg_graph_new(NULL);
     rg_plan *plan = NULL;
     uint8_t *drawn = NULL, *labels = NULL;
-    if (!fashion_load(&data, &o, 3000))
+    if (!clothes_load(&data, &o, 3000))
         goto done;
 
     const int64_t n = data.train.shape.dim[0], expected = o.quick ? 100 : 256, most = 2 * expected;
     const int64_t batch = rg_dim(g, "batch"), epoch_steps = n / expected;
     const double q = (double)expected / (double)n, noise = NOISE;
-    rg_node *pixels = rg_input(g, "pixels", RG_U8, RG_SHAPE(batch, FASHION_PIXELS));
+    rg_node *pixels = rg_input(g, "pixels", RG_U8, RG_SHAPE(batch, CLOTHES_PIXELS));
     rg_node *label = rg_input(g, "label", RG_U8, RG_SHAPE(batch));
     rg_scope_push(g, "net");
     rg_node *logits = classify(pixels);
@@ -92,7 +92,7 @@ int main(int argc, char **argv)
     const rg_nodes grads = private_gradients(g, pixels, label, (double)expected, noise);
     rg_node *step = rg_sgd(loss, &(rg_sgd_opts){.lr = 1, .momentum = 0.5, .params = rg_params(g), .grads = grads});
     plan = rg_compile(g, RG_NODES(step), &(rg_plan_opts){.threads = o.threads});
-    drawn = malloc((size_t)most * FASHION_PIXELS);
+    drawn = malloc((size_t)most * CLOTHES_PIXELS);
     labels = malloc((size_t)most);
     if (!plan || !drawn || !labels) {
         fprintf(stderr, "private_sgd: %s\n", plan ? "out of memory" : rg_graph_error(g));
@@ -105,11 +105,11 @@ int main(int argc, char **argv)
         for (int64_t k = 0; k < epoch_steps; k++) {
             int64_t size = 0;
             for (int64_t i = 0; i < n; i++)
-                if (fashion_random(&seed) < q && size < most) {
-                    memcpy(drawn + size * FASHION_PIXELS, (uint8_t *)data.train.data + i * FASHION_PIXELS, FASHION_PIXELS);
+                if (clothes_random(&seed) < q && size < most) {
+                    memcpy(drawn + size * CLOTHES_PIXELS, (uint8_t *)data.train.data + i * CLOTHES_PIXELS, CLOTHES_PIXELS);
                     labels[size++] = ((uint8_t *)data.train_labels.data)[i];
                 }
-            if (rg_bind_shape(plan, pixels, drawn, RG_SHAPE(size, FASHION_PIXELS)) ||
+            if (rg_bind_shape(plan, pixels, drawn, RG_SHAPE(size, CLOTHES_PIXELS)) ||
                 rg_bind_shape(plan, label, labels, RG_SHAPE(size)) || rg_run(plan)) {
                 fprintf(stderr, "private_sgd: %s\n", rg_last_error());
                 goto done;
@@ -128,7 +128,7 @@ int main(int argc, char **argv)
     code = result.valid_metric[0] < (o.quick ? 0.6 : 0.75);
 done:
     rg_plan_free(plan);
-    fashion_free(&data);
+    clothes_free(&data);
     free(drawn);
     free(labels);
     rg_graph_free(g);

@@ -1,6 +1,6 @@
-/* fashion.h - what the examples on pictures share: options, Fashion-MNIST or pictures made up here, and PGM files. */
-#ifndef RETROGRADE_EXAMPLES_FASHION_H
-#define RETROGRADE_EXAMPLES_FASHION_H
+/* clothes.h - what the examples on pictures share: options, Fashion-MNIST or pictures made up here, and PGM files. */
+#ifndef RETROGRADE_EXAMPLES_CLOTHES_H
+#define RETROGRADE_EXAMPLES_CLOTHES_H
 
 #include <retrograde/retrograde.h>
 
@@ -9,21 +9,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FASHION_SIDE = 28, FASHION_PIXELS = FASHION_SIDE * FASHION_SIDE, FASHION_CLASSES = 10 };
+enum { CLOTHES_SIDE = 28, CLOTHES_PIXELS = CLOTHES_SIDE * CLOTHES_SIDE, CLOTHES_CLASSES = 10 };
 
 /* Pixels u8 [n, 784] and labels u8 [n]. */
-struct fashion {
+struct clothes {
     rg_tensor train, train_labels, test, test_labels;
 };
 
-struct fashion_options {
+struct clothes_options {
     const char *program, *directory;
     int epochs, quick_epochs, threads;
     bool quick; /* pictures made up here, some seconds of work */
 };
 
 /* "program [--epochs N] [--threads N] [--quick] [DIR]". 0: go on; otherwise the exit code plus one. */
-static inline int fashion_parse(struct fashion_options *o, int argc, char **argv, const char *what)
+static inline int clothes_parse(struct clothes_options *o, int argc, char **argv, const char *what)
 {
     for (int i = 1; i < argc; i++) {
         int *number = strcmp(argv[i], "--epochs") == 0    ? &o->epochs
@@ -49,7 +49,7 @@ static inline int fashion_parse(struct fashion_options *o, int argc, char **argv
     return 0;
 }
 
-static inline bool fashion_read_file(const struct fashion_options *o, const char *name, rg_tensor *out)
+static inline bool clothes_read_file(const struct clothes_options *o, const char *name, rg_tensor *out)
 {
     char path[4096];
     for (int packed = 1; packed >= 0; packed--) {
@@ -66,7 +66,7 @@ static inline bool fashion_read_file(const struct fashion_options *o, const char
 }
 
 /* A number in [0, 1) of a sequence (splitmix64). */
-static inline double fashion_random(uint64_t *state)
+static inline double clothes_random(uint64_t *state)
 {
     uint64_t z = *state += 0x9E3779B97F4A7C15u;
     z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9u;
@@ -75,19 +75,19 @@ static inline double fashion_random(uint64_t *state)
 }
 
 /* Bars: the class is the direction; place, width and brightness are random. */
-static inline bool fashion_draw(rg_tensor *pictures, rg_tensor *labels, int64_t n, uint64_t seed)
+static inline bool clothes_draw(rg_tensor *pictures, rg_tensor *labels, int64_t n, uint64_t seed)
 {
-    if (rg_tensor_alloc(pictures, RG_U8, RG_SHAPE(n, FASHION_PIXELS)) || rg_tensor_alloc(labels, RG_U8, RG_SHAPE(n)))
+    if (rg_tensor_alloc(pictures, RG_U8, RG_SHAPE(n, CLOTHES_PIXELS)) || rg_tensor_alloc(labels, RG_U8, RG_SHAPE(n)))
         return false;
     for (int64_t i = 0; i < n; i++) {
-        uint8_t *pixel = (uint8_t *)pictures->data + i * FASHION_PIXELS;
-        const int label = (int)(fashion_random(&seed) * FASHION_CLASSES);
-        const double angle = label * 3.14159265358979 / FASHION_CLASSES, x = 10 + 8 * fashion_random(&seed),
-                     y = 10 + 8 * fashion_random(&seed), width = 1.5 + fashion_random(&seed),
-                     bright = 160 + 95 * fashion_random(&seed);
+        uint8_t *pixel = (uint8_t *)pictures->data + i * CLOTHES_PIXELS;
+        const int label = (int)(clothes_random(&seed) * CLOTHES_CLASSES);
+        const double angle = label * 3.14159265358979 / CLOTHES_CLASSES, x = 10 + 8 * clothes_random(&seed),
+                     y = 10 + 8 * clothes_random(&seed), width = 1.5 + clothes_random(&seed),
+                     bright = 160 + 95 * clothes_random(&seed);
         ((uint8_t *)labels->data)[i] = (uint8_t)label;
-        for (int k = 0; k < FASHION_PIXELS; k++) {
-            const double dx = k % FASHION_SIDE - x, dy = k / FASHION_SIDE - y;
+        for (int k = 0; k < CLOTHES_PIXELS; k++) {
+            const double dx = k % CLOTHES_SIDE - x, dy = k / CLOTHES_SIDE - y;
             const double across = dx * sin(angle) - dy * cos(angle), along = dx * cos(angle) + dy * sin(angle);
             const double d = fmax(fabs(across) - width, fabs(along) - 9);
             pixel[k] = (uint8_t)(bright / (1 + exp(2 * d)));
@@ -96,30 +96,30 @@ static inline bool fashion_draw(rg_tensor *pictures, rg_tensor *labels, int64_t 
     return true;
 }
 
-static inline bool fashion_load(struct fashion *f, const struct fashion_options *o, int64_t n)
+static inline bool clothes_load(struct clothes *f, const struct clothes_options *o, int64_t n)
 {
     if (o->quick)
-        return fashion_draw(&f->train, &f->train_labels, n, 1) && fashion_draw(&f->test, &f->test_labels, n / 4, 2);
-    if (!fashion_read_file(o, "train-images-idx3-ubyte", &f->train) ||
-        !fashion_read_file(o, "train-labels-idx1-ubyte", &f->train_labels) ||
-        !fashion_read_file(o, "t10k-images-idx3-ubyte", &f->test) ||
-        !fashion_read_file(o, "t10k-labels-idx1-ubyte", &f->test_labels))
+        return clothes_draw(&f->train, &f->train_labels, n, 1) && clothes_draw(&f->test, &f->test_labels, n / 4, 2);
+    if (!clothes_read_file(o, "train-images-idx3-ubyte", &f->train) ||
+        !clothes_read_file(o, "train-labels-idx1-ubyte", &f->train_labels) ||
+        !clothes_read_file(o, "t10k-images-idx3-ubyte", &f->test) ||
+        !clothes_read_file(o, "t10k-labels-idx1-ubyte", &f->test_labels))
         return false;
     rg_tensor *const pictures[] = {&f->train, &f->test}, *const labels[] = {&f->train_labels, &f->test_labels};
     for (int i = 0; i < 2; i++) {
         const int64_t count = pictures[i]->shape.dim[0];
         if (pictures[i]->dtype != RG_U8 || labels[i]->dtype != RG_U8 || count < 1 ||
-            !rg_shape_equal(pictures[i]->shape, RG_SHAPE(count, FASHION_SIDE, FASHION_SIDE)) ||
+            !rg_shape_equal(pictures[i]->shape, RG_SHAPE(count, CLOTHES_SIDE, CLOTHES_SIDE)) ||
             !rg_shape_equal(labels[i]->shape, RG_SHAPE(count))) {
             fprintf(stderr, "%s: these are not pictures of 28 x 28 bytes and as many labels\n", o->program);
             return false;
         }
-        pictures[i]->shape = RG_SHAPE(count, FASHION_PIXELS);
+        pictures[i]->shape = RG_SHAPE(count, CLOTHES_PIXELS);
     }
     return true;
 }
 
-static inline void fashion_free(struct fashion *f)
+static inline void clothes_free(struct clothes *f)
 {
     rg_tensor_free(&f->train);
     rg_tensor_free(&f->train_labels);
@@ -128,14 +128,14 @@ static inline void fashion_free(struct fashion *f)
 }
 
 /* Grey pictures of 28 x 28 in a grid, as a PGM file; those of f32 are probabilities. */
-static inline bool fashion_write_grid(const char *path, const uint8_t *pictures, int columns, int rows)
+static inline bool clothes_write_grid(const char *path, const uint8_t *pictures, int columns, int rows)
 {
     FILE *f = fopen(path, "wb");
-    bool ok = f && fprintf(f, "P5\n%d %d\n255\n", columns * FASHION_SIDE, rows * FASHION_SIDE) > 0;
-    for (int y = 0; ok && y < rows * FASHION_SIDE; y++)
+    bool ok = f && fprintf(f, "P5\n%d %d\n255\n", columns * CLOTHES_SIDE, rows * CLOTHES_SIDE) > 0;
+    for (int y = 0; ok && y < rows * CLOTHES_SIDE; y++)
         for (int c = 0; ok && c < columns; c++) {
-            const uint8_t *picture = pictures + (size_t)(y / FASHION_SIDE * columns + c) * FASHION_PIXELS;
-            ok = fwrite(picture + y % FASHION_SIDE * FASHION_SIDE, 1, FASHION_SIDE, f) == FASHION_SIDE;
+            const uint8_t *picture = pictures + (size_t)(y / CLOTHES_SIDE * columns + c) * CLOTHES_PIXELS;
+            ok = fwrite(picture + y % CLOTHES_SIDE * CLOTHES_SIDE, 1, CLOTHES_SIDE, f) == CLOTHES_SIDE;
         }
     return f && fclose(f) == 0 && ok;
 }
