@@ -99,7 +99,7 @@ static inline void share(const walker *w, const rgi_exec *e, size_t n, size_t *l
 }
 
 /* A copy of a step with the operands where the loops stand now. */
-static rg_status run_moved(walker *w, const rgi_exec *e, rg_step *s, size_t lo, size_t hi)
+static rg_status run_moved(const rgi_exec *e, rg_step *s, size_t lo, size_t hi, const int64_t *t)
 {
     enum { MOST = 64 };
     const void *in[MOST];
@@ -107,12 +107,17 @@ static rg_status run_moved(walker *w, const rgi_exec *e, rg_step *s, size_t lo, 
     if (s->n_in > MOST || s->n_out > MOST)
         return rgi_fail(RG_ERR_ARGUMENT, "rg_run: op '%s' in a scan has more than %d operands", s->op->name, MOST);
     for (uint32_t i = 0; i < s->n_in; i++)
-        in[i] = e->step.in[i] ? rgi_at(e->step.in[i], e->terms[i], w->t) : NULL;
+        in[i] = e->step.in[i] ? rgi_at(e->step.in[i], e->terms[i], t) : NULL;
     for (uint32_t i = 0; i < s->n_out; i++)
-        out[i] = (void *)(uintptr_t)rgi_at(e->step.out[i], e->terms[s->n_in + i], w->t);
+        out[i] = (void *)(uintptr_t)rgi_at(e->step.out[i], e->terms[s->n_in + i], t);
     s->in = in;
     s->out = out;
     return s->op->run(s, lo, hi);
+}
+
+static rg_status run_phase(const rgi_exec *e, rg_step *s, size_t lo, size_t hi, const int64_t *t)
+{
+    return lo >= hi ? RG_OK : e->terms ? run_moved(e, s, lo, hi, t) : s->op->run(s, lo, hi);
 }
 
 static rg_status run_op(walker *w, const rgi_exec *e)
@@ -125,22 +130,44 @@ static rg_status run_op(walker *w, const rgi_exec *e)
         share(w, e, e->tasks[s.phase], &lo, &hi);
         if (s.phase && e->parallel)
             meet(w);
-        if (lo < hi && !status)
-            status = e->terms ? run_moved(w, e, &s, lo, hi) : s.op->run(&s, lo, hi);
+        status = status ? status : run_phase(e, &s, lo, hi, w->t);
     }
     return status;
 }
 
 /* The copy of a carry before each segment of steps, to the row of the segment. */
-static void copy_start(const walker *w, const rgi_exec *e)
+static void copy_start(const rgi_exec *e, const int64_t *counters)
 {
     int64_t rows[RGI_MAX_LOOPS];
-    const size_t t = (size_t)w->t[e->depth];
-    if (!mine(w, e) || (e->reverse ? t % e->every != e->every - 1 && t != e->trips - 1 : t % e->every != 0))
+    const size_t t = (size_t)counters[e->depth];
+    if (e->reverse ? t % e->every != e->every - 1 && t != e->trips - 1 : t % e->every != 0)
         return;
-    memcpy(rows, w->t, sizeof rows);
+    memcpy(rows, counters, sizeof rows);
     rows[e->depth] = (int64_t)(t / e->every);
-    memcpy((void *)(uintptr_t)rgi_at(e->to, e->terms[1], rows), rgi_at(e->from, e->terms[0], w->t), e->bytes);
+    memcpy((void *)(uintptr_t)rgi_at(e->to, e->terms[1], rows), rgi_at(e->from, e->terms[0], counters), e->bytes);
+}
+
+static void run_copy(const rgi_exec *e, const int64_t *t)
+{
+    if (e->kind == RGI_INDEX)
+        *(int64_t *)(uintptr_t)rgi_at(e->to, e->terms[1], t) = t[e->depth];
+    else if (e->every)
+        copy_start(e, t);
+    else if (e->bytes)
+        memmove((void *)(uintptr_t)rgi_at(e->to, e->terms[1], t), rgi_at(e->from, e->terms[0], t), e->bytes);
+}
+
+rg_status rgi_run_tasks(const rgi_exec *e, uint32_t phase, size_t lo, size_t hi, char *scratch, const int64_t *t)
+{
+    rg_step s = e->step;
+    s.scratch = scratch;
+    s.phase = phase;
+    if (e->kind == RGI_RUN)
+        return run_phase(e, &s, lo, hi, t);
+    if (e->kind == RGI_FUSED)
+        return lo < hi ? rgi_group_run(e->group, lo, hi, scratch, t) : RG_OK;
+    run_copy(e, t);
+    return RG_OK;
 }
 
 static rg_status run_step(walker *w, const rgi_exec *e)
@@ -157,14 +184,9 @@ static rg_status run_step(walker *w, const rgi_exec *e)
         share(w, e, e->tasks[0], &lo, &hi);
         return lo < hi ? rgi_group_run(e->group, lo, hi, w->scratch, w->t) : RG_OK;
     case RGI_COPY:
-        if (e->every)
-            copy_start(w, e);
-        else if (mine(w, e) && e->bytes)
-            memmove((void *)(uintptr_t)rgi_at(e->to, e->terms[1], w->t), rgi_at(e->from, e->terms[0], w->t), e->bytes);
-        return RG_OK;
     case RGI_INDEX:
         if (mine(w, e))
-            *(int64_t *)(uintptr_t)rgi_at(e->to, e->terms[1], w->t) = w->t[e->depth];
+            run_copy(e, w->t);
         return RG_OK;
     case RGI_LOOP:
     case RGI_NEXT:

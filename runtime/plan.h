@@ -83,6 +83,7 @@ typedef struct rgi_exec {
     const void *from;        /* RGI_COPY */
     void *to;                /* RGI_COPY, RGI_INDEX */
     size_t bytes;
+    size_t own;            /* bytes of memory of its own in the slab, beside the values: step.shared, group->own */
     double flops, traffic; /* estimates for the dump */
     uint32_t item;
 } rgi_exec;

@@ -493,6 +493,7 @@ bool rgi_steps_make(rg_plan *p, rgi_special *s, rgi_extra *extra)
             if (item->kind == RGI_INDEX)
                 e->depth = (uint32_t)prog->loops[item->loop].depth;
         }
+        e->own = extra[i].shared;
     }
     return ok;
 }

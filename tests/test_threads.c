@@ -98,7 +98,7 @@ Test(threads, training_is_equal_unfused)
 
 #ifdef _OPENMP
 
-Test(threads, inside_a_callers_region)
+Test(threads, inside_a_callers_region, .timeout = 60)
 {
     const uint64_t want = trained(1, 20, false);
     uint64_t got[3] = {0};
@@ -120,7 +120,7 @@ Test(threads, inside_a_callers_region)
 }
 
 /* The caller may lower the number of threads after the plan was made. */
-Test(threads, a_smaller_team_than_asked_for)
+Test(threads, a_smaller_team_than_asked_for, .timeout = 60)
 {
     const uint64_t want = trained(1, 20, false);
     omp_set_dynamic(1);
@@ -203,9 +203,9 @@ static void *predict(void *argument)
     return NULL;
 }
 
-Test(threads, forks_on_several_threads)
+Test(threads, forks_on_many_threads, .timeout = 120)
 {
-    enum { WORKERS = 6 };
+    enum { WORKERS = 64 };
     model m = model_new();
     rg_plan *p = must_compile(m.g, RG_NODES(m.logits), &(rg_plan_opts){.threads = 1, .mode = RG_EVAL});
     worker alone[WORKERS], together[WORKERS];

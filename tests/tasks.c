@@ -1,0 +1,238 @@
+/* tasks.c - dependences between executions of steps, from the bytes they touch. */
+#include "tasks.h"
+
+#include "../runtime/exec.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct range {
+    const char *from, *to;
+    bool written;
+} range;
+
+typedef struct access {
+    range *at;
+    size_t n;
+} access;
+
+/* Where a value lies while the loops stand at t; an empty range if it has no memory that changes. */
+static range range_of(const rg_plan *p, int32_t v, const int64_t *t, bool written)
+{
+    const rgi_program *prog = p->program;
+    const rgi_special *s = p->current;
+    const int32_t owner = rgi_owner(prog, v);
+    const rgi_value *o = &prog->values[owner];
+    const char *base = o->place == RGI_SLAB    ? p->slab + s->offsets[owner]
+                       : o->place == RGI_STORE ? p->stored[o->slot]
+                       : o->place == RGI_BOUND ? p->bindings[o->slot].data
+                                               : NULL;
+    if (!base)
+        return (range){NULL, NULL, written};
+    for (int32_t w = v; prog->values[w].part_of != RGI_NONE; w = prog->values[w].part_of)
+        if (prog->values[w].step_loop != RGI_NONE)
+            base += (size_t)t[prog->loops[prog->values[w].step_loop].depth] * s->counts[prog->values[w].shape] *
+                    rg_dtype_size(prog->values[w].dtype);
+    return (range){base, base + s->counts[prog->values[v].shape] * rg_dtype_size(prog->values[v].dtype), written};
+}
+
+static bool find_accesses(const rg_plan *p, const task_group *g, access *out)
+{
+    const rgi_item *item = &p->program->items[g->step];
+    const rgi_exec *e = &p->current->steps[g->step];
+    size_t n = 1;
+    for (int write = 0; write < 2; write++) {
+        rgi_cursor c = {0, 0};
+        while ((write ? rgi_next_write : rgi_next_read)(p->program, item, &c) != RGI_NONE)
+            n++;
+    }
+    out->at = malloc(n * sizeof *out->at);
+    if (!out->at)
+        return false;
+    out->n = 0;
+    for (int write = 0; write < 2; write++) {
+        rgi_cursor c = {0, 0};
+        for (int32_t v; (v = (write ? rgi_next_write : rgi_next_read)(p->program, item, &c)) != RGI_NONE;)
+            out->at[out->n++] = range_of(p, v, g->t, write);
+    }
+    const char *own = e->kind == RGI_FUSED ? e->group->own : e->step.shared;
+    if (e->own)
+        out->at[out->n++] = (range){own, own + e->own, true};
+    return true;
+}
+
+static bool conflict(const access *a, const access *b)
+{
+    for (size_t i = 0; i < a->n; i++)
+        for (size_t j = 0; j < b->n; j++)
+            if ((a->at[i].written || b->at[j].written) && a->at[i].from < b->at[j].to && b->at[j].from < a->at[i].to)
+                return true;
+    return false;
+}
+
+/* The steps in the order of a run on one thread, loops unrolled. */
+static bool unroll(task_graph *out)
+{
+    const rg_plan *p = out->plan;
+    const rgi_special *s = p->current;
+    size_t capacity = 0, done[RGI_MAX_LOOPS];
+    int64_t t[RGI_MAX_LOOPS] = {0};
+    for (size_t i = 0; i < s->n_steps;) {
+        const rgi_exec *e = &s->steps[i];
+        if (e->kind == RGI_LOOP) {
+            done[e->depth] = 0;
+            t[e->depth] = e->reverse ? (int64_t)e->trips - 1 : 0;
+            i = e->trips ? i + 1 : e->jump;
+            continue;
+        }
+        if (e->kind == RGI_NEXT) {
+            t[e->depth] += e->reverse ? -1 : 1;
+            i = ++done[e->depth] == e->trips ? i + 1 : e->jump;
+            continue;
+        }
+        if (out->n == capacity) {
+            capacity = capacity ? 2 * capacity : 64;
+            task_group *larger = realloc(out->groups, capacity * sizeof *larger);
+            if (!larger)
+                return false;
+            out->groups = larger;
+        }
+        task_group *g = &out->groups[out->n++];
+        *g = (task_group){.step = (uint32_t)i, .tasks = e->tasks, .parallel = e->parallel, .barrier = e->barrier};
+        while (g->phases < RG_MAX_PHASES && e->tasks[g->phases])
+            g->phases++;
+        g->t = malloc(sizeof t);
+        if (!g->t)
+            return false;
+        memcpy(g->t, t, sizeof t);
+        i++;
+    }
+    return true;
+}
+
+static bool connect(task_graph *out)
+{
+    access *all = calloc(out->n + 1, sizeof *all);
+    size_t *capacity = calloc(out->n + 1, sizeof *capacity);
+    bool ok = all && capacity;
+    for (size_t i = 0; ok && i < out->n; i++)
+        ok = find_accesses(out->plan, &out->groups[i], &all[i]);
+    for (size_t j = 0; ok && j < out->n; j++)
+        for (size_t i = 0; ok && i < j; i++) {
+            task_group *g = &out->groups[i];
+            if (!conflict(&all[i], &all[j]))
+                continue;
+            if (g->n_after == capacity[i]) {
+                capacity[i] = capacity[i] ? 2 * capacity[i] : 8;
+                uint32_t *larger = realloc(g->after, capacity[i] * sizeof *larger);
+                ok = larger != NULL;
+                g->after = larger ? larger : g->after;
+            }
+            if (ok)
+                g->after[g->n_after++] = (uint32_t)j;
+            out->groups[j].before++;
+        }
+    for (size_t i = 0; all && i < out->n; i++)
+        free(all[i].at);
+    free(all);
+    free(capacity);
+    return ok;
+}
+
+bool task_graph_make(rg_plan *p, task_graph *out)
+{
+    *out = (task_graph){.plan = p};
+    if (rgi_special_choose(p, true))
+        return false;
+    out->scratch = aligned_alloc(64, (p->current->scratch / 64 + 1) * 64);
+    if (out->scratch && unroll(out) && connect(out))
+        return true;
+    task_graph_free(out);
+    return false;
+}
+
+void task_graph_free(task_graph *g)
+{
+    for (size_t i = 0; i < g->n; i++) {
+        free(g->groups[i].after);
+        free(g->groups[i].t);
+    }
+    free(g->groups);
+    free(g->scratch);
+    *g = (task_graph){0};
+}
+
+bool task_run(const task_graph *g, size_t group, uint32_t phase, size_t task)
+{
+    const task_group *x = &g->groups[group];
+    return rgi_run_tasks(&g->plan->current->steps[x->step], phase, task, task + 1, g->scratch, x->t) == RG_OK;
+}
+
+static uint64_t draw(uint64_t *random, uint64_t below)
+{
+    *random = *random * 6364136223846793005u + 1442695040888963407u;
+    return (*random >> 33) % below;
+}
+
+/* A group that has begun or may: `order` holds the tasks of its present phase, those still to do in front. */
+typedef struct open_group {
+    uint32_t group, phase;
+    size_t left, *order;
+} open_group;
+
+static bool enter_phase(const task_graph *g, open_group *o)
+{
+    const task_group *x = &g->groups[o->group];
+    o->left = o->phase < x->phases ? x->tasks[o->phase] : 0;
+    free(o->order);
+    o->order = malloc((o->left + 1) * sizeof *o->order);
+    for (size_t i = 0; o->order && i < o->left; i++)
+        o->order[i] = i;
+    return o->order != NULL;
+}
+
+bool task_graph_run_shuffled(const task_graph *g, uint64_t *random)
+{
+    uint32_t *before = malloc((g->n + 1) * sizeof *before);
+    open_group *open = calloc(g->n + 1, sizeof *open);
+    size_t n = 0, done = 0;
+    bool ok = before && open;
+    for (uint32_t i = 0; ok && i < g->n; i++) {
+        before[i] = g->groups[i].before;
+        if (before[i] == 0) {
+            open[n] = (open_group){.group = i};
+            ok = enter_phase(g, &open[n++]);
+        }
+    }
+    while (ok && n) {
+        const size_t which = draw(random, n);
+        open_group *o = &open[which];
+        if (o->left) {
+            const size_t at = draw(random, o->left), task = o->order[at];
+            o->order[at] = o->order[--o->left];
+            ok = task_run(g, o->group, o->phase, task);
+        }
+        if (!ok || o->left)
+            continue;
+        o->phase++;
+        if (o->phase < g->groups[o->group].phases) {
+            ok = enter_phase(g, o);
+            continue;
+        }
+        const task_group *over = &g->groups[o->group];
+        free(o->order);
+        *o = open[--n];
+        done++;
+        for (size_t k = 0; ok && k < over->n_after; k++)
+            if (--before[over->after[k]] == 0) {
+                open[n] = (open_group){.group = over->after[k]};
+                ok = enter_phase(g, &open[n++]);
+            }
+    }
+    for (size_t i = 0; open && i < n; i++)
+        free(open[i].order);
+    free(open);
+    free(before);
+    g->plan->ran = ok;
+    return ok && done == g->n;
+}

@@ -1,0 +1,129 @@
+/* test_schedule.c - whoever does what and when, every bit stays: for any number of threads, any order of the tasks that
+   respects what they read and write, and whatever the plan takes the machine for. */
+#include "must.h"
+
+#include "networks.h"
+#include "tasks.h"
+
+#include "../runtime/plan.h"
+
+#include <stdlib.h>
+
+/* Everything that can be cut is shared out; nothing is. */
+static const rg_machine eager = {.flop_ns = 1, .byte_ns = 1, .meeting_ns = 0, .share_ns = 1e-3},
+                        lazy = {.flop_ns = 1e-6, .byte_ns = 1e-6, .meeting_ns = 1e9, .share_ns = 1e12};
+
+/* The hash of everything stored after training; with `parallel` it must have been on several threads. */
+static uint64_t trained(network_kind kind, const rg_plan_opts *opts, int steps, bool parallel)
+{
+    network m = network_new(kind);
+    rg_plan *p = must_compile(m.g, RG_NODES(m.loss, m.step), opts);
+    cr_assert(network_train(&m, p, 0, steps), "%s: %s", network_names[kind], rg_last_error());
+    cr_expect_eq(p->current->parallel, parallel, "%s", network_names[kind]);
+    const uint64_t hash = network_hash(&m);
+    rg_plan_free(p);
+    rg_graph_free(m.g);
+    return hash;
+}
+
+static void check_threads(network_kind kind)
+{
+    const int steps = getenv("RETROGRADE_SLOW") ? 1000 : 12;
+    const uint64_t want = trained(kind, &(rg_plan_opts){.threads = 1}, steps, false);
+    for (int threads = 2; threads <= 8; threads += threads < 4 ? 1 : 4)
+        cr_expect_eq(trained(kind, &(rg_plan_opts){.threads = threads, .machine = &eager}, steps, true), want,
+                     "%s: %d threads, %d steps", network_names[kind], threads, steps);
+}
+
+Test(schedule, mlp_on_one_to_eight_threads, .timeout = 300)
+{
+    check_threads(MLP);
+}
+Test(schedule, lenet_on_one_to_eight_threads, .timeout = 300)
+{
+    check_threads(LENET);
+}
+Test(schedule, lstm_on_one_to_eight_threads, .timeout = 300)
+{
+    check_threads(LSTM);
+}
+
+Test(schedule, opposite_machines)
+{
+    const rg_machine arithmetic = {.flop_ns = 1, .byte_ns = 0, .meeting_ns = 0, .share_ns = 1e4},
+                     memory = {.flop_ns = 0, .byte_ns = 1, .meeting_ns = 0, .share_ns = 1e4};
+    for (network_kind kind = 0; kind < NETWORKS; kind++) {
+        const uint64_t want = trained(kind, &(rg_plan_opts){.threads = 2, .machine = &lazy}, 6, false);
+        cr_expect_eq(trained(kind, &(rg_plan_opts){.threads = 2, .machine = &eager}, 6, true), want, "eager, %s",
+                     network_names[kind]);
+        cr_expect_eq(trained(kind, &(rg_plan_opts){.threads = 3, .machine = &arithmetic}, 6, true), want,
+                     "arithmetic, %s", network_names[kind]);
+        cr_expect_eq(trained(kind, &(rg_plan_opts){.threads = 3, .machine = &memory}, 6, true), want, "memory, %s",
+                     network_names[kind]);
+    }
+}
+
+/* One plan's tasks in 50 random orders beside another one's runs. */
+static void check_orders(network_kind kind, const rg_plan_opts *opts)
+{
+    enum { ORDERS = 50 };
+    network shuffled = network_new(kind), plain = network_new(kind);
+    rg_plan *p = must_compile(shuffled.g, RG_NODES(shuffled.loss, shuffled.step), opts),
+            *q = must_compile(plain.g, RG_NODES(plain.loss, plain.step), &(rg_plan_opts){.threads = 1});
+    uint64_t random = 1;
+    for (int i = 0; i < ORDERS; i++) {
+        task_graph tasks;
+        cr_assert(network_bind(&shuffled, p, i) && task_graph_make(p, &tasks), "%s", rg_last_error());
+        cr_assert(task_graph_run_shuffled(&tasks, &random), "%s", rg_last_error());
+        task_graph_free(&tasks);
+        cr_assert(network_train(&plain, q, i, 1), "%s", rg_last_error());
+        cr_assert_eq(value_at(p, shuffled.loss, 0), value_at(q, plain.loss, 0), "%s: order %d", network_names[kind], i);
+        cr_assert_eq(network_hash(&shuffled), network_hash(&plain), "%s: order %d", network_names[kind], i);
+    }
+    rg_plan_free(p);
+    rg_plan_free(q);
+    rg_graph_free(shuffled.g);
+    rg_graph_free(plain.g);
+}
+
+Test(schedule, any_order_of_the_tasks)
+{
+    for (network_kind kind = 0; kind < NETWORKS; kind++) {
+        check_orders(kind, &(rg_plan_opts){.threads = 2, .machine = &eager});
+        check_orders(kind, &(rg_plan_opts){.threads = 1});
+    }
+}
+
+/* Two steps between which the plan has its threads meet nowhere do not wait for each other, and neither do they by the bytes
+   they touch. */
+Test(schedule, what_does_not_meet_does_not_conflict)
+{
+    for (network_kind kind = 0; kind < NETWORKS; kind++) {
+        network m = network_new(kind);
+        rg_plan *p = must_compile(m.g, RG_NODES(m.loss, m.step), &(rg_plan_opts){.threads = 4, .machine = &eager});
+        task_graph tasks;
+        cr_assert(network_bind(&m, p, 0) && task_graph_make(p, &tasks), "%s", rg_last_error());
+        size_t beside = 0;
+        for (size_t i = 0; i < tasks.n; i++) {
+            const task_group *a = &tasks.groups[i];
+            const rgi_exec *ea = &p->current->steps[a->step];
+            bool met = false;
+            for (size_t j = i + 1; j < tasks.n && !met; j++) {
+                const task_group *b = &tasks.groups[j];
+                const rgi_exec *eb = &p->current->steps[b->step];
+                met = b->barrier || b->step <= a->step ||
+                      p->program->items[b->step].loop != p->program->items[a->step].loop;
+                const bool same_lane = !ea->parallel && !eb->parallel && ea->lane == eb->lane;
+                if (met || same_lane)
+                    continue;
+                beside++;
+                for (size_t k = 0; k < a->n_after; k++)
+                    cr_expect_neq(a->after[k], j, "%s: steps %u and %u", network_names[kind], a->step, b->step);
+            }
+        }
+        cr_expect(beside > 3, "%s: nothing goes side by side", network_names[kind]);
+        task_graph_free(&tasks);
+        rg_plan_free(p);
+        rg_graph_free(m.g);
+    }
+}
