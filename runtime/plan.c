@@ -57,7 +57,7 @@ static rg_plan *plan_new(rgi_program *prog, bool own)
         rgi_program_release(prog);
         return NULL;
     }
-    p->program = prog;
+    p->base = p->program = prog;
     p->store = g->store;
     rgi_store_retain(p->store);
     p->n_stored = g->store->n;
@@ -91,7 +91,7 @@ void rg_plan_free(rg_plan *p)
 {
     if (!p)
         return;
-    rgi_program *prog = p->program;
+    rgi_program *prog = p->base;
     rgi_program_retain(prog);
     const rg_allocator allocator = prog->graph->allocator;
     const rg_allocator *const a = &allocator;
@@ -103,7 +103,8 @@ void rg_plan_free(rg_plan *p)
     for (size_t i = 0; p->private_copies && i < p->n_stored; i++)
         if (p->private_copies[i])
             rgi_free(a, p->private_copies[i], p->store->at[i]->bytes + 1);
-    rgi_free(a, p->slab, p->slab_bytes);
+    if (!p->lent)
+        rgi_free(a, p->slab, p->slab_bytes);
     rgi_free(a, p->bindings, (prog->n_inputs + 1) * sizeof *p->bindings);
     rgi_free(a, p->outs, (prog->n_fetches + 1) * sizeof *p->outs);
     rgi_free(a, p->stored, (p->n_stored + 1) * sizeof *p->stored);
@@ -121,8 +122,8 @@ rg_plan *rg_plan_fork(rg_plan *p)
     bool own = p->program->has_effects;
     for (size_t i = 0; i < p->n_stored; i++)
         own = own || p->private_copies[i];
-    rgi_program_retain(p->program);
-    rg_plan *fork = plan_new(p->program, own);
+    rgi_program_retain(p->base);
+    rg_plan *fork = plan_new(p->base, own);
     for (size_t i = 0; fork && i < fork->n_stored; i++) /* goes on from where its parent is */
         if (fork->private_copies[i] && p->stored[i])
             memcpy(fork->private_copies[i], p->stored[i], p->store->at[i]->bytes);
@@ -238,6 +239,22 @@ rg_status rg_bind_out(rg_plan *p, rg_node *fetched, void *data)
         return rgi_fail(RG_ERR_ARGUMENT, "rg_bind_out: %s was not fetched",
                         rgi_format_node(fetched, label, sizeof label));
     p->outs[i] = data;
+    return RG_OK;
+}
+
+rg_status rg_plan_memory(rg_plan *p, void *at, size_t bytes)
+{
+    if (!p)
+        return rgi_fail(RG_ERR_ARGUMENT, "rg_plan_memory: the plan is NULL");
+    if ((uintptr_t)at % 64)
+        return rgi_fail(RG_ERR_ARGUMENT, "rg_plan_memory: the memory is not aligned to 64 bytes");
+    if (!p->lent)
+        rgi_free(&p->base->graph->allocator, p->slab, p->slab_bytes);
+    p->slab = at;
+    p->slab_bytes = at ? bytes : 0;
+    p->lent = at != NULL;
+    p->ran = false;
+    p->changed = true;
     return RG_OK;
 }
 

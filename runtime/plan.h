@@ -120,6 +120,8 @@ typedef struct rgi_special {
     const void *slab;                               /* what the links were resolved with */
     const void **input_data, **store_data;
     struct rgi_timeline *timeline; /* of the last run, where the plan keeps one */
+    rgi_program *own;              /* made to fit into the budget at these sizes, or NULL */
+    double nanoseconds;            /* estimated, of all steps on one thread */
 } rgi_special;
 
 typedef struct rgi_binding {
@@ -129,8 +131,9 @@ typedef struct rgi_binding {
 } rgi_binding;
 
 struct rg_plan {
-    rgi_program *program;
-    rgi_store *store; /* retained */
+    rgi_program *base;    /* retained */
+    rgi_program *program; /* of the present specialisation: this one or its own */
+    rgi_store *store;     /* retained */
     rgi_binding *bindings;
     void **outs;           /* by fetch: rg_bind_out */
     void **stored;         /* by entry: memory in use, shared or private; NULL where the plan does not need it */
@@ -138,6 +141,7 @@ struct rg_plan {
     size_t n_stored;
     char *slab;
     size_t slab_bytes;
+    bool lent; /* the slab is the caller's */
     rgi_special *specials, *current;
     size_t n_specials;
     uint64_t runs;

@@ -3,6 +3,7 @@
 
 #include "../ops/table_ops.h"
 #include "exec.h"
+#include "recompute.h"
 #include "share.h"
 
 #include <string.h>
@@ -230,6 +231,8 @@ static bool lower(rgi_lowering *l, rg_nodes fetch)
         memcpy(p->items, items, n_items * sizeof *items);
     p->n_items = n_items;
     l->item_capacity = n_items + 2 * p->n_writes + 1;
+    if (p->opts.budget && !rgi_draft_keep(p))
+        return false;
     return rgi_settle(l) && add_sizing_inputs(l) && find_formulas(p);
 }
 

@@ -83,6 +83,15 @@ typedef struct rgi_fetch {
     int32_t value; /* RGI_NONE for effects */
 } rgi_fetch;
 
+/* A program before memory.c has settled what is written in place. */
+typedef struct rgi_draft {
+    rgi_value *values;
+    size_t n_values;
+    rgi_item *items;
+    size_t n_items;
+    rgi_write *writes;
+} rgi_draft;
+
 typedef struct rgi_program {
     uint32_t references;
     rg_graph *graph;
@@ -109,6 +118,7 @@ typedef struct rgi_program {
     size_t n_shapes;
     rgi_formula *formulas; /* RG_MAX_RANK a shape, of the named sizes only */
     bool has_effects;
+    rgi_draft *draft; /* with a budget, or NULL */
 } rgi_program;
 
 /* Compiles, or returns NULL with the graph's compile error set. */

@@ -229,7 +229,7 @@ bool rgi_share(const rg_plan *p, rgi_special *s, uint32_t *interval, bool *share
         rgi_free(a, h.at, bytes);
         return false;
     }
-    const double alone = find_parallel(&h);
+    const double alone = s->nanoseconds = find_parallel(&h);
     if (h.lanes == 1 || alone < h.machine->share_ns) {
         stay_alone(&h);
         rgi_free(a, h.at, bytes);

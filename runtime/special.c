@@ -1,4 +1,5 @@
 /* special.c - what a set of sizes adds to a program: concrete shapes, offsets, pointers. */
+#include "recompute.h"
 #include "share.h"
 #include "steps.h"
 #include "timeline.h"
@@ -183,7 +184,8 @@ void rgi_special_free(rg_plan *p, rgi_special *s)
 {
     if (!s)
         return;
-    const rg_allocator *a = &p->program->graph->allocator;
+    const rg_allocator *a = &p->base->graph->allocator;
+    rgi_recompute_free(s->own);
     rgi_arena_finish(&s->arena);
     rgi_free(a, s, sizeof *s);
 }
@@ -246,6 +248,9 @@ static void resolve(const rgi_special *s, int32_t head, const void *base)
 static rg_status attach(rg_plan *p, rgi_special *s)
 {
     const rg_allocator *a = &p->program->graph->allocator;
+    if (p->lent && p->slab_bytes < s->total)
+        return rgi_fail(RG_ERR_MEMORY, "rg_run: the plan needs %zu bytes of memory, it was given %zu", s->total,
+                        p->slab_bytes);
     if (!p->slab || p->slab_bytes < s->total) {
         char *slab = rgi_slab_alloc(a, s->total + 64);
         if (!slab)
@@ -304,9 +309,71 @@ static void forget_oldest(rg_plan *p)
     if (!s)
         return;
     *oldest = s->next;
-    p->current = p->current == s ? NULL : p->current;
+    if (p->current == s) {
+        p->current = NULL;
+        p->program = p->base;
+    }
     p->n_specials--;
     rgi_special_free(p, s);
+}
+
+/* A specialisation of a program for the sizes bound; takes the program over if it is not the plan's. */
+static rg_status make_special(rg_plan *p, rgi_program *prog, rgi_special **out)
+{
+    const rg_allocator *a = &p->base->graph->allocator;
+    rgi_program *const before = p->program;
+    rgi_special *s = rgi_alloc(a, sizeof *s);
+    *out = NULL;
+    if (!s) {
+        if (prog != p->base)
+            rgi_recompute_free(prog);
+        return rgi_fail(RG_ERR_MEMORY, "rg_run: out of memory");
+    }
+    rgi_arena_init(&s->arena, *a);
+    s->own = prog == p->base ? NULL : prog;
+    p->program = prog;
+    const rg_status status = build(p, s);
+    p->program = before;
+    if (status)
+        rgi_special_free(p, s);
+    else
+        *out = s;
+    return status;
+}
+
+/* Tries what may be dropped: of all programs that fit into the budget the fastest replaces *s. */
+static rg_status fit_budget(rg_plan *p, rgi_special **s)
+{
+    static const double segments[] = {1, 2, 3, 4, 6, 9, 14, 24}, parts[] = {0.25, 0.5, 0.75, 1};
+    enum { SEGMENTS = sizeof segments / sizeof *segments, PARTS = sizeof parts / sizeof *parts };
+    const size_t budget = p->base->opts.budget;
+    size_t least = (*s)->total;
+    rgi_special *best = NULL;
+    rg_status status = RG_OK;
+    for (size_t i = 0; i <= (size_t)SEGMENTS * PARTS && !status; i++) {
+        const rgi_policy policy = {
+            .cheap = i == 0, .segments = i ? segments[(i - 1) / PARTS] : 0, .part = i ? parts[(i - 1) % PARTS] : 0};
+        rgi_special *other = NULL;
+        rgi_program *prog = rgi_recompute(p->base, *s, &policy);
+        status = prog ? make_special(p, prog, &other) : rgi_fail(RG_ERR_MEMORY, "rg_run: out of memory");
+        if (status)
+            break;
+        least = other->total < least ? other->total : least;
+        const bool better = other->total <= budget && (!best || other->nanoseconds < best->nanoseconds);
+        rgi_special_free(p, better ? best : other);
+        best = better ? other : best;
+    }
+    if (!status && !best)
+        status = rgi_fail(RG_ERR_MEMORY,
+                          "rg_run: the plan takes %zu bytes, the budget is %zu: the least that would do is %zu",
+                          (*s)->total, budget, least);
+    if (status) {
+        rgi_special_free(p, best);
+        return status;
+    }
+    rgi_special_free(p, *s);
+    *s = best;
+    return RG_OK;
 }
 
 rg_status rgi_special_choose(rg_plan *p, bool run)
@@ -320,12 +387,9 @@ rg_status rgi_special_choose(rg_plan *p, bool run)
     while (s && !same_sizes(p, s))
         s = s->next;
     if (!s) {
-        const rg_allocator *a = &p->program->graph->allocator;
-        s = rgi_alloc(a, sizeof *s);
-        if (!s)
-            return rgi_fail(RG_ERR_MEMORY, "rg_run: out of memory");
-        rgi_arena_init(&s->arena, *a);
-        status = build(p, s);
+        status = make_special(p, p->base, &s);
+        if (!status && p->base->opts.budget && s->total > p->base->opts.budget)
+            status = fit_budget(p, &s);
         if (status) {
             rgi_special_free(p, s);
             return status;
@@ -340,6 +404,7 @@ rg_status rgi_special_choose(rg_plan *p, bool run)
     if (status)
         return status;
     p->current = s;
+    p->program = s->own ? s->own : p->base;
     p->changed = !run;
     return RG_OK;
 }

@@ -105,6 +105,21 @@ static bool sights(rg_graph *g)
     return ok;
 }
 
+/* A plan that has to make values again, and one in the caller's memory. */
+static bool budgeted(rg_graph *g)
+{
+    static _Alignas(64) char memory[75008];
+    rg_node *x = rg_input(g, "x", RG_F32, RG_SHAPE(rg_dim(g, "batch"), 8)), *h = x;
+    for (int i = 0; i < 8; i++)
+        h = rg_softmax(rg_tanh(rg_scale(h, 1 + i)), -1);
+    rg_node *loss = rg_sum(rg_square(h), RG_ALL_AXES, false), *d = rg_at(rg_grad(loss, RG_NODES(x)), 0);
+    rg_plan *p = rg_compile(g, RG_NODES(loss, d), &(rg_plan_opts){.threads = 1, .budget = 75000});
+    bool ok = p && !rg_bind_shape(p, x, data, RG_SHAPE(16, 8)) && !rg_run(p);
+    ok = ok && rg_plan_bytes(p) <= 75000 && !rg_plan_memory(p, memory, sizeof memory) && !rg_run(p);
+    rg_plan_free(p);
+    return ok;
+}
+
 /* Something small and new in the same graph. */
 static bool still_works(rg_graph *g)
 {
@@ -163,6 +178,10 @@ Test(alloc, training_step_failing_once)
 Test(alloc, sights)
 {
     for_every_k(sights, false, false);
+}
+Test(alloc, budget)
+{
+    for_every_k(budgeted, false, false);
 }
 Test(alloc, recurrence)
 {

@@ -26,6 +26,10 @@ typedef struct rg_plan_opts {
     bool snapshot; /* work on a private copy of parameters and buffers */
     bool check;    /* after each op, look for NaN and infinity: rg_run then fails naming the node */
     bool profile;  /* note when each thread works on which step: rg_plan_profile, rg_plan_trace */
+    size_t
+        budget; /* most bytes that rg_plan_bytes may come to, 0: any number. Values are made again where they are needed
+                      late until it fits; the results are the same to the last bit. If nothing does, rg_run and
+                      rg_plan_prepare fail with RG_ERR_MEMORY and say the least that would do */
     const rg_machine *machine; /* NULL: figures of an x86 core of 2024; copied */
 } rg_plan_opts;
 
@@ -56,6 +60,10 @@ RG_API const void *rg_data(rg_plan *p, rg_node *fetched);
 /* The same with dtype and actual shape. */
 RG_API RG_CHECKED rg_status rg_result(rg_plan *p, rg_node *fetched, rg_tensor *out);
 
+/* The plan's working memory is `bytes` bytes at `at`, aligned to 64, which the caller keeps until the plan is freed or is given
+   other memory; NULL: the plan allocates for itself again. Results of earlier runs are gone. Errors: `at` is not aligned; later
+   rg_run and rg_plan_prepare fail with RG_ERR_MEMORY where the sizes bound need more, and say how much. */
+RG_API RG_CHECKED rg_status rg_plan_memory(rg_plan *p, void *at, size_t bytes);
 /* Bytes of the plan's working memory (0 while sizes are unknown), parameters not counted. */
 RG_API size_t rg_plan_bytes(const rg_plan *p);
 /* What the plan does, in order: steps, fused groups, sizes, offsets. Release with rg_text_free. */

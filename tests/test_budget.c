@@ -1,0 +1,181 @@
+/* test_budget.c - plans that fit into so many bytes, by making values again; memory that the caller lends. */
+#include "must.h"
+
+#include "count_malloc.h"
+#include "networks.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { BATCH = 64, WIDTH = 64, DEEP = 16 };
+
+static float points[BATCH][WIDTH];
+
+/* A tower of layers with dropout, whose activations wait for the way back. */
+static network tower(void)
+{
+    network m = {.g = rg_graph_new(&(rg_graph_opts){.seed = 3})};
+    for (int i = 0; i < BATCH * WIDTH; i++)
+        points[i / WIDTH][i % WIDTH] = (float)(i * 37 % 101) / 50 - 1;
+    m.x = rg_input(m.g, "x", RG_F32, RG_SHAPE(rg_dim(m.g, "batch"), WIDTH));
+    rg_node *h = m.x;
+    for (int i = 0; i < DEEP; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "fc%d", i);
+        h = rg_gelu(rg_nn_linear(h, name, WIDTH, NULL));
+        h = i % 4 == 1 ? rg_nn_dropout(h, 0.2) : h;
+    }
+    m.loss = rg_mean(rg_square(h), RG_ALL_AXES, false);
+    m.step = rg_adam(m.loss, &(rg_adam_opts){.lr = 1e-3});
+    return m;
+}
+
+/* Trains a few steps of two sizes within a budget; the hash of everything stored, and the bytes the larger took. */
+static uint64_t trained(size_t budget, int threads, size_t *bytes)
+{
+    network m = tower();
+    rg_plan *p = must_compile(m.g, RG_NODES(m.loss, m.step), &(rg_plan_opts){.threads = threads, .budget = budget});
+    for (int i = 0; i < 6; i++) {
+        must(rg_bind_shape(p, m.x, points, RG_SHAPE(i % 2 ? BATCH / 2 : BATCH, WIDTH)));
+        must(rg_run(p));
+        *bytes = i % 2 ? *bytes : rg_plan_bytes(p);
+    }
+    const uint64_t hash = network_hash(&m);
+    rg_plan_free(p);
+    rg_graph_free(m.g);
+    return hash;
+}
+
+/* The least that would do, from the error. */
+static size_t least(const network *m)
+{
+    rg_plan *p = must_compile(m->g, RG_NODES(m->loss, m->step), &(rg_plan_opts){.threads = 1, .budget = 1});
+    must(rg_bind_shape(p, m->x, points, RG_SHAPE(BATCH, WIDTH)));
+    cr_expect_eq(rg_plan_prepare(p), RG_ERR_MEMORY);
+    const char *at = strstr(rg_last_error(), "the least that would do is ");
+    cr_assert(at, "%s", rg_last_error());
+    rg_plan_free(p);
+    return strtoul(at + strlen("the least that would do is "), NULL, 10);
+}
+
+Test(budget, equal_bits_in_less_memory)
+{
+    size_t all, bytes;
+    const uint64_t want = trained(0, 1, &all);
+    network m = tower();
+    const size_t floor = least(&m);
+    rg_graph_free(m.g);
+    cr_expect(floor < all / 2, "%zu of %zu bytes", floor, all);
+    for (int i = 0; i <= 4; i++) {
+        const size_t budget = floor + (all - floor) / 4 * (size_t)i;
+        cr_expect_eq(trained(budget, 1, &bytes), want, "%zu of %zu bytes", budget, all);
+        cr_expect(bytes <= budget, "%zu bytes, the budget is %zu", bytes, budget);
+    }
+    trained(0, 2, &bytes); /* what goes side by side takes more */
+    cr_expect_eq(trained(bytes - bytes / 8, 2, &bytes), want);
+    cr_expect_eq(trained(2 * all, 1, &bytes), want);
+    cr_expect_eq(bytes, all, "nothing is made again without need");
+}
+
+/* What the error names is enough, and a byte less is not. */
+Test(budget, the_least_that_would_do)
+{
+    network m = tower();
+    const size_t floor = least(&m);
+    for (size_t missing = 0; missing < 2; missing++) {
+        rg_plan *p =
+            must_compile(m.g, RG_NODES(m.loss, m.step), &(rg_plan_opts){.threads = 1, .budget = floor - missing});
+        must(rg_bind_shape(p, m.x, points, RG_SHAPE(BATCH, WIDTH)));
+        cr_expect_eq(rg_run(p), missing ? RG_ERR_MEMORY : RG_OK);
+        if (missing) { /* fewer rows fit */
+            must(rg_bind_shape(p, m.x, points, RG_SHAPE(BATCH / 2, WIDTH)));
+            must(rg_run(p));
+        }
+        rg_plan_free(p);
+    }
+    rg_graph_free(m.g);
+}
+
+/* Networks with convolutions and recurrences, as tight as they go. */
+Test(budget, networks)
+{
+    for (network_kind kind = 0; kind < NETWORKS; kind++) {
+        size_t all = 0, bytes = 0;
+        uint64_t want = 0;
+        for (int percent = 100; percent >= 50; percent -= 10) {
+            network m = network_new(kind);
+            rg_plan *p = must_compile(m.g, RG_NODES(m.loss, m.step),
+                                      &(rg_plan_opts){.threads = 1, .budget = all * (size_t)percent / 100});
+            const bool ok = network_train(&m, p, 0, 6);
+            const uint64_t hash = network_hash(&m);
+            bytes = rg_plan_bytes(p);
+            rg_plan_free(p);
+            rg_graph_free(m.g);
+            cr_expect(ok || strstr(rg_last_error(), "least that would do"), "%s", rg_last_error());
+            if (!ok)
+                break;
+            all = all ? all : bytes;
+            want = want ? want : hash;
+            cr_expect_eq(hash, want, "%s in %d %%", network_names[kind], percent);
+        }
+        cr_expect(all > 0);
+    }
+}
+
+Test(budget, runs_allocate_nothing)
+{
+    if (!count_malloc_works())
+        cr_skip_test("malloc cannot be interposed here");
+    network m = tower();
+    rg_plan *p = must_compile(m.g, RG_NODES(m.loss, m.step), &(rg_plan_opts){.threads = 1, .budget = least(&m)});
+    must(rg_bind_shape(p, m.x, points, RG_SHAPE(BATCH, WIDTH)));
+    must(rg_plan_prepare(p));
+    const size_t before = count_malloc();
+    must(rg_run(p));
+    must(rg_run(p));
+    cr_expect_eq(count_malloc(), before);
+    rg_plan_free(p);
+    rg_graph_free(m.g);
+}
+
+/* Memory of the caller: exactly as much as the plan says, between bytes that stay. */
+Test(budget, lent_memory)
+{
+    enum { EDGE = 64 };
+    network m = tower(), other = tower();
+    rg_plan *p = must_compile(m.g, RG_NODES(m.loss, m.step), &(rg_plan_opts){.threads = 1}),
+            *q = must_compile(other.g, RG_NODES(other.loss, other.step), &(rg_plan_opts){.threads = 1});
+    must(rg_bind_shape(q, other.x, points, RG_SHAPE(BATCH, WIDTH)));
+    must(rg_run(q));
+    const size_t need = rg_plan_bytes(q), room = (need + 63) / 64 * 64 + (size_t)2 * EDGE;
+    char *memory = aligned_alloc(64, room);
+    cr_assert(memory);
+    memset(memory, 77, room);
+    cr_expect_eq(rg_plan_memory(NULL, memory, need), RG_ERR_ARGUMENT);
+    cr_expect_eq(rg_plan_memory(p, memory + 8, need), RG_ERR_ARGUMENT);
+    must(rg_plan_memory(p, memory + EDGE, need - 1));
+    must(rg_bind_shape(p, m.x, points, RG_SHAPE(BATCH, WIDTH)));
+    cr_expect_eq(rg_run(p), RG_ERR_MEMORY);
+    char text[32];
+    snprintf(text, sizeof text, "needs %zu bytes", need);
+    cr_expect(strstr(rg_last_error(), text), "%s", rg_last_error());
+    must(rg_plan_memory(p, memory + EDGE, need));
+    must(rg_run(p));
+    cr_expect_eq(value_at(p, m.loss, 0), value_at(q, other.loss, 0));
+    cr_expect_eq(network_hash(&m), network_hash(&other));
+    const char *at = rg_data(p, m.loss);
+    cr_expect(at >= memory + EDGE && at < memory + EDGE + need, "the loss lies elsewhere");
+    cr_expect(rg_bind_shape(p, m.x, memory + EDGE, RG_SHAPE(BATCH, WIDTH)), "inputs inside of it are refused");
+    for (size_t i = 0; i < EDGE; i++)
+        cr_expect(memory[i] == 77 && memory[EDGE + need + i] == 77, "byte %zu beside it", i);
+    must(rg_plan_memory(p, NULL, 0));
+    cr_expect_null(rg_data(p, m.loss));
+    must(rg_run(p));
+    must(rg_run(q));
+    cr_expect_eq(network_hash(&m), network_hash(&other));
+    rg_plan_free(p);
+    rg_plan_free(q);
+    rg_graph_free(m.g);
+    rg_graph_free(other.g);
+    free(memory);
+}
