@@ -1,0 +1,397 @@
+/* scaling.c - how a training step would run on a machine of many cores: every task of a plan is timed alone on this one, and
+   the times are put together for 1 to 64 workers. Prints the tables of docs/scaling.md.
+
+   Critical path: the longest chain of tasks that wait for each other. List schedule: whoever is free takes the task with the
+   longest way to the end. As planned: the plan for so many threads with its order, lanes, shares and meetings. */
+#include "../tests/tasks.h"
+
+#include "../runtime/plan.h"
+
+#include <retrograde/retrograde.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define MOST 64 /* workers */
+#define ROUNDS 5
+#define MEETING 400e-9 /* seconds: the default of rg_machine */
+
+typedef struct model {
+    const char *name;
+    rg_graph *g;
+    rg_node *x, *t, *loss, *step;
+    float *data;
+    int64_t *labels;
+} model;
+
+static double now(void)
+{
+    struct timespec t;
+    timespec_get(&t, TIME_UTC);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* ---- the networks ---- */
+
+static rg_node *lenet(model *m)
+{
+    const rg_pool_opts halve = {.window = {2, 2}};
+    m->x = rg_input(m->g, "x", RG_F32, RG_SHAPE(64, 1, 28, 28));
+    m->t = rg_input(m->g, "t", RG_I64, RG_SHAPE(64));
+    rg_node *h = rg_relu(rg_nn_conv2d(m->x, "conv1", 6, &(rg_conv_opts){.kernel = {5, 5}, .pad = {2, 2}}));
+    h = rg_relu(rg_nn_conv2d(rg_max_pool2d(h, &halve), "conv2", 16, &(rg_conv_opts){.kernel = {5, 5}}));
+    h = rg_relu(rg_nn_linear(rg_flatten(rg_max_pool2d(h, &halve), 1), "fc1", 120, NULL));
+    return rg_nn_linear(rg_relu(rg_nn_linear(h, "fc2", 84, NULL)), "fc3", 10, NULL);
+}
+
+static rg_node *norm(model *m, rg_node *x, const char *name, int64_t channels)
+{
+    char weight[48], bias[48];
+    snprintf(weight, sizeof weight, "%s.weight", name);
+    snprintf(bias, sizeof bias, "%s.bias", name);
+    return rg_batch_norm(x, rg_param(m->g, weight, RG_F32, RG_SHAPE(channels), NULL),
+                         rg_param(m->g, bias, RG_F32, RG_SHAPE(channels), NULL), 1e-5);
+}
+
+static rg_node *block(model *m, rg_node *x, const char *name, int64_t channels, int64_t stride, bool wider)
+{
+    char part[4][40];
+    for (int i = 0; i < 4; i++)
+        snprintf(part[i], sizeof part[i], "%s.%s", name, (const char *[]){"conv1", "conv2", "down", "norm"}[i]);
+    const rg_conv_opts first = {.kernel = {3, 3}, .stride = {stride, stride}, .pad = {1, 1}, .no_bias = true},
+                       second = {.kernel = {3, 3}, .pad = {1, 1}, .no_bias = true},
+                       down = {.kernel = {1, 1}, .stride = {stride, stride}, .no_bias = true};
+    char name1[48], name2[48], name3[48];
+    snprintf(name1, sizeof name1, "%s1", part[3]);
+    snprintf(name2, sizeof name2, "%s2", part[3]);
+    snprintf(name3, sizeof name3, "%s3", part[3]);
+    rg_node *h = rg_relu(norm(m, rg_nn_conv2d(x, part[0], channels, &first), name1, channels));
+    h = norm(m, rg_nn_conv2d(h, part[1], channels, &second), name2, channels);
+    rg_node *beside = wider ? norm(m, rg_nn_conv2d(x, part[2], channels, &down), name3, channels) : x;
+    return rg_relu(rg_add(h, beside));
+}
+
+static rg_node *resnet18(model *m)
+{
+    m->x = rg_input(m->g, "x", RG_F32, RG_SHAPE(8, 3, 224, 224));
+    m->t = rg_input(m->g, "t", RG_I64, RG_SHAPE(8));
+    const rg_conv_opts stem = {.kernel = {7, 7}, .stride = {2, 2}, .pad = {3, 3}, .no_bias = true};
+    rg_node *h = rg_relu(norm(m, rg_nn_conv2d(m->x, "conv1", 64, &stem), "norm1", 64));
+    h = rg_max_pool2d(h, &(rg_pool_opts){.window = {3, 3}, .stride = {2, 2}, .pad = {1, 1}});
+    for (int layer = 0; layer < 4; layer++)
+        for (int i = 0; i < 2; i++) {
+            char name[24];
+            snprintf(name, sizeof name, "layer%d.%d", layer + 1, i);
+            h = block(m, h, name, (int64_t)64 << layer, layer && !i ? 2 : 1, layer && !i);
+        }
+    return rg_nn_linear(rg_mean(h, RG_AXES(2, 3), false), "fc", 1000, NULL);
+}
+
+static rg_node *lstm(model *m)
+{
+    m->x = rg_input(m->g, "x", RG_F32, RG_SHAPE(64, 32, 128));
+    m->t = rg_input(m->g, "t", RG_I64, RG_SHAPE(32));
+    rg_node *h = rg_nn_lstm(m->x, "lstm", 256, &(rg_rnn_opts){.layers = 2, .bidirectional = true});
+    return rg_nn_linear(rg_mean(h, RG_AXES(0), false), "out", 10, NULL);
+}
+
+static bool model_new(model *m, const char *name, rg_node *(*network)(model *m))
+{
+    *m = (model){.name = name, .g = rg_graph_new(NULL)};
+    rg_node *logits = network(m);
+    m->loss = rg_cross_entropy(logits, m->t, NULL);
+    m->step = rg_sgd(m->loss, &(rg_sgd_opts){.lr = 1e-4});
+    if (rg_graph_error(m->g)) {
+        fprintf(stderr, "%s: %s\n", name, rg_graph_error(m->g));
+        return false;
+    }
+    const rg_shape x = rg_shape_of(m->x), t = rg_shape_of(m->t);
+    const int64_t n = rg_shape_count(x);
+    m->data = malloc((size_t)n * sizeof *m->data);
+    m->labels = malloc((size_t)rg_shape_count(t) * sizeof *m->labels);
+    for (int64_t i = 0; m->data && i < n; i++)
+        m->data[i] = (float)(i * 7919 % 2003) / 1001 - 1;
+    for (int64_t i = 0; m->labels && i < rg_shape_count(t); i++)
+        m->labels[i] = i * 7 % 10;
+    return m->data && m->labels;
+}
+
+static void model_free(model *m)
+{
+    rg_graph_free(m->g);
+    free(m->data);
+    free(m->labels);
+}
+
+/* Its plan for so many threads, bound; NULL after saying why not. */
+static rg_plan *plan_for(const model *m, int threads)
+{
+    rg_plan *p = rg_compile(m->g, RG_NODES(m->loss, m->step), &(rg_plan_opts){.threads = threads});
+    if (p && !rg_bind(p, m->x, m->data) && !rg_bind(p, m->t, m->labels) && !rg_plan_prepare(p))
+        return p;
+    fprintf(stderr, "%s: %s\n", m->name, p ? rg_last_error() : rg_graph_error(m->g));
+    rg_plan_free(p);
+    return NULL;
+}
+
+/* ---- times of tasks ---- */
+
+/* The least of some rounds: times.at[group][phase][task], seconds. */
+typedef struct times {
+    double ***at;
+    size_t tasks;
+    double all;
+} times;
+
+static bool measure(const task_graph *g, times *out)
+{
+    *out = (times){.at = calloc(g->n + 1, sizeof *out->at)};
+    for (int round = 0; out->at && round < ROUNDS; round++)
+        for (size_t i = 0; i < g->n; i++) {
+            const task_group *x = &g->groups[i];
+            if (!round && !(out->at[i] = calloc(x->phases + 1, sizeof *out->at[i])))
+                return false;
+            for (uint32_t k = 0; k < x->phases; k++) {
+                if (!round && !(out->at[i][k] = malloc(x->tasks[k] * sizeof(double))))
+                    return false;
+                for (size_t j = 0; j < x->tasks[k]; j++) {
+                    const double begin = now();
+                    if (!task_run(g, i, k, j))
+                        return false;
+                    const double took = now() - begin;
+                    out->at[i][k][j] = round && out->at[i][k][j] < took ? out->at[i][k][j] : took;
+                }
+            }
+        }
+    for (size_t i = 0; out->at && i < g->n; i++)
+        for (uint32_t k = 0; k < g->groups[i].phases; k++)
+            for (size_t j = 0; j < g->groups[i].tasks[k]; j++, out->tasks++)
+                out->all += out->at[i][k][j];
+    return out->at != NULL;
+}
+
+static void times_free(times *t, const task_graph *g)
+{
+    for (size_t i = 0; t->at && i < g->n; i++) {
+        for (uint32_t k = 0; t->at[i] && k < g->groups[i].phases; k++)
+            free(t->at[i][k]);
+        free(t->at[i]);
+    }
+    free(t->at);
+}
+
+static double longest(const times *t, const task_graph *g, size_t group, uint32_t phase)
+{
+    double most = 0;
+    for (size_t j = 0; j < g->groups[group].tasks[phase]; j++)
+        most = t->at[group][phase][j] > most ? t->at[group][phase][j] : most;
+    return most;
+}
+
+/* way[i]: the longest way from the begin of group i to the end of the step. */
+static double critical_path(const task_graph *g, const times *t, double *way)
+{
+    double most = 0;
+    for (size_t i = g->n; i-- > 0;) {
+        const task_group *x = &g->groups[i];
+        way[i] = 0;
+        for (size_t k = 0; k < x->n_after; k++)
+            way[i] = way[x->after[k]] > way[i] ? way[x->after[k]] : way[i];
+        for (uint32_t k = 0; k < x->phases; k++)
+            way[i] += longest(t, g, i, k);
+        most = way[i] > most ? way[i] : most;
+    }
+    return most;
+}
+
+/* ---- list schedule ---- */
+
+/* Groups whose tasks of a phase may begin, by their way to the end; tasks in progress, by when they end. */
+typedef struct entry {
+    double key;
+    uint32_t group;
+} entry;
+
+typedef struct heap {
+    entry *at;
+    size_t n;
+} heap;
+
+static void push(heap *h, entry e)
+{
+    size_t i = h->n++;
+    for (; i && h->at[(i - 1) / 2].key > e.key; i = (i - 1) / 2)
+        h->at[i] = h->at[(i - 1) / 2];
+    h->at[i] = e;
+}
+
+static entry pop(heap *h)
+{
+    const entry top = h->at[0], last = h->at[--h->n];
+    size_t i = 0;
+    for (size_t child; (child = 2 * i + 1) < h->n; i = child) {
+        child += child + 1 < h->n && h->at[child + 1].key < h->at[child].key;
+        if (h->at[child].key >= last.key)
+            break;
+        h->at[i] = h->at[child];
+    }
+    h->at[i] = last;
+    return top;
+}
+
+typedef struct progress {
+    uint32_t phase, before;
+    size_t next, running;
+} progress;
+
+static double list_schedule(const task_graph *g, const times *t, const double *way, int workers)
+{
+    progress *p = calloc(g->n + 1, sizeof *p);
+    heap ready = {malloc((g->n + 1) * sizeof(entry)), 0}, busy = {malloc((MOST + 1) * sizeof(entry)), 0};
+    double clock = -1;
+    if (p && ready.at && busy.at) {
+        clock = 0;
+        for (uint32_t i = 0; i < g->n; i++) {
+            p[i].before = g->groups[i].before;
+            if (!p[i].before)
+                push(&ready, (entry){-way[i], i});
+        }
+        while (ready.n || busy.n) {
+            while (ready.n && busy.n < (size_t)workers) {
+                const uint32_t i = ready.at[0].group;
+                const task_group *x = &g->groups[i];
+                if (p[i].next < x->tasks[p[i].phase] && x->phases) {
+                    push(&busy, (entry){clock + t->at[i][p[i].phase][p[i].next++], i});
+                    p[i].running++;
+                }
+                if (!x->phases || p[i].next == x->tasks[p[i].phase])
+                    pop(&ready);
+                if (!x->phases) /* nothing to do: its followers may begin */
+                    push(&busy, (entry){clock, i}), p[i].running++;
+            }
+            const entry over = pop(&busy);
+            const task_group *x = &g->groups[over.group];
+            progress *o = &p[over.group];
+            clock = over.key;
+            if (--o->running || (x->phases && o->next < x->tasks[o->phase]))
+                continue;
+            if (x->phases && ++o->phase < x->phases) {
+                o->next = 0;
+                push(&ready, (entry){-way[over.group], over.group});
+                continue;
+            }
+            for (size_t k = 0; k < x->n_after; k++)
+                if (!--p[x->after[k]].before)
+                    push(&ready, (entry){-way[x->after[k]], x->after[k]});
+        }
+    }
+    free(p);
+    free(ready.at);
+    free(busy.at);
+    return clock;
+}
+
+/* ---- as planned ---- */
+
+static void share_of(const rgi_exec *e, size_t n, int k, int team, size_t *lo, size_t *hi)
+{
+    *lo = e->cut ? (size_t)((double)n * e->cut[k] + 0.5) : n * (size_t)k / (size_t)team;
+    *hi = e->cut ? (size_t)((double)n * e->cut[k + 1] + 0.5) : n * (size_t)(k + 1) / (size_t)team;
+}
+
+static double meet(double *clock, int workers)
+{
+    double last = 0;
+    for (int k = 0; k < workers; k++)
+        last = clock[k] > last ? clock[k] : last;
+    for (int k = 0; k < workers; k++)
+        clock[k] = last + MEETING;
+    return last;
+}
+
+/* The plan's own list for a team; its groups are those of `g`, in the same order. */
+static double as_planned(const model *m, const task_graph *g, const times *t, int workers)
+{
+    rg_plan *p = plan_for(m, workers);
+    double clock[MOST] = {0};
+    if (!p)
+        return -1;
+    for (size_t i = 0; i < g->n; i++) {
+        const task_group *x = &g->groups[i];
+        const rgi_exec *e = &p->current->steps[x->step];
+        const size_t item = x->step;
+        const bool loops = item && i && g->groups[i - 1].step >= x->step; /* a turn of a loop is over */
+        if (p->current->parallel && (e->barrier || loops || (item && p->current->steps[item - 1].kind == RGI_LOOP)))
+            meet(clock, workers);
+        for (uint32_t k = 0; k < x->phases; k++) {
+            if (k && e->parallel)
+                meet(clock, workers);
+            if (!e->parallel) {
+                for (size_t j = 0; j < x->tasks[k]; j++)
+                    clock[e->lane % (uint32_t)workers] += t->at[i][k][j];
+                continue;
+            }
+            for (int w = 0; w < workers; w++) {
+                size_t lo, hi;
+                share_of(e, x->tasks[k], w, workers, &lo, &hi);
+                for (size_t j = lo; j < hi; j++)
+                    clock[w] += t->at[i][k][j];
+            }
+        }
+    }
+    rg_plan_free(p);
+    return meet(clock, workers);
+}
+
+/* ---- */
+
+static bool report(const char *name, rg_node *(*network)(model *m))
+{
+    static const int workers[] = {1, 2, 4, 8, 16, 32, 64};
+    enum { N = sizeof workers / sizeof *workers };
+    model m;
+    task_graph g = {0};
+    times t = {0};
+    rg_plan *p = NULL;
+    bool ok = model_new(&m, name, network) && (p = plan_for(&m, MOST)) && task_graph_make(p, &g) && measure(&g, &t);
+    double *way = ok ? malloc((g.n + 1) * sizeof *way) : NULL;
+    if (way) {
+        const double path = critical_path(&g, &t, way);
+        printf("\n%s: %zu steps, %zu tasks, %.3f ms of work, critical path %.3f ms\n\n"
+               "| workers | bound | list schedule | of the bound | as planned | of the bound |\n"
+               "|---|---|---|---|---|---|\n",
+               name, g.n, t.tasks, 1e3 * t.all, 1e3 * path);
+        for (int i = 0; i < N; i++) {
+            const double ideal = t.all / path < workers[i] ? t.all / path : workers[i];
+            const double list = t.all / list_schedule(&g, &t, way, workers[i]),
+                         planned = t.all / as_planned(&m, &g, &t, workers[i]);
+            printf("| %d | %.1f | %.1f | %.2f | %.1f | %.2f |\n", workers[i], ideal, list, list / ideal, planned,
+                   planned / ideal);
+        }
+        fflush(stdout);
+    }
+    ok = ok && way;
+    free(way);
+    times_free(&t, &g);
+    task_graph_free(&g);
+    rg_plan_free(p);
+    model_free(&m);
+    return ok;
+}
+
+int main(int argc, char **argv)
+{
+    static const struct {
+        const char *name, *title;
+        rg_node *(*network)(model *m);
+    } all[] = {{"lenet", "LeNet-5, batch 64", lenet},
+               {"lstm", "2 x LSTM 256 in both directions, T 64, batch 32", lstm},
+               {"resnet18", "ResNet-18, 224 x 224, batch 8", resnet18}};
+    bool ok = true;
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        if (argc < 2 || strcmp(argv[1], all[i].name) == 0)
+            ok = report(all[i].title, all[i].network) && ok;
+    return ok ? 0 : 1;
+}
