@@ -1,4 +1,4 @@
-/* dump.c - what a plan does, as text: a line a step, with sizes and offsets once they are known. */
+/* dump.c - what a plan does, as text: a line a step, with sizes, offsets and costs once they are known. */
 #include "plan.h"
 
 #include "../graph/text.h"
@@ -44,6 +44,16 @@ static void print_use(rgi_text *t, const rg_plan *p, const rgi_use *use)
     rgi_text_printf(t, ")\n");
 }
 
+/* A count in units that leave three digits. */
+static void print_amount(rgi_text *t, double x, const char *unit)
+{
+    static const char *const prefix[] = {"", "k", "M", "G", "T"};
+    int i = 0;
+    for (; x >= 1000 && i < 4; i++)
+        x /= 1000;
+    rgi_text_printf(t, x < 10 && i ? " %.2f %s%s" : x < 100 && i ? " %.1f %s%s" : " %.0f %s%s", x, prefix[i], unit);
+}
+
 static void print_step(rgi_text *t, const rg_plan *p, size_t i, int *indent)
 {
     static const char *const names[] = {"run", "fused", "copy", "index", "loop", "next"};
@@ -52,8 +62,14 @@ static void print_step(rgi_text *t, const rg_plan *p, size_t i, int *indent)
     const rgi_exec *e = p->current ? &p->current->steps[i] : NULL;
     *indent -= item->kind == RGI_NEXT;
     rgi_text_printf(t, "%4zu %c %*s%s", i, e && e->barrier ? '|' : ' ', 2 * *indent, "", names[item->kind]);
-    if (e && e->parallel && (item->kind == RGI_RUN || item->kind == RGI_FUSED))
-        rgi_text_printf(t, " shared by %zu tasks", e->tasks[0]);
+    if (e && (item->kind == RGI_RUN || item->kind == RGI_FUSED)) {
+        if (e->parallel)
+            rgi_text_printf(t, " shared by %zu tasks", e->tasks[0]);
+        else if (p->current->parallel)
+            rgi_text_printf(t, " on thread %u", e->lane);
+        print_amount(t, e->flops, "flop");
+        print_amount(t, e->traffic, "B");
+    }
     if (e && item->kind == RGI_FUSED)
         rgi_text_printf(t, " blocks of %zu", e->group->block);
     if (item->kind == RGI_LOOP) {

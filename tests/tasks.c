@@ -53,7 +53,7 @@ static bool find_accesses(const rg_plan *p, const task_group *g, access *out)
     for (int write = 0; write < 2; write++) {
         rgi_cursor c = {0, 0};
         for (int32_t v; (v = (write ? rgi_next_write : rgi_next_read)(p->program, item, &c)) != RGI_NONE;)
-            out->at[out->n++] = range_of(p, v, g->t, write);
+            out->at[out->n++] = range_of(p, e->every && write ? rgi_owner(p->program, v) : v, g->t, write);
     }
     const char *own = e->kind == RGI_FUSED ? e->group->own : e->step.shared;
     if (e->own)

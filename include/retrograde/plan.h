@@ -66,7 +66,8 @@ RG_API RG_CHECKED rg_status rg_result(rg_plan *p, rg_node *fetched, rg_tensor *o
 RG_API RG_CHECKED rg_status rg_plan_memory(rg_plan *p, void *at, size_t bytes);
 /* Bytes of the plan's working memory (0 while sizes are unknown), parameters not counted. */
 RG_API size_t rg_plan_bytes(const rg_plan *p);
-/* What the plan does, in order: steps, fused groups, sizes, offsets. Release with rg_text_free. */
+/* What the plan does, in order: steps, fused groups, sizes, offsets, who does it, floating-point operations and bytes read
+   and written a time (as in rg_estimate), `|` where the threads meet. Release with rg_text_free. */
 RG_API char *rg_plan_dump(rg_plan *p);
 /* The same as a Graphviz digraph: a box a step, a frame around the ops of a fused group and the steps of a loop; edges are
    values with their types. Release with rg_text_free. */
