@@ -300,6 +300,7 @@ static bool enter_body(rgi_lowering *l, rg_scan *s, int32_t loop)
         if (v == RGI_NONE)
             return false;
         p->values[v].part_of = xs;
+        p->values[v].unit = p->values[xs].unit; /* the loop comes behind what makes the sequence */
         p->values[v].step_loop = loop;
         p->values[v].loop = loop;
         l->value_of[leaf->id] = v;
