@@ -1,190 +1,399 @@
-/* check.c - gradients compared with five-point central differences, along random directions and element by element. */
+/* check.c - the certificate of a gradient, rg_grad_check.
+
+   The loss is written once more in f64 (shadow.h). There, with variables x,
+   random directions d and e: <gradient, d>  against the slope of the loss along
+   d        and element by element jvp(d)         against <gradient, d> the same
+   number by the other mode <H d, e>       against the slope of <gradient, e>
+   along d   second order, forward over reverse and then each op by itself
+   (check_nodes.c), which names what is wrong. */
+#include "check.h"
 #include "rule.h"
 
-#include <retrograde/autograd.h>
+#include <retrograde/ops.h>
 #include <retrograde/plan.h>
 
-#include "../graph/philox.h"
+#include "../ops/table_ops.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-#define RGI_CHECK_ELEMENTS 4096 /* of one wrt, looked at one by one */
+#define ELEMENTS 256 /* of one wrt, looked at one by one */
+
+/* One wrt: what stands for it in the shadow (NULL: the loss does not depend on
+ * it), and two directions. */
+typedef struct variable {
+    rg_node *wrt, *node, *d, *e;
+    size_t n;
+    double *value, *direction, *work;
+} variable;
 
 typedef struct checker {
-    rg_graph *g;
-    rg_plan *plan;
-    rg_node *loss;
-    double step, tolerance;
+    rgi_shadow s;
+    rg_graph *g; /* the shadow */
+    rg_node *loss, *q, *forward, *bent;
+    rg_plan *at_loss, *at_q, *all;
+    rg_nodes grads;
+    rg_node **nodes; /* of the variables, then their directions, then the second ones */
+    variable *x;
+    size_t n;
+    double scale;
+    rgi_tally tally;
+    double element_error; /* of the element that the report names */
     rg_grad_check_report *report;
+    rg_plan *moving; /* what curve() runs, and reads */
+    rg_node *scalar;
 } checker;
 
-/* A number in [-1, 1) from a stream. */
-static double draw(uint64_t stream, uint64_t i)
+bool rgi_tally_equal(rgi_tally *t, double a, double b, double size)
 {
-    const uint32_t counter[4] = {(uint32_t)i, (uint32_t)(i >> 32), 0, 0};
-    uint32_t word[4];
-    rgi_philox(counter, stream, word);
-    return (double)word[0] / 2147483648.0 - 1;
+    const double scale = fmax(fmax(fabs(a), fabs(b)), size) + 1e-300, error = fabs(a - b) / scale;
+    const bool fails = !(error <= 1e-3 * t->tolerance + 1e-11);
+    t->compared++;
+    if (!(error <= t->worst))
+        t->worst = isnan(error) ? INFINITY : error;
+    t->failed = t->failed || fails;
+    return fails;
 }
 
-static rg_status loss_at(checker *c, rg_node *wrt, const double *x, double *out)
+/* ---- moving the variables ---- */
+
+static rg_status put(rg_node *node, const double *values)
 {
-    const rg_tensor t = {RG_F64, wrt->shape->a, (void *)(uintptr_t)x, NULL};
-    rg_status status = rg_set(wrt, &t);
+    return rg_set(node, &(rg_tensor){RG_F64, node->shape->a, (void *)(uintptr_t)values, NULL});
+}
+
+static rg_status curve(void *user, double h, double *f)
+{
+    checker *c = user;
+    rg_status status = RG_OK;
+    for (size_t i = 0; !status && i < c->n; i++) {
+        variable *v = &c->x[i];
+        if (!v->node)
+            continue;
+        for (size_t k = 0; k < v->n; k++)
+            v->work[k] = v->value[k] + h * v->direction[k];
+        status = put(v->node, v->work);
+    }
+    status = status ? status : rg_run(c->moving);
     if (!status)
-        status = rg_run(c->plan);
-    if (!status)
-        *out = *(const double *)rg_data(c->plan, c->loss);
+        *f = *(const double *)rg_data(c->moving, c->scalar);
     return status;
 }
 
-/* (8 (f(h) - f(-h)) - (f(2h) - f(-2h))) / 12 h along `direction`, error of order h^4. `x` is restored. */
-static rg_status difference(checker *c, rg_node *wrt, double *x, double *work, const double *direction, size_t n,
-                            double h, double *out)
+static rg_status slope(checker *c, rg_plan *plan, rg_node *scalar, rgi_slope *out)
 {
-    static const double at[4] = {1, -1, 2, -2}, weight[4] = {8, -8, -1, 1};
-    double sum = 0;
-    for (int k = 0; k < 4; k++) {
-        double f = 0;
-        for (size_t i = 0; i < n; i++)
-            work[i] = x[i] + at[k] * h * direction[i];
-        const rg_status status = loss_at(c, wrt, work, &f);
-        if (status)
-            return status;
-        sum += weight[k] * f;
+    double unused;
+    c->moving = plan;
+    c->scalar = scalar;
+    rg_status status = rgi_slope_find(curve, c, c->tally.step * c->scale, out);
+    return status ? status : curve(c, 0, &unused);
+}
+
+/* Records a comparison of the gradient of x[i] (or of all: i = n). */
+static bool judge(checker *c, const rgi_slope *s, size_t i, int64_t element, double derivative, double size)
+{
+    double error;
+    const rgi_verdict verdict = rgi_slope_judge(s, derivative, size, c->tally.tolerance, &error);
+    rg_grad_check_report *r = c->report;
+    c->tally.compared++;
+    if (verdict == RGI_NOT_SMOOTH) {
+        c->tally.rough++;
+        return true;
     }
-    *out = sum / (12 * h);
+    c->tally.failed = c->tally.failed || verdict == RGI_DIFFERS;
+    r->worst = fmax(error, r->worst);
+    if (element >= 0 && (r->worst_element < 0 || error > c->element_error)) {
+        c->element_error = error;
+        r->worst_wrt = c->x[i].wrt;
+        r->worst_element = element;
+        r->analytic = derivative;
+        r->numeric = s->value;
+    }
+    return verdict == RGI_AGREES;
+}
+
+/* ---- setting up ---- */
+
+static rg_status wrong_wrt(size_t i, const rg_node *v)
+{
+    char label[RGI_LABEL];
+    return rgi_fail(RG_ERR_DTYPE,
+                    "rg_grad_check: wrt %zu must be an f32 or f64 parameter or "
+                    "buffer, or an input in opts.inputs, it is "
+                    "%s",
+                    i, v ? rgi_format_operand(v, label, sizeof label) : "NULL");
+}
+
+static rg_node *direction_node(checker *c, const char *name, size_t i, const rg_node *like)
+{
+    char text[32];
+    snprintf(text, sizeof text, "%s%zu", name, i);
+    return rg_buffer(c->g, text, RG_F64, like->shape->a, NULL);
+}
+
+static rg_status make_variables(checker *c, rg_nodes wrt, rg_nodes inputs)
+{
+    const rg_allocator *a = &c->s.source->allocator;
+    for (size_t i = 0; i < wrt.n; i++) {
+        variable *v = &c->x[i];
+        rg_node *w = wrt.at[i];
+        bool given = w && w->entry;
+        for (size_t k = 0; w && k < inputs.n; k++)
+            given = given || inputs.at[k] == w;
+        if (!given || w->graph != c->s.source || !rgi_differentiable(w))
+            return wrong_wrt(i, w);
+        v->wrt = w;
+        v->node = c->s.of[w->id];
+        if (!v->node)
+            continue;
+        v->n = (size_t)rg_shape_count(v->node->shape->a);
+        v->value = rgi_alloc(a, (3 * v->n + 1) * sizeof *v->value);
+        v->d = direction_node(c, "d", i, v->node);
+        v->e = direction_node(c, "e", i, v->node);
+        if (!v->value || !v->d || !v->e)
+            return rgi_fail(RG_ERR_MEMORY, "rg_grad_check: out of memory");
+        v->direction = v->value + v->n;
+        v->work = v->direction + v->n;
+        if (v->n)
+            memcpy(v->value, rg_value(v->node).data, v->n * sizeof *v->value);
+        for (size_t k = 0; k < v->n; k++)
+            c->scale = fmax(c->scale, fabs(v->value[k]));
+    }
     return RG_OK;
 }
 
-/* Records a pair of numbers; an error is relative to the larger, above the noise of the differences. */
-static void judge(checker *c, rg_node *wrt, int64_t element, double analytic, double numeric, double floor_)
+/* Stopped gradients get their values: one after the other, since they may
+ * depend on one another. */
+static rg_status hold_stops(checker *c)
 {
-    const double size = fmax(fmax(fabs(analytic), fabs(numeric)), floor_);
-    double error = size > 0 ? fabs(analytic - numeric) / size : 0;
-    if (isnan(analytic) || isnan(numeric))
-        error = INFINITY;
-    rg_grad_check_report *r = c->report;
-    const bool first_element =
-        element >= 0 && r->worst_element < 0 && error >= r->worst / 2; /* says more than a direction */
-    if (error > r->worst || first_element) {
-        r->worst = fmax(error, r->worst);
-        r->worst_wrt = wrt;
-        r->worst_element = element;
-        r->analytic = analytic;
-        r->numeric = numeric;
+    const size_t n = c->s.n_stops;
+    rg_status status = RG_OK;
+    for (size_t k = 0; !status && k < n; k++) {
+        rg_node *live = c->s.stops[2 * k + 1];
+        rg_plan *p = rg_compile(c->g, RG_NODES(live), &(rg_plan_opts){.threads = 1, .mode = RG_EVAL});
+        status = p ? rg_run(p) : rgi_fail(RG_ERR_ARGUMENT, "rg_grad_check: %s", rg_graph_error(c->g));
+        if (!status)
+            status = put(c->s.stops[2 * k], rg_data(p, live));
+        rg_plan_free(p);
     }
+    return status;
 }
 
-static rg_status check_one(checker *c, rg_node *wrt, rg_node *grad, const rg_grad_check_opts *o, double *room)
+static rg_status compiled(checker *c, rg_nodes fetch, rg_plan **out)
 {
-    const size_t n = (size_t)rg_shape_count(wrt->shape->a);
-    double *x = room, *work = room + n, *direction = room + 2 * n, *analytic = room + 3 * n;
-    double f0 = 0, largest = 0, scale = 1;
-    memcpy(x, rg_value(wrt).data, n * sizeof *x);
-    rg_status status = loss_at(c, wrt, x, &f0);
+    *out = rg_graph_error(c->g) ? NULL : rg_compile(c->g, fetch, &(rg_plan_opts){.threads = 1, .mode = RG_EVAL});
+    return *out ? RG_OK : rgi_fail(rg_graph_status(c->g), "rg_grad_check: %s", rg_graph_error(c->g));
+}
+
+/* The derivatives, in the shadow. */
+static rg_status derive(checker *c, bool second)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < c->n; i++)
+        if (c->x[i].node)
+            c->nodes[n++] = c->x[i].node;
+    for (size_t i = 0, k = n; i < c->n; i++)
+        if (c->x[i].node)
+            c->nodes[k++] = c->x[i].d;
+    const rg_nodes xs = {c->nodes, n}, ds = {c->nodes + n, n};
+    c->grads = rg_grad(c->loss, xs);
+    if (c->grads.n != n)
+        return rgi_fail(rg_graph_status(c->g), "rg_grad_check: %s", rg_graph_error(c->g));
+    for (size_t i = 0, k = 0; i < c->n; i++)
+        if (c->x[i].node) {
+            rg_node *part = rg_sum(rg_mul(c->grads.at[k++], c->x[i].e), RG_ALL_AXES, false);
+            c->q = c->q ? rg_add(c->q, part) : part;
+        }
+    rg_status status = compiled(c, RG_NODES(c->loss), &c->at_loss);
+    if (!n || status)
+        return status;
+    c->forward = rg_at(rg_jvp(RG_NODES(c->loss), xs, ds), 0);
+    c->bent = second ? rg_at(rg_jvp(RG_NODES(c->q), xs, ds), 0) : c->forward;
+    status = status ? status : compiled(c, RG_NODES(c->q), &c->at_q);
+    rg_node **fetch = rgi_alloc(&c->g->allocator, (n + 3) * sizeof *fetch);
+    if (!fetch)
+        return rgi_fail(RG_ERR_MEMORY, "rg_grad_check: out of memory");
+    memcpy(fetch, c->grads.at, n * sizeof *fetch);
+    fetch[n] = c->forward;
+    fetch[n + 1] = c->bent;
+    status = status ? status : compiled(c, (rg_nodes){fetch, n + 2}, &c->all);
+    rgi_free(&c->g->allocator, fetch, (n + 3) * sizeof *fetch);
+    return status;
+}
+
+/* ---- the comparisons ---- */
+
+/* <gradient, directions>, of x[only] or of all (only = n). */
+static double product(const checker *c, size_t only, double *size)
+{
+    double sum = 0;
+    for (size_t i = 0, k = 0; i < c->n; i++) {
+        const variable *v = &c->x[i];
+        if (!v->node)
+            continue;
+        const double *at = rg_data(c->all, c->grads.at[k++]);
+        for (size_t j = 0; (only == c->n || only == i) && j < v->n; j++) {
+            sum += at[j] * v->direction[j];
+            *size += fabs(at[j] * v->direction[j]);
+        }
+    }
+    return sum;
+}
+
+static rg_status one_direction(checker *c, uint64_t stream, bool second)
+{
+    rg_status status = RG_OK;
+    rg_grad_check_report *r = c->report;
+    for (size_t i = 0; !status && i < c->n; i++) {
+        variable *v = &c->x[i];
+        if (!v->node)
+            continue;
+        for (size_t k = 0; k < v->n; k++) {
+            v->direction[k] = rgi_draw(stream + 2 * i, k);
+            v->work[k] = rgi_draw(stream + 2 * i + 1, k);
+        }
+        status = put(v->d, v->direction);
+        status = status ? status : put(v->e, v->work);
+    }
+    status = status ? status : rg_run(c->all);
     if (status)
         return status;
-    memcpy(analytic, rg_data(c->plan, grad), n * sizeof *analytic);
-    for (size_t i = 0; i < n; i++) {
-        largest = fmax(largest, fabs(analytic[i]));
-        scale = fmax(scale, fabs(x[i]));
-    }
-    const double h = c->step * scale, noise = 1e-6 * fmax(largest, fabs(f0) * 1e-6) + 1e-300;
-    for (int d = 0; !status && d < o->directions; d++) {
-        double numeric = 0, dot = 0, norm = 0;
-        for (size_t i = 0; i < n; i++) {
-            direction[i] = draw(o->seed + (uint64_t)d, i);
-            dot += direction[i] * analytic[i];
-            norm += fabs(direction[i] * analytic[i]);
-        }
-        status = difference(c, wrt, x, work, direction, n, h, &numeric);
-        if (!status)
-            judge(c, wrt, -1, dot, numeric, fmax(norm * 1e-3, noise));
-    }
-    const size_t stride = n > RGI_CHECK_ELEMENTS ? n / RGI_CHECK_ELEMENTS : 1;
-    memset(direction, 0, n * sizeof *direction);
-    for (size_t i = 0; !status && i < n; i += stride) {
-        double numeric = 0;
-        direction[i] = 1;
-        status = difference(c, wrt, x, work, direction, n, h, &numeric);
-        direction[i] = 0;
-        if (!status)
-            judge(c, wrt, (int64_t)i, analytic[i], numeric, fmax(largest * 1e-3, noise));
-    }
-    const rg_tensor back = {RG_F64, wrt->shape->a, x, NULL};
-    const rg_status restored = rg_set(wrt, &back);
-    return status ? status : restored;
+    rgi_slope s;
+    double size = 0;
+    const double along = product(c, c->n, &size), forward = *(const double *)rg_data(c->all, c->forward);
+    const double bent = *(const double *)rg_data(c->all, c->bent);
+    if ((status = slope(c, c->at_loss, c->loss, &s)))
+        return status;
+    if (!judge(c, &s, c->n, -1, along, size) && !*r->fault)
+        snprintf(r->fault, sizeof r->fault, "the gradient along a random direction is %.9g, the slope %.9g", along,
+                 s.value);
+    if (isfinite(along) && rgi_tally_equal(&c->tally, forward, along, size) && !*r->fault)
+        snprintf(r->fault, sizeof r->fault, "forward mode gives %.9g, reverse mode %.9g", forward, along);
+    if (!second || (status = slope(c, c->at_q, c->q, &s)))
+        return status;
+    if (!judge(c, &s, c->n, -1, bent, fabs(bent)) && !*r->fault)
+        snprintf(r->fault, sizeof r->fault,
+                 "the second derivative along random directions is %.9g, the slope "
+                 "of the "
+                 "gradient %.9g",
+                 bent, s.value);
+    return RG_OK;
 }
 
-static void describe(checker *c, size_t n_wrt)
+static rg_status elements(checker *c, size_t most)
+{
+    rg_status status = rg_run(c->all);
+    for (size_t i = 0; i < c->n; i++)
+        if (c->x[i].node)
+            memset(c->x[i].direction, 0, c->x[i].n * sizeof(double));
+    for (size_t i = 0, k = 0; !status && i < c->n; i++) {
+        variable *v = &c->x[i];
+        if (!v->node)
+            continue;
+        const double *grad = rg_data(c->all, c->grads.at[k++]);
+        const size_t stride = v->n > most ? v->n / most : 1;
+        double largest = 0;
+        for (size_t j = 0; j < v->n; j++)
+            largest = fmax(largest, fabs(grad[j]));
+        for (size_t j = 0; !status && j < v->n; j += stride) {
+            rgi_slope s;
+            const double derivative = grad[j];
+            v->direction[j] = 1;
+            status = slope(c, c->at_loss, c->loss, &s);
+            v->direction[j] = 0;
+            if (!status)
+                judge(c, &s, i, (int64_t)j, derivative, largest);
+        }
+    }
+    return status;
+}
+
+static void describe(checker *c)
 {
     rg_grad_check_report *r = c->report;
-    char label[RGI_LABEL] = "";
+    char label[RGI_LABEL] = "", more[RGI_LABEL + 128] = "";
     if (r->worst_wrt)
         rgi_format_node(r->worst_wrt, label, sizeof label);
-    if (!r->worst_wrt)
-        snprintf(r->text, sizeof r->text, "%zu gradients agree with differences", n_wrt);
-    else if (r->worst_element < 0)
+    if (r->worst_node) {
+        char node[RGI_LABEL];
+        snprintf(more, sizeof more, "; by itself %s is wrong in its %s",
+                 rgi_format_node(r->worst_node, node, sizeof node), r->worst_rule);
+    } else if (r->rough) {
+        char node[RGI_LABEL] = "";
+        if (r->rough_node)
+            rgi_format_node(r->rough_node, node, sizeof node);
+        snprintf(more, sizeof more, "; not smooth in %zu places%s%s", r->rough, *node ? ", as at " : "", node);
+    }
+    if (r->worst_element >= 0)
         snprintf(r->text, sizeof r->text,
-                 "%s: largest relative error %.3g (tolerance %.3g), %s along a random direction: %.12g, differences "
-                 "give %.12g",
-                 r->passed ? "passed" : "FAILED", r->worst, c->tolerance, label, r->analytic, r->numeric);
+                 "%s: largest relative error %.3g (tolerance %.3g), %s element "
+                 "%lld: %.12g, differences give %.12g%s",
+                 r->passed ? "passed" : "FAILED", r->worst, c->tally.tolerance, label, (long long)r->worst_element,
+                 r->analytic, r->numeric, more);
     else
         snprintf(r->text, sizeof r->text,
-                 "%s: largest relative error %.3g (tolerance %.3g), %s element %lld: %.12g, differences give %.12g",
-                 r->passed ? "passed" : "FAILED", r->worst, c->tolerance, label, (long long)r->worst_element,
-                 r->analytic, r->numeric);
+                 "%s: largest relative error %.3g (tolerance %.3g) of %zu "
+                 "comparisons%s%s%s",
+                 r->passed ? "passed" : "FAILED", r->worst, c->tally.tolerance, r->compared, *r->fault ? "; " : "",
+                 r->fault, more);
+}
+
+static rg_status check(checker *c, rg_nodes wrt, const rg_grad_check_opts *o)
+{
+    rg_grad_check_report *r = c->report;
+    const int directions = o->directions > 0 ? o->directions : 4;
+    rg_status status = make_variables(c, wrt, o->inputs);
+    status = status ? status : hold_stops(c);
+    status = status ? status : derive(c, !o->first_order);
+    for (int d = 0; c->all && !status && d < directions; d++)
+        status = one_direction(c, o->seed + 1000 * (uint64_t)d, !o->first_order);
+    if (c->all && !status)
+        status = elements(c, o->elements > 0 ? (size_t)o->elements : ELEMENTS);
+    if (c->all && !status)
+        status = rgi_check_nodes(&c->s, c->loss, (rg_nodes){c->nodes, c->grads.n}, !o->first_order, &c->tally,
+                                 &r->worst_node, &r->worst_rule, &r->rough_node, &r->nodes);
+    if (status)
+        return status;
+    r->worst = fmax(r->worst, c->tally.worst);
+    r->compared = c->tally.compared;
+    r->rough = c->tally.rough;
+    r->passed = !c->tally.failed;
+    describe(c);
+    return RG_OK;
 }
 
 rg_status rg_grad_check(rg_node *loss, rg_nodes wrt, const rg_grad_check_opts *opts, rg_grad_check_report *report)
 {
+    char label[RGI_LABEL];
     if (!loss || !report)
         return rgi_fail(RG_ERR_ARGUMENT, "rg_grad_check: %s is NULL", loss ? "the report" : "the loss");
-    rg_grad_check_opts o = opts ? *opts : (rg_grad_check_opts){0};
-    o.directions = o.directions > 0 ? o.directions : 4;
+    if (!rgi_differentiable(loss) || loss->shape->a.rank)
+        return rgi_fail(RG_ERR_GRADIENT, "rg_grad_check: the loss must be a float scalar, it is %s",
+                        rgi_format_operand(loss, label, sizeof label));
+    const rg_grad_check_opts o = opts ? *opts : (rg_grad_check_opts){0};
     rg_graph *g = loss->graph;
-    checker c = {.g = g,
-                 .loss = loss,
-                 .report = report,
-                 .step = o.step > 0 ? o.step : 1e-3,
-                 .tolerance = o.tolerance > 0 ? o.tolerance : 1e-6};
+    const rg_allocator *a = &g->allocator;
+    checker c = {.n = wrt.n, .scale = 1, .report = report};
+    c.tally = (rgi_tally){
+        .tolerance = o.tolerance > 0 ? o.tolerance : 1e-6, .step = o.step > 0 ? o.step : 1e-3, .seed = o.seed};
     *report = (rg_grad_check_report){.worst_element = -1};
-    size_t largest = 0;
-    for (size_t i = 0; i < wrt.n; i++) {
-        char type[RGI_LABEL], label[RGI_LABEL];
-        const rg_node *v = wrt.at[i];
-        if (!v || !v->entry || v->dtype != RG_F64)
-            return rgi_fail(RG_ERR_DTYPE, "rg_grad_check: wrt %zu must be an f64 parameter or buffer, it is %s %s", i,
-                            v ? rgi_format_node(v, label, sizeof label) : "NULL",
-                            v ? rgi_format_type(g, v->dtype, v->shape->a, type, sizeof type) : "");
-        const size_t n = (size_t)rg_shape_count(v->shape->a);
-        largest = n > largest ? n : largest;
-    }
-    const rg_nodes grads = rg_grad(loss, wrt);
-    if (grads.n != wrt.n)
-        return rgi_fail(rg_graph_status(g) ? rg_graph_status(g) : RG_ERR_ARGUMENT, "rg_grad_check: %s",
-                        rg_graph_error(g));
-    rg_node **fetch = rgi_alloc(&g->allocator, (wrt.n + 1) * sizeof *fetch);
-    double *room = rgi_alloc(&g->allocator, (4 * largest + 1) * sizeof *room);
-    rg_status status = fetch && room ? RG_OK : rgi_fail(RG_ERR_MEMORY, "rg_grad_check: out of memory");
+    c.x = rgi_alloc(a, (wrt.n + 1) * sizeof *c.x);
+    c.nodes = rgi_alloc(a, (2 * wrt.n + 1) * sizeof *c.nodes);
+    rg_status status = c.x && c.nodes ? RG_OK : rgi_fail(RG_ERR_MEMORY, "rg_grad_check: out of memory");
     if (!status) {
-        fetch[0] = loss;
-        memcpy(fetch + 1, grads.at, wrt.n * sizeof *fetch);
-        c.plan = rg_compile(g, (rg_nodes){fetch, wrt.n + 1}, &(rg_plan_opts){.threads = 1, .mode = RG_TRAIN});
-        if (!c.plan)
-            status = rgi_fail(rg_graph_status(g) ? rg_graph_status(g) : RG_ERR_STATE, "rg_grad_check: %s",
-                              rg_graph_error(g));
+        status = rgi_shadow_make(&c.s, loss, o.inputs, o.values, o.training, "rg_grad_check");
+        c.g = c.s.to;
+        c.loss = status ? NULL : c.s.of[loss->id];
+        status = status ? status : check(&c, wrt, &o);
+        rg_plan_free(c.at_loss);
+        rg_plan_free(c.at_q);
+        rg_plan_free(c.all);
+        for (size_t i = 0; i < c.n; i++)
+            rgi_free(a, c.x[i].value, (3 * c.x[i].n + 1) * sizeof *c.x[i].value);
+        rgi_shadow_end(&c.s);
     }
-    for (size_t i = 0; !status && i < wrt.n; i++)
-        status = check_one(&c, wrt.at[i], grads.at[i], &o, room);
-    report->passed = !status && report->worst <= c.tolerance;
-    if (!status)
-        describe(&c, wrt.n);
-    rg_plan_free(c.plan);
-    rgi_free(&g->allocator, fetch, (wrt.n + 1) * sizeof *fetch);
-    rgi_free(&g->allocator, room, (4 * largest + 1) * sizeof *room);
+    rgi_free(a, c.x, (wrt.n + 1) * sizeof *c.x);
+    rgi_free(a, c.nodes, (2 * wrt.n + 1) * sizeof *c.nodes);
     return status;
 }

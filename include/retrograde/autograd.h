@@ -28,24 +28,40 @@ RG_API rg_node *rg_hessian(rg_node *loss, rg_node *x);
 RG_API rg_node *rg_stop_gradient(rg_node *x);
 
 typedef struct rg_grad_check_opts {
-    double step;      /* of the five-point difference; default 1e-3, scaled by max(1, largest value) */
+    double step;      /* of the differences; default 1e-3, scaled by max(1, largest value); smaller where needed */
     double tolerance; /* relative error that passes; default 1e-6 */
     int directions;   /* random directions; default 4 */
-    uint64_t seed;
+    int elements;     /* of each wrt, looked at one by one; default 256 */
+    uint64_t seed;    /* of the directions */
+    rg_nodes inputs;  /* the inputs that the loss depends on ... */
+    const rg_tensor *values; /* ... and a value for each */
+    bool training;           /* what rg_training is; default: evaluation */
+    bool first_order;        /* leave out second derivatives */
 } rg_grad_check_opts;
 
 typedef struct rg_grad_check_report {
     bool passed;
-    double worst;             /* largest relative error found */
+    double worst;             /* largest relative error found where the function is smooth */
     rg_node *worst_wrt;       /* where: the wrt ... */
-    int64_t worst_element;    /* ... and its element with the largest error of its own */
-    double analytic, numeric; /* the two numbers at that element */
-    char text[512];           /* the same in words */
+    int64_t worst_element;    /* ... and its element with the largest error of its own, -1: none by itself */
+    double analytic, numeric; /* the two numbers there */
+    rg_node *worst_node;      /* the node whose own rule is wrong, NULL: none by itself ... */
+    const char *worst_rule;   /* ... and which: "reverse rule (vjp)", "forward rule (jvp)", .. */
+    size_t compared, nodes;   /* numbers compared; nodes whose rules were looked at by themselves */
+    size_t rough;             /* comparisons at kinks and jumps, where there is no derivative to compare with */
+    rg_node *rough_node;      /* a node that has one */
+    char fault[160];          /* the first comparison of the whole loss that failed, in words, or "" */
+    char text[1024];          /* all of it in words */
 } rg_grad_check_report;
 
-/* Compares rg_grad with central differences. Needs f64 parameters (or inputs bound through `plan` options later):
-   `wrt` are parameters or buffers of the graph, whose values are restored. The loss must not depend on unbound
-   inputs. Returns an error only if it could not check; the verdict is in the report. */
+/* A certificate of rg_grad for this loss at these values. The loss is written once more in f64, whatever its own type, with
+   a constant for every stopped gradient. There, along random directions d and e: reverse mode against differences (element
+   by element too), forward against reverse mode, and H d, forward over reverse, against differences of the gradient; then
+   the same for each op by itself, so that a wrong rule is named, and one that the loss forgives is found. Where a function
+   is not smooth (a kink at 0, a maximum of equals) the comparison is counted and does not fail.
+   `wrt`: f32 or f64 parameters and buffers, and inputs that opts.inputs gives values; nothing of theirs is changed. Bodies
+   within bodies are checked as a part of the loss alone. Returns an error only if it could not check (an input without a
+   value, an op that does not take f64); the verdict is in the report. */
 RG_API RG_CHECKED rg_status rg_grad_check(rg_node *loss, rg_nodes wrt, const rg_grad_check_opts *opts,
                                           rg_grad_check_report *report);
 
