@@ -1,0 +1,337 @@
+/* char_lstm.c - two layers of LSTM learn a text letter by letter (Karpathy 2015) and write on in its manner. One network
+   serves three plans: training through time in pieces, the states handed from piece to piece; testing on the end of the
+   text, which it never learns from; and writing, one letter at a time. */
+#define _POSIX_C_SOURCE 200809L
+
+#include <retrograde/retrograde.h>
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { LAYERS = 2, STEPS = 64, BATCH = 32, SAMPLE = 240 };
+
+struct options {
+    const char *text, *weights;
+    int steps, hidden, threads;
+    bool resume;
+};
+
+/* The text as numbers of its different bytes: `train` of them to learn from, the rest to test with. */
+struct corpus {
+    uint8_t *at, byte[256]; /* byte[k]: the byte numbered k */
+    size_t n, train;
+    int64_t letters;
+};
+
+struct model {
+    rg_graph *graph;
+    rg_node *letter, *next, *state[2], *last[2], *logits, *loss, *step;
+    rg_plan *train, *test, *write;
+    size_t state_bytes; /* of one sequence */
+};
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static bool fail(const char *why)
+{
+    fprintf(stderr, "char_lstm: %s\n", why);
+    return false;
+}
+
+/* ---- the text ---- */
+
+static bool read_text(const char *path, struct corpus *c)
+{
+    FILE *f = fopen(path, "rb");
+    long size = 0;
+    if (!f || fseek(f, 0, SEEK_END) || (size = ftell(f)) < 0 || fseek(f, 0, SEEK_SET)) {
+        if (f)
+            fclose(f);
+        fprintf(stderr, "char_lstm: cannot read %s\n", path);
+        return false;
+    }
+    c->at = malloc((size_t)size + 1);
+    c->n = c->at ? fread(c->at, 1, (size_t)size, f) : 0;
+    fclose(f);
+    if (c->n < 4 * (STEPS + 1) * BATCH)
+        return fail("the text is too short: it takes 8320 bytes and more");
+    int number[256];
+    bool seen[256] = {false};
+    for (size_t i = 0; i < c->n; i++)
+        seen[c->at[i]] = true;
+    for (int b = 0; b < 256; b++)
+        if (seen[b]) {
+            number[b] = (int)c->letters;
+            c->byte[c->letters++] = (uint8_t)b;
+        }
+    for (size_t i = 0; i < c->n; i++)
+        c->at[i] = (uint8_t)number[c->at[i]];
+    const size_t tenth = c->n / 10, least = (size_t)(STEPS + 1) * BATCH, most = 200000;
+    c->train = c->n - (tenth < least ? least : tenth < most ? tenth : most);
+    return true;
+}
+
+/* Letters t .. t + STEPS - 1 of BATCH places spread over n letters, and those that follow them. */
+static void cut(const uint8_t *text, size_t n, size_t t, uint8_t letter[STEPS][BATCH], uint8_t next[STEPS][BATCH])
+{
+    const size_t apart = n / BATCH;
+    for (size_t k = 0; k < STEPS; k++)
+        for (size_t b = 0; b < BATCH; b++) {
+            letter[k][b] = text[b * apart + t + k];
+            next[k][b] = text[b * apart + t + k + 1];
+        }
+}
+
+/* ---- the network ---- */
+
+static bool build(struct model *m, const struct options *o, int64_t letters)
+{
+    rg_graph *g = m->graph = rg_graph_new(NULL);
+    const int64_t time = rg_dim(g, "time"), batch = rg_dim(g, "batch");
+    m->letter = rg_input(g, "letter", RG_U8, RG_SHAPE(time, batch));
+    m->next = rg_input(g, "next", RG_U8, RG_SHAPE(time, batch));
+    for (int i = 0; i < 2; i++)
+        m->state[i] = rg_input(g, i ? "c" : "h", RG_F32, RG_SHAPE(LAYERS, batch, o->hidden));
+
+    rg_node *x = rg_one_hot(m->letter, letters, RG_F32);
+    const rg_rnn_opts layers = {.layers = LAYERS, .initial = {m->state[0], m->state[1]}, .last = m->last};
+    rg_node *h = rg_nn_lstm(x, "lstm", o->hidden, &layers);
+    m->logits = rg_nn_linear(h, "out", letters, NULL);
+    m->loss = rg_cross_entropy(m->logits, m->next, NULL);
+    rg_node *rate = rg_schedule_warmup(rg_step_counter(g, "steps"), 2e-3, 100, NULL);
+    m->step = rg_adam(m->loss, &(rg_adam_opts){.lr_node = rate, .clip_norm = 1});
+
+    const rg_plan_opts train = {.threads = o->threads}, eval = {.threads = o->threads, .mode = RG_EVAL};
+    m->train = rg_compile(g, RG_NODES(m->loss, m->step, m->last[0], m->last[1]), &train);
+    m->test = rg_compile(g, RG_NODES(m->loss, m->last[0], m->last[1]), &eval);
+    m->write = rg_compile(g, RG_NODES(m->logits, m->last[0], m->last[1]), &(rg_plan_opts){.threads = 1, .mode = RG_EVAL});
+    m->state_bytes = (size_t)LAYERS * (size_t)o->hidden * sizeof(float);
+    return m->train && m->test && m->write;
+}
+
+/* Runs a plan on [time, batch] letters; `state` is read and becomes the last states. */
+static bool run(struct model *m, rg_plan *p, const uint8_t *letter, const uint8_t *next, int64_t time, int64_t batch,
+                float *state[2])
+{
+    const rg_shape shape = RG_SHAPE(time, batch);
+    if (rg_bind_shape(p, m->letter, letter, shape) || (next && rg_bind_shape(p, m->next, next, shape)))
+        return false;
+    for (int i = 0; i < 2; i++) {
+        const rg_shape all = rg_shape_of(m->state[i]);
+        if (rg_bind_shape(p, m->state[i], state[i], RG_SHAPE(all.dim[0], batch, all.dim[2])))
+            return false;
+    }
+    if (rg_run(p))
+        return false;
+    for (int i = 0; i < 2; i++)
+        memcpy(state[i], rg_data(p, m->last[i]), m->state_bytes * (size_t)batch);
+    return true;
+}
+
+/* ---- what it does ---- */
+
+/* Bits a letter on the part of the text that was kept back; below 0: failed. */
+static double test(struct model *m, const struct corpus *c, float *state[2])
+{
+    static uint8_t letter[STEPS][BATCH], next[STEPS][BATCH];
+    const size_t n = c->n - c->train;
+    double sum = 0;
+    int pieces = 0;
+    for (int i = 0; i < 2; i++)
+        memset(state[i], 0, m->state_bytes * BATCH);
+    for (size_t t = 0; t + STEPS + 1 <= n / BATCH; t += STEPS, pieces++) {
+        cut(c->at + c->train, n, t, letter, next);
+        if (!run(m, m->test, letter[0], next[0], STEPS, BATCH, state))
+            return -1;
+        sum += *(const float *)rg_data(m->test, m->loss);
+    }
+    return pieces ? sum / pieces / log(2) : log2((double)c->letters);
+}
+
+/* Draws a letter, a little more often than it should the likely ones. */
+static uint8_t draw(const float *logits, int64_t n, uint64_t *seed)
+{
+    const double sharper = 1.25;
+    double most = logits[0], sum = 0, p[256];
+    for (int64_t k = 1; k < n; k++)
+        most = logits[k] > most ? logits[k] : most;
+    for (int64_t k = 0; k < n; k++)
+        sum += p[k] = exp(sharper * (logits[k] - most));
+    *seed = *seed * 6364136223846793005u + 1442695040888963407u; /* Knuth */
+    double left = (double)(*seed >> 11) * 0x1p-53 * sum;
+    int64_t k = 0;
+    while (k < n - 1 && (left -= p[k]) > 0)
+        k++;
+    return (uint8_t)k;
+}
+
+static bool write_on(struct model *m, const struct corpus *c, float *state[2], uint64_t *seed)
+{
+    uint8_t letter = c->at[c->train];
+    for (int i = 0; i < 2; i++)
+        memset(state[i], 0, m->state_bytes);
+    printf("  | ");
+    for (int i = 0; i < SAMPLE; i++) {
+        if (!run(m, m->write, &letter, NULL, 1, 1, state))
+            return false;
+        letter = draw(rg_data(m->write, m->logits), c->letters, seed);
+        fputs(c->byte[letter] == '\n' ? "\n  | " : (const char[]){(char)c->byte[letter], '\0'}, stdout);
+    }
+    printf("\n");
+    return true;
+}
+
+/* On a terminal, ten times a second: "[####----]  52%  2.104 bits a letter  310000 letters/s  0:17 left" */
+static void show(int done, int steps, double bits, double start)
+{
+    static double drawn;
+    enum { WIDTH = 24 };
+    const double t = now();
+    if (!isatty(STDOUT_FILENO) || t - drawn < 0.1)
+        return;
+    drawn = t;
+    char bar[WIDTH + 1] = {0};
+    for (int i = 0; i < WIDTH; i++)
+        bar[i] = i < done * WIDTH / steps ? '#' : '-';
+    const int left = (int)((t - start) * (steps - done) / done);
+    printf("\r[%s] %3d%%  %.3f bits a letter  %.0f letters/s  %d:%02d left \033[K", bar, 100 * done / steps, bits,
+           (double)done * STEPS * BATCH / (t - start), left / 60, left % 60);
+    fflush(stdout);
+}
+
+/* Every tenth of the way it is tested, writes, and is saved. */
+static bool train(struct model *m, const struct corpus *c, const struct options *o, float *state[2], float *other[2])
+{
+    static uint8_t letter[STEPS][BATCH], next[STEPS][BATCH];
+    const double start = now(), untrained = test(m, c, other);
+    const int every = o->steps < 10 ? 1 : o->steps / 10;
+    double bits = 0, tested = untrained;
+    uint64_t seed = 1;
+    if (untrained < 0)
+        return fail(rg_last_error());
+    printf("%zu letters, %d different; before training %.3f bits a letter on the last %zu\n", c->n, (int)c->letters,
+           untrained, c->n - c->train);
+    size_t t = 0;
+    for (int i = 1; i <= o->steps; i++, t += STEPS) {
+        if (t + STEPS + 1 > c->train / BATCH) { /* from the beginning */
+            t = 0;
+            for (int k = 0; k < 2; k++)
+                memset(state[k], 0, m->state_bytes * BATCH);
+        }
+        cut(c->at, c->train, t, letter, next);
+        if (!run(m, m->train, letter[0], next[0], STEPS, BATCH, state))
+            return fail(rg_last_error());
+        const double one = *(const float *)rg_data(m->train, m->loss) / log(2);
+        bits = i == 1 ? one : 0.98 * bits + 0.02 * one;
+        show(i, o->steps, bits, start);
+        if (i % every && i != o->steps)
+            continue;
+        if ((tested = test(m, c, other)) < 0)
+            return fail(rg_last_error());
+        printf("%sstep %5d  learning %.3f  test %.3f bits a letter\n", isatty(STDOUT_FILENO) ? "\r\033[K" : "", i, bits,
+               tested);
+        if (!write_on(m, c, other, &seed) || (o->weights && rg_save(m->graph, o->weights)))
+            return fail(rg_last_error());
+        fflush(stdout);
+    }
+    const double seconds = now() - start;
+    printf("%.3f bits a letter on unseen text after %d steps (%.3f before), %.1f s, %.0f letters/s\n", tested, o->steps,
+           untrained, seconds, (double)o->steps * STEPS * BATCH / seconds);
+    if (o->weights)
+        printf("weights saved to %s: --resume goes on from there\n", o->weights);
+    return tested < untrained || fail("it has learnt nothing");
+}
+
+/* ---- the command line ---- */
+
+static void usage(FILE *to)
+{
+    fprintf(to, "usage: char_lstm [--steps N] [--hidden N] [--threads N] [--weights FILE] [--resume] TEXT\n"
+                "Two layers of LSTM learn the file TEXT letter by letter and write on in its manner. On Debian:\n"
+                "    apt install bible-kjv && bible -f gen1:1-rev22:21 > kjv.txt && char_lstm kjv.txt\n\n"
+                "  --steps N        training steps of 64 letters at 32 places (default 4000)\n"
+                "  --hidden N       width of a layer (default 256)\n"
+                "  --threads N      threads of a run (default: what OpenMP chooses)\n"
+                "  --weights FILE   where weights and the optimiser's state go (default char_lstm.safetensors; - for nowhere)\n"
+                "  --resume         begin with what FILE holds\n"
+                "  --help           this text\n");
+}
+
+/* 0: go on; otherwise the exit code plus one. */
+static int parse(int argc, char **argv, struct options *o)
+{
+    for (int i = 1; i < argc; i++) {
+        const char *a = argv[i];
+        int *number = !strcmp(a, "--steps")     ? &o->steps
+                      : !strcmp(a, "--hidden")  ? &o->hidden
+                      : !strcmp(a, "--threads") ? &o->threads
+                                                : NULL;
+        if (!strcmp(a, "--help") || !strcmp(a, "-h")) {
+            usage(stdout);
+            return 1;
+        }
+        if (!strcmp(a, "--resume")) {
+            o->resume = true;
+        } else if (!strcmp(a, "--weights") && i + 1 < argc) {
+            o->weights = strcmp(argv[++i], "-") ? argv[i] : NULL;
+        } else if (number) {
+            char *end = NULL;
+            const long n = i + 1 < argc ? strtol(argv[++i], &end, 10) : 0;
+            if (!end || *end || n < 1 || n > 1000000) {
+                fprintf(stderr, "char_lstm: %s takes a number from 1 to 1000000\n", a);
+                return 3;
+            }
+            *number = (int)n;
+        } else if (a[0] == '-' || o->text) {
+            fprintf(stderr, "char_lstm: unknown argument %s\n", a);
+            usage(stderr);
+            return 3;
+        } else {
+            o->text = a;
+        }
+    }
+    if (!o->text)
+        usage(stderr);
+    return o->text ? 0 : 3;
+}
+
+int main(int argc, char **argv)
+{
+    struct options o = {.weights = "char_lstm.safetensors", .steps = 4000, .hidden = 256};
+    struct corpus c = {0};
+    struct model m = {0};
+    float *state[2] = {NULL}, *other[2] = {NULL};
+    const int code = parse(argc, argv, &o);
+    if (code)
+        return code - 1;
+    bool ok = read_text(o.text, &c);
+    if (ok && !build(&m, &o, c.letters))
+        ok = fail(rg_graph_error(m.graph));
+    for (int i = 0; ok && i < 2; i++) {
+        state[i] = calloc(BATCH, m.state_bytes);
+        other[i] = calloc(BATCH, m.state_bytes);
+        ok = (state[i] && other[i]) || fail("out of memory");
+    }
+    if (ok && o.resume && (!o.weights || rg_load(m.graph, o.weights, NULL)))
+        ok = fail(o.weights ? rg_last_error() : "--resume needs --weights FILE");
+    ok = ok && train(&m, &c, &o, state, other);
+    for (int i = 0; i < 2; i++) {
+        free(state[i]);
+        free(other[i]);
+    }
+    free(c.at);
+    rg_plan_free(m.train);
+    rg_plan_free(m.test);
+    rg_plan_free(m.write);
+    rg_graph_free(m.graph);
+    return !ok;
+}
