@@ -294,7 +294,7 @@ static void batch_accumulate(rg_node *self, rg_node *const in[], const bool batc
 
 #define RGI_SPLIT_K 4096      /* length of a part of the sum where it is split ... */
 #define RGI_SPLIT_RESULT 4096 /* ... which it is for results of at most so many elements */
-#define RGI_TAIL_ROWS 48      /* of a block for the tail: with so few, rows of b are read where they lie */
+#define RGI_TAIL_ROWS 96      /* of a block for the tail, which stays in L2 with what the tail reads */
 #define RGI_TAIL_COLUMNS 2048
 
 /* The product of matrices that is left, for each batch element. */
@@ -417,6 +417,10 @@ static void multiply(const rg_step *s, const product *p, size_t element, const s
             g.a_col = -g.a_col;
             g.b_row = -g.b_row;
         }
+    }
+    if (s->tail && g.n == p->n) { /* whole rows: what the tail reads beside them lies in one piece */
+        g.soon_bytes = g.m * g.n * size;
+        s->tail->reads(s, (element * p->m + rows[0]) * p->n, g.soon);
     }
     rgi_kernels(s->out_type->dtype)->gemm(&g, s->scratch);
 }

@@ -111,9 +111,28 @@ rg_status rgi_group_run(const rgi_group *g, size_t lo, size_t hi, char *scratch,
     return ended(g, status);
 }
 
+static const rgi_group *group_of(const rg_tail *tail)
+{
+    return (const rgi_group *)(const void *)((const char *)tail - offsetof(rgi_group, tail));
+}
+
+size_t rgi_group_reads(const rg_step *step, size_t first, const void *at[RG_TAIL_READS])
+{
+    const rgi_group *g = group_of(step->tail);
+    const place from = {.first = first, .t = no_loops};
+    size_t n = 0;
+    for (size_t k = 0; k < g->n_members; k++)
+        for (uint32_t i = 0; i < g->members[k].step.n_in && n < RG_TAIL_READS; i++) {
+            const rgi_operand *o = &g->members[k].in[i];
+            if (o->mode == RGI_MEMORY && o->at && o->size == rg_dtype_size(step->out_type->dtype))
+                at[n++] = in_memory(o, &from);
+        }
+    return n;
+}
+
 rg_status rgi_group_take(const rg_step *step, const rg_block *block)
 {
-    const rgi_group *g = (const rgi_group *)(const void *)((const char *)step->tail - offsetof(rgi_group, tail));
+    const rgi_group *g = group_of(step->tail);
     const size_t size = rg_dtype_size(step->out_type->dtype);
     const bool dense = block->stride == block->columns && block->pitch == block->columns;
     const size_t rows = dense ? 1 : block->rows, columns = dense ? block->rows * block->columns : block->columns;

@@ -172,6 +172,7 @@ bool rgi_offsets(const rg_allocator *allocator, rgi_buffer *buffers, size_t n, u
 rg_status rgi_group_run(const rgi_group *g, size_t lo, size_t hi, char *scratch, const int64_t *t);
 /* The tail of a group's head: all members over what the head has delivered. */
 rg_status rgi_group_take(const rg_step *step, const rg_block *block);
+size_t rgi_group_reads(const rg_step *step, size_t first, const void *at[RG_TAIL_READS]);
 /* The source of a group's foot: all members over what it asks for. */
 rg_status rgi_group_give(const rg_step *step, size_t first, size_t n, void *to);
 

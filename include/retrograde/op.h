@@ -127,8 +127,13 @@ typedef struct rg_step {
     uint32_t phase;
 } rg_step;
 
+#define RG_TAIL_READS 3
+
 struct rg_tail {
     rg_status (*take)(const rg_step *step, const rg_block *block);
+    /* Where the tail will read, beside the block, tensors like output 0: their elements from `first` on. Returns how many
+       there are. For who can ask memory for them while it computes. */
+    size_t (*reads)(const rg_step *step, size_t first, const void *at[RG_TAIL_READS]);
 };
 
 struct rg_source {

@@ -13,8 +13,9 @@
 #define K_BLOCK ((size_t)768)
 #define ROW_BLOCK ((size_t)96)
 #define V_BYTES ((size_t)640 * 1024)
-/* Where all rows of S pass at once, V is read where it lies, in blocks of long runs of memory, the next on its way to L2
-   meanwhile: in the order of memory, for only that is fast when it comes from far. */
+/* Where all rows of S pass at once, for they are few, V is read where it lies, in blocks of long runs of memory, the next on
+   its way to L2 meanwhile: in the order of memory, for only that is fast when it comes from far. */
+#define ONCE_ROWS ((size_t)288)
 #define ONCE_COLS ((size_t)1024)
 #define ONCE_BYTES ((size_t)384 * 1024)
 /* Short sums into a large C: rows of C are finished one tile after the other, for writing them is what takes time. */
@@ -41,15 +42,19 @@ typedef struct block {
     size_t i, rows; /* of S */
     size_t j, cols; /* of V */
     bool v_in_place, s_direct, accumulate;
+    size_t soon; /* lines of what the caller reads next that were asked for */
 } block;
 
-/* How many rows of a panel, `row` elements apart, stay in L2 where they lie: those a large power of two apart share few of
-   its sets. */
-static size_t stay_in_place(ptrdiff_t row)
+/* A tile asks for what the caller will read next: no sooner than everything else is on its way. */
+static void ahead_soon(block *b, tile *t)
 {
-    const size_t bytes = (size_t)(row < 0 ? -row : row) * sizeof(real), way = (size_t)128 * 1024;
-    const size_t apart = bytes & (~bytes + 1); /* the power of two in it */
-    return 6 * (apart < 256 ? way / 256 : apart < way ? way / apart : 1);
+    const rgk_gemm *g = b->g;
+    const size_t lines = g->soon_bytes / 64, area = lines ? b->soon / lines : RGK_SOON;
+    if (area >= RGK_SOON || !g->soon[area])
+        return;
+    t->ahead = (const real *)g->soon[area] + b->soon % lines * (64 / sizeof(real));
+    t->ahead_row = 64 / sizeof(real);
+    b->soon += least(b->k, lines - b->soon % lines);
 }
 
 /* The same where V is read once: the lines of the next block in their order, as many in a turn as the sum is long. */
@@ -69,7 +74,7 @@ static void ahead_once(const block *b, size_t turn, tile *t)
 /* What tile q of a panel asks memory for meanwhile, a line for each l: the next panel, as it lies in V before it is packed,
    or where it was packed; the last panel asks for the first again, which the next rows begin with, and for those rows. Where
    there are no others, it is the next part of the sum that comes next. */
-static void look_ahead(const block *b, size_t j, size_t q, const real *v, tile *t)
+static void look_ahead(block *b, size_t j, size_t q, const real *v, tile *t)
 {
     const rgk_gemm *g = b->g;
     const size_t line = 64 / sizeof(real), offset = (q - 1) * line;
@@ -83,6 +88,8 @@ static void look_ahead(const block *b, size_t j, size_t q, const real *v, tile *
         if (last && g->a_row == 1 && offset - TILE_COLS < b->rows && i < g->m) {
             t->ahead = (const real *)g->a + i + (ptrdiff_t)b->l * g->a_col;
             t->ahead_row = g->a_col;
+        } else {
+            ahead_soon(b, t);
         }
     } else if (b->rows >= g->m) {
         ahead_once(b, j * 4 / TILE_COLS + q - 1, t);
@@ -111,7 +118,7 @@ static void expect(const real *c, ptrdiff_t c_row, size_t rows, size_t cols)
 }
 
 /* All rows of the block times columns [j, j + cols), at most TILE_COLS of them. The first rows to come pack V. */
-static void run_panel(const block *b, size_t j, size_t cols, real *c, ptrdiff_t c_row)
+static void run_panel(block *b, size_t j, size_t cols, real *c, ptrdiff_t c_row)
 {
     const rgk_gemm *g = b->g;
     const int vectors = (int)((cols + RGK_LANES - 1) / RGK_LANES);
@@ -154,7 +161,7 @@ static void run_panel(const block *b, size_t j, size_t cols, real *c, ptrdiff_t 
     }
 }
 
-static void run_block(const block *b)
+static void run_block(block *b)
 {
     const rgk_gemm *g = b->g;
     if (!b->s_direct)
@@ -183,16 +190,16 @@ static size_t v_block(size_t m, size_t k_part)
 
 static void run(const rgk_gemm *g, bool turned, real *scratch)
 {
-    const bool flat = !turned && g->k <= FLAT_K && g->m > ROW_BLOCK && g->m * g->n * sizeof(real) > FLAT_BYTES;
-    const size_t row_part = flat ? TILE_ROWS : even_part(g->m, ROW_BLOCK, TILE_ROWS);
-    const bool once = row_part >= g->m && g->b_col == 1;
+    const bool once = g->m <= ONCE_ROWS && g->b_col == 1;
+    const bool flat = !turned && !once && g->k <= FLAT_K && g->m > ROW_BLOCK && g->m * g->n * sizeof(real) > FLAT_BYTES;
+    const size_t row_part = flat ? TILE_ROWS : even_part(g->m, once ? ONCE_ROWS : ROW_BLOCK, TILE_ROWS);
     const size_t wide = least(g->n, ONCE_COLS), short_k = ONCE_BYTES / sizeof(real) / (wide ? wide : 1);
     const size_t k_part = even_part(g->k, once && short_k < K_BLOCK ? short_k : K_BLOCK, 4);
     const size_t v_part = even_part(g->n, once ? ONCE_COLS : v_block(g->m, k_part), TILE_COLS);
     block b = {.g = g, .turned = turned, .v_packed = scratch};
     b.s_packed = b.v_packed + k_part * (once ? TILE_COLS : v_part);
     b.c_turned = b.s_packed + k_part * row_part;
-    b.s_direct = g->a_col == 1 || (g->a_row == 1 && k_part <= stay_in_place(g->a_col));
+    b.s_direct = g->a_col == 1 || (g->a_row == 1 && g->n <= 2 * TILE_COLS);
     b.v_in_place = once;
     for (b.j = 0; b.j < g->n; b.j += v_part) {
         b.cols = least(v_part, g->n - b.j);
@@ -221,7 +228,7 @@ size_t RGK_NAME(gemm_scratch)(size_t m, size_t n, size_t k)
         return 0;
     const size_t k_part = least(round_up(k, 4), K_BLOCK);
     const size_t plain = packed_most(m, n, k_part), turned = packed_most(n, m, k_part);
-    return ((plain > turned ? plain : turned) + (k_part + TILE_COLS) * ROW_BLOCK) * sizeof(real);
+    return ((plain > turned ? plain : turned) + (k_part + TILE_COLS) * ONCE_ROWS) * sizeof(real);
 }
 
 /* ---- which form ---- */
@@ -253,7 +260,9 @@ static rgk_gemm transposed(const rgk_gemm *g)
                       .b_col = g->a_row,
                       .c = g->c,
                       .c_row = g->c_row,
-                      .accumulate = g->accumulate};
+                      .accumulate = g->accumulate,
+                      .soon = {g->soon[0], g->soon[1], g->soon[2]},
+                      .soon_bytes = g->soon_bytes};
 }
 
 /* The columns or rows beyond the last whole vector may take the other form. */
@@ -266,6 +275,7 @@ static __attribute__((noinline)) void run_best(const rgk_gemm *g, real *scratch)
     const double plain_whole = estimate(g->m, n, g->k, g->b_col, false) + estimate_rest(g->m, g->n - n, g->k, g->a_row);
     const double turned_whole = estimate(g->n, m, g->k, g->a_row, true) + estimate_rest(g->n, g->m - m, g->k, g->b_col);
     rgk_gemm whole = *g, rest = *g;
+    rest.soon_bytes = 0;
     if (n && plain_whole < plain && plain_whole < turned && plain_whole <= turned_whole) {
         whole.n = n;
         rest.n -= n;
