@@ -55,7 +55,7 @@ static bool copy_scan(rgi_copy *c, const rg_scan *from)
     return c->graph->error.status == RG_OK;
 }
 
-static bool copy_node(rgi_copy *c, rg_node *v)
+bool rgi_copy_node(rgi_copy *c, rg_node *v)
 {
     rg_graph *g = c->graph;
     if (c->of[v->id])
@@ -84,7 +84,7 @@ bool rgi_copy_body(rgi_copy *c, const rg_scan *from)
 {
     for (size_t id = from->first_id; id < from->node->id; id++) {
         rg_node *v = rgi_node(c->graph, id);
-        if (v->region == from->region && (v->n_in || !(v->op->traits & RG_LEAF)) && !copy_node(c, v))
+        if (v->region == from->region && (v->n_in || !(v->op->traits & RG_LEAF)) && !rgi_copy_node(c, v))
             return false;
     }
     return c->graph->error.status == RG_OK;

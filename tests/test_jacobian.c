@@ -143,6 +143,71 @@ Test(jacobian, of_itself_and_of_nothing)
     rg_graph_free(g);
 }
 
+/* h' = tanh(x + U h + sum of an inner scan over x and h, w), beside a carry that nothing of x or U reaches; by a scan or step
+   by step. */
+static void recurrence(rg_node *xs, rg_node *u, bool scan, rg_node **states, rg_node **last)
+{
+    enum { STEPS = 3 };
+    rg_graph *g = rg_graph_of(xs);
+    rg_node *h = rg_zeros(g, RG_F64, RG_SHAPE(2)), *q = rg_ones(g, RG_F64, RG_SHAPE(2)), *all[STEPS];
+    rg_scan *s = scan ? rg_scan_begin(g, NULL) : NULL;
+    rg_node *c = scan ? rg_scan_carry(s, h) : h, *d = scan ? rg_scan_carry(s, q) : q;
+    for (int t = 0; t < (scan ? 1 : STEPS); t++) {
+        rg_node *x = scan ? rg_scan_slice(s, xs) : rg_squeeze(rg_slice(xs, 0, t, t + 1), 0), *inner;
+        if (scan) {
+            rg_scan *in = rg_scan_begin(g, NULL);
+            rg_node *one = rg_scan_slice(in, rg_mul(x, d)), *sum = rg_scan_carry(in, rg_sum(c, RG_AXES(0), false));
+            rg_scan_next(in, sum, rg_sin(rg_add(sum, one)));
+            inner = rg_scan_last(in, sum);
+            rg_scan_end(in);
+        } else {
+            inner = rg_sum(c, RG_AXES(0), false);
+            for (int k = 0; k < 2; k++)
+                inner = rg_sin(rg_add(inner, rg_squeeze(rg_slice(rg_mul(x, d), 0, k, k + 1), 0)));
+        }
+        rg_node *next = rg_tanh(rg_add(rg_add(x, rg_matmul(u, c)), inner)), *other = rg_scale(d, 0.5);
+        all[t] = next;
+        if (scan) {
+            rg_scan_next(s, c, next);
+            rg_scan_next(s, d, other);
+        } else {
+            c = next;
+            d = other;
+        }
+    }
+    *states = scan ? rg_scan_stack(s, all[0]) : rg_stack((rg_nodes){all, STEPS}, 0);
+    *last = scan ? rg_scan_last(s, c) : c;
+    if (scan)
+        rg_scan_end(s);
+}
+
+Test(jacobian, of_a_recurrence)
+{
+    rg_graph *g = rg_graph_new(NULL);
+    rg_node *xs = irregular(g, "xs", RG_SHAPE(3, 2)), *u = irregular(g, "u", RG_SHAPE(2, 2)), *fetch[2][5];
+    for (int k = 0; k < 2; k++) {
+        rg_node *states, *last;
+        recurrence(xs, u, k == 0, &states, &last);
+        fetch[k][0] = rg_jacobian(last, xs);  /* reverse mode */
+        fetch[k][1] = rg_jacobian(states, u); /* forward mode */
+        fetch[k][2] = rg_jacobian(states, xs);
+        fetch[k][3] = rg_hessian(rg_sum(rg_square(states), RG_ALL_AXES, false), u);
+        fetch[k][4] = rg_hessian(rg_sum(rg_sin(last), RG_ALL_AXES, false), xs);
+        for (int i = 0; i < 5; i++)
+            cr_assert(fetch[k][i], "%s", rg_graph_error(g));
+    }
+    must(rg_graph_check(g));
+    rg_plan *p = must_compile(g, (rg_nodes){fetch[0], 5}, NULL), *q = must_compile(g, (rg_nodes){fetch[1], 5}, NULL);
+    must(rg_run(p));
+    must(rg_run(q));
+    for (int i = 0; i < 5; i++)
+        for (int64_t k = 0; k < rg_shape_count(rg_shape_of(fetch[1][i])); k++)
+            expect_near(p, fetch[0][i], (size_t)k, value_at(q, fetch[1][i], (size_t)k));
+    rg_plan_free(p);
+    rg_plan_free(q);
+    rg_graph_free(g);
+}
+
 static void refused(rg_graph *g, const rg_node *node, rg_status status, const char *const words[])
 {
     cr_assert(!node && rg_graph_error(g));
@@ -160,13 +225,6 @@ Test(jacobian, bad_input)
     refused(g, rg_hessian(x, x), RG_ERR_GRADIENT, (const char *const[]){"rg_grad", "scalar", "[2, 2]", NULL});
     rg_node *many = rg_reshape(x, RG_SHAPE(1, 1, 1, 1, 1, 2, 2));
     refused(g, rg_jacobian(many, x), RG_ERR_SHAPE, (const char *const[]){"7 axes", "'x'", "8", NULL});
-    rg_scan *s = rg_scan_begin(g, NULL);
-    rg_node *row = rg_scan_slice(s, x), *h = rg_scan_carry(s, rg_zeros(g, RG_F64, RG_SHAPE(2)));
-    rg_scan_next(s, h, rg_tanh(rg_add(row, h)));
-    rg_node *last = rg_scan_last(s, h);
-    rg_scan_end(s);
-    refused(g, rg_jacobian(last, x), RG_ERR_GRADIENT,
-            (const char *const[]){"rg_jacobian", "scan", "no batching rule", NULL});
     refused(g, rg_jacobian(NULL, x), RG_ERR_ARGUMENT, (const char *const[]){"rg_jacobian", "NULL", NULL});
     rg_graph_free(g);
 }
