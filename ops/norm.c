@@ -11,6 +11,8 @@
 
 #include <retrograde/ops/norm.h>
 
+#include <string.h>
+
 typedef struct norm_attr {
     double eps;
     bool channels; /* a group is what axis 1 has one number of; else a row along the last axis */
@@ -143,12 +145,43 @@ static rgk_groups groups_of(const rg_step *s)
     return g;
 }
 
+#define RGI_ROWS_AT_A_TIME 4096 /* elements */
+
+/* Groups that go to the tail at a time. */
+static size_t at_a_time(const rgk_groups *g)
+{
+    return g->segments > 1 || g->cols == 0 || g->cols > RGI_ROWS_AT_A_TIME ? 1 : RGI_ROWS_AT_A_TIME / g->cols;
+}
+
 static void cost(const rg_step *s, rg_cost *cost)
 {
     const rgk_groups g = groups_of(s);
     cost->tasks[0] = g.groups;
     cost->flops = 10 * (double)g.groups * (double)g.segments * (double)g.cols;
     cost->bytes = rgi_bytes(s);
+    if (s->tail)
+        cost->scratch = at_a_time(&g) * g.segments * g.cols * rg_dtype_size(s->out_type[0].dtype);
+}
+
+/* Groups for the tail: dense, one by one or as many rows as a block takes. */
+static rg_status deliver(const rg_step *s, rgk_groups g, size_t lo, size_t hi)
+{
+    const size_t size = rg_dtype_size(s->out_type[0].dtype), pitch = g.segments > 1 ? g.segment_step : g.cols;
+    const size_t step = g.group_step, most = at_a_time(&g);
+    const bool scattered = g.segments > 1;
+    rg_status status = RG_OK;
+    if (scattered)
+        g.segment_step = g.cols;
+    for (size_t k = lo; k < hi && !status; k += g.groups) {
+        const char *x = (const char *)s->in[0] + k * step * size;
+        g.groups = hi - k < most ? hi - k : most;
+        for (size_t i = 0; scattered && i < g.segments; i++)
+            memcpy((char *)s->scratch + i * g.cols * size, x + i * pitch * size, g.cols * size);
+        rgi_kernels(s->out_type[0].dtype)->standardise(&g, scattered ? s->scratch : x, s->scratch);
+        const rg_block block = {s->scratch, g.cols, k * step, pitch, g.groups * g.segments, g.cols};
+        status = s->tail->take(s, &block);
+    }
+    return status;
 }
 
 static rg_status run(const rg_step *s, size_t lo, size_t hi)
@@ -156,10 +189,12 @@ static rg_status run(const rg_step *s, size_t lo, size_t hi)
     const rgk_table *k = rgi_kernels(s->out_type[0].dtype);
     rgk_groups g = groups_of(s);
     const size_t at = lo * g.group_step * rg_dtype_size(s->out_type[0].dtype);
-    char *y = (char *)s->out[0] + at;
     g.groups = hi - lo;
     if (g.cols == 0 || g.segments == 0 || lo == hi)
         return RG_OK;
+    if (s->tail)
+        return deliver(s, g, lo, hi);
+    char *y = (char *)s->out[0] + at;
     if (s->n_in == 1)
         k->standardise(&g, (const char *)s->in[0] + at, y);
     else
@@ -179,8 +214,12 @@ static const rg_attr_field fields[] = {
     .n_out = 1, .dtypes = RG_DT_FLOATS, .attr_size = sizeof(norm_attr), .attrs = fields, .infer = infer_rows, \
     .batch = batch, .cost = cost, .run = run
 
-const rg_op rgi_op_standardise = {
-    ROWS, .name = "standardise", .n_in = 1, .traits = RG_INPLACE, .vjp = vjp_standardise, .jvp = vjp_standardise};
+const rg_op rgi_op_standardise = {ROWS,
+                                  .name = "standardise",
+                                  .n_in = 1,
+                                  .traits = RG_INPLACE | RG_DELIVERS | RG_LIGHT,
+                                  .vjp = vjp_standardise,
+                                  .jvp = vjp_standardise};
 
 const rg_op rgi_op_standardise_grad = {ROWS, .name = "standardise_grad", .n_in = 2, .vjp = vjp_grad, .jvp = jvp_grad};
 

@@ -1,8 +1,8 @@
 /* absorb.c - an elementwise group takes in a neighbour that works block by block.
 
    A head is an op that delivers its output in blocks (a product) and that the group alone reads: where the group updates a
-   parameter, the gradient is applied while it is in cache and never written. Smaller results stay in cache anyway, and are
-   better passed on whole.
+   parameter, the gradient is applied while it is in cache and never written, and what is quickly computed (a row made to mean 0
+   and variance 1) is not written either. Other results are smaller, stay in cache anyway, and are better passed on whole.
    A foot is an op that draws its only input piece by piece (a sum, a softmax) and is, beside the group, the only reader of
    what the group makes: that is then never written either. */
 #include "lower.h"
@@ -69,7 +69,8 @@ static bool move_use(rgi_lowering *l, rgi_unit *from, int32_t group, bool front)
 static bool absorb_head(rgi_lowering *l, rgi_unit *u, const reading *by, const bool *updates)
 {
     const reading r = by[u->uses[0].out[0]];
-    if (!(u->uses[0].node->op->traits & RG_DELIVERS) || r.many || r.unit == RGI_NONE || !updates[r.unit])
+    const unsigned traits = u->uses[0].node->op->traits;
+    if (!(traits & RG_DELIVERS) || r.many || r.unit == RGI_NONE || !(updates[r.unit] || traits & RG_LIGHT))
         return false;
     rgi_unit *group = &l->units[r.unit];
     if (group->kind != RGI_FUSED || group->headed || group->region != u->region ||

@@ -29,7 +29,8 @@ enum {
     RG_UNIQUE = 1 << 7,      /* never interned: two calls make two nodes */
     RG_CONTROL = 1 << 8,     /* a region op or a projection of one: lowered by the plan, not run */
     RG_CAN_FAIL = 1 << 9,    /* run may return an error: no parameter is written before it has succeeded */
-    RG_DELIVERS = 1 << 10    /* run gives output 0 to step->tail, where there is one, instead of writing it */
+    RG_DELIVERS = 1 << 10,   /* run gives output 0 to step->tail, where there is one, instead of writing it */
+    RG_LIGHT = 1 << 11       /* of such an op: writing and reading its output would cost as much as computing it */
 };
 
 /* Bit of a dtype in rg_op.dtypes. */
