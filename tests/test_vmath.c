@@ -2,6 +2,7 @@
    the last place. f32: a large odd stride through all 2^32 bit patterns, or every one of them when RETROGRADE_SLOW=1 is
    set. f64: sampled. */
 #include <criterion/criterion.h>
+#include <criterion/parameterized.h>
 #include <float.h>
 #include <math.h>
 #include <stdlib.h>
@@ -158,6 +159,24 @@ static double ulps_f32(float y, double exact)
     return ulps((double)y, (wide)exact, 24, FLT_MIN_EXP, (double)FLT_MAX);
 }
 
+/* An ulp of the f32 numbers around `exact`, a NaN where it takes ulps_f32 to tell. */
+static double plain_ulp(double exact)
+{
+    const double size = fabs(exact);
+    uint64_t bits;
+    double ulp;
+    memcpy(&bits, &size, sizeof bits);
+    bits = (bits >> 52 << 52) - ((uint64_t)(FLT_MANT_DIG - 1) << 52);
+    memcpy(&ulp, &bits, sizeof ulp);
+    return size >= (double)FLT_MIN && size <= (double)FLT_MAX / 2 ? ulp : (double)NAN;
+}
+
+/* Whether ulps_f32(y, exact) <= bound is certain, at the speed that 2^32 numbers want. */
+static bool surely_near(float y, double exact, double ulp, double bound)
+{
+    return fabs((double)y - exact) <= bound * ulp;
+}
+
 static double ulps_f64(double y, wide exact)
 {
     return ulps(y, exact, 53, DBL_MIN_EXP, DBL_MAX);
@@ -231,34 +250,64 @@ enum { CHUNK = 1 << 12 };
 
 static void check_f32(const function *f, const float *x, size_t n)
 {
-    static float y[RGK_ISA_COUNT][CHUNK];
-    for (int isa = 0; isa < RGK_ISA_COUNT; isa++)
-        if (rgk_of(isa, RGK_F32))
-            rgk_of(isa, RGK_F32)->unary[f->row](n, x, y[isa], NULL);
+    static float y[CHUNK];
+    static double exact[CHUNK], ulp[CHUNK];
     for (size_t i = 0; i < n; i++) {
-        const double exact = f->f((double)x[i]);
-        for (int isa = 0; isa < RGK_ISA_COUNT; isa++)
-            if (rgk_of(isa, RGK_F32) && !(ulps_f32(y[isa][i], exact) <= f->f32[column_of(isa)]))
-                cr_assert(0, "%s %s(%a) = %a, not %a: %g ulp", rgk_isa_name(isa), f->name, (double)x[i],
-                          (double)y[isa][i], exact, ulps_f32(y[isa][i], exact));
+        exact[i] = f->f((double)x[i]);
+        ulp[i] = plain_ulp(exact[i]);
+    }
+    for (int isa = 0; isa < RGK_ISA_COUNT; isa++) {
+        if (!rgk_of(isa, RGK_F32))
+            continue;
+        const double bound = f->f32[column_of(isa)];
+        rgk_of(isa, RGK_F32)->unary[f->row](n, x, y, NULL);
+        for (size_t i = 0; i < n; i++)
+            if (!surely_near(y[i], exact[i], ulp[i], bound) && !(ulps_f32(y[i], exact[i]) <= bound))
+                cr_assert(0, "%s %s(%a) = %a, not %a: %g ulp", rgk_isa_name(isa), f->name, (double)x[i], (double)y[i],
+                          exact[i], ulps_f32(y[i], exact[i]));
     }
 }
 
-Test(vmath, f32_within_bounds, .timeout = 100000)
+/* Each function by itself, so that the slow test uses all cores. */
+ParameterizedTestParameters(vmath, f32_within_bounds)
+{
+    static int number[FUNCTIONS];
+    for (int i = 0; i < FUNCTIONS; i++)
+        number[i] = i;
+    return cr_make_param_array(int, number, FUNCTIONS);
+}
+
+ParameterizedTest(const int *number, vmath, f32_within_bounds, .timeout = 100000)
 {
     static float x[CHUNK];
+    const function *f = &functions[*number];
     const uint64_t stride = getenv("RETROGRADE_SLOW") ? 1 : 39119;
-    for (size_t k = 0; k < FUNCTIONS; k++) {
-        check_f32(&functions[k], special, SPECIAL);
-        for (uint64_t u = 17 % stride; u < (uint64_t)1 << 32;) {
-            size_t n = 0;
-            for (; n < CHUNK && u < (uint64_t)1 << 32; n++, u += stride) {
-                const uint32_t bits = (uint32_t)u;
-                memcpy(&x[n], &bits, sizeof bits);
-            }
-            check_f32(&functions[k], x, n);
+    check_f32(f, special, SPECIAL);
+    for (uint64_t u = 17 % stride; u < (uint64_t)1 << 32;) {
+        size_t n = 0;
+        for (; n < CHUNK && u < (uint64_t)1 << 32; n++, u += stride) {
+            const uint32_t bits = (uint32_t)u;
+            memcpy(&x[n], &bits, sizeof bits);
         }
+        check_f32(f, x, n);
     }
+}
+
+/* The quick path of the comparison says what the slow one says. */
+Test(vmath, comparison_of_f32)
+{
+    static const double exact[] = {1, 1.5, 0x1.fffffep0, 3, -7.25, 1e-37, 1e38, 0.1};
+    for (size_t i = 0; i < sizeof exact / sizeof *exact; i++)
+        for (int away = -4; away <= 4; away++) {
+            float y = (float)exact[i];
+            for (int k = 0; k < abs(away); k++)
+                y = nextafterf(y, away < 0 ? -INFINITY : INFINITY);
+            for (double bound = 0.25; bound < 6; bound += 0.5)
+                cr_expect(surely_near(y, exact[i], plain_ulp(exact[i]), bound) == (ulps_f32(y, exact[i]) <= bound),
+                          "%a near %a", (double)y, exact[i]);
+        }
+    cr_expect(!surely_near(0, 0, plain_ulp(0), 1) && !surely_near(INFINITY, 1e39, plain_ulp(1e39), 1) &&
+              !surely_near(-0x1p-126f, 0x1p-126, plain_ulp(0x1p-126), 1));
 }
 
 static uint64_t next_random(void)
