@@ -12,6 +12,7 @@ typedef struct place {
     char *scratch;
     const char *seam;
     const int64_t *t;
+    const rgi_group *g;
 } place;
 
 static const void *in_memory(const rgi_operand *o, const place *at)
@@ -19,8 +20,19 @@ static const void *in_memory(const rgi_operand *o, const place *at)
     return o->at ? (const char *)rgi_at(o->at, o->terms, at->t) + at->first * o->size : NULL;
 }
 
+/* Where the elements of a smaller operand stand one after the other as the block wants them, or NULL. */
+static const void *unspread(const rgi_spread *x, const place *at)
+{
+    const size_t offset = x->period ? at->first % x->period : 0;
+    return offset + at->n <= x->period ? (const char *)rgi_at(x->from.at, x->from.terms, at->t) + offset * x->from.size
+                                       : NULL;
+}
+
 static const void *address(const rgi_operand *o, const place *at)
 {
+    const void *there = o->spread ? unspread(&at->g->spreads[o->spread - 1], at) : NULL;
+    if (there)
+        return there;
     switch (o->mode) {
     case RGI_BLOCK:
     case RGI_STREAM:
@@ -52,8 +64,9 @@ static rg_status run_block(const rgi_group *g, const place *at)
 {
     for (size_t i = 0; i < g->n_spreads; i++) {
         const rgi_spread *x = &g->spreads[i];
-        rgi_broadcast_copy(rgi_at(x->from.at, x->from.terms, at->t), &x->shape, &g->shape, x->from.size, at->first,
-                           at->n, at->scratch + x->slot);
+        if (!unspread(x, at))
+            rgi_broadcast_copy(rgi_at(x->from.at, x->from.terms, at->t), &x->shape, &g->shape, x->from.size, at->first,
+                               at->n, at->scratch + x->slot);
     }
     for (size_t k = 0; k < g->n_members; k++) {
         const rgi_member *m = &g->members[k];
@@ -101,7 +114,7 @@ rg_status rgi_group_run(const rgi_group *g, size_t lo, size_t hi, char *scratch,
 {
     if (g->single)
         return run_single(g);
-    place at = {.scratch = scratch, .t = t};
+    place at = {.scratch = scratch, .t = t, .g = g};
     rg_status status = RG_OK;
     for (size_t b = lo; b < hi && !status; b++) {
         at.first = b * g->block;
@@ -136,7 +149,7 @@ rg_status rgi_group_take(const rg_step *step, const rg_block *block)
     const size_t size = rg_dtype_size(step->out_type->dtype);
     const bool dense = block->stride == block->columns && block->pitch == block->columns;
     const size_t rows = dense ? 1 : block->rows, columns = dense ? block->rows * block->columns : block->columns;
-    place at = {.scratch = (char *)step->scratch + g->scratch_at, .t = no_loops};
+    place at = {.scratch = (char *)step->scratch + g->scratch_at, .t = no_loops, .g = g};
     rg_status status = RG_OK;
     for (size_t i = 0; i < rows; i++)
         for (size_t j = 0; j < columns && !status; j += g->block) {
@@ -152,7 +165,7 @@ rg_status rgi_group_give(const rg_step *step, size_t first, size_t n, void *to)
 {
     const rgi_group *g = (const rgi_group *)(const void *)((const char *)step->source - offsetof(rgi_group, source));
     const size_t size = rg_dtype_size(step->in_type->dtype);
-    place at = {.scratch = (char *)step->scratch + g->scratch_at, .t = no_loops};
+    place at = {.scratch = (char *)step->scratch + g->scratch_at, .t = no_loops, .g = g};
     rg_status status = RG_OK;
     for (size_t i = 0; i < n && !status; i += g->block) {
         at.first = first + i;

@@ -25,6 +25,7 @@ typedef struct rgi_operand {
     rgi_mode mode;
     uint32_t size; /* bytes an element */
     size_t slot;
+    uint32_t spread; /* 1 + the spread that it is, or 0 */
     const void *at;
     const rgi_terms *terms;
 } rgi_operand;
@@ -38,6 +39,7 @@ typedef struct rgi_member {
 typedef struct rgi_spread {
     rgi_operand from; /* RGI_MEMORY */
     size_t slot;
+    size_t period; /* the elements repeat so: a block within one period is read where it lies; 0: otherwise spread */
     rg_shape shape;
     int32_t value;
 } rgi_spread;

@@ -225,6 +225,21 @@ static const rgi_spread *spread_of(const grouping *k, int32_t v)
     return NULL;
 }
 
+/* The number of elements after which a smaller operand begins again, as a bias of rows does; 0 if it is not so. */
+static size_t period_of(const rg_shape *from, const rg_shape *to)
+{
+    int32_t leading = 0;
+    while (leading < from->rank && from->dim[leading] == 1)
+        leading++;
+    size_t n = 1;
+    for (int32_t i = from->rank - 1, j = to->rank - 1; i >= leading; i--, j--) {
+        if (from->dim[i] != to->dim[j])
+            return 0;
+        n *= (size_t)from->dim[i];
+    }
+    return n;
+}
+
 /* Operands from outside that are smaller than the group: they hold their blocks while all members run. */
 static bool make_spreads(grouping *k)
 {
@@ -245,6 +260,7 @@ static bool make_spreads(grouping *k)
             rgi_spread *x = &k->g->spreads[k->g->n_spreads++];
             *x = (rgi_spread){.from = {.mode = RGI_MEMORY, .size = (uint32_t)rg_dtype_size(value->dtype)},
                               .slot = take_slot(k),
+                              .period = period_of(&k->s->shapes[value->shape], &k->g->shape),
                               .shape = k->s->shapes[value->shape],
                               .value = v};
             if (!make_terms(k->p, k->s, v, &x->from.terms))
@@ -278,6 +294,7 @@ static bool make_operand(grouping *k, size_t member, uint32_t i)
     } else if (spread) {
         o->mode = RGI_BLOCK;
         o->slot = spread->slot;
+        o->spread = (uint32_t)(spread - k->g->spreads) + 1;
     } else {
         const bool ok = make_terms(k->p, k->s, v, &o->terms);
         k->g->moves = k->g->moves || o->terms;
