@@ -83,7 +83,7 @@ static rg_status take_field(struct table *t, size_t column, char text[FIELD])
 
 static rg_status take_number(struct table *t, size_t column, double *value)
 {
-    char text[FIELD], *end;
+    char text[FIELD] = "", *end;
     const size_t start = t->at;
     const rg_status status = take_field(t, column, text);
     if (status)
@@ -158,8 +158,8 @@ static rg_status read_rows(struct table *t)
 
 static rg_status convert(const struct table *t, rg_tensor *out)
 {
-    const rg_status status =
-        rg_tensor_alloc(out, t->opts.dtype, RG_SHAPE((int64_t)(t->n / t->columns), (int64_t)t->columns));
+    const size_t columns = t->columns ? t->columns : 1; /* there is a row */
+    const rg_status status = rg_tensor_alloc(out, t->opts.dtype, RG_SHAPE((int64_t)(t->n / columns), (int64_t)columns));
     for (size_t i = 0; !status && i < t->n; i++)
         if (t->opts.dtype == RG_F64)
             ((double *)out->data)[i] = t->values[i];

@@ -209,7 +209,6 @@ static float from_half(uint16_t h)
 /* One element that is not stored as it arrives. */
 static void widen(const rgi_npy *npy, const unsigned char *from, void *out, size_t i)
 {
-    int8_t i8;
     int16_t i16;
     uint16_t u16;
     uint32_t u32;
@@ -217,8 +216,7 @@ static void widen(const rgi_npy *npy, const unsigned char *from, void *out, size
         memcpy(&u16, from, 2);
         ((float *)out)[i] = from_half(u16);
     } else if (npy->kind == 'i' && npy->width == 1) {
-        memcpy(&i8, from, 1);
-        ((int32_t *)out)[i] = i8;
+        ((int32_t *)out)[i] = from[0] < 128 ? from[0] : from[0] - 256;
     } else if (npy->kind == 'i') {
         memcpy(&i16, from, 2);
         ((int32_t *)out)[i] = i16;

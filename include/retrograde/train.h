@@ -41,7 +41,7 @@ typedef struct rg_fit_state {
 typedef struct rg_fit_opts {
     rg_node *loss, *step;     /* a float scalar, the mean over a batch; an optimiser's step */
     rg_nodes metrics;         /* further float scalars, means too: rg_nn_accuracy, a learning rate */
-    const char *const *names; /* one a metric; NULL: "metric1", .. */
+    const char *const *names; /* one a metric; NULL: "metric1" and so on */
     rg_dataset train, valid;  /* `valid` may be left out */
     int64_t epochs, batch;    /* default 1 and 32; the last batch of an epoch may be smaller */
     int64_t valid_batch;      /* default: batch */
@@ -81,7 +81,7 @@ typedef struct rg_fit_report {
     int64_t best_epoch; /* of the watched number; -1 before the first epoch's end */
     double best;        /* its value then */
     bool resumed;       /* went on from a checkpoint */
-    bool previous;      /* ... from the one before it, since the latest was refused */
+    bool previous;      /* from the one before it, since the latest was refused */
     bool stopped_early; /* by patience */
     bool stopped;       /* by a callback */
 } rg_fit_report;
