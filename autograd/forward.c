@@ -1,6 +1,5 @@
 /* forward.c - forward mode: tangents by node id, one walk up; and what is made of both modes. */
-#include "rule.h"
-#include "sweep.h"
+#include "forward.h"
 
 #include "../graph/scan.h"
 #include "../ops/placeholder.h"
@@ -8,13 +7,7 @@
 #include <retrograde/autograd.h>
 #include <retrograde/ops.h>
 
-typedef struct forward {
-    rg_graph *g;
-    rgi_sweep marks;   /* which nodes depend on an x, and room for rules */
-    rg_node **tangent; /* by id */
-} forward;
-
-static bool store(forward *f, rg_node *out, rg_node *tangent)
+bool rgi_forward_store(rgi_forward *f, rg_node *out, rg_node *tangent)
 {
     if (!out || !tangent)
         return f->g->error.status == RG_OK;
@@ -33,7 +26,7 @@ static bool store(forward *f, rg_node *out, rg_node *tangent)
 
 /* The transpose of the transpose: u -> vjp(u) is linear, and its reverse derivative applied to the tangents is the
    forward derivative. */
-static bool transpose_twice(forward *f, rg_node *v, rg_node *const tangent[])
+static bool transpose_twice(rgi_forward *f, rg_node *v, rg_node *const tangent[])
 {
     rg_graph *g = f->g;
     const size_t n_out = rgi_output_count(v), room = n_out + v->n_in + 1;
@@ -62,14 +55,14 @@ static bool transpose_twice(forward *f, rg_node *v, rg_node *const tangent[])
         ok = out.n == n_u;
         for (size_t k = 0, j = 0; ok && k < n_out; k++)
             if (u[k])
-                ok = store(f, rgi_output(v, k), out.at[j++]);
+                ok = rgi_forward_store(f, rgi_output(v, k), out.at[j++]);
     }
     rgi_free(&g->allocator, u, 4 * room * sizeof *u);
     rgi_free(&g->allocator, wants, room * sizeof *wants);
     return ok;
 }
 
-static bool forward_node(forward *f, rg_node *v)
+bool rgi_forward_node(rgi_forward *f, rg_node *v)
 {
     rg_node **tangent = f->marks.grad;
     bool any = false;
@@ -77,18 +70,19 @@ static bool forward_node(forward *f, rg_node *v)
         tangent[i] = i < 32 && (v->op->shape_only >> i & 1) ? NULL : f->tangent[v->in[i]->id];
         any = any || tangent[i];
     }
-    const bool closed = v->region->parent && !v->region->open; /* bodies are the business of their scan's rule */
-    if (!any || closed || f->tangent[v->id] || rgi_is_projection(v) || !f->marks.needed[v->id])
+    if (!any || f->tangent[v->id] || rgi_is_projection(v) || !f->marks.needed[v->id])
         return true;
     rg_node *const origin = rgi_origin_set(f->g, v);
     bool ok = true;
-    if (v->op->jvp) {
+    if (rgi_is_scan(v)) {
+        ok = rgi_scan_forward(f, v, tangent);
+    } else if (v->op->jvp) {
         const size_t n_out = rgi_output_count(v);
         for (size_t k = 0; k < n_out; k++)
             f->marks.outs[k] = NULL;
         v->op->jvp(v, tangent, f->marks.outs);
         for (size_t k = 0; ok && k < n_out; k++)
-            ok = store(f, rgi_output(v, k), f->marks.outs[k]);
+            ok = rgi_forward_store(f, rgi_output(v, k), f->marks.outs[k]);
     } else {
         ok = transpose_twice(f, v, tangent);
     }
@@ -121,6 +115,12 @@ static bool check_tangents(rg_graph *g, rg_nodes xs, rg_nodes tangents)
     return true;
 }
 
+/* Closed bodies are the business of their scan's rule. */
+static bool in_open_region(const rg_node *v)
+{
+    return !v->region->parent || v->region->open;
+}
+
 rg_nodes rg_jvp(rg_nodes ys, rg_nodes xs, rg_nodes tangents)
 {
     const rg_nodes none = {NULL, 0};
@@ -132,7 +132,7 @@ rg_nodes rg_jvp(rg_nodes ys, rg_nodes xs, rg_nodes tangents)
             rgi_graph_fail(g, RG_ERR_DTYPE, NULL, "rg_jvp: output %zu is no float node of this graph", i);
             return none;
         }
-    forward f = {.g = g};
+    rgi_forward f = {.g = g};
     if (!rgi_sweep_init(&f.marks, g))
         return none;
     const size_t n = f.marks.n;
@@ -152,7 +152,8 @@ rg_nodes rg_jvp(rg_nodes ys, rg_nodes xs, rg_nodes tangents)
     for (size_t i = 0; ok && i < ys.n; i++)
         last = ys.at[i]->id > last ? ys.at[i]->id : last;
     for (size_t id = first; ok && id <= last && id < n; id++)
-        ok = forward_node(&f, rgi_node(g, id));
+        if (in_open_region(rgi_node(g, id)))
+            ok = rgi_forward_node(&f, rgi_node(g, id));
     for (size_t i = 0; ok && i < ys.n; i++) {
         rg_node *t = f.tangent[ys.at[i]->id];
         out[i] = t ? t : rg_zeros_like(ys.at[i]);

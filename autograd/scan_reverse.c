@@ -22,8 +22,7 @@ typedef struct reverse {
     bool *slice_sunk; /* by slice: its gradient is computed behind the backward scan */
 } reverse;
 
-/* Which values of the body lead to something wanted: through the steps, hence a fixed point over the carries. */
-static void mark(rgi_sweep *sweep, rg_scan *f, const bool wants[])
+void rgi_scan_mark(rgi_sweep *sweep, rg_scan *f, const bool wants[])
 {
     bool *needed = sweep->needed;
     for (size_t i = 0; i < f->xs.n; i++)
@@ -48,7 +47,7 @@ bool rgi_scan_needs(rg_scan *forward, const bool wants[], bool needed[])
     rgi_sweep sweep;
     if (!rgi_sweep_init(&sweep, forward->graph))
         return false;
-    mark(&sweep, forward, wants);
+    rgi_scan_mark(&sweep, forward, wants);
     for (size_t j = 0; j < forward->carries.n; j++)
         needed[j] = sweep.needed[((rg_node *)forward->carries.at[j])->id];
     rgi_sweep_finish(&sweep);
@@ -176,7 +175,7 @@ bool rgi_scan_reverse_whole(rgi_reversal *io)
     r.backward = ok ? rg_scan_begin(g, &opts) : NULL;
     if (r.backward) {
         const rgi_substitution inner = {g->substitution, f->region, r.backward}, *const outer = g->substitution;
-        mark(&r.sweep, f, io->wants);
+        rgi_scan_mark(&r.sweep, f, io->wants);
         ok = open_backward(&r);
         g->substitution = &inner;
         ok = ok && sweep_body(&r);

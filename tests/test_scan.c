@@ -218,6 +218,14 @@ Test(scan, forward_mode_is_the_transpose)
     cr_expect(close_to(value_at(p, product, 0), value_at(p, t, 0), 1e-12), "%g and %g", value_at(p, product, 0),
               value_at(p, t, 0));
     expect_equal(p, h, p, h2, 1e-11, "Hessian times vector, forward over reverse and reverse over reverse");
+    rg_plan *alone_p = must_compile(n.g, RG_NODES(t), &alone); /* values, and tangents from them: two loops */
+    char *text = rg_plan_dump(alone_p);
+    int loops = 0;
+    for (const char *at = text; (at = strstr(at, "  next\n")); at++)
+        loops++;
+    cr_expect_eq(loops, 2, "%d loops:\n%s", loops, text);
+    rg_text_free(text);
+    rg_plan_free(alone_p);
     rg_plan_free(p);
     rg_graph_free(n.g);
 }
