@@ -1,0 +1,38 @@
+/* cases_inference.c - the logits of networks of convolutions, parameters as they are. */
+#include "vision.h"
+
+static const vision_row rows[] = {
+    {"lenet b64", LENET, 64},
+    {"mnistcnn b64", MNISTCNN, 64},
+    {"alexnet b16", ALEXNET, 16},
+    {"resnet18 b8", RESNET18, 8},
+};
+
+static double flops(const void *row)
+{
+    return vision_flops(row, 0);
+}
+
+static const char *ours(const void *row, int threads, contestant *out)
+{
+    return vision_start(row, threads, 0, out);
+}
+
+static const char *torch_planes(const void *row, int threads, contestant *out)
+{
+    return vision_torch(row, threads, 0, "nchw", out);
+}
+
+static const char *torch_pixels(const void *row, int threads, contestant *out)
+{
+    return vision_torch(row, threads, 0, "nhwc", out);
+}
+
+const bench_group cases_inference = {
+    .name = "inference",
+    .title = "Logits of networks of convolutions",
+    BENCH_ROWS(rows),
+    .ours = ours,
+    .rivals = {{"PyTorch", torch_planes}, {"PyTorch nhwc", torch_pixels}},
+    .flops = flops,
+};
