@@ -36,6 +36,7 @@ typedef struct rgi_conv_layout {
     size_t terms, source_at, source_bytes, starts_at; /* in scratch */
     bool whole;                                       /* the source is read where it lies */
     size_t chunks, units, unit, room, turned_at;      /* of the weight gradient */
+    size_t images;                                    /* of a strip of it */
     rgi_conv_wide wide;
 } rgi_conv_layout;
 

@@ -13,7 +13,9 @@
 #define LEAST_TASKS 16                   /* wanted, if strips can be made short enough */
 #define SUM_BYTES ((size_t)8 << 20)      /* of partial sums of a weight gradient */
 #define MOST_CHUNKS 64
-#define SUM_TASK 65536 /* elements of a task that adds them */
+#define LEAST_UNITS 8       /* tasks of a weight gradient wanted */
+#define GATHERED_PIXELS 256 /* of several images in a strip of it */
+#define SUM_TASK 65536      /* elements of a task that adds them */
 
 static size_t up(size_t n, size_t unit)
 {
@@ -73,6 +75,18 @@ static void cut_strips(rgi_conv_layout *l, size_t size, size_t depth, size_t row
     l->source_bytes = row / larger(l->source[2] * (1 + l->shift[0]), 1) * l->source[0] * l->source[1] * l->source[2];
 }
 
+/* Small images are put together to strips of the weight gradient, so that its sums are gone over less often. */
+static void gather_images(rgi_conv_layout *l, size_t bytes, bool whole)
+{
+    const size_t plane = larger(l->outputs, 1), least = l->n / larger(l->chunks, 1);
+    if (l->strips != 1 || l->out[0] != 1)
+        return;
+    l->images = smaller(GATHERED_PIXELS / plane, least);
+    if (!whole)
+        l->images = smaller(l->images, 2 * SOURCE_BYTES / larger(bytes, 1));
+    l->images = larger(l->images, 1);
+}
+
 void rgi_conv_lay_out(const rg_step *s, void *out)
 {
     const rgi_conv *a = s->attr;
@@ -108,18 +122,22 @@ void rgi_conv_lay_out(const rg_step *s, void *out)
         cut_strips(&l, size, l.out[0], l.out[1], l.out[2], planes, !r.weight_grad);
     l.terms = planes * l.taps;
     l.source_bytes = l.whole ? 0 : l.source_bytes;
-    l.source_at = rounded(l.terms * sizeof(rgk_term));
-    l.source_bytes += l.whole ? 0 : 64; /* a vector beyond */
-    l.starts_at = l.source_at + rounded(l.source_bytes);
-    l.turned_at = l.starts_at;
+    l.images = 1;
     if (r.weight_grad) {
         const rgk_table *k = rgi_kernels(s->out_type[0].dtype);
         l.room = k->conv_grad_room(l.out_planes, l.terms);
         l.unit = k->conv_grad_unit(l.out_planes, l.terms);
-        l.units = up(l.out_planes, l.unit);
         l.chunks = smaller(smaller(l.n, MOST_CHUNKS), larger(SUM_BYTES / larger(l.room * l.groups * size, 1), 1));
+        if (larger(l.chunks, 1) * l.groups * up(l.out_planes, 2 * l.unit) >= LEAST_UNITS)
+            l.unit *= 2; /* for they see the same copy of the source */
+        l.units = up(l.out_planes, l.unit);
+        gather_images(&l, l.source_bytes, l.whole);
     } else
         rgi_conv_wide_lay_out(&l, r.data_grad, rgi_kernels(s->out_type[0].dtype), size);
+    l.source_at = rounded(l.terms * sizeof(rgk_term));
+    l.source_bytes = l.whole ? 0 : l.images * l.source_bytes + 64; /* a vector beyond */
+    l.starts_at = l.source_at + rounded(l.source_bytes);
+    l.turned_at = l.starts_at;
     *(rgi_conv_layout *)out = l;
 }
 
@@ -140,8 +158,8 @@ void rgi_conv_cost(const rg_step *s, rg_cost *cost)
         cost->tasks[1] = l->chunks > 1 ? up(sums, SUM_TASK) : l->groups * l->units;
         cost->tasks[2] = l->chunks > 1 ? l->groups * l->units : 0;
         cost->shared = (l->chunks + (l->chunks > 1)) * sums * size;
-        cost->scratch +=
-            rgi_kernels(s->out_type[0].dtype)->conv_grad_scratch(l->out_planes, l->terms, l->rows * l->out[2]);
+        cost->scratch += rgi_kernels(s->out_type[0].dtype)
+                             ->conv_grad_scratch(l->out_planes, l->terms, l->images * l->rows * l->out[2]);
     } else if (r.data_grad) {
         cost->tasks[0] = l->n * l->groups * l->count[0] * l->strips;
         cost->scratch += (l->stride[0] * l->stride[1] * l->stride[2] + 1) * sizeof(size_t);
@@ -192,8 +210,9 @@ static const char *at_element(const void *p, size_t element, size_t size)
     return (const char *)p + element * size;
 }
 
-/* What a strip of outputs sees of x: a copy in scratch, or x itself. */
-static const void *forward_source(const rg_step *s, const rgi_conv_layout *l, const void *x, const strip *t)
+/* What a strip of outputs sees of x: a copy in scratch, the `place`-th, or x itself. */
+static const void *forward_source(const rg_step *s, const rgi_conv_layout *l, const void *x, const strip *t,
+                                  size_t place)
 {
     const size_t size = rg_dtype_size(s->out_type[0].dtype);
     const char *planes = at_element(x, (t->image * l->groups + t->group) * l->in_planes * l->inputs, size);
@@ -208,7 +227,7 @@ static const void *forward_source(const rg_step *s, const rgi_conv_layout *l, co
         source.step[i] = l->stride[i];
         source.first[i] = (ptrdiff_t)(first[i] * l->stride[i]) - (ptrdiff_t)l->before[i];
     }
-    void *copy = (char *)s->scratch + l->source_at;
+    void *copy = (char *)s->scratch + l->source_at + place * ((l->source_bytes - 64) / l->images);
     rgi_kernels(s->out_type[0].dtype)->conv_source(&source, planes, copy);
     return copy;
 }
@@ -229,7 +248,7 @@ rg_status rgi_conv_run(const rg_step *s, size_t lo, size_t hi)
             .rows = l->out_planes,
             .k = l->terms,
             .terms = terms,
-            .source = forward_source(s, l, s->in[0], &t),
+            .source = forward_source(s, l, s->in[0], &t, 0),
             .weights = at_element(s->in[1], t.group * l->out_planes * l->terms, size),
             .weights_row = (ptrdiff_t)l->terms,
             .height = t.rows,
@@ -373,6 +392,19 @@ rg_status rgi_conv_data_grad_run(const rg_step *s, size_t lo, size_t hi)
 
 /* ---- weight gradient ---- */
 
+/* What a strip of several images sees. */
+static const void *sources(const rg_step *s, const rgi_conv_layout *l, const strip *t, size_t images)
+{
+    strip of = *t;
+    if (l->whole)
+        return forward_source(s, l, s->in[0], t, 0);
+    for (size_t i = 0; i < images; i++) {
+        of.image = t->image + i;
+        forward_source(s, l, s->in[0], &of, i);
+    }
+    return (const char *)s->scratch + l->source_at;
+}
+
 /* Phase 0: the sums of a chunk of images for some outputs of a group. */
 static void add_chunk(const rg_step *s, const rgi_conv_layout *l, const rgk_term *terms, size_t task)
 {
@@ -384,22 +416,30 @@ static void add_chunk(const rg_step *s, const rgi_conv_layout *l, const rgk_term
         .rows = l->out_planes,
         .k = l->terms,
         .terms = terms,
-        .width = l->out[2],
         .pitch = l->whole ? l->in[2] : l->source[2],
         .dy_row = (ptrdiff_t)l->outputs,
         .dy_down = (ptrdiff_t)l->out[2],
+        .dy_image = l->groups * l->out_planes * l->outputs,
+        .source_image = l->whole ? l->groups * l->in_planes * l->inputs : (l->source_bytes - 64) / l->images / size,
         .sum = (char *)s->shared + (chunk * l->groups + group) * l->room * size,
         .fresh = true,
     };
-    for (size_t image = l->n * chunk / l->chunks; image < l->n * (chunk + 1) / l->chunks; image++)
+    const size_t end = l->n * (chunk + 1) / l->chunks;
+    for (size_t image = l->n * chunk / l->chunks; image < end; image += l->images)
         for (size_t i = 0; i < l->out[0] * l->strips; i++) {
             strip t = strip_at(l, l->out[0], l->out[1], i);
             t.image = image;
             t.group = group;
             const size_t row = ((image * l->groups + group) * l->out_planes * l->out[0] + t.depth) * l->out[1] + t.row;
-            job.source = forward_source(s, l, s->in[0], &t);
+            job.images = smaller(l->images, end - image);
+            job.source = sources(s, l, &t, job.images);
             job.dy = at_element(s->in[1], row * l->out[2], size);
             job.height = t.rows;
+            job.width = l->out[2];
+            if (job.pitch == job.width) {
+                job.width *= t.rows;
+                job.height = 1;
+            }
             rgi_kernels(dtype)->conv_grad(&job, from, to, (char *)s->scratch + l->turned_at);
             job.fresh = false;
         }

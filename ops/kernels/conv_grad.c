@@ -7,7 +7,7 @@
 #include "tile_size.h"
 #include "vector.h"
 
-#define WIDE_TERMS 48 /* from which turning pays, if outputs fill most lanes */
+#define WIDE_TERMS 8  /* from which turning pays, if outputs fill most lanes */
 #define NARROW_ROWS 4 /* of a tile of dot products */
 
 static size_t padded(size_t rows)
@@ -33,6 +33,7 @@ typedef struct wide_tile {
     const rgk_term *terms;
     const real *turned; /* pixels x vectors */
     real *sum;
+    const real *next; /* sums */
     size_t sum_row;
 } wide_tile;
 
@@ -49,8 +50,20 @@ RGK_INLINE void wide_run(const int rows, const int vectors, const wide_tile *t)
             sum[i][j] = g->fresh ? v_set(0) : v_load(t->sum + (size_t)i * t->sum_row + j * RGK_LANES);
     }
     const real *v = t->turned;
-    for (size_t y = 0; y < g->height; y++) {
+    const ptrdiff_t image = (ptrdiff_t)g->source_image - (ptrdiff_t)(g->height * g->pitch);
+    size_t asked = 0;
+    for (size_t y = 0, left = g->images * g->height; left-- > 0; y++) {
         const size_t width = g->width;
+        if (y == g->height) {
+            y = 0;
+            RGK_UNROLL
+            for (int i = 0; i < rows; i++)
+                s[i] += image;
+        }
+        /* The sums of the next tile, a few with every row. */
+        for (size_t end = left ? asked + 2 : (size_t)(rows * vectors); asked < end && asked < (size_t)(rows * vectors);
+             asked++)
+            __builtin_prefetch(t->next + asked / vectors * t->sum_row + asked % vectors * RGK_LANES, 1);
         for (size_t x = 0; x < width; x++, v += vectors * RGK_LANES) {
             vreal b[TILE_VECTORS];
             RGK_UNROLL
@@ -128,9 +141,13 @@ static void wide_any(int rows, int vectors, const wide_tile *t)
 static void turn(const rgk_conv_grad *g, size_t o, size_t n, real *out)
 {
     const size_t width = padded(n);
-    for (size_t y = 0; y < g->height; y++)
-        turn_matrix(true, n, g->width, (const real *)g->dy + (ptrdiff_t)o * g->dy_row + (ptrdiff_t)y * g->dy_down,
-                    g->dy_row, out + y * g->width * width, (ptrdiff_t)width);
+    for (size_t i = 0; i < g->images; i++) {
+        const real *dy = (const real *)g->dy + (ptrdiff_t)o * g->dy_row + (ptrdiff_t)(i * g->dy_image);
+        const bool dense = g->height == 1 || g->dy_down == (ptrdiff_t)g->width;
+        const size_t rows = dense ? 1 : g->height, cols = dense ? g->height * g->width : g->width;
+        for (size_t y = 0; y < rows; y++, dy += g->dy_down, out += cols * width)
+            turn_matrix(true, n, cols, dy, g->dy_row, out, (ptrdiff_t)width);
+    }
 }
 
 /* sum[term][output], whole vectors of outputs. */
@@ -142,8 +159,8 @@ static void add_wide(const rgk_conv_grad *g, size_t from, size_t to, real *turne
         turn(g, o, n, turned);
         for (size_t q = 0; q < tiles; q++) {
             const size_t row = g->k * q / tiles, rows = g->k * (q + 1) / tiles - row;
-            const wide_tile t = {g, g->terms + row, turned, (real *)g->sum + row * padded(g->rows) + o,
-                                 padded(g->rows)};
+            real *sum = (real *)g->sum + row * padded(g->rows) + o;
+            const wide_tile t = {g, g->terms + row, turned, sum, sum + rows * padded(g->rows), padded(g->rows)};
             wide_any((int)rows, (int)(padded(n) / RGK_LANES), &t);
         }
     }
@@ -185,7 +202,16 @@ RGK_INLINE void narrow_run(const int outputs, const int terms, const rgk_conv_gr
         for (int j = 0; j < terms; j++)
             sum[i][j] = v_set(0);
     }
-    for (size_t y = 0; y < g->height; y++) {
+    for (size_t y = 0, rows = g->images * g->height; rows-- > 0; y++) {
+        if (y == g->height) {
+            y = 0;
+            RGK_UNROLL
+            for (int j = 0; j < terms; j++)
+                s[j] += (ptrdiff_t)g->source_image - (ptrdiff_t)(g->height * g->pitch);
+            RGK_UNROLL
+            for (int i = 0; i < outputs; i++)
+                d[i] += (ptrdiff_t)g->dy_image - (ptrdiff_t)g->height * g->dy_down;
+        }
         for (size_t x = 0; x < g->width; x += RGK_LANES) {
             const size_t left = g->width - x;
             vreal a[NARROW_ROWS];

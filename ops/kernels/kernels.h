@@ -153,13 +153,15 @@ typedef struct rgk_source {
     ptrdiff_t first[3];
 } rgk_source;
 
-/* sum += over h, w of dy[i * dy_row + h * dy_down + w] source[h * pitch + w + source] for rows i and terms. */
+/* sum += over images, h, w of dy[i * dy_row + h * dy_down + w] source[h * pitch + w + source] for rows i and terms; images
+   are dy_image and source_image elements apart. */
 typedef struct rgk_conv_grad {
     size_t rows, k;
     const rgk_term *terms;
     const void *source, *dy;
     size_t height, width, pitch;
     ptrdiff_t dy_row, dy_down;
+    size_t images, dy_image, source_image;
     void *sum;  /* conv_grad_room elements in an order of its own */
     bool fresh; /* it is begun, from zero */
 } rgk_conv_grad;
@@ -242,7 +244,7 @@ typedef struct rgk_table {
 
     /* Convolution. conv_source fills a copy of product of planes, phases and n elements, and
        may write a vector beyond. conv_grad does rows [from, to), which
-       begin at multiples of conv_grad_unit, of a strip of height * width pixels; conv_grad_put brings those rows of a
+       begin at multiples of conv_grad_unit, of a strip of images * height * width pixels; conv_grad_put brings those rows of a
        finished sum into (to - from) x k. */
     void (*conv)(const rgk_conv *c);
     void (*conv_source)(const rgk_source *s, const void *x, void *y);
