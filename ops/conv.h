@@ -25,6 +25,13 @@ typedef struct rgi_conv_wide {
     size_t starts_at, pixels_at, sums_at, copy_at, scratch;
 } rgi_conv_wide;
 
+/* Of both where the kernel is one element: conv_product.c. */
+typedef struct rgi_conv_product {
+    bool used;
+    size_t rows, terms, weights_row, weights_column;
+    size_t columns, parts; /* of a plane: a task, how many */
+} rgi_conv_product;
+
 /* Everything about sizes that running needs, for each of the three ops. */
 typedef struct rgi_conv_layout {
     size_t n, groups, in_planes, out_planes; /* planes: channels of one group */
@@ -38,7 +45,12 @@ typedef struct rgi_conv_layout {
     size_t chunks, units, unit, room, turned_at;      /* of the weight gradient */
     size_t images;                                    /* of a strip of it */
     rgi_conv_wide wide;
+    rgi_conv_product product;
 } rgi_conv_layout;
+
+void rgi_conv_product_lay_out(rgi_conv_layout *l, bool data_grad, const rgk_table *k);
+void rgi_conv_product_cost(const rgi_conv_layout *l, const rgk_table *k, rg_cost *cost);
+rg_status rgi_conv_product_run(const rg_step *s, size_t lo, size_t hi);
 
 void rgi_conv_wide_lay_out(rgi_conv_layout *l, bool data_grad, const rgk_table *k, size_t size);
 void rgi_conv_wide_cost(const rgi_conv_layout *l, size_t size, rg_cost *cost);

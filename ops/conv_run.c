@@ -132,8 +132,11 @@ void rgi_conv_lay_out(const rg_step *s, void *out)
             l.unit *= 2; /* for they see the same copy of the source */
         l.units = up(l.out_planes, l.unit);
         gather_images(&l, l.source_bytes, l.whole);
-    } else
-        rgi_conv_wide_lay_out(&l, r.data_grad, rgi_kernels(s->out_type[0].dtype), size);
+    } else {
+        rgi_conv_product_lay_out(&l, r.data_grad, rgi_kernels(s->out_type[0].dtype));
+        if (!l.product.used)
+            rgi_conv_wide_lay_out(&l, r.data_grad, rgi_kernels(s->out_type[0].dtype), size);
+    }
     l.source_at = rounded(l.terms * sizeof(rgk_term));
     l.source_bytes = l.whole ? 0 : l.images * l.source_bytes + 64; /* a vector beyond */
     l.starts_at = l.source_at + rounded(l.source_bytes);
@@ -150,7 +153,9 @@ void rgi_conv_cost(const rg_step *s, rg_cost *cost)
                   (double)l->in_planes * (double)l->taps;
     cost->bytes = rgi_bytes(s);
     cost->scratch = l->starts_at;
-    if (l->wide.used) {
+    if (l->product.used) {
+        rgi_conv_product_cost(l, rgi_kernels(s->out_type[0].dtype), cost);
+    } else if (l->wide.used) {
         rgi_conv_wide_cost(l, size, cost);
     } else if (r.weight_grad) {
         const size_t sums = l->groups * l->room;
@@ -235,6 +240,8 @@ static const void *forward_source(const rg_step *s, const rgi_conv_layout *l, co
 rg_status rgi_conv_run(const rg_step *s, size_t lo, size_t hi)
 {
     const rgi_conv_layout *l = s->geometry;
+    if (l->product.used)
+        return rgi_conv_product_run(s, lo, hi);
     if (l->wide.used)
         return rgi_conv_wide_run(s, lo, hi);
     const rg_dtype dtype = s->out_type[0].dtype;
@@ -339,6 +346,8 @@ static const void *backward_source(const rg_step *s, const rgi_conv_layout *l, c
 rg_status rgi_conv_data_grad_run(const rg_step *s, size_t lo, size_t hi)
 {
     const rgi_conv_layout *l = s->geometry;
+    if (l->product.used)
+        return rgi_conv_product_run(s, lo, hi);
     if (l->wide.used)
         return rgi_conv_wide_run(s, lo, hi);
     const rg_dtype dtype = s->out_type[0].dtype;

@@ -1,0 +1,59 @@
+/* conv_product.c - a convolution whose kernel is one element, without stride and padding, and its data gradient: for each
+   image the product of the weights, or their transpose, and the planes as they lie. */
+#include "conv.h"
+
+#define LEAST_TASKS 16 /* wanted */
+
+static size_t up(size_t n, size_t unit)
+{
+    return (n + unit - 1) / unit;
+}
+
+void rgi_conv_product_lay_out(rgi_conv_layout *l, bool data_grad, const rgk_table *k)
+{
+    rgi_conv_product *p = &l->product;
+    const size_t images = l->n * l->groups;
+    p->used = l->taps == 1 && l->whole && l->inputs == l->outputs;
+    if (!p->used)
+        return;
+    p->rows = data_grad ? l->in_planes : l->out_planes;
+    p->terms = data_grad ? l->out_planes : l->in_planes;
+    p->weights_row = data_grad ? 1 : l->in_planes;
+    p->weights_column = data_grad ? l->in_planes : 1;
+    const size_t wanted = up(LEAST_TASKS, images ? images : 1);
+    p->columns = up(up(l->outputs, wanted), k->conv_columns) * k->conv_columns;
+    p->parts = up(l->outputs, p->columns);
+}
+
+void rgi_conv_product_cost(const rgi_conv_layout *l, const rgk_table *k, rg_cost *cost)
+{
+    const rgi_conv_product *p = &l->product;
+    const size_t columns = p->columns < l->outputs ? p->columns : l->outputs;
+    cost->tasks[0] = l->n * l->groups * p->parts;
+    cost->scratch = k->gemm_scratch(p->rows, columns, p->terms);
+}
+
+rg_status rgi_conv_product_run(const rg_step *s, size_t lo, size_t hi)
+{
+    const rgi_conv_layout *l = s->geometry;
+    const rgi_conv_product *p = &l->product;
+    const size_t size = rg_dtype_size(s->out_type[0].dtype), plane = l->outputs;
+    for (size_t task = lo; task < hi; task++) {
+        const size_t first = task % p->parts * p->columns, image = task / p->parts, group = image % l->groups;
+        const rgk_gemm product = {
+            .m = p->rows,
+            .n = plane - first < p->columns ? plane - first : p->columns,
+            .k = p->terms,
+            .a = (const char *)s->in[1] + group * p->rows * p->terms * size,
+            .a_row = (ptrdiff_t)p->weights_row,
+            .a_col = (ptrdiff_t)p->weights_column,
+            .b = (const char *)s->in[0] + (image * p->terms * plane + first) * size,
+            .b_row = (ptrdiff_t)plane,
+            .b_col = 1,
+            .c = (char *)s->out[0] + (image * p->rows * plane + first) * size,
+            .c_row = (ptrdiff_t)plane,
+        };
+        rgi_kernels(s->out_type[0].dtype)->gemm(&product, s->scratch);
+    }
+    return RG_OK;
+}
