@@ -1,0 +1,281 @@
+/* test_conv_kernels.c - the kernels of convolution in every table: each sum against double precision and, where its order
+   is one chain of multiply-adds, cut in any way, to the last bit; nothing beside the results is written. */
+#include <criterion/criterion.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ops/kernels/kernels.h"
+
+static uint64_t state = 1;
+
+static size_t draw(size_t below)
+{
+    state = state * 6364136223846793005u + 1442695040888963407u;
+    return (size_t)((state >> 33) % below);
+}
+
+static size_t width(const rgk_table *t)
+{
+    return t->type == RGK_F32 ? sizeof(float) : sizeof(double);
+}
+
+static double get(const rgk_table *t, const void *p, size_t i)
+{
+    return t->type == RGK_F32 ? (double)((const float *)p)[i] : ((const double *)p)[i];
+}
+
+/* n elements between two canaries, an odd number of elements from an aligned address. */
+typedef struct frame {
+    unsigned char *memory;
+    void *at;
+    size_t bytes;
+} frame;
+
+enum { CANARY = 192, MARK = 0xa5 };
+
+static frame blank(const rgk_table *t, size_t n)
+{
+    frame f = {.bytes = n * width(t)};
+    const size_t all = f.bytes + 2 * CANARY + width(t);
+    f.memory = aligned_alloc(64, (all + 63) / 64 * 64);
+    cr_assert(f.memory);
+    memset(f.memory, MARK, all);
+    f.at = f.memory + CANARY + width(t);
+    return f;
+}
+
+static frame numbers(const rgk_table *t, size_t n)
+{
+    frame f = blank(t, n);
+    for (size_t i = 0; i < n; i++) {
+        const double x = (double)draw(2001) / 1000 - 1;
+        if (t->type == RGK_F32)
+            ((float *)f.at)[i] = (float)x;
+        else
+            ((double *)f.at)[i] = x;
+    }
+    return f;
+}
+
+static void end(frame *f, const char *what)
+{
+    const unsigned char *from = f->at;
+    size_t wrong = 0;
+    for (const unsigned char *p = f->memory; p < from; p++)
+        wrong += *p != MARK;
+    for (size_t i = 0; i < CANARY; i++)
+        wrong += from[f->bytes + i] != MARK;
+    cr_assert_eq(wrong, 0, "%s: memory beside it was written", what);
+    free(f->memory);
+}
+
+static void each_table(void (*f)(const rgk_table *t))
+{
+    for (int isa = 0; isa < RGK_ISA_COUNT; isa++)
+        for (int type = 0; type < RGK_TYPE_COUNT; type++)
+            if (rgk_of((rgk_isa)isa, (rgk_type)type))
+                f(rgk_of((rgk_isa)isa, (rgk_type)type));
+}
+
+static void close_to(const rgk_table *t, double have, double want, double scale, const char *what)
+{
+    const double epsilon = t->type == RGK_F32 ? 0x1p-23 : 0x1p-52;
+    cr_assert(fabs(have - want) <= 16 * epsilon * (scale + 1), "%s %s: %s is %.9g, not %.9g", rgk_isa_name(t->isa),
+              t->type == RGK_F32 ? "f32" : "f64", what, have, want);
+}
+
+static size_t filled_up(const rgk_table *t, size_t outputs)
+{
+    return (outputs + t->lanes - 1) / t->lanes * t->lanes;
+}
+
+/* ---- outputs along the vectors ---- */
+
+enum { RUNS = 5, PIXELS = 37, SOURCE = 700 };
+
+/* The same sums in two calls, the second going on, and with other tiles, since pixels come in other numbers. */
+static void cut(const rgk_table *t, rgk_conv_wide c, const void *whole, size_t row)
+{
+    frame sum = blank(t, PIXELS * row);
+    const size_t runs = c.runs, pixels = c.pixels, first = 1 + draw(pixels);
+    size_t terms = 0;
+    for (size_t r = 0; r < 2; r++)
+        terms += (size_t)c.run[r].k;
+    c.sum = sum.at;
+    for (int part = 0; part < 4; part++) {
+        rgk_conv_wide p = c;
+        p.pixel += part / 2 ? first : 0;
+        p.pixels = part / 2 ? pixels - first : first;
+        p.fresh = part % 2 == 0;
+        p.runs = part % 2 ? runs - 2 : 2;
+        p.run += part % 2 ? 2 : 0;
+        p.weights = (const char *)c.weights + (part % 2 ? terms * row * width(t) : 0);
+        t->conv_wide(&p);
+    }
+    cr_assert(memcmp(whole, sum.at, pixels * row * width(t)) == 0, "%s: other bits when cut, width %d",
+              rgk_isa_name(t->isa), (int)c.width);
+    end(&sum, "sums in parts");
+}
+
+static void wide_sums(const rgk_table *t)
+{
+    for (size_t outputs = 1; outputs <= t->conv_columns; outputs += 1 + draw(3))
+        for (size_t pixels = 1; pixels <= PIXELS; pixels += 1 + draw(9)) {
+            rgk_run runs[RUNS];
+            rgk_pixel pixel[PIXELS];
+            size_t terms = 0;
+            for (size_t r = 0; r < RUNS; r++, terms += (size_t)runs[r - 1].k)
+                runs[r] = (rgk_run){(int32_t)draw(300), (int32_t)(1 + draw(40))};
+            for (size_t i = 0; i < pixels; i++)
+                pixel[i] = (rgk_pixel){(int32_t)draw(SOURCE - 340), (int32_t)(pixels - 1 - i)};
+            const size_t row = filled_up(t, outputs);
+            frame source = numbers(t, SOURCE), weights = numbers(t, terms * row), sum = blank(t, pixels * row),
+                  planes = blank(t, outputs * pixels + (outputs - 1) * 3);
+            const rgk_conv_wide c = {.pixels = pixels,
+                                     .runs = RUNS,
+                                     .width = outputs,
+                                     .pixel = pixel,
+                                     .run = runs,
+                                     .source = source.at,
+                                     .weights = weights.at,
+                                     .sum = sum.at,
+                                     .ahead = planes.at,
+                                     .plane = pixels + 3,
+                                     .next = weights.at,
+                                     .next_bytes = terms * row * width(t),
+                                     .fresh = true};
+            t->conv_wide(&c);
+            for (size_t i = 0; i < pixels; i++)
+                for (size_t o = 0; o < outputs; o++) {
+                    double want = 0, scale = 0;
+                    size_t at = 0;
+                    for (size_t r = 0; r < RUNS; r++)
+                        for (size_t l = 0; l < (size_t)runs[r].k; l++, at++) {
+                            const double product = get(t, source.at, (size_t)(pixel[i].from + runs[r].source) + l) *
+                                                   get(t, weights.at, at * row + o);
+                            want += product;
+                            scale += fabs(product);
+                        }
+                    close_to(t, get(t, sum.at, (size_t)pixel[i].to * row + o), want, scale, "a sum");
+                }
+            cut(t, c, sum.at, row);
+            t->conv_wide_put(pixels, outputs, sum.at, planes.at, pixels + 3);
+            for (size_t o = 0; o < outputs; o++)
+                for (size_t i = 0; i < pixels; i++)
+                    cr_assert_eq(get(t, planes.at, o * (pixels + 3) + i), get(t, sum.at, i * row + o));
+            end(&source, "source");
+            end(&weights, "weights");
+            end(&sum, "sums");
+            end(&planes, "planes");
+        }
+}
+
+Test(conv_kernels, outputs_along_vectors)
+{
+    each_table(wide_sums);
+}
+
+static void layouts(const rgk_table *t)
+{
+    for (size_t outputs = 1; outputs <= t->conv_columns; outputs += 1 + draw(7))
+        for (size_t channels = 1; channels <= 21; channels += 1 + draw(5)) {
+            const size_t taps = 1 + draw(20), row = filled_up(t, outputs), n = 1 + draw(40), plane = n + draw(3);
+            int32_t at[20];
+            for (size_t i = 0; i < taps; i++) /* some order */
+                at[i] = (int32_t)((taps - 1 - i) * channels);
+            const rgk_conv_pack p = {channels, taps, taps, outputs * taps, at};
+            frame w = numbers(t, outputs * channels * taps), packed = blank(t, channels * taps * row);
+            t->conv_wide_pack(&p, outputs, w.at, packed.at);
+            for (size_t c = 0; c < channels; c++)
+                for (size_t i = 0; i < taps; i++)
+                    for (size_t o = 0; o < row; o++)
+                        cr_assert_eq(get(t, packed.at, ((size_t)at[i] + c) * row + o),
+                                     o < outputs ? get(t, w.at, (c * outputs + o) * taps + i) : 0);
+            frame x = numbers(t, (channels - 1) * plane + n), y = blank(t, channels * n);
+            t->conv_wide_source(channels, n, x.at, plane, y.at);
+            for (size_t c = 0; c < channels; c++)
+                for (size_t i = 0; i < n; i++)
+                    cr_assert_eq(get(t, y.at, i * channels + c), get(t, x.at, c * plane + i));
+            end(&w, "weights");
+            end(&packed, "packed weights");
+            end(&x, "planes");
+            end(&y, "pixels");
+        }
+}
+
+Test(conv_kernels, layouts)
+{
+    each_table(layouts);
+}
+
+/* ---- the gradient of the weights ---- */
+
+static void weight_sums(const rgk_table *t)
+{
+    static const size_t outputs_of[] = {1, 3, 5, 16, 31, 48, 64, 70};
+    for (size_t q = 0; q < sizeof outputs_of / sizeof *outputs_of; q++) {
+        const size_t rows = outputs_of[q], k = 1 + draw(30), images = 1 + draw(3), height = 1 + draw(4),
+                     across = 1 + draw(40), pitch = across + draw(3), plane = height * across + draw(2);
+        const size_t seen = images * height * pitch + 50;
+        rgk_term terms[30];
+        for (size_t l = 0; l < k; l++)
+            terms[l] = (rgk_term){(int32_t)draw(50), 0};
+        const size_t room = t->conv_grad_room(rows, k), unit = t->conv_grad_unit(rows, k);
+        frame source = numbers(t, seen), dy = numbers(t, images * rows * plane), sum = blank(t, room),
+              dw = blank(t, rows * k);
+        void *scratch = malloc(t->conv_grad_scratch(rows, k, images * height * across) + 1);
+        cr_assert(scratch);
+        rgk_conv_grad g = {.rows = rows,
+                           .k = k,
+                           .terms = terms,
+                           .source = source.at,
+                           .dy = dy.at,
+                           .height = height,
+                           .width = across,
+                           .pitch = pitch,
+                           .dy_row = (ptrdiff_t)plane,
+                           .dy_down = (ptrdiff_t)across,
+                           .images = images,
+                           .dy_image = rows * plane,
+                           .source_image = height * pitch,
+                           .sum = sum.at,
+                           .fresh = true};
+        for (int twice = 0; twice < 2; twice++, g.fresh = false)
+            for (size_t from = 0; from < rows; from += unit)
+                t->conv_grad(&g, from, from + unit < rows ? from + unit : rows, scratch);
+        for (size_t from = 0; from < rows; from += unit)
+            t->conv_grad_put(rows, k, from, from + unit < rows ? from + unit : rows, sum.at,
+                             (char *)dw.at + from * k * width(t));
+        for (size_t o = 0; o < rows; o++)
+            for (size_t l = 0; l < k; l++) {
+                double want = 0, scale = 0;
+                for (size_t i = 0; i < images; i++)
+                    for (size_t h = 0; h < height; h++)
+                        for (size_t x = 0; x < across; x++) {
+                            const double product =
+                                get(t, dy.at, (i * rows + o) * plane + h * across + x) *
+                                get(t, source.at, (i * height + h) * pitch + x + (size_t)terms[l].source);
+                            want += 2 * product;
+                            scale += 2 * fabs(product);
+                        }
+                close_to(t, get(t, dw.at, o * k + l), want, scale, "a weight's gradient");
+            }
+        free(scratch);
+        end(&source, "source");
+        end(&dy, "cotangents");
+        end(&sum, "sums");
+        end(&dw, "gradient");
+    }
+}
+
+static void weight_sums_often(const rgk_table *t)
+{
+    for (int i = 0; i < 20; i++)
+        weight_sums(t);
+}
+
+Test(conv_kernels, gradients_of_weights)
+{
+    each_table(weight_sums_often);
+}
