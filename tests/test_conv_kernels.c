@@ -209,6 +209,105 @@ Test(conv_kernels, layouts)
     each_table(layouts);
 }
 
+/* ---- pixels along the vectors ---- */
+
+static void plane_sums(const rgk_table *t)
+{
+    for (size_t i = 0; i < 150; i++) {
+        const size_t rows = 1 + draw(14), k = 1 + draw(20), height = 1 + draw(4), across = 1 + draw(i % 3 ? 150 : 20),
+                     pitch = across + draw(across + 3), right = i % 4 ? 1 : 1 + draw(3),
+                     down = across * right + draw(2), plane = height * down + draw(2);
+        rgk_term terms[20];
+        for (size_t l = 0; l < k; l++)
+            terms[l] = (rgk_term){(int32_t)draw(30), (int32_t)draw(9)};
+        const size_t seen = height * pitch + 30,
+                     used = (rows - 1) * plane + (height - 1) * down + (across - 1) * right + 1;
+        frame source = numbers(t, seen), weights = numbers(t, rows * 11), y = blank(t, used);
+        unsigned char *touched = calloc(used, 1);
+        cr_assert(touched);
+        t->conv(&(rgk_conv){.rows = rows,
+                            .k = k,
+                            .terms = terms,
+                            .source = source.at,
+                            .weights = weights.at,
+                            .weights_row = 11,
+                            .height = height,
+                            .width = across,
+                            .pitch = pitch,
+                            .y = y.at,
+                            .y_row = (ptrdiff_t)plane,
+                            .y_down = (ptrdiff_t)down,
+                            .y_right = (ptrdiff_t)right});
+        for (size_t o = 0; o < rows; o++)
+            for (size_t h = 0; h < height; h++)
+                for (size_t x = 0; x < across; x++) {
+                    double want = 0, scale = 0;
+                    for (size_t l = 0; l < k; l++) {
+                        const double product = get(t, source.at, h * pitch + x + (size_t)terms[l].source) *
+                                               get(t, weights.at, o * 11 + (size_t)terms[l].weight);
+                        want += product;
+                        scale += fabs(product);
+                    }
+                    touched[o * plane + h * down + x * right] = 1;
+                    close_to(t, get(t, y.at, o * plane + h * down + x * right), want, scale, "an output");
+                }
+        for (size_t e = 0; e < used * width(t); e++)
+            cr_assert(touched[e / width(t)] || ((unsigned char *)y.at)[e] == MARK, "memory between rows was written");
+        free(touched);
+        end(&source, "source");
+        end(&weights, "weights");
+        end(&y, "outputs");
+    }
+}
+
+Test(conv_kernels, pixels_along_vectors)
+{
+    each_table(plane_sums);
+}
+
+static void sources(const rgk_table *t)
+{
+    for (int i = 0; i < 200; i++) {
+        rgk_source s = {.planes = 1 + draw(3)};
+        size_t elements = s.planes, all = s.planes, p[3];
+        for (int a = 0; a < 3; a++) {
+            s.in[a] = a == 0 && i % 2 ? 1 : 1 + draw(a == 2 ? 40 : 6);
+            s.n[a] = a == 0 && i % 2 ? 1 : 1 + draw(a == 2 ? 50 : 8);
+            s.step[a] = i % 3 == 0 ? 1 + draw(3) : 1;
+            s.phases[a] = 1 + draw(s.step[a]);
+            s.first[a] = a == 0 && i % 2 ? 0 : (ptrdiff_t)draw(7) - 3;
+            elements *= s.in[a];
+            all *= s.n[a] * s.phases[a];
+        }
+        frame x = numbers(t, elements), y = blank(t, all + t->lanes);
+        t->conv_source(&s, x.at, y.at);
+        size_t e = 0, at[3];
+        for (size_t c = 0; c < s.planes; c++)
+            for (p[0] = 0; p[0] < s.phases[0]; p[0]++)
+                for (p[1] = 0; p[1] < s.phases[1]; p[1]++)
+                    for (p[2] = 0; p[2] < s.phases[2]; p[2]++)
+                        for (at[0] = 0; at[0] < s.n[0]; at[0]++)
+                            for (at[1] = 0; at[1] < s.n[1]; at[1]++)
+                                for (at[2] = 0; at[2] < s.n[2]; at[2]++, e++) {
+                                    size_t from = c;
+                                    bool there = true;
+                                    for (int a = 0; a < 3; a++) {
+                                        const ptrdiff_t q = s.first[a] + (ptrdiff_t)(p[a] + at[a] * s.step[a]);
+                                        there = there && q >= 0 && q < (ptrdiff_t)s.in[a];
+                                        from = from * s.in[a] + (size_t)(there ? q : 0);
+                                    }
+                                    cr_assert_eq(get(t, y.at, e), there ? get(t, x.at, from) : 0);
+                                }
+        end(&x, "planes");
+        end(&y, "copy");
+    }
+}
+
+Test(conv_kernels, copies_of_the_source)
+{
+    each_table(sources);
+}
+
 /* ---- the gradient of the weights ---- */
 
 static void weight_sums(const rgk_table *t)

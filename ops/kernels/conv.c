@@ -41,11 +41,42 @@ RGK_INLINE void put(const stretch *s, size_t n, ptrdiff_t right, const real *fro
     }
 }
 
+/* Whether tiles should end with the rows of pixels: that loses lanes at the end of each, one long run those between rows,
+   and the time to sort its pixels out. */
+static bool by_rows(const rgk_conv *c)
+{
+    const size_t lanes = (c->width + RGK_LANES - 1) / RGK_LANES * RGK_LANES;
+    return c->y_right == 1 && 4 * c->pitch >= 3 * lanes;
+}
+
+static void run_rows(const rgk_conv *c)
+{
+    const size_t tiles = (c->rows + TILE_ROWS - 1) / TILE_ROWS, all = (c->width + RGK_LANES - 1) / RGK_LANES,
+                 panels = (all + TILE_VECTORS - 1) / TILE_VECTORS;
+    conv_tile t = {.k = c->k, .terms = c->terms, .weights_row = c->weights_row, .y_row = c->y_row};
+    for (size_t h = 0; h < c->height; h++)
+        for (size_t p = 0; p < panels; p++) {
+            const size_t first = all * p / panels, vectors = all * (p + 1) / panels - first, j = first * RGK_LANES;
+            t.last = least(vectors * RGK_LANES, c->width - j) - (vectors - 1) * RGK_LANES;
+            t.source = (const real *)c->source + h * c->pitch + j;
+            for (size_t q = 0; q < tiles; q++) {
+                const size_t row = c->rows * q / tiles, rows = c->rows * (q + 1) / tiles - row;
+                t.weights = (const real *)c->weights + (ptrdiff_t)row * c->weights_row;
+                t.y = (real *)c->y + (ptrdiff_t)row * c->y_row + (ptrdiff_t)h * c->y_down + j;
+                conv_tile_any((int)rows, (int)vectors, &t);
+            }
+        }
+}
+
 void RGK_NAME(conv)(const rgk_conv *c)
 {
     const size_t columns = (c->height - 1) * c->pitch + c->width;
     const bool dense =
         c->y_right == 1 && (c->height == 1 || (c->pitch == c->width && c->y_down == (ptrdiff_t)c->width));
+    if (!dense && by_rows(c)) {
+        run_rows(c);
+        return;
+    }
     const size_t tiles = (c->rows + TILE_ROWS - 1) / TILE_ROWS;
     real block[TILE_ROWS * TILE_COLS + RGK_LANES];
     stretch pixels[TILE_COLS];
@@ -101,8 +132,30 @@ static void inside(ptrdiff_t first, size_t step, size_t n, size_t size, size_t *
     *hi = *hi > *lo ? *hi : *lo;
 }
 
+/* One plane of two axes, elements as they come. */
+static void copy_plane(const rgk_source *s, const real *x, real *y)
+{
+    size_t lo, hi, above, below;
+    inside(s->first[2], 1, s->n[2], s->in[2], &lo, &hi);
+    inside(s->first[1], 1, s->n[1], s->in[1], &above, &below);
+    const size_t n = s->n[2];
+    const ptrdiff_t at = (s->first[1] + (ptrdiff_t)above) * (ptrdiff_t)s->in[2] + s->first[2] + (ptrdiff_t)lo;
+    for (size_t j = 0; j < above; j++, y += n)
+        copy_row(n, n, n, x, 1, y);
+    for (size_t j = above; j < below; j++, y += n)
+        copy_row(n, lo, hi, x + at + (ptrdiff_t)((j - above) * s->in[2]), 1, y);
+    for (size_t j = below; j < s->n[1]; j++, y += n)
+        copy_row(n, n, n, x, 1, y);
+}
+
 void RGK_NAME(conv_source)(const rgk_source *s, const void *vx, void *vy)
 {
+    const bool plain = s->phases[0] * s->phases[1] * s->phases[2] == 1 && s->step[1] == 1 && s->step[2] == 1;
+    if (plain && s->n[0] == 1 && s->in[0] == 1 && s->first[0] == 0) {
+        for (size_t c = 0; c < s->planes; c++)
+            copy_plane(s, (const real *)vx + c * s->in[1] * s->in[2], (real *)vy + c * s->n[1] * s->n[2]);
+        return;
+    }
     const size_t area = s->in[1] * s->in[2], plane = s->in[0] * area;
     real *y = vy;
     for (size_t c = 0; c < s->planes; c++) {
