@@ -262,6 +262,7 @@ const rg_op rgi_op_conv_weight_grad = {
     CONV,
     .name = "conv_weight_grad",
     .n_in = 3,
+    .traits = RG_DELIVERS,
     .shape_only = 1 << 2,
     .infer = infer_weight_grad,
     .vjp = vjp_weight_grad,

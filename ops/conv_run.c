@@ -14,6 +14,7 @@
 #define SUM_BYTES ((size_t)8 << 20)      /* of partial sums of a weight gradient */
 #define MOST_CHUNKS 64
 #define LEAST_UNITS 8       /* tasks of a weight gradient wanted */
+#define TAIL_ROWS 16        /* of weights that are handed to a tail at a time */
 #define GATHERED_PIXELS 256 /* of several images in a strip of it */
 #define SUM_TASK 65536      /* elements of a task that adds them */
 
@@ -165,6 +166,8 @@ void rgi_conv_cost(const rg_step *s, rg_cost *cost)
         cost->shared = (l->chunks + (l->chunks > 1)) * sums * size;
         cost->scratch += rgi_kernels(s->out_type[0].dtype)
                              ->conv_grad_scratch(l->out_planes, l->terms, l->images * l->rows * l->out[2]);
+        if (s->tail)
+            cost->scratch = larger(cost->scratch, rounded(TAIL_ROWS * l->terms * size));
     } else if (r.data_grad) {
         cost->tasks[0] = l->n * l->groups * l->count[0] * l->strips;
         cost->scratch += (l->stride[0] * l->stride[1] * l->stride[2] + 1) * sizeof(size_t);
@@ -454,18 +457,38 @@ static void add_chunk(const rg_step *s, const rgi_conv_layout *l, const rgk_term
         }
 }
 
-/* The last phase: finished sums to rows of weights. */
-static void put_sums(const rg_step *s, const rgi_conv_layout *l, const void *sums, size_t task)
+/* Finished sums [from, to) of a group to rows of weights; of no images they are zeros. */
+static void put_rows(const rg_step *s, const rgi_conv_layout *l, const char *sums, size_t from, size_t to, void *dw)
 {
-    const rg_dtype dtype = s->out_type[0].dtype;
-    const size_t size = rg_dtype_size(dtype), group = task / l->units, from = task % l->units * l->unit;
-    const size_t to = smaller(from + l->unit, l->out_planes);
-    char *dw = (char *)s->out[0] + (group * l->out_planes + from) * l->terms * size;
+    const size_t size = rg_dtype_size(s->out_type[0].dtype);
     if (l->n == 0)
         memset(dw, 0, (to - from) * l->terms * size);
     else
-        rgi_kernels(dtype)->conv_grad_put(l->out_planes, l->terms, from, to, at_element(sums, group * l->room, size),
-                                          dw);
+        rgi_kernels(s->out_type[0].dtype)->conv_grad_put(l->out_planes, l->terms, from, to, sums, dw);
+}
+
+/* The last phase: to the step's output, or, some rows at a time, to its tail. */
+static rg_status put_sums(const rg_step *s, const rgi_conv_layout *l, const void *all, size_t task)
+{
+    const size_t size = rg_dtype_size(s->out_type[0].dtype), group = task / l->units;
+    const size_t first = task % l->units * l->unit, end = smaller(first + l->unit, l->out_planes);
+    const char *sums = at_element(all, group * l->room, size);
+    if (!s->tail) {
+        put_rows(s, l, sums, first, end, (char *)s->out[0] + (group * l->out_planes + first) * l->terms * size);
+        return RG_OK;
+    }
+    rg_status status = RG_OK;
+    for (size_t from = first; from < end && !status; from += TAIL_ROWS) {
+        const size_t to = smaller(from + TAIL_ROWS, end);
+        put_rows(s, l, sums, from, to, s->scratch);
+        status = s->tail->take(s, &(rg_block){.data = s->scratch,
+                                              .stride = l->terms,
+                                              .first = (group * l->out_planes + from) * l->terms,
+                                              .pitch = l->terms,
+                                              .rows = to - from,
+                                              .columns = l->terms});
+    }
+    return status;
 }
 
 rg_status rgi_conv_weight_grad_run(const rg_step *s, size_t lo, size_t hi)
@@ -484,8 +507,10 @@ rg_status rgi_conv_weight_grad_run(const rg_step *s, size_t lo, size_t hi)
         rgi_kernels(dtype)->reduce[RGK_SUM](l->chunks, to - from, sums, at_element(s->shared, from, size),
                                             all + from * size);
     } else if (s->phase > 0) {
-        for (size_t task = lo; task < hi; task++)
-            put_sums(s, l, all, task);
+        rg_status status = RG_OK;
+        for (size_t task = lo; task < hi && !status; task++)
+            status = put_sums(s, l, all, task);
+        return status;
     }
     return RG_OK;
 }

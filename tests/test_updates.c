@@ -62,6 +62,49 @@ Test(updates, same_bits_however_the_gradient_is_passed_on)
     }
 }
 
+/* Two convolutions, the second with many outputs and in groups, trained for three steps: their weights. */
+static void train_convolutions(int64_t batch, bool no_fuse, int threads, float *out, size_t n)
+{
+    rg_graph *g = rg_graph_new(NULL);
+    rg_node *x = rg_input(g, "x", RG_F32, RG_SHAPE(batch, 2, 9, 8));
+    const rg_param_opts opts = {.init = RG_UNIFORM, .scale = 0.2};
+    rg_node *v = rg_param(g, "v", RG_F32, RG_SHAPE(6, 2, 3, 3), &opts),
+            *w = rg_param(g, "w", RG_F32, RG_SHAPE(150, 3, 3, 2), &opts);
+    rg_node *y = rg_conv2d(rg_tanh(rg_conv2d(x, v, NULL, NULL)), w, NULL, &(rg_conv_opts){.groups = 2});
+    rg_node *loss = rg_sum(rg_square(y), RG_ALL_AXES, false),
+            *step = rg_sgd(loss, &(rg_sgd_opts){.lr = 1e-5, .momentum = 0.9});
+    rg_plan *p = must_compile(g, RG_NODES(loss, step), &(rg_plan_opts){.threads = threads, .no_fuse = no_fuse});
+    float *data = calloc((size_t)batch * 144 + 1, sizeof *data);
+    cr_assert(data);
+    for (int64_t i = 0; i < batch * 144; i++)
+        data[i] = (float)(i * 37 % 101) / 101 - 0.5f;
+    must(rg_bind(p, x, data));
+    for (int run = 0; run < 3; run++)
+        must(rg_run(p));
+    char *dump = rg_plan_dump(p);
+    cr_assert(dump);
+    cr_expect_eq(strstr(dump, "(block) = conv_weight_grad(") != NULL, !no_fuse, "%s", dump);
+    rg_text_free(dump);
+    memcpy(out, rg_value(v).data, 108 * sizeof *out);
+    memcpy(out + 108, rg_value(w).data, (n - 108) * sizeof *out);
+    free(data);
+    rg_plan_free(p);
+    rg_graph_free(g);
+}
+
+Test(updates, of_convolutions)
+{
+    enum { N = 108 + 150 * 18 };
+    static float plain[N], fused[N];
+    for (int64_t batch = 0; batch <= 40; batch += 20) {
+        train_convolutions(batch, true, 1, plain, N);
+        for (int threads = 1; threads <= 3; threads++) {
+            train_convolutions(batch, false, threads, fused, N);
+            cr_expect(memcmp(plain, fused, sizeof plain) == 0, "a batch of %d, %d threads", (int)batch, threads);
+        }
+    }
+}
+
 Test(updates, the_gradient_takes_no_memory)
 {
     const problem large = {4, 3000, 2000, false, false}, fetched = {4, 3000, 2000, false, true},
