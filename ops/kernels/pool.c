@@ -79,30 +79,45 @@ static ptrdiff_t origin_of(const rgk_pool *p, size_t row)
 
 /* ---- maxima ---- */
 
+/* n elements, n >= 1, the first RGK_LANES of them if there are more, `stride` apart. */
+RGK_INLINE vreal load_apart(const real *x, size_t stride, size_t n)
+{
+    if (stride == 1)
+        return load_some(x, n);
+    if (stride == 2) {
+        const size_t all = 2 * least(n, RGK_LANES) - 1;
+        const vreal a = load_some(x, all), b = all > RGK_LANES ? load_some(x + RGK_LANES, all - RGK_LANES) : v_set(0);
+        return (vreal)__builtin_shufflevector((lanes)a, (lanes)b, EVENS);
+    }
+    vreal v = v_set(0);
+    for (size_t i = 0; i < least(n, RGK_LANES); i++)
+        v[i] = x[i * stride];
+    return v;
+}
+
 RGK_INLINE void greater(size_t n, size_t stride, size_t from, size_t to, lane_int tap, const void *x, void *y,
                         void *taps)
 {
-    const real *restrict in = (const real *)x + from;
-    real *restrict out = (real *)y + to;
+    const real *in = (const real *)x + from;
+    real *out = (real *)y + to;
     (void)tap, (void)taps;
-    for (size_t j = 0; j < n; j++) {
-        const real v = in[j * stride], best = out[j];
-        out[j] = ((v > best) | (v != v)) ? v : best;
-    }
+    for (size_t j = 0; j < n; j += RGK_LANES)
+        store_some(out + j, n - j, v_maximum(load_apart(in + j * stride, stride, n - j), load_some(out + j, n - j)));
 }
 
 /* The same, remembering the tap of the first maximum or first NaN. */
 RGK_INLINE void first_greater(size_t n, size_t stride, size_t from, size_t to, lane_int tap, const void *x, void *y,
                               void *taps)
 {
-    const real *restrict in = (const real *)x + from;
-    real *restrict out = (real *)y + to;
-    lane_int *restrict first = (lane_int *)taps + to;
-    for (size_t j = 0; j < n; j++) {
-        const real v = in[j * stride], best = out[j];
-        const bool better = (v > best) | ((v != v) & (best == best)) | (first[j] < 0);
-        out[j] = better ? v : best;
-        first[j] = better ? tap : first[j];
+    const real *in = (const real *)x + from;
+    real *out = (real *)y + to, *first = (real *)taps + to; /* lane_ints, moved as they are */
+    for (size_t j = 0; j < n; j += RGK_LANES) {
+        const vreal v = load_apart(in + j * stride, stride, n - j), best = load_some(out + j, n - j);
+        const vint known = v_bits(load_some(first + j, n - j));
+        const vint better =
+            v_mask_int(v_or(v_gt(v, best), v_and(v_is_nan(v), v_not(v_is_nan(best))))) | (vint)(known < 0);
+        store_some(out + j, n - j, v_from_bits((v_bits(v) & better) | (v_bits(best) & ~better)));
+        store_some(first + j, n - j, v_from_bits((v_set_int(tap) & better) | (known & ~better)));
     }
 }
 
