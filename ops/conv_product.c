@@ -4,11 +4,6 @@
 
 #define LEAST_TASKS 16 /* wanted */
 
-static size_t up(size_t n, size_t unit)
-{
-    return (n + unit - 1) / unit;
-}
-
 void rgi_conv_product_lay_out(rgi_conv_layout *l, bool data_grad, const rgk_table *k)
 {
     rgi_conv_product *p = &l->product;
@@ -20,9 +15,9 @@ void rgi_conv_product_lay_out(rgi_conv_layout *l, bool data_grad, const rgk_tabl
     p->terms = data_grad ? l->out_planes : l->in_planes;
     p->weights_row = data_grad ? 1 : l->in_planes;
     p->weights_column = data_grad ? l->in_planes : 1;
-    const size_t wanted = up(LEAST_TASKS, images ? images : 1);
-    p->columns = up(up(l->outputs, wanted), k->conv_columns) * k->conv_columns;
-    p->parts = up(l->outputs, p->columns);
+    const size_t wanted = rgi_parts(LEAST_TASKS, images ? images : 1);
+    p->columns = rgi_parts(rgi_parts(l->outputs, wanted), k->conv_columns) * k->conv_columns;
+    p->parts = rgi_parts(l->outputs, p->columns);
 }
 
 void rgi_conv_product_cost(const rgi_conv_layout *l, const rgk_table *k, rg_cost *cost)

@@ -18,26 +18,6 @@
 #define GATHERED_PIXELS 256 /* of several images in a strip of it */
 #define SUM_TASK 65536      /* elements of a task that adds them */
 
-static size_t up(size_t n, size_t unit)
-{
-    return (n + unit - 1) / unit;
-}
-
-static size_t rounded(size_t bytes)
-{
-    return up(bytes, 64) * 64;
-}
-
-static size_t smaller(size_t a, size_t b)
-{
-    return a < b ? a : b;
-}
-
-static size_t larger(size_t a, size_t b)
-{
-    return a > b ? a : b;
-}
-
 /* ---- layout ---- */
 
 /* Which of a step's types are those of x, w and y. */
@@ -62,30 +42,32 @@ static void cut_strips(rgi_conv_layout *l, size_t size, size_t depth, size_t row
 {
     const size_t phases = l->phases[0] * l->phases[1] * l->phases[2];
     const size_t row = planes * phases * (1 + l->shift[0]) * (width + l->shift[2]) * size;
-    const size_t fit = SOURCE_BYTES / larger(row, 1), images = larger(l->n * l->groups * depth, 1);
-    const size_t least = up(LEAST_COLUMNS, width + l->shift[2]), wanted = up(rows, up(LEAST_TASKS, images));
+    const size_t fit = SOURCE_BYTES / rgi_larger(row, 1), images = rgi_larger(l->n * l->groups * depth, 1);
+    const size_t least = rgi_parts(LEAST_COLUMNS, width + l->shift[2]),
+                 wanted = rgi_parts(rows, rgi_parts(LEAST_TASKS, images));
     size_t most = fit > l->shift[1] ? fit - l->shift[1] : 1;
-    most = tasks ? smaller(most, larger(wanted, least)) : most;
-    most = larger(smaller(larger(most, least), rows), 1);
-    l->strips = larger(up(rows, most), 1);
-    l->rows = larger(up(rows, l->strips), 1);
-    l->strips = rows ? up(rows, l->rows) : 0;
+    most = tasks ? rgi_smaller(most, rgi_larger(wanted, least)) : most;
+    most = rgi_larger(rgi_smaller(rgi_larger(most, least), rows), 1);
+    l->strips = rgi_larger(rgi_parts(rows, most), 1);
+    l->rows = rgi_larger(rgi_parts(rows, l->strips), 1);
+    l->strips = rows ? rgi_parts(rows, l->rows) : 0;
     l->source[0] = 1 + l->shift[0];
     l->source[1] = l->rows + l->shift[1];
     l->source[2] = width + l->shift[2];
-    l->source_bytes = row / larger(l->source[2] * (1 + l->shift[0]), 1) * l->source[0] * l->source[1] * l->source[2];
+    l->source_bytes =
+        row / rgi_larger(l->source[2] * (1 + l->shift[0]), 1) * l->source[0] * l->source[1] * l->source[2];
 }
 
 /* Small images are put together to strips of the weight gradient, so that its sums are gone over less often. */
 static void gather_images(rgi_conv_layout *l, size_t bytes, bool whole)
 {
-    const size_t plane = larger(l->outputs, 1), least = l->n / larger(l->chunks, 1);
+    const size_t plane = rgi_larger(l->outputs, 1), least = l->n / rgi_larger(l->chunks, 1);
     if (l->strips != 1 || l->out[0] != 1)
         return;
-    l->images = smaller(GATHERED_PIXELS / plane, least);
+    l->images = rgi_smaller(GATHERED_PIXELS / plane, least);
     if (!whole)
-        l->images = smaller(l->images, 2 * SOURCE_BYTES / larger(bytes, 1));
-    l->images = larger(l->images, 1);
+        l->images = rgi_smaller(l->images, 2 * SOURCE_BYTES / rgi_larger(bytes, 1));
+    l->images = rgi_larger(l->images, 1);
 }
 
 void rgi_conv_lay_out(const rg_step *s, void *out)
@@ -111,7 +93,7 @@ void rgi_conv_lay_out(const rg_step *s, void *out)
         l.outputs *= l.out[i];
         const size_t reach = (l.kernel[i] - 1) * l.dilation[i];
         l.shift[i] = reach / l.stride[i];
-        l.phases[i] = r.data_grad ? 1 : smaller(l.stride[i], reach + 1);
+        l.phases[i] = r.data_grad ? 1 : rgi_smaller(l.stride[i], reach + 1);
         l.first[i] = l.before[i] / l.stride[i];
         l.count[i] = (l.in[i] - 1 + l.before[i]) / l.stride[i] + 1 - l.first[i];
         l.whole = l.whole && l.stride[i] == 1 && l.before[i] == 0 && (r.data_grad ? reach == 0 : a->after[i] == 0);
@@ -128,19 +110,20 @@ void rgi_conv_lay_out(const rg_step *s, void *out)
         const rgk_table *k = rgi_kernels(s->out_type[0].dtype);
         l.room = k->conv_grad_room(l.out_planes, l.terms);
         l.unit = k->conv_grad_unit(l.out_planes, l.terms);
-        l.chunks = smaller(smaller(l.n, MOST_CHUNKS), larger(SUM_BYTES / larger(l.room * l.groups * size, 1), 1));
-        if (larger(l.chunks, 1) * l.groups * up(l.out_planes, 2 * l.unit) >= LEAST_UNITS)
+        l.chunks = rgi_smaller(rgi_smaller(l.n, MOST_CHUNKS),
+                               rgi_larger(SUM_BYTES / rgi_larger(l.room * l.groups * size, 1), 1));
+        if (rgi_larger(l.chunks, 1) * l.groups * rgi_parts(l.out_planes, 2 * l.unit) >= LEAST_UNITS)
             l.unit *= 2; /* for they see the same copy of the source */
-        l.units = up(l.out_planes, l.unit);
+        l.units = rgi_parts(l.out_planes, l.unit);
         gather_images(&l, l.source_bytes, l.whole);
     } else {
         rgi_conv_product_lay_out(&l, r.data_grad, rgi_kernels(s->out_type[0].dtype));
         if (!l.product.used)
             rgi_conv_wide_lay_out(&l, r.data_grad, rgi_kernels(s->out_type[0].dtype), size);
     }
-    l.source_at = rounded(l.terms * sizeof(rgk_term));
+    l.source_at = rgi_rounded(l.terms * sizeof(rgk_term));
     l.source_bytes = l.whole ? 0 : l.images * l.source_bytes + 64; /* a vector beyond */
-    l.starts_at = l.source_at + rounded(l.source_bytes);
+    l.starts_at = l.source_at + rgi_rounded(l.source_bytes);
     l.turned_at = l.starts_at;
     *(rgi_conv_layout *)out = l;
 }
@@ -160,14 +143,14 @@ void rgi_conv_cost(const rg_step *s, rg_cost *cost)
         rgi_conv_wide_cost(l, size, cost);
     } else if (r.weight_grad) {
         const size_t sums = l->groups * l->room;
-        cost->tasks[0] = larger(l->chunks, 1) * l->groups * l->units;
-        cost->tasks[1] = l->chunks > 1 ? up(sums, SUM_TASK) : l->groups * l->units;
+        cost->tasks[0] = rgi_larger(l->chunks, 1) * l->groups * l->units;
+        cost->tasks[1] = l->chunks > 1 ? rgi_parts(sums, SUM_TASK) : l->groups * l->units;
         cost->tasks[2] = l->chunks > 1 ? l->groups * l->units : 0;
         cost->shared = (l->chunks + (l->chunks > 1)) * sums * size;
         cost->scratch += rgi_kernels(s->out_type[0].dtype)
                              ->conv_grad_scratch(l->out_planes, l->terms, l->images * l->rows * l->out[2]);
         if (s->tail)
-            cost->scratch = larger(cost->scratch, rounded(TAIL_ROWS * l->terms * size));
+            cost->scratch = rgi_larger(cost->scratch, rgi_rounded(TAIL_ROWS * l->terms * size));
     } else if (r.data_grad) {
         cost->tasks[0] = l->n * l->groups * l->count[0] * l->strips;
         cost->scratch += (l->stride[0] * l->stride[1] * l->stride[2] + 1) * sizeof(size_t);
@@ -209,7 +192,7 @@ static strip strip_at(const rgi_conv_layout *l, size_t depth, size_t height, siz
     task /= depth;
     t.group = task % l->groups;
     t.image = task / l->groups;
-    t.rows = smaller(l->rows, height - t.row);
+    t.rows = rgi_smaller(l->rows, height - t.row);
     return t;
 }
 
@@ -307,9 +290,10 @@ static void steps_inside(const rgi_conv_layout *l, int axis, size_t rest, size_t
                          size_t *hi)
 {
     const size_t stride = l->stride[axis], before = l->before[axis], end = l->in[axis] + before;
-    const size_t first = before > rest ? up(before - rest, stride) : 0, last = end > rest ? up(end - rest, stride) : 0;
-    *lo = larger(first, from);
-    *hi = larger(smaller(last, to), *lo);
+    const size_t first = before > rest ? rgi_parts(before - rest, stride) : 0,
+                 last = end > rest ? rgi_parts(end - rest, stride) : 0;
+    *lo = rgi_larger(first, from);
+    *hi = rgi_larger(rgi_smaller(last, to), *lo);
 }
 
 /* Inputs [first, first + n) steps of one remainder, as planes of x. */
@@ -423,7 +407,7 @@ static void add_chunk(const rg_step *s, const rgi_conv_layout *l, const rgk_term
     const rg_dtype dtype = s->out_type[0].dtype;
     const size_t size = rg_dtype_size(dtype), unit = task % l->units, group = task / l->units % l->groups,
                  chunk = task / l->units / l->groups;
-    const size_t from = unit * l->unit, to = smaller(from + l->unit, l->out_planes);
+    const size_t from = unit * l->unit, to = rgi_smaller(from + l->unit, l->out_planes);
     rgk_conv_grad job = {
         .rows = l->out_planes,
         .k = l->terms,
@@ -443,7 +427,7 @@ static void add_chunk(const rg_step *s, const rgi_conv_layout *l, const rgk_term
             t.image = image;
             t.group = group;
             const size_t row = ((image * l->groups + group) * l->out_planes * l->out[0] + t.depth) * l->out[1] + t.row;
-            job.images = smaller(l->images, end - image);
+            job.images = rgi_smaller(l->images, end - image);
             job.source = sources(s, l, &t, job.images);
             job.dy = at_element(s->in[1], row * l->out[2], size);
             job.height = t.rows;
@@ -471,7 +455,7 @@ static void put_rows(const rg_step *s, const rgi_conv_layout *l, const char *sum
 static rg_status put_sums(const rg_step *s, const rgi_conv_layout *l, const void *all, size_t task)
 {
     const size_t size = rg_dtype_size(s->out_type[0].dtype), group = task / l->units;
-    const size_t first = task % l->units * l->unit, end = smaller(first + l->unit, l->out_planes);
+    const size_t first = task % l->units * l->unit, end = rgi_smaller(first + l->unit, l->out_planes);
     const char *sums = at_element(all, group * l->room, size);
     if (!s->tail) {
         put_rows(s, l, sums, first, end, (char *)s->out[0] + (group * l->out_planes + first) * l->terms * size);
@@ -479,7 +463,7 @@ static rg_status put_sums(const rg_step *s, const rgi_conv_layout *l, const void
     }
     rg_status status = RG_OK;
     for (size_t from = first; from < end && !status; from += TAIL_ROWS) {
-        const size_t to = smaller(from + TAIL_ROWS, end);
+        const size_t to = rgi_smaller(from + TAIL_ROWS, end);
         put_rows(s, l, sums, from, to, s->scratch);
         status = s->tail->take(s, &(rg_block){.data = s->scratch,
                                               .stride = l->terms,
@@ -503,7 +487,7 @@ rg_status rgi_conv_weight_grad_run(const rg_step *s, size_t lo, size_t hi)
         for (size_t task = lo; task < hi; task++)
             add_chunk(s, l, terms, task);
     } else if (s->phase == 1 && l->chunks > 1) { /* the chunks of images, in their order */
-        const size_t from = lo * SUM_TASK, to = smaller(hi * SUM_TASK, sums);
+        const size_t from = lo * SUM_TASK, to = rgi_smaller(hi * SUM_TASK, sums);
         rgi_kernels(dtype)->reduce[RGK_SUM](l->chunks, to - from, sums, at_element(s->shared, from, size),
                                             all + from * size);
     } else if (s->phase > 0) {

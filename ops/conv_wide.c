@@ -16,26 +16,6 @@
 #define LEAST_TASKS 16                   /* wanted */
 #define LEAST_TERMS 768                  /* of the weights that go with all pixels at a time */
 
-static size_t up(size_t n, size_t unit)
-{
-    return (n + unit - 1) / unit;
-}
-
-static size_t rounded(size_t bytes)
-{
-    return up(bytes, 64) * 64;
-}
-
-static size_t smaller(size_t a, size_t b)
-{
-    return a < b ? a : b;
-}
-
-static size_t larger(size_t a, size_t b)
-{
-    return a > b ? a : b;
-}
-
 /* ---- layout ---- */
 
 /* Elements of the source along an axis that `count` results see, at most. */
@@ -54,7 +34,7 @@ static size_t copy_bytes(const rgi_conv_layout *l, size_t rows, size_t images, s
 
 static bool worth(const rgk_table *k, size_t outputs)
 {
-    const size_t all = up(outputs, k->lanes) * k->lanes;
+    const size_t all = rgi_parts(outputs, k->lanes) * k->lanes;
     return outputs >= 2 && 4 * outputs >= 3 * all;
 }
 
@@ -70,34 +50,35 @@ void rgi_conv_wide_lay_out(rgi_conv_layout *l, bool data_grad, const rgk_table *
     if (!w->used)
         return;
     const size_t height = w->result[1], width = w->result[2], plane = height * width;
-    size_t rows = smaller(larger(MOST_PIXELS / width, 1), height);
+    size_t rows = rgi_smaller(rgi_larger(MOST_PIXELS / width, 1), height);
     while (rows > 1 && copy_bytes(l, rows, 1, size) > SOURCE_BYTES)
         rows--;
-    w->strips = up(height, rows);
-    w->rows = up(height, w->strips);
-    w->strips = up(height, w->rows);
-    size_t images = w->strips > 1 || plane > FEW_PIXELS || w->result[0] > 1 ? 1 : larger(MOST_PIXELS / plane, 1);
-    images = larger(smaller(images, l->n), 1);
+    w->strips = rgi_parts(height, rows);
+    w->rows = rgi_parts(height, w->strips);
+    w->strips = rgi_parts(height, w->rows);
+    size_t images = w->strips > 1 || plane > FEW_PIXELS || w->result[0] > 1 ? 1 : rgi_larger(MOST_PIXELS / plane, 1);
+    images = rgi_larger(rgi_smaller(images, l->n), 1);
     while (images > 1 && copy_bytes(l, w->rows, images, size) > SOURCE_BYTES)
         images--;
-    w->packs = up(l->n, images);
-    w->images = larger(up(l->n, larger(w->packs, 1)), 1);
-    w->packs = up(l->n, w->images);
-    w->blocks = up(w->outputs, k->conv_columns);
+    w->packs = rgi_parts(l->n, images);
+    w->images = rgi_larger(rgi_parts(l->n, rgi_larger(w->packs, 1)), 1);
+    w->packs = rgi_parts(l->n, w->images);
+    w->blocks = rgi_parts(w->outputs, k->conv_columns);
     const size_t strips = w->packs * l->groups * w->result[0] * w->strips;
-    w->units = larger(smaller(w->blocks, up(LEAST_TASKS, larger(strips, 1))), 1);
-    w->columns = smaller(k->conv_columns, up(w->outputs, k->lanes) * k->lanes);
+    w->units = rgi_larger(rgi_smaller(w->blocks, rgi_parts(LEAST_TASKS, rgi_larger(strips, 1))), 1);
+    w->columns = rgi_smaller(k->conv_columns, rgi_parts(w->outputs, k->lanes) * k->lanes);
     w->remainders = data_grad ? l->stride[0] * l->stride[1] * l->stride[2] : 1;
     w->terms = w->channels * l->taps;
     for (int i = 0; i < 3; i++)
         w->extent[i] = extent(l, i, i == 0 ? 1 : i == 1 ? w->rows : width);
     const size_t pixels = w->images * w->rows * width;
-    w->starts_at = rounded(l->taps * sizeof(rgk_run));
-    w->pixels_at = w->starts_at + rounded(2 * (w->remainders + 1) * sizeof(size_t));
-    w->sums_at = w->pixels_at + rounded(pixels * sizeof(rgk_pixel));
-    w->copy_at = w->sums_at + rounded(pixels * w->columns * size);
-    w->scratch = w->copy_at + rounded(copy_bytes(l, w->rows, w->images, size));
-    w->scratch = larger(w->scratch, rounded(l->taps * sizeof(rgk_run)) + rounded(w->terms * sizeof(int32_t)));
+    w->starts_at = rgi_rounded(l->taps * sizeof(rgk_run));
+    w->pixels_at = w->starts_at + rgi_rounded(2 * (w->remainders + 1) * sizeof(size_t));
+    w->sums_at = w->pixels_at + rgi_rounded(pixels * sizeof(rgk_pixel));
+    w->copy_at = w->sums_at + rgi_rounded(pixels * w->columns * size);
+    w->scratch = w->copy_at + rgi_rounded(copy_bytes(l, w->rows, w->images, size));
+    w->scratch =
+        rgi_larger(w->scratch, rgi_rounded(l->taps * sizeof(rgk_run)) + rgi_rounded(w->terms * sizeof(int32_t)));
 }
 
 void rgi_conv_wide_cost(const rgi_conv_layout *l, size_t size, rg_cost *cost)
@@ -164,7 +145,7 @@ static void pack(const rg_step *s, const rgi_conv_layout *l, size_t lo, size_t h
     const rgi_conv_wide *w = &l->wide;
     const rgk_table *k = rgi_kernels(s->out_type[0].dtype);
     const size_t size = rg_dtype_size(s->out_type[0].dtype);
-    int32_t *at = (int32_t *)(void *)((char *)s->scratch + rounded(l->taps * sizeof(rgk_run))), *ranks = s->scratch;
+    int32_t *at = (int32_t *)(void *)((char *)s->scratch + rgi_rounded(l->taps * sizeof(rgk_run))), *ranks = s->scratch;
     list_taps(l, NULL, NULL, ranks);
     rgk_conv_pack p = {.channels = 1, .taps = w->terms, .output_step = w->terms, .at = at};
     if (w->data_grad)
@@ -175,7 +156,7 @@ static void pack(const rg_step *s, const rgi_conv_layout *l, size_t lo, size_t h
     for (size_t task = lo; task < hi; task++) {
         const size_t group = task / w->blocks, first = task % w->blocks * k->conv_columns;
         const size_t from = group * w->outputs * w->channels * l->taps + first * p.output_step;
-        k->conv_wide_pack(&p, smaller(k->conv_columns, w->outputs - first), (const char *)s->in[1] + from * size,
+        k->conv_wide_pack(&p, rgi_smaller(k->conv_columns, w->outputs - first), (const char *)s->in[1] + from * size,
                           (char *)s->shared + task * w->terms * w->columns * size);
     }
 }
@@ -195,8 +176,8 @@ static strip strip_at(const rgi_conv_layout *l, size_t task)
     task /= w->result[0];
     t.group = task % l->groups;
     t.image = task / l->groups * w->images;
-    t.images = smaller(w->images, l->n - t.image);
-    t.rows = smaller(w->rows, w->result[1] - t.row);
+    t.images = rgi_smaller(w->images, l->n - t.image);
+    t.rows = rgi_smaller(w->rows, w->result[1] - t.row);
     return t;
 }
 
@@ -215,8 +196,8 @@ static void copy_source(const rg_step *s, const rgi_conv_layout *l, const strip 
     const size_t size = rg_dtype_size(s->out_type[0].dtype), pixel = w->channels * size;
     const size_t plane = w->seen[0] * w->seen[1] * w->seen[2];
     const ptrdiff_t d0 = begin_of(l, 0, t->depth), h0 = begin_of(l, 1, t->row), x0 = begin_of(l, 2, 0);
-    const size_t left = x0 < 0 ? smaller((size_t)-x0, w->extent[2]) : 0, skipped = x0 > 0 ? (size_t)x0 : 0;
-    const size_t there = smaller(w->seen[2] > skipped ? w->seen[2] - skipped : 0, w->extent[2] - left);
+    const size_t left = x0 < 0 ? rgi_smaller((size_t)-x0, w->extent[2]) : 0, skipped = x0 > 0 ? (size_t)x0 : 0;
+    const size_t there = rgi_smaller(w->seen[2] > skipped ? w->seen[2] - skipped : 0, w->extent[2] - left);
     char *to = (char *)s->scratch + w->copy_at;
     for (size_t image = t->image; image < t->image + t->images; image++) {
         const char *planes = (const char *)s->in[0] + (image * l->groups + t->group) * w->channels * plane * size;
@@ -290,8 +271,8 @@ static void add_up(const rg_step *s, const rgi_conv_layout *l, const strip *t, s
     const rgi_conv_wide *w = &l->wide;
     const rgk_table *k = rgi_kernels(s->out_type[0].dtype);
     const size_t size = rg_dtype_size(s->out_type[0].dtype);
-    const size_t width = smaller(k->conv_columns, w->outputs - block * k->conv_columns),
-                 row = up(width, k->lanes) * k->lanes * size;
+    const size_t width = rgi_smaller(k->conv_columns, w->outputs - block * k->conv_columns),
+                 row = rgi_parts(width, k->lanes) * k->lanes * size;
     const char *weights = (const char *)s->shared + (t->group * w->blocks + block) * w->terms * w->columns * size;
     const char *end_of_weights = (const char *)s->shared + l->groups * w->blocks * w->terms * w->columns * size;
     rgk_conv_wide job = {.width = width,
@@ -315,7 +296,7 @@ static void add_up(const rg_step *s, const rgi_conv_layout *l, const strip *t, s
             job.runs = to - from;
             weights += terms * row;
             job.next = weights;
-            job.next_bytes = smaller(terms * row, (size_t)(end_of_weights - weights));
+            job.next_bytes = rgi_smaller(terms * row, (size_t)(end_of_weights - weights));
             k->conv_wide(&job);
             job.fresh = false;
             from = to;
@@ -329,8 +310,8 @@ static void put(const rg_step *s, const rgi_conv_layout *l, const strip *t, size
     const rgi_conv_wide *w = &l->wide;
     const rgk_table *k = rgi_kernels(s->out_type[0].dtype);
     const size_t size = rg_dtype_size(s->out_type[0].dtype), plane = w->result[0] * w->result[1] * w->result[2];
-    const size_t width = smaller(k->conv_columns, w->outputs - block * k->conv_columns),
-                 row = up(width, k->lanes) * k->lanes, pixels = t->rows * w->result[2];
+    const size_t width = rgi_smaller(k->conv_columns, w->outputs - block * k->conv_columns),
+                 row = rgi_parts(width, k->lanes) * k->lanes, pixels = t->rows * w->result[2];
     const char *sum = (const char *)s->scratch + w->sums_at;
     for (size_t m = 0; m < t->images; m++)
         k->conv_wide_put(pixels, width, sum + m * pixels * row * size, destination(s, l, t, t->image + m, block),
