@@ -203,11 +203,17 @@ Test(conv, every_combination)
                 for (int64_t dilation = 1; dilation <= 3; dilation++) {
                     const int64_t kernel = kernels[k], span = dilation * (kernel - 1) + 1,
                                   groups = 1 + (stride + pad) % 2;
-                    const problem q = {1 + pad % 2,    2 * groups,
-                                       span + 5,       span + 12,
-                                       3 * groups,     kernel,
-                                       kernel,         {stride, 1 + pad % 3},
-                                       {pad, 3 - pad}, {dilation, 1 + (dilation + stride) % 2},
+                    const bool small = kernel <= 5; /* many channels, many outputs: other kernels */
+                    const problem q = {1 + pad % 2,
+                                       (small && pad > 1 ? 13 : 2) * groups,
+                                       span + 5,
+                                       span + 12,
+                                       (small && dilation == 2 ? 14 : 3) * groups,
+                                       kernel,
+                                       kernel,
+                                       {stride, 1 + pad % 3},
+                                       {pad, 3 - pad},
+                                       {dilation, 1 + (dilation + stride) % 2},
                                        groups};
                     if (q.dilation[1] * (kernel - 1) + 1 <= q.w + 2 * q.pad[1])
                         check(&q, (stride + pad + dilation) % 2 ? RG_F32 : RG_F64);
