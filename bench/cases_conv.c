@@ -29,16 +29,17 @@ static double flops(const void *row)
 {
     const conv_row *r = row;
     const double pixels = (double)conv_size(r) * conv_size(r);
-    return 2.0 * r->batch * r->outputs * pixels * (r->channels / r->groups) * r->kernel * r->kernel;
+    const int terms = r->channels / r->groups * r->kernel * r->kernel;
+    return 2.0 * r->batch * r->outputs * pixels * terms;
 }
 
 static double bytes(const void *row)
 {
     const conv_row *r = row;
     const double x = (double)r->batch * r->channels * r->size * r->size,
-                 y = (double)r->batch * r->outputs * conv_size(r) * conv_size(r),
-                 w = (double)r->outputs * (r->channels / r->groups) * r->kernel * r->kernel;
-    return 4.0 * (x + y + w);
+                 y = (double)r->batch * r->outputs * conv_size(r) * conv_size(r);
+    const int terms = r->channels / r->groups * r->kernel * r->kernel;
+    return 4.0 * (x + y + (double)r->outputs * terms);
 }
 
 static float *numbers(const rg_shape *shape)

@@ -100,7 +100,8 @@ Test(updates, of_convolutions)
         train_convolutions(batch, true, 1, plain, N);
         for (int threads = 1; threads <= 3; threads++) {
             train_convolutions(batch, false, threads, fused, N);
-            cr_expect(memcmp(plain, fused, sizeof plain) == 0, "a batch of %d, %d threads", (int)batch, threads);
+            cr_expect(memcmp((const void *)plain, (const void *)fused, sizeof plain) == 0, "a batch of %d, %d threads",
+                      (int)batch, threads);
         }
     }
 }

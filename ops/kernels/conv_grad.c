@@ -52,6 +52,7 @@ RGK_INLINE void wide_run(const int rows, const int vectors, const wide_tile *t)
     const real *v = t->turned;
     const ptrdiff_t image = (ptrdiff_t)g->source_image - (ptrdiff_t)(g->height * g->pitch);
     size_t asked = 0;
+    const size_t sums = (size_t)rows * (size_t)vectors;
     for (size_t y = 0, left = g->images * g->height; left-- > 0; y++) {
         const size_t width = g->width;
         if (y == g->height) {
@@ -61,9 +62,8 @@ RGK_INLINE void wide_run(const int rows, const int vectors, const wide_tile *t)
                 s[i] += image;
         }
         /* The sums of the next tile, a few with every row. */
-        for (size_t end = left ? asked + 2 : (size_t)(rows * vectors); asked < end && asked < (size_t)(rows * vectors);
-             asked++)
-            __builtin_prefetch(t->next + asked / vectors * t->sum_row + asked % vectors * RGK_LANES, 1);
+        for (size_t end = left ? least(asked + 2, sums) : sums; asked < end; asked++)
+            __builtin_prefetch(t->next + asked / (size_t)vectors * t->sum_row + asked % (size_t)vectors * RGK_LANES, 1);
         for (size_t x = 0; x < width; x++, v += vectors * RGK_LANES) {
             vreal b[TILE_VECTORS];
             RGK_UNROLL
