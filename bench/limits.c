@@ -4,6 +4,9 @@
 
 #include <stdlib.h>
 #include <string.h>
+#if defined(__SSE2__)
+#include <immintrin.h>
+#endif
 
 #define STEPS 100000 /* rounds of the loop in a measured step */
 #define CHAINS 12    /* independent sums: more than latency times throughput */
@@ -100,8 +103,8 @@ static void copy_part(const struct copy *c, size_t lo, size_t hi)
 #if defined(__SSE2__)
     if (c->past_caches) {
         for (size_t i = lo; i + 4 <= hi; i += 4)
-            __builtin_ia32_movntps(c->to + i, *(const __attribute__((vector_size(16))) float *)(c->from + i));
-        __builtin_ia32_sfence();
+            _mm_stream_ps(c->to + i, _mm_load_ps(c->from + i));
+        _mm_sfence();
         return;
     }
 #endif
