@@ -288,6 +288,7 @@ static bool reverse_all(work *w)
     rg_scan *loop = rg_scan_begin(g, &(rg_scan_opts){.name = f->name, .reverse = !f->reverse});
     if (!loop)
         return false;
+    loop->bounded = true;
     segment s = segment_of(w);
     rgi_sums sums = sums_behind(w, loop);
     s.grad = w->grad;

@@ -3,9 +3,9 @@
    A gradient of a captured weight is a sum over steps of products of two values of the body. With X, Z their stacks,
        sum_t x_t^T z_t = X^T Z    contracted over the steps too,
    one large product instead of a small one and an addition to the whole gradient in each step; likewise the gradient
-   of a bias is one sum over its stacked cotangents. The gradient of slices is a stack of products with a weight, which
-   is the product of a stack with the weight. Sinking keeps stacks alive that the steps would not need, so a plain sum
-   sinks only where its stack exists already.
+   of a bias is one sum over its stacked cotangents. The gradient of slices is a stack of products with weights, or of
+   sums of such products, which are products of stacks with the weights. Sinking keeps stacks alive that the steps would
+   not need, so a plain sum sinks only where its stack exists already.
 
    Each sum is one chain of additions in the order of the steps, begun from what the sums hold already: over pieces of the
    steps it has the bits that it has over all of them. */
@@ -184,17 +184,45 @@ rg_node *rgi_sink_value(const rg_scan *s, const rg_node *node, const rgi_sums *s
     return *at < sums->value.n ? sums->value.at[(*at)++] : NULL;
 }
 
+/* A product whose stack is a product of a stack. */
+static bool is_stackable_product(const rg_scan *s, const rg_node *node)
+{
+    return node->op == &rgi_op_contract && stackable(s, node->in[0]) && !inside(s, node->in[1]) &&
+           ((const rg_contract_opts *)node->attr)->a_batch.n == 0;
+}
+
+/* A product, or a sum in which there is one. */
+static bool has_product(const rg_scan *s, const rg_node *node)
+{
+    if (!stackable(s, node) || has_stack(s, node))
+        return false;
+    if (is_addition(s, node))
+        return stackable(s, node->in[0]) && stackable(s, node->in[1]) &&
+               (has_product(s, node->in[0]) || has_product(s, node->in[1]));
+    return is_stackable_product(s, node);
+}
+
+/* The stacks that a sum of products and other terms is made of. */
+static bool ask_terms(rg_scan *s, rg_node *node)
+{
+    if (!has_product(s, node))
+        return rg_scan_stack(s, node) != NULL;
+    if (node->op == &rgi_op_contract)
+        return rg_scan_stack(s, node->in[0]) != NULL;
+    return ask_terms(s, node->in[0]) && ask_terms(s, node->in[1]);
+}
+
 bool rgi_sink_prepare_stack(rg_scan *s, rg_node *node)
 {
-    if (!inside(s, node) || node->op != &rgi_op_contract || node->shape->a.rank >= RG_MAX_RANK ||
-        !stackable(s, node->in[0]) || inside(s, node->in[1]) || has_stack(s, node))
-        return false;
-    const rg_contract_opts *o = node->attr;
-    return o->a_batch.n == 0 && rg_scan_stack(s, node->in[0]) != NULL;
+    return has_product(s, node) && ask_terms(s, node);
 }
 
 rg_node *rgi_sink_stack(rg_scan *s, rg_node *node)
 {
+    if (!has_product(s, node))
+        return rg_scan_stack(s, node);
+    if (node->op == &rgi_op_add)
+        return rg_add(rgi_sink_stack(s, node->in[0]), rgi_sink_stack(s, node->in[1]));
     rg_contract_opts o = *(const rg_contract_opts *)node->attr;
     o.a_contract = shifted(o.a_contract);
     return rg_contract(rg_scan_stack(s, node->in[0]), node->in[1], &o);

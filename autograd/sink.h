@@ -27,8 +27,8 @@ void rgi_sink_sum(rg_scan *s, rg_node *node, rg_node *zeros, rgi_sums *sums);
 /* What they make, from number *at on, which goes on behind them. */
 rg_node *rgi_sink_value(const rg_scan *s, const rg_node *node, const rgi_sums *sums, size_t *at);
 
-/* Whether the stack of `node` over the steps of `s` is one product of a stack with something from outside; asks for that
-   stack. */
+/* Whether the stack of `node` over the steps of `s` is made of products of stacks with something from outside; asks for
+   those stacks. */
 bool rgi_sink_prepare_stack(rg_scan *s, rg_node *node);
 /* The stack, of a scan that has ended. */
 rg_node *rgi_sink_stack(rg_scan *s, rg_node *node);

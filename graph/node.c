@@ -50,7 +50,7 @@ static bool input_fits(rg_graph *g, const rg_op *op, rg_nodes in, size_t i)
                        op->name, i);
         return false;
     }
-    if (!v->region->open) {
+    if (!v->region->open && !g->in_compile) { /* a plan's own nodes come later */
         rgi_graph_fail(
             g, RG_ERR_REGION, NULL,
             "%s: input %zu, %s, is inside the body of scan '%s', which has ended: take it out with rg_scan_stack or "

@@ -36,6 +36,7 @@ rg_scan *(rg_scan_begin)(rg_graph *g, const rg_scan_opts *opts)
                    .reverse = opts && opts->reverse,
                    .keep_every = opts ? opts->keep_every : 0,
                    .keep_bytes = opts ? opts->keep_bytes : 0,
+                   .bounded = opts && (opts->keep_every || opts->keep_bytes),
                    .first_id = (uint32_t)g->nodes.n};
     if (!rgi_list_push(g, &g->regions, r))
         return NULL;

@@ -12,6 +12,7 @@ struct rg_scan {
     int64_t keep_every; /* as in rg_scan_opts */
     size_t keep_bytes;
     int levels;                     /* with keep_bytes: of segments, plus one; 0: to be decided */
+    bool bounded;                   /* memory is to be saved: nothing is computed for all steps at once */
     rg_node *node;                  /* set by rg_scan_end: inputs are the xs, the inits, then the captures */
     uint32_t first_id;              /* body nodes have ids in [first_id, node->id) and region `region` */
     rgi_list slices, xs;            /* leaf of the body, sequence outside; xs of a slice made for its length only

@@ -180,6 +180,19 @@ static rg_status run_concat(const rg_step *step, size_t lo, size_t hi)
     return RG_OK;
 }
 
+static bool window_concat(const rg_step *step, size_t i, rg_window *out)
+{
+    const int32_t axis = (int32_t)((const concat_attr *)step->attr)->axis;
+    const rg_shape *whole = &step->out_type[0].shape;
+    *out = (rg_window){.pitch = rgi_count_range(whole, axis, whole->rank)};
+    for (size_t k = 0; k <= i; k++) {
+        const rg_shape *part = &step->in_type[k].shape;
+        out->offset += out->length;
+        out->length = rgi_count_range(part, axis, part->rank);
+    }
+    return true;
+}
+
 typedef struct part_geometry {
     rgi_move move;
     ptrdiff_t at; /* the element of the whole where the part begins */
@@ -214,6 +227,7 @@ const rg_op rgi_op_concat = {
     .name = "concat",
     .n_in = -1,
     .n_out = 1,
+    .traits = RG_JOINS,
     .dtypes = RG_DT_ALL,
     .attr_size = sizeof(concat_attr),
     .attrs = concat_attrs,
@@ -222,6 +236,7 @@ const rg_op rgi_op_concat = {
     .jvp = jvp_concat,
     .batch = batch_concat,
     .cost = cost_concat,
+    .window = window_concat,
     .run = run_concat,
 };
 

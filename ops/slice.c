@@ -199,6 +199,16 @@ static rg_status run_slice(const rg_step *step, size_t lo, size_t hi)
     return RG_OK;
 }
 
+static bool window_slice(const rg_step *step, size_t i, rg_window *out)
+{
+    const slice_attr *a = step->attr;
+    if (i != 0 || a->step != 1 || a->named)
+        return false;
+    const span s = span_of(step, &step->in_type[0]);
+    *out = (rg_window){(size_t)(s.first * s.inner), (size_t)(s.n * s.inner), (size_t)(s.size * s.inner)};
+    return true;
+}
+
 /* What slice_grad writes: the part itself, what lies before and behind it, and the gaps between its elements. */
 enum { PART, BEFORE, BEHIND, GAPS, PIECES };
 
@@ -258,6 +268,7 @@ const rg_op rgi_op_slice = {
     .geometry_size = sizeof(piece),
     .geometry = geometry_slice,
     .cost = cost_slice,
+    .window = window_slice,
     .run = run_slice,
 };
 

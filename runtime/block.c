@@ -4,6 +4,7 @@
 #include "stream.h"
 
 #include <stddef.h>
+#include <string.h>
 
 /* Where a block of a group is: its first element, the memory for blocks, the block of the head or for the foot, the loops'
    counters. */
@@ -35,6 +36,7 @@ static const void *address(const rgi_operand *o, const place *at)
         return there;
     switch (o->mode) {
     case RGI_BLOCK:
+    case RGI_WINDOW:
     case RGI_STREAM:
         return at->scratch + o->slot;
     case RGI_HEAD:
@@ -60,13 +62,39 @@ static const void *next_read(const rgi_group *g, const place *at, size_t bytes)
     return inside ? in_memory(o, &next) : NULL;
 }
 
+/* Elements [first, first + n) between a window of `whole` and a dense block. */
+static void read_window(const char *whole, const rg_window *w, size_t size, size_t first, size_t n, char *block)
+{
+    for (size_t row = first / w->length, column = first % w->length, run; n; n -= run, row++, column = 0) {
+        run = w->length - column < n ? w->length - column : n;
+        memcpy(block, whole + (w->offset + row * w->pitch + column) * size, run * size);
+        block += run * size;
+    }
+}
+
+static void write_window(char *whole, const rg_window *w, size_t size, size_t first, size_t n, const char *block)
+{
+    for (size_t row = first / w->length, column = first % w->length, run; n; n -= run, row++, column = 0) {
+        run = w->length - column < n ? w->length - column : n;
+        memcpy(whole + (w->offset + row * w->pitch + column) * size, block, run * size);
+        block += run * size;
+    }
+}
+
+static void spread(const rgi_group *g, const rgi_spread *x, const void *from, size_t first, size_t n, char *block)
+{
+    if (x->from.window)
+        read_window(from, x->from.window, x->from.size, first, n, block);
+    else
+        rgi_broadcast_copy(from, &x->shape, &g->shape, x->from.size, first, n, block);
+}
+
 static rg_status run_block(const rgi_group *g, const place *at)
 {
     for (size_t i = 0; i < g->n_spreads; i++) {
         const rgi_spread *x = &g->spreads[i];
         if (!unspread(x, at))
-            rgi_broadcast_copy(rgi_at(x->from.at, x->from.terms, at->t), &x->shape, &g->shape, x->from.size, at->first,
-                               at->n, at->scratch + x->slot);
+            spread(g, x, rgi_at(x->from.at, x->from.terms, at->t), at->first, at->n, at->scratch + x->slot);
     }
     for (size_t k = 0; k < g->n_members; k++) {
         const rgi_member *m = &g->members[k];
@@ -80,6 +108,9 @@ static rg_status run_block(const rgi_group *g, const place *at)
         const rg_status status = s.op->run(&s, 0, at->n);
         if (status)
             return status;
+        if (m->out.mode == RGI_WINDOW)
+            write_window((char *)(uintptr_t)rgi_at(m->out.at, m->out.terms, at->t), m->out.window, m->out.size,
+                         at->first, at->n, out);
         if (m->out.mode == RGI_STREAM)
             rgi_stream_copy((void *)(uintptr_t)in_memory(&m->out, at), out, at->n * m->out.size,
                             next_read(g, at, at->n * m->out.size));
@@ -99,13 +130,16 @@ static rg_status run_single(const rgi_group *g)
 {
     for (size_t i = 0; i < g->n_spreads; i++) {
         const rgi_spread *x = &g->spreads[i];
-        rgi_broadcast_copy(x->from.at, &x->shape, &g->shape, x->from.size, 0, g->elements, g->own + x->slot);
+        spread(g, x, x->from.at, 0, g->elements, g->own + x->slot);
     }
     for (size_t m = 0; m < g->n_members; m++) {
         const rg_step *s = &g->members[m].step;
+        const rgi_operand *out = &g->members[m].out;
         const rg_status status = s->op->run(s, 0, g->elements);
         if (status)
             return status;
+        if (out->mode == RGI_WINDOW)
+            write_window((char *)(uintptr_t)out->at, out->window, out->size, 0, g->elements, g->own + out->slot);
     }
     return RG_OK;
 }

@@ -28,6 +28,8 @@ static void print_value(rgi_text *t, const rg_plan *p, int32_t v)
         rgi_text_printf(t, " @%zu", s->offsets[owner]);
     else if (o->place == RGI_VOID)
         rgi_text_printf(t, " (block)");
+    if (value->window)
+        rgi_text_printf(t, " (window)");
 }
 
 static void print_use(rgi_text *t, const rg_plan *p, const rgi_use *use)
@@ -77,6 +79,9 @@ static void print_step(rgi_text *t, const rg_plan *p, size_t i, int *indent)
                         prog->loops[item->loop].reverse ? " backwards" : "");
         if (e)
             rgi_text_printf(t, " %zu steps", e->trips);
+        const rg_node *held = prog->loops[item->loop].held;
+        if (held)
+            rgi_text_printf(t, ", stays in it for want of a batching rule: %%%u = %s", held->id, held->op->name);
     }
     if (item->kind == RGI_COPY || item->kind == RGI_INDEX) {
         rgi_text_printf(t, " ");

@@ -22,13 +22,20 @@ static void want_inputs(worklist *w, const rg_node *v)
 {
     if (rgi_is_scan(v))
         return; /* only what its live results need */
-    if (v->op == &rgi_op_scan_carry) {
+    if (rgi_outside(w->l, v)) {
+        want(w, rgi_outside(w->l, v));
+    } else if (v->op == &rgi_op_scan_carry) {
         const rg_scan *s = v->region->scan;
         want(w, s->inits.at[v->result]);
         want(w, s->nexts.at[v->result]);
     } else if (v->op == &rgi_op_scan_slice) {
         want(w, v->region->scan->xs.at[v->result]);
     } else if (rgi_is_projection(v) && rgi_is_scan(v->in[0])) {
+        rg_node *outside = rgi_result_outside(w->l, v);
+        if (outside) {
+            want(w, outside);
+            return;
+        }
         want(w, v->in[0]);
         want(w, rgi_projection_of(v)->of);
     } else {
@@ -49,6 +56,10 @@ static void drain(worklist *w)
 bool rgi_mark_live(rgi_lowering *l, rg_nodes fetch)
 {
     worklist w = {.l = l};
+    l->live = rgi_arena_alloc(&l->temporary, l->g->nodes.n + 1);
+    l->mode_reader = NULL;
+    if (!l->live)
+        return false;
     for (size_t i = 0; i < fetch.n; i++)
         want(&w, fetch.at[i]);
     drain(&w);

@@ -14,6 +14,7 @@ typedef struct rgi_unit {
     rgi_use *uses;
     size_t n_uses, capacity;
     bool headed;      /* RGI_FUSED: uses[0] is an RG_DELIVERS op, the others take its blocks */
+    bool placed;      /* RGI_RUN: its inputs are made where its output has them, there is nothing left to do */
     bool footed;      /* RGI_FUSED: the last of uses draws its input from the others */
     int32_t from, to; /* RGI_COPY, RGI_INDEX */
     int32_t loop;     /* RGI_LOOP: which */
@@ -35,10 +36,14 @@ typedef struct rgi_block {
 typedef struct rgi_lowering {
     rgi_program *p;
     rg_graph *g;
-    rgi_arena temporary;                  /* gone when lowering ends */
-    bool *live;                           /* by node id: its values are needed */
-    int32_t *value_of;                    /* by node id */
-    int32_t *stack_of;                    /* by node id: value of its live stack, or RGI_NONE */
+    rgi_arena temporary;  /* gone when lowering ends */
+    bool *live;           /* by node id: its values are needed */
+    int32_t *value_of;    /* by node id */
+    int32_t *stack_of;    /* by node id: value of its live stack, or RGI_NONE */
+    rg_node **outside;    /* by node id: the node in front of the loop that has all its steps, or NULL */
+    const rg_node **held; /* by region: see rgi_loop */
+    size_t n_outside;     /* ids from here on have none */
+    uint64_t ahead;       /* key of the loop in front of which something is being placed, or 0 */
     uint32_t *region_first, *region_next; /* live nodes of each region, ascending: by region id, by node id */
     uint32_t *shape_index;                /* open-addressed: rgi_shape -> index + 1 */
     size_t shape_buckets;
@@ -60,6 +65,19 @@ bool rgi_push(rgi_arena *arena, void **at, size_t *n, size_t *capacity, size_t s
 bool rgi_list_built_in(rgi_lowering *l);
 bool rgi_can_fail(const rgi_lowering *l, const rg_op *op);
 
+/* hoist.c: makes l->outside, when it is known what is live; the graph may grow. */
+bool rgi_hoist(rgi_lowering *l);
+/* All steps of a body node that leaves the loop, or NULL. */
+static inline rg_node *rgi_outside(const rgi_lowering *l, const rg_node *node)
+{
+    return node->id < l->n_outside ? l->outside[node->id] : NULL;
+}
+/* The same of what a result of a scan stacks, if that is of the scan's own body: the result. */
+static inline rg_node *rgi_result_outside(const rgi_lowering *l, const rg_node *result)
+{
+    const rg_node *of = rgi_projection_of(result)->of;
+    return of->region == rgi_scan_of(result->in[0])->region ? rgi_outside(l, of) : NULL;
+}
 /* live.c: marks what must be computed. */
 bool rgi_mark_live(rgi_lowering *l, rg_nodes fetch);
 /* values.c */
@@ -76,6 +94,15 @@ bool rgi_lower_region(rgi_lowering *l, const rgi_region *region, int32_t loop, r
                       size_t *capacity);
 /* The unit that makes a value, RGI_NONE if none does. */
 int32_t rgi_unit_of(const rgi_lowering *l, int32_t value);
+/* Puts the members of group `from` among those of `to`, in the order of their nodes. */
+bool rgi_merge_units(rgi_lowering *l, int32_t from, int32_t to);
+/* gather.c: in loops, groups go into the only one that reads them. */
+bool rgi_gather(rgi_lowering *l, rgi_block *b);
+/* window.c: whether a node's value can be read where it lies, in its input, by elementwise ops, and that value. */
+bool rgi_is_window(rgi_lowering *l, const rg_node *node);
+int32_t rgi_window_value(rgi_lowering *l, const rg_node *node);
+/* What groups make for a node that only joins it is written where it is wanted. */
+bool rgi_place_joined(rgi_lowering *l, rgi_block *b);
 /* absorb.c: groups take in the product in front of them or the reduction behind. */
 bool rgi_absorb(rgi_lowering *l, rgi_block *b);
 /* order.c */

@@ -74,7 +74,7 @@ static bool reads_before_writing(const rgi_program *p, int32_t i, int32_t out, i
                 continue;
             bool whole = p->values[use->in[j]].shape == p->values[out].shape;
             for (int32_t v = use->in[j]; whole && v != owner; v = p->values[v].part_of)
-                whole = p->values[v].step_loop == RGI_NONE;
+                whole = p->values[v].step_loop == RGI_NONE && !p->values[v].window;
             if (made || !whole || (item->headed && k == 0) || (makes && !(use->node->op->traits & RG_INPLACE)))
                 return false;
         }

@@ -17,6 +17,7 @@ typedef enum rgi_mode {
     RGI_BLOCK,  /* in the block scratch at `slot` */
     RGI_HEAD,   /* in the block that the group's head has delivered */
     RGI_FOOT,   /* in what the group's foot has asked for */
+    RGI_WINDOW, /* of a result: in the block scratch at `slot`, from there to the rows of a window of `at` */
     RGI_STREAM, /* of a large result of several members: in the block scratch at `slot`, from there past the caches to `at` */
     RGI_NUMBER /* a constant block of one number */
 } rgi_mode;
@@ -28,6 +29,7 @@ typedef struct rgi_operand {
     uint32_t spread; /* 1 + the spread that it is, or 0 */
     const void *at;
     const rgi_terms *terms;
+    const rg_window *window; /* RGI_WINDOW; spreads: of one, or NULL */
 } rgi_operand;
 
 typedef struct rgi_member {
@@ -35,7 +37,7 @@ typedef struct rgi_member {
     rgi_operand in[RGI_MAX_ARITY], out;
 } rgi_member;
 
-/* An operand that is smaller than the group: spread over a block before the members run. */
+/* An operand that is smaller than the group, or has gaps between its rows: brought into a block before the members run. */
 typedef struct rgi_spread {
     rgi_operand from; /* RGI_MEMORY */
     size_t slot;

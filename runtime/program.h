@@ -23,16 +23,18 @@ typedef enum rgi_place {
 typedef struct rgi_value {
     const rg_node *node; /* whose value it is; for copies the node copied */
     rg_dtype dtype;
-    rgi_place place;     /* of owners; a part takes its owner's */
-    uint32_t shape;      /* index into program.shapes */
-    int32_t part_of;     /* the value whose memory this lies in, or RGI_NONE for an owner */
-    int32_t step_loop;   /* part_of: this is element t of it, t the counter of this loop; RGI_NONE: all of it */
-    int32_t slot;        /* RGI_BOUND: input number; RGI_STORE: entry number */
-    const void *fixed;   /* RGI_FIXED */
-    int32_t scalar;      /* a one-element RGI_FIXED value it equals everywhere, or RGI_NONE */
-    int32_t unit;        /* the unit that makes it (while lowering), or RGI_NONE */
-    int32_t loop;        /* the innermost loop it lives in, or RGI_NONE */
-    int32_t first, last; /* items between which an owner's memory is in use */
+    rgi_place place;       /* of owners; a part takes its owner's */
+    uint32_t shape;        /* index into program.shapes */
+    int32_t part_of;       /* the value whose memory this lies in, or RGI_NONE for an owner */
+    int32_t step_loop;     /* part_of: this is element t of it, t the counter of this loop; RGI_NONE: all of it */
+    const rg_node *window; /* part_of: the node whose rule says where in it this lies, or NULL ... */
+    uint32_t window_input; /* ... with this input */
+    int32_t slot;          /* RGI_BOUND: input number; RGI_STORE: entry number */
+    const void *fixed;     /* RGI_FIXED */
+    int32_t scalar;        /* a one-element RGI_FIXED value it equals everywhere, or RGI_NONE */
+    int32_t unit;          /* the unit that makes it (while lowering), or RGI_NONE */
+    int32_t loop;          /* the innermost loop it lives in, or RGI_NONE */
+    int32_t first, last;   /* items between which an owner's memory is in use */
     bool fetched;
 } rgi_value;
 
@@ -68,6 +70,8 @@ typedef struct rgi_loop {
     uint32_t begin, end; /* its RGI_LOOP and RGI_NEXT items */
     uint32_t length;     /* index into program.shapes of a shape whose leading size is the number of steps */
     bool reverse;
+    const rg_node
+        *held; /* of the body: could be computed for all steps at once if its op had a batching rule, or NULL */
 } rgi_loop;
 
 /* An assignment: `value` into the parameter; a copy item was made unless `value` lies in the parameter already. */

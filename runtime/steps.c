@@ -100,6 +100,30 @@ static rg_status check_rule(const rgi_use *use, const rgi_special *s, rg_step *s
     return RG_OK;
 }
 
+/* Where a value lies in the one it is a window of. NULL: out of memory, or refused. */
+static const rg_window *make_window(rg_plan *p, rgi_special *s, const rgi_value *value)
+{
+    const rg_node *node = value->window;
+    rg_window *w = make(s, 1, sizeof *w);
+    rg_type *type = make(s, node->n_in + 1, sizeof *type);
+    if (!w || !type)
+        return NULL;
+    for (uint32_t i = 0; i <= node->n_in; i++) {
+        const rg_node *v = i < node->n_in ? node->in[i] : node;
+        type[i].dtype = v->dtype;
+        if (!rgi_special_shape(p, s, v->shape, &type[i].shape))
+            return NULL;
+    }
+    rg_step step = {.op = node->op,
+                    .attr = node->attr,
+                    .n_in = node->n_in,
+                    .n_out = 1,
+                    .in_type = type,
+                    .out_type = type + node->n_in};
+    s->refused = check_rule(&(rgi_use){.node = node, .n_in = node->n_in, .n_out = 1}, s, &step);
+    return !s->refused && node->op->window(&step, value->window_input, w) ? w : NULL;
+}
+
 /* ---- single ops -------------------------------------------------------------------------------- */
 
 /* The op of a single one, or the head or foot of a group. */
@@ -255,15 +279,16 @@ static bool make_spreads(grouping *k)
             for (size_t j = 0; j < m && !inside; j++)
                 inside = uses[j].out[0] == v;
             if (inside || v == k->head || is_number(k, value) ||
-                rg_shape_equal(k->s->shapes[value->shape], k->g->shape))
+                (!value->window && rg_shape_equal(k->s->shapes[value->shape], k->g->shape)))
                 continue;
             rgi_spread *x = &k->g->spreads[k->g->n_spreads++];
             *x = (rgi_spread){.from = {.mode = RGI_MEMORY, .size = (uint32_t)rg_dtype_size(value->dtype)},
                               .slot = take_slot(k),
-                              .period = period_of(&k->s->shapes[value->shape], &k->g->shape),
+                              .period = value->window ? 0 : period_of(&k->s->shapes[value->shape], &k->g->shape),
                               .shape = k->s->shapes[value->shape],
                               .value = v};
-            if (!make_terms(k->p, k->s, v, &x->from.terms))
+            if (!make_terms(k->p, k->s, v, &x->from.terms) ||
+                (value->window && !(x->from.window = make_window(k->p, k->s, value))))
                 return false;
             k->g->moves = k->g->moves || x->from.terms;
         }
@@ -315,6 +340,12 @@ static bool make_output(grouping *k, size_t member)
     if (prog->values[v].place != RGI_VOID || prog->values[v].part_of != RGI_NONE) {
         const bool ok = make_terms(k->p, k->s, v, &o->terms);
         k->g->moves = k->g->moves || o->terms;
+        if (prog->values[v].window) {
+            o->mode = RGI_WINDOW;
+            o->window = make_window(k->p, k->s, &prog->values[v]);
+            o->slot = take_slot(k);
+            return ok && o->window;
+        }
         if (k->g->n_members > 1 && k->g->elements * size >= RGI_STREAM_LEAST && prog->values[v].part_of == RGI_NONE) {
             o->mode = RGI_STREAM;
             k->g->streams = true;
@@ -336,7 +367,7 @@ static bool make_output(grouping *k, size_t member)
 
 static bool in_scratch(const rgi_operand *o)
 {
-    return o->mode == RGI_BLOCK || o->mode == RGI_STREAM;
+    return o->mode == RGI_BLOCK || o->mode == RGI_STREAM || o->mode == RGI_WINDOW;
 }
 
 static void choose_block(grouping *k)
@@ -417,7 +448,8 @@ static void add_work(const rgi_group *g, rgi_exec *e)
         e->flops += 4.0 * (double)g->elements;
         for (uint32_t i = 0; i <= g->members[m].step.n_in; i++) {
             const rgi_operand *o = i < g->members[m].step.n_in ? &g->members[m].in[i] : &g->members[m].out;
-            e->traffic += o->mode == RGI_MEMORY || o->mode == RGI_STREAM ? (double)(o->size * g->elements) : 0;
+            const bool memory = o->mode == RGI_MEMORY || o->mode == RGI_STREAM || o->mode == RGI_WINDOW;
+            e->traffic += memory ? (double)(o->size * g->elements) : 0;
         }
     }
 }
@@ -551,13 +583,13 @@ static bool link_value(rg_plan *p, rgi_special *s, int32_t v, const void *at)
 static bool link_operand(rg_plan *p, rgi_special *s, rgi_group *g, rgi_operand *o, int32_t v, const void *pointer,
                          size_t own)
 {
-    if ((o->mode == RGI_MEMORY || o->mode == RGI_STREAM) && !link_value(p, s, v, &o->at))
+    if ((o->mode == RGI_MEMORY || o->mode == RGI_STREAM || o->mode == RGI_WINDOW) && !link_value(p, s, v, &o->at))
         return false;
     if (!g->single)
         return true;
     if (o->mode == RGI_MEMORY)
         return link_value(p, s, v, pointer);
-    if (o->mode == RGI_BLOCK)
+    if (o->mode == RGI_BLOCK || o->mode == RGI_WINDOW)
         return add_link(s, &s->slab_links, pointer, own + o->slot);
     memcpy((void *)(uintptr_t)pointer, &o->at, sizeof o->at);
     return true;

@@ -57,7 +57,8 @@ static bool make_use(rgi_lowering *l, const rg_node *node, rgi_use *use)
             continue;
         const int32_t v = l->value_of[node->in[i]->id];
         const int32_t scalar = elementwise && v != RGI_NONE ? p->values[v].scalar : RGI_NONE;
-        use->in[i] = scalar != RGI_NONE ? scalar : rgi_value_in_memory(l, node->in[i]);
+        const bool window = elementwise && v != RGI_NONE && p->values[v].window;
+        use->in[i] = scalar != RGI_NONE ? scalar : window ? v : rgi_value_in_memory(l, node->in[i]);
     }
     return !l->failed;
 }
@@ -98,8 +99,7 @@ static uint32_t level_after(rgi_lowering *l, const rgi_use *use)
     return level + 1;
 }
 
-/* Puts the members of group `from` among those of `to`, in the order of their nodes. */
-static bool merge(rgi_lowering *l, int32_t from, int32_t to)
+bool rgi_merge_units(rgi_lowering *l, int32_t from, int32_t to)
 {
     rgi_unit *a = &l->units[from], *b = &l->units[to];
     const size_t n = a->n_uses + b->n_uses;
@@ -135,7 +135,7 @@ static void merge_groups(rgi_lowering *l, const rg_node *node, const rgi_use *us
         if (to == RGI_NONE)
             to = u;
         else if (l->units[u].level == l->units[to].level &&
-                 l->units[u].n_uses + l->units[to].n_uses < RGI_GROUP_MEMBERS && !merge(l, u, to))
+                 l->units[u].n_uses + l->units[to].n_uses < RGI_GROUP_MEMBERS && !rgi_merge_units(l, u, to))
             return;
     }
 }
@@ -227,7 +227,7 @@ static bool lower_op(rgi_lowering *l, const rg_node *node)
     if (u == RGI_NONE || !make_outputs(l, node, &use, u))
         return false;
     rgi_unit *unit = &l->units[u];
-    unit->key = node->id;
+    unit->key = l->ahead && l->ahead < node->id ? l->ahead : node->id;
     if (!rgi_push(&l->temporary, (void **)&unit->uses, &unit->n_uses, &unit->capacity, sizeof use, &use))
         l->failed = true;
     return !l->failed;
@@ -237,9 +237,9 @@ int32_t rgi_value_in_memory(rgi_lowering *l, const rg_node *node)
 {
     rgi_program *p = l->p;
     int32_t v = l->value_of[node->id];
-    if (v == RGI_NONE || p->values[v].place != RGI_VOID || p->values[v].scalar == RGI_NONE)
+    if (v == RGI_NONE || (!p->values[v].window && (p->values[v].place != RGI_VOID || p->values[v].scalar == RGI_NONE)))
         return v;
-    /* a number of a size known later is written out once, outside of every loop */
+    /* a number of a size known later is written out once, outside of every loop; a window where the node stands */
     rgi_block *const block = l->block;
     const int32_t scalar = p->values[v].scalar;
     while (l->block->outer && l->block->region != node->region)
@@ -264,6 +264,65 @@ static bool add_copy(rgi_lowering *l, rgi_block *b, int32_t from, int32_t to, ui
 
 /* ---- loops ---------------------------------------------------------------------------------- */
 
+static bool lower_node(rgi_lowering *l, const rg_node *node);
+
+/* The next input of a node that is still to be lowered, or NULL. */
+static const rg_node *missing_input(const rgi_lowering *l, const rg_node *node)
+{
+    for (size_t i = 0; i < node->n_in; i++)
+        if (rgi_reads(node->op, i) && l->value_of[node->in[i]->id] == RGI_NONE)
+            return node->in[i];
+    return NULL;
+}
+
+/* The value of a node in front of loop `key`, whose place among the ids is behind it: lowered now, with all it needs. */
+static int32_t value_ahead(rgi_lowering *l, const rg_node *node, uint64_t key)
+{
+    rgi_block *const block = l->block;
+    const uint64_t before = l->ahead;
+    const rg_node **waiting = NULL;
+    size_t n = 0, capacity = 0;
+    while (l->block->outer && l->block->region != node->region)
+        l->block = l->block->outer;
+    l->ahead = key;
+    for (const rg_node *v = node; v && !l->failed;) {
+        const rg_node *first = l->value_of[v->id] == RGI_NONE ? missing_input(l, v) : NULL;
+        if (first) {
+            if (!rgi_push(&l->temporary, (void **)&waiting, &n, &capacity, sizeof v, &v))
+                l->failed = true;
+            v = first;
+            continue;
+        }
+        l->failed = l->failed || !lower_node(l, v) || l->value_of[v->id] == RGI_NONE;
+        v = n ? waiting[--n] : NULL;
+    }
+    const int32_t value = l->failed ? RGI_NONE : rgi_value_in_memory(l, node);
+    l->ahead = before;
+    l->block = block;
+    return value;
+}
+
+/* A new value that lies in `whole` or is all of it. */
+static int32_t part_value(rgi_lowering *l, const rg_node *node, int32_t whole, int32_t loop)
+{
+    const int32_t v = whole == RGI_NONE ? RGI_NONE : rgi_value_new(l, node, l->p->values[whole].place);
+    if (v == RGI_NONE)
+        return v;
+    rgi_value *const values = l->p->values;
+    values[v].part_of = whole;
+    values[v].unit = values[whole].unit;
+    values[v].step_loop = loop;
+    values[v].loop = loop == RGI_NONE ? values[whole].loop : loop;
+    return v;
+}
+
+/* The result of a scan that was computed in front of it, or RGI_NONE. */
+static int32_t result_ahead(rgi_lowering *l, const rg_node *r)
+{
+    const rg_node *outside = rgi_result_outside(l, r);
+    return outside ? part_value(l, r, value_ahead(l, outside, r->in[0]->id), RGI_NONE) : RGI_NONE;
+}
+
 static bool push_item(rgi_lowering *l, const rgi_item *item, rgi_item **items, size_t *n, size_t *capacity)
 {
     if (rgi_push(&l->temporary, (void **)items, n, capacity, sizeof *item, item))
@@ -278,7 +337,7 @@ static bool enter_body(rgi_lowering *l, rg_scan *s, int32_t loop)
     rgi_program *p = l->p;
     for (size_t k = 0; k < s->results.n; k++) {
         const rg_node *r = s->results.at[k];
-        if (!l->live[r->id] || rgi_projection_of(r)->last)
+        if (!l->live[r->id] || rgi_projection_of(r)->last || rgi_result_outside(l, r))
             continue;
         const int32_t stack = rgi_value_new(l, r, RGI_SLAB);
         l->value_of[r->id] = stack;
@@ -296,14 +355,12 @@ static bool enter_body(rgi_lowering *l, rg_scan *s, int32_t loop)
         const rg_node *leaf = s->slices.at[i];
         if (!l->live[leaf->id])
             continue;
-        const int32_t xs = rgi_value_in_memory(l, s->xs.at[i]), v = rgi_value_new(l, leaf, p->values[xs].place);
-        if (v == RGI_NONE)
-            return false;
-        p->values[v].part_of = xs;
-        p->values[v].unit = p->values[xs].unit; /* the loop comes behind what makes the sequence */
-        p->values[v].step_loop = loop;
-        p->values[v].loop = loop;
-        l->value_of[leaf->id] = v;
+        l->value_of[leaf->id] = part_value(l, leaf, rgi_value_in_memory(l, s->xs.at[i]), loop);
+    }
+    for (uint32_t id = l->region_first[s->region->id]; id != UINT32_MAX && !l->failed; id = l->region_next[id]) {
+        const rg_node *node = rgi_node(l->g, id), *outside = rgi_outside(l, node);
+        if (outside)
+            l->value_of[id] = part_value(l, node, value_ahead(l, outside, s->node->id), loop);
     }
     for (size_t k = 0; k < s->results.n && !l->failed; k++) {
         const rg_node *r = s->results.at[k];
@@ -326,7 +383,7 @@ static bool copy_into_stacks(rgi_lowering *l, rg_scan *s, int32_t loop, bool car
     rgi_program *p = l->p;
     for (size_t k = 0; k < s->results.n && !l->failed; k++) {
         const rg_node *r = s->results.at[k], *of = rgi_projection_of(r)->of;
-        if (!l->live[r->id] || rgi_projection_of(r)->last ||
+        if (!l->live[r->id] || rgi_projection_of(r)->last || rgi_result_outside(l, r) ||
             carries != (of->op == &rgi_op_scan_carry && of->region == s->region))
             continue;
         const int32_t stack = l->value_of[r->id], from = rgi_value_in_memory(l, of);
@@ -376,6 +433,24 @@ static bool advance_carries(rgi_lowering *l, rg_scan *s, int32_t loop, rgi_item 
     return !l->failed;
 }
 
+/* The level of what a loop reads. */
+static uint32_t level_before(rgi_lowering *l, const rg_node *node, const rgi_unit *unit)
+{
+    uint32_t level = 0;
+    for (size_t i = 0; i < node->n_in; i++) {
+        const uint32_t before = level_of(l, l->value_of[node->in[i]->id]);
+        level = before > level ? before : level;
+    }
+    for (size_t k = 0; k < unit->n_body; k++) {
+        rgi_cursor c = {0, 0};
+        for (int32_t v; (v = rgi_next_read(l->p, &unit->body[k], &c)) != RGI_NONE;) {
+            const uint32_t before = level_of(l, v);
+            level = before > level ? before : level;
+        }
+    }
+    return level;
+}
+
 static bool lower_scan(rgi_lowering *l, const rg_node *node)
 {
     rgi_program *p = l->p;
@@ -387,6 +462,7 @@ static bool lower_scan(rgi_lowering *l, const rg_node *node)
                             .parent = parent,
                             .depth = depth,
                             .reverse = s->reverse,
+                            .held = l->held[s->region->id],
                             .length = rgi_shape_number(l, ((rg_node *)s->xs.at[0])->shape)};
     if (depth >= RGI_MAX_LOOPS) {
         rgi_compile_fail(l->g, RG_ERR_REGION, node, "rg_compile: scans nested more than %d deep", RGI_MAX_LOOPS);
@@ -430,12 +506,7 @@ static bool lower_scan(rgi_lowering *l, const rg_node *node)
     l->block = outer;
     push_item(l, &(rgi_item){.kind = RGI_NEXT, .loop = loop, .from = RGI_NONE, .to = RGI_NONE}, &unit.body,
               &unit.n_body, &capacity);
-    for (size_t i = 0; i < node->n_in; i++) {
-        const int32_t v = l->value_of[node->in[i]->id];
-        const uint32_t before = v == RGI_NONE ? 0 : level_of(l, v);
-        unit.level = before > unit.level ? before : unit.level;
-    }
-    unit.level++;
+    unit.level = level_before(l, node, &unit) + 1;
     const int32_t u = ok && !l->failed ? add_unit(l, outer, &unit) : RGI_NONE;
     for (size_t j = 0; u != RGI_NONE && j < s->carries.n; j++)
         if (l->live[((rg_node *)s->carries.at[j])->id])
@@ -452,9 +523,16 @@ static bool lower_node(rgi_lowering *l, const rg_node *node)
 {
     if (rgi_is_scan(node))
         return lower_scan(l, node);
-    if (l->value_of[node->id] != RGI_NONE || node->op == &rgi_op_group || rgi_is_projection(node))
-        return true; /* leaves of bodies and results have their values */
-    const int32_t v = rgi_value_leaf(l, node);
+    if (l->value_of[node->id] != RGI_NONE || node->op == &rgi_op_group)
+        return true;               /* leaves of bodies have their values */
+    if (rgi_is_projection(node)) { /* so have results */
+        if (rgi_is_scan(node->in[0]))
+            l->value_of[node->id] = result_ahead(l, node);
+        return !l->failed;
+    }
+    int32_t v = rgi_value_leaf(l, node);
+    if (v == RGI_NONE && !l->failed && rgi_is_window(l, node))
+        v = rgi_window_value(l, node);
     if (l->failed)
         return false;
     l->value_of[node->id] = v;
@@ -508,14 +586,18 @@ bool rgi_lower_region(rgi_lowering *l, const rgi_region *region, int32_t loop, r
         }
         ok = ok && save_fetched(l);
     }
+    for (size_t j = 0; ok && region->scan && j < region->scan->nexts.n; j++)
+        if (l->live[((rg_node *)region->scan->carries.at[j])->id]) /* carries take over what is dense */
+            ok = rgi_value_in_memory(l, region->scan->nexts.at[j]) != RGI_NONE;
     int32_t *order = NULL;
-    ok = ok && drop_merged(l, &block) && (block.outer || (rgi_absorb(l, &block) && drop_merged(l, &block))) &&
+    ok = ok && drop_merged(l, &block) && rgi_gather(l, &block) && drop_merged(l, &block) &&
+         rgi_place_joined(l, &block) && (block.outer || (rgi_absorb(l, &block) && drop_merged(l, &block))) &&
          rgi_order(l, &block, &order);
     for (size_t i = 0; ok && i < block.n; i++) {
         const rgi_unit *u = &l->units[order[i]];
         for (size_t k = 0; k < u->n_body && ok; k++)
             ok = push_item(l, &u->body[k], items, n, capacity);
-        if (u->kind == RGI_LOOP || !ok)
+        if (u->kind == RGI_LOOP || u->placed || !ok)
             continue;
         const rgi_item item = {.kind = u->kind,
                                .loop = loop,

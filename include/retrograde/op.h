@@ -30,7 +30,8 @@ enum {
     RG_CONTROL = 1 << 8,     /* a region op or a projection of one: lowered by the plan, not run */
     RG_CAN_FAIL = 1 << 9,    /* run may return an error: no parameter is written before it has succeeded */
     RG_DELIVERS = 1 << 10,   /* run gives output 0 to step->tail, where there is one, instead of writing it */
-    RG_LIGHT = 1 << 11       /* of such an op: writing and reading its output would cost as much as computing it */
+    RG_LIGHT = 1 << 11,      /* of such an op: writing and reading its output would cost as much as computing it */
+    RG_JOINS = 1 << 12 /* the inputs are windows of the output; of others with windows the output is one of input 0 */
 };
 
 /* Bit of a dtype in rg_op.dtypes. */
@@ -142,6 +143,11 @@ struct rg_source {
     rg_status (*give)(const rg_step *step, size_t first, size_t n, void *to);
 };
 
+/* Where the elements of a tensor lie in a larger one: row r, `length` elements, begins at element offset + r pitch. */
+typedef struct rg_window {
+    size_t offset, length, pitch;
+} rg_window;
+
 #define RG_MAX_PHASES 3
 
 /* What a step costs at concrete sizes; decided from shapes only (never from the number of threads), since the
@@ -189,6 +195,9 @@ struct rg_op {
     /* Given the inputs known to be one value everywhere (uniform[i], NULL where unknown), the input this op's
        output equals exactly, or -1. Used when compiling. */
     int (*alias)(const void *attr, const double *const uniform[]);
+    /* Of an op that only moves: where input `i` lies in the output (RG_JOINS), or the output in input 0. False: nowhere,
+       which must not depend on sizes. The window may then be read or written in its place and the op not run at all. */
+    bool (*window)(const rg_step *step, size_t i, rg_window *out);
     /* The one number that every element of the output is, whatever the inputs hold; false: none. Used when compiling. */
     bool (*uniform)(const void *attr, double *value);
 };

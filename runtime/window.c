@@ -1,0 +1,183 @@
+/* window.c - moves that are not made: in the body of a loop, slices are read where they lie, and what elementwise groups
+   make for a node that joins it is written where it will lie.
+
+   A gate is a slice of one product, the gradients of the gates are joined for the next: as steps of their own these moves
+   are small, many, and in the way of several threads. */
+#include "lower.h"
+
+/* Whether the op has windows here: a question of structure, asked with the sizes that stand for the named ones. */
+static bool has_window(rgi_lowering *l, const rg_node *node)
+{
+    rg_window w;
+    rg_type *type = rgi_arena_alloc(&l->temporary, (node->n_in + 1) * sizeof *type);
+    if (!type) {
+        l->failed = true;
+        return false;
+    }
+    for (size_t i = 0; i < node->n_in; i++)
+        type[i] = rgi_type(node->in[i]);
+    type[node->n_in] = rgi_type(node);
+    const rg_step step = {.op = node->op,
+                          .attr = node->attr,
+                          .n_in = node->n_in,
+                          .n_out = 1,
+                          .in_type = type,
+                          .out_type = type + node->n_in};
+    return node->op->window(&step, 0, &w);
+}
+
+bool rgi_is_window(rgi_lowering *l, const rg_node *node)
+{
+    return l->block->outer && !l->p->opts.no_fuse && node->op->window && !(node->op->traits & RG_JOINS) &&
+           l->stack_of[node->id] == RGI_NONE && has_window(l, node);
+}
+
+int32_t rgi_window_value(rgi_lowering *l, const rg_node *node)
+{
+    const int32_t whole = rgi_value_in_memory(l, node->in[0]);
+    if (whole == RGI_NONE || l->p->values[rgi_owner(l->p, whole)].place == RGI_FIXED)
+        return RGI_NONE;
+    const int32_t v = rgi_value_new(l, node, l->p->values[whole].place);
+    if (v == RGI_NONE)
+        return v;
+    rgi_value *const values = l->p->values;
+    values[v].part_of = whole;
+    values[v].unit = values[whole].unit;
+    values[v].window = node;
+    return v;
+}
+
+/* ---- joined ---- */
+
+/* By value: somebody wants it dense, in memory of its own. */
+typedef struct wanting {
+    rgi_lowering *l;
+    bool *dense;
+} wanting;
+
+static void want_dense(const wanting *w, int32_t v)
+{
+    if (v != RGI_NONE)
+        w->dense[v] = true;
+}
+
+static void note_body(const wanting *w, const rgi_unit *u)
+{
+    for (size_t k = 0; k < u->n_body; k++) {
+        rgi_cursor c = {0, 0};
+        for (int32_t v; (v = rgi_next_read(w->l->p, &u->body[k], &c)) != RGI_NONE;)
+            want_dense(w, v);
+    }
+}
+
+static void find_wants(const wanting *w, const rgi_block *b)
+{
+    const rgi_program *p = w->l->p;
+    for (size_t i = 0; i < b->n; i++) {
+        const rgi_unit *u = &w->l->units[b->units[i]];
+        want_dense(w, u->from);
+        for (size_t k = 0; k < u->n_uses && u->kind != RGI_FUSED; k++)
+            for (uint32_t j = 0; j < u->uses[k].n_in && !(u->uses[k].node->op->traits & RG_JOINS); j++)
+                want_dense(w, u->uses[k].in[j]);
+        note_body(w, u);
+    }
+    const rg_scan *s = b->region->scan;
+    for (size_t j = 0; s && j < s->nexts.n; j++)
+        want_dense(w, w->l->value_of[((rg_node *)s->nexts.at[j])->id]);
+    for (size_t v = 0; v < p->n_values; v++)
+        want_dense(w, p->values[v].part_of);
+}
+
+/* Whether an input of a join may be written into its output instead. */
+static bool placeable(const wanting *w, const rgi_block *b, int32_t v)
+{
+    const rgi_lowering *l = w->l;
+    const rgi_value *value = v == RGI_NONE ? NULL : &l->p->values[v];
+    return value && value->part_of == RGI_NONE && value->place == RGI_SLAB && value->loop == b->loop && !w->dense[v] &&
+           value->unit != RGI_NONE && l->units[value->unit].kind == RGI_FUSED &&
+           l->units[value->unit].region == b->region;
+}
+
+static bool is_join(const rgi_unit *u)
+{
+    return u->kind == RGI_RUN && (u->uses[0].node->op->traits & RG_JOINS) && u->uses[0].node->op->window;
+}
+
+/* Chooses the joins all of whose inputs can be placed; what another join reads must be dense. */
+static void choose_joins(wanting *w, rgi_block *b)
+{
+    for (size_t i = 0; i < b->n; i++) {
+        rgi_unit *u = &w->l->units[b->units[i]];
+        u->placed = is_join(u) && has_window(w->l, u->uses[0].node);
+    }
+    for (bool changed = true; changed;) {
+        changed = false;
+        for (size_t i = 0; i < b->n; i++) {
+            rgi_unit *u = &w->l->units[b->units[i]];
+            bool all = u->placed;
+            for (uint32_t k = 0; all && k < u->uses[0].n_in; k++)
+                all = placeable(w, b, u->uses[0].in[k]);
+            if (all || !is_join(u))
+                continue;
+            changed = changed || u->placed;
+            u->placed = false;
+            for (uint32_t k = 0; k < u->uses[0].n_in; k++)
+                want_dense(w, u->uses[0].in[k]);
+        }
+    }
+}
+
+/* What stands in a second place is computed a second time: the op is an elementwise one. */
+static int32_t made_again(rgi_lowering *l, int32_t v)
+{
+    rgi_unit *u = &l->units[l->p->values[v].unit];
+    size_t k = 0;
+    while (k < u->n_uses && u->uses[k].out[0] != v)
+        k++;
+    const int32_t again = rgi_value_new(l, l->p->values[v].node, RGI_SLAB);
+    int32_t *out = rgi_arena_alloc(&l->p->arena, sizeof *out);
+    if (k == u->n_uses || again == RGI_NONE || !out) {
+        l->failed = true;
+        return RGI_NONE;
+    }
+    rgi_use use = u->uses[k];
+    *out = again;
+    use.out = out;
+    l->p->values[again].unit = l->p->values[v].unit;
+    if (!rgi_push(&l->temporary, (void **)&u->uses, &u->n_uses, &u->capacity, sizeof use, &use))
+        l->failed = true;
+    return again;
+}
+
+static void place(rgi_lowering *l, rgi_use *use)
+{
+    for (uint32_t k = 0; k < use->n_in && !l->failed; k++) {
+        if (l->p->values[use->in[k]].part_of != RGI_NONE)
+            use->in[k] = made_again(l, use->in[k]);
+        if (use->in[k] == RGI_NONE)
+            return;
+        rgi_value *part = &l->p->values[use->in[k]];
+        part->part_of = use->out[0];
+        part->window = use->node;
+        part->window_input = k;
+    }
+}
+
+bool rgi_place_joined(rgi_lowering *l, rgi_block *b)
+{
+    wanting w = {.l = l};
+    bool any = false;
+    for (size_t i = 0; i < b->n; i++)
+        any = any || is_join(&l->units[b->units[i]]);
+    if (!any || !b->outer || l->p->opts.no_fuse)
+        return true;
+    w.dense = rgi_arena_alloc(&l->temporary, l->p->n_values + 1);
+    if (!w.dense)
+        return false;
+    find_wants(&w, b);
+    choose_joins(&w, b);
+    for (size_t i = 0; i < b->n && !l->failed; i++)
+        if (l->units[b->units[i]].placed)
+            place(l, &l->units[b->units[i]].uses[0]);
+    return !l->failed;
+}
