@@ -58,14 +58,14 @@ RG_API rg_node *rg_clamp(rg_node *x, double lo, double hi);
    2^32 numbers (`./dev test --slow vmath`), f64 at a sample. In brackets: without fused multiply-add (SSE2).
        0    floor, ceil, round                                sqrt, reciprocal: rounded correctly (0.501)
        0.51 pow (f64: 1.2)
-       1    exp, exp2 (1.2), log, log1p
-       1.2  erf (f64: 1.5)
+       1    exp (1.1), exp2 (1.2), log, log1p
+       1.2  erf (1.4; f64: 1.5)
        1.5  rsqrt, acos
-       1.6  cosh, sigmoid (2.4)
+       1.6  cosh, sigmoid (2.5)
        2    expm1, sin, cos, tan (2.1; f64: 2.6), asin, atan, sinh, asinh, acosh (f64: 2.1), atanh, softplus, log_sigmoid,
-            tanh (2.6)
+            tanh (2.7)
        2.2  gelu (3; f64: 4)
-       2.5  silu (3.2), gelu_tanh (3.2)                       */
+       2.5  silu (3.4), gelu_tanh (3.4)                       */
 
 RG_API rg_node *rg_exp(rg_node *x);   /* dx = g y */
 RG_API rg_node *rg_exp2(rg_node *x);  /* 2^x; dx = g y log 2 */
