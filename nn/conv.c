@@ -33,16 +33,20 @@ static bool make(const layer *l, rg_node *x, const char *name, int64_t out, weig
     const int64_t groups = l->groups ? l->groups : 1;
     rg_shape kernel = {.rank = l->rank + 2};
     int64_t terms = 1;
+    char text[160];
     if (!x || !name)
         return rg_build_fail(g, RG_ERR_ARGUMENT, "%s: %s is NULL", l->who, x ? "name" : "x"), false;
     if (shape.rank != l->rank + 2)
-        return rg_build_fail(g, RG_ERR_SHAPE, "%s: '%s': x needs %d axes, [batch, channels, ...], it has %d", l->who,
-                             name, l->rank + 2, shape.rank),
+        return rg_build_fail(g, RG_ERR_SHAPE, "%s: '%s': x needs %d axes, [batch, channels, ...], it has %d; input: %s",
+                             l->who, name, l->rank + 2, shape.rank, rg_describe(x, text, sizeof text)),
                false;
     const int64_t in = shape.dim[1];
     if (out < 1 || groups < 1 || in < 1 || in % groups || out % groups)
-        return rg_build_fail(g, RG_ERR_ARGUMENT, "%s: '%s': %lld channels, %lld outputs, %lld groups", l->who, name,
-                             (long long)in, (long long)out, (long long)groups),
+        return rg_build_fail(
+                   g, RG_ERR_ARGUMENT,
+                   "%s: '%s': %lld groups must divide axis 1 of the input, %lld channels, and the %lld outputs; "
+                   "input: %s",
+                   l->who, name, (long long)groups, (long long)in, (long long)out, rg_describe(x, text, sizeof text)),
                false;
     kernel.dim[0] = l->transpose ? in : out;
     kernel.dim[1] = (l->transpose ? out : in) / groups;

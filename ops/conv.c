@@ -302,12 +302,12 @@ static bool resolve(const options *o, rg_node *x, const rg_shape *w, rgi_conv *a
         const int axis = 3 - o->rank + i;
         const int64_t size = w->rank == o->rank + 2 ? w->dim[2 + i] : 1, stride = o->stride[i] ? o->stride[i] : 1,
                       dilation = o->dilation[i] ? o->dilation[i] : 1;
-        const char *wrong = stride < 1 || stride > INT32_MAX        ? "the stride must lie in [1, 2^31)"
-                            : dilation < 1 || dilation > INT32_MAX  ? "the dilation must lie in [1, 2^31)"
-                            : o->pad[i] < 0 || o->extra[i] < 0      ? "padding must not be negative"
-                            : o->same && stride != 1                ? "`same` needs a stride of 1"
-                            : o->same && (o->pad[i] || o->extra[i]) ? "`same` and a padding exclude each other"
-                                                                    : NULL;
+        const char *wrong = stride < 1 || stride > INT32_MAX               ? "the stride must lie in [1, 2^31)"
+                            : dilation < 1 || dilation > INT32_MAX         ? "the dilation must lie in [1, 2^31)"
+                            : o->pad[i] < 0 || o->pad[i] + o->extra[i] < 0 ? "padding must not be negative"
+                            : o->same && stride != 1                       ? "`same` needs a stride of 1"
+                            : o->same && (o->pad[i] || o->extra[i])        ? "`same` and a padding exclude each other"
+                                                                           : NULL;
         if (wrong) {
             refuse(o, x, "axis %d of the kernel: %s (stride %lld, dilation %lld, padding %lld + %lld)", i, wrong,
                    (long long)stride, (long long)dilation, (long long)o->pad[i], (long long)o->extra[i]);

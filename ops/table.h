@@ -178,6 +178,10 @@ RGI_OP(max_pool_put)
 RGI_OP(avg_pool)
 RGI_OP(avg_pool_grad)
 
+/* windows as columns (unfold.c) */
+RGI_OP(unfold)
+RGI_OP(fold)
+
 /* random draws (random.c) */
 RGI_OP(random)
 RGI_OP(random_like)

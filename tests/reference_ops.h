@@ -162,4 +162,11 @@ void ref_hinge(const sample_context *c, const ref_tensor x[], ref_tensor *y);
 void ref_cross_entropy(const sample_context *c, const ref_tensor x[], ref_tensor *y);
 void ref_nll(const sample_context *c, const ref_tensor x[], ref_tensor *y);
 
+/* args.axes: kernel, stride, padding, dilation; fold takes the columns and the image that gives the shape. */
+void ref_unfold(const sample_context *c, const ref_tensor x[], ref_tensor *y);
+void ref_fold(const sample_context *c, const ref_tensor x[], ref_tensor *y);
+/* args.axes[0]: the numbers of outputs along the last axes, -1 as many as inputs. */
+void ref_adaptive_avg_pool(const sample_context *c, const ref_tensor x[], ref_tensor *y);
+void ref_adaptive_max_pool(const sample_context *c, const ref_tensor x[], ref_tensor *y);
+
 #endif

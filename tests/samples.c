@@ -9,7 +9,7 @@ const sample_row *sample_row_at(size_t i)
     static const sample_row *const families[] = {
         samples_structural, samples_arithmetic, samples_functions, samples_activations, samples_gradients,
         samples_reduce,     samples_order,      samples_shape,     samples_linalg,      samples_loss,
-        samples_norm,       samples_pool,       samples_conv,      samples_random,
+        samples_norm,       samples_pool,       samples_conv,      samples_window,      samples_random,
     };
     for (size_t f = 0; f < sizeof families / sizeof *families; f++)
         for (const sample_row *row = families[f]; row->name; row++)

@@ -126,6 +126,6 @@ double sample_random(uint64_t *state);
 /* The families, each ended by a row without a name. */
 extern const sample_row samples_arithmetic[], samples_functions[], samples_activations[], samples_gradients[],
     samples_reduce[], samples_order[], samples_shape[], samples_linalg[], samples_loss[], samples_norm[],
-    samples_pool[], samples_conv[], samples_random[], samples_structural[];
+    samples_pool[], samples_conv[], samples_window[], samples_random[], samples_structural[];
 
 #endif

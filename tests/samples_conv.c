@@ -15,6 +15,7 @@ static const sample_case convolutions[] = {
     {.shape = {"B,5,5,4", "7,5,1,1"}, HOW(AX(2, 2))},
     {.shape = {"B,3,T", "2,3,3"}, HOW(AX(1), AX(1), AX(1))},
     {.shape = {"2,3,11", "2,3,4"}, HOW(AX(3), AX(2), AX(2))},
+    {.shape = {"B,2,T", "3,2,3"}, HOW(AX(1), AX(4), AX(2), AX(-4))}, /* causal */
     {.shape = {"B,2,4,5,4", "3,2,2,3,2"}, HOW(AX(1, 2, 1), AX(0, 1, 1), AX(2, 1, 1))},
     {.shape = {"1,2,4,4,4", "2,1,2,2,2"}, HOW(AX(2, 2, 2), AX(1, 0, 1), AX(1, 1, 1))},
     {.shape = {"1,1,1,1", "1,1,1,1"}, HOW(AX(1, 1))},

@@ -37,9 +37,55 @@ RG_API rg_node *rg_nn_conv_transpose3d(rg_node *x, const char *name, int64_t out
 /* While training each element is zeroed with probability p and the others are divided by 1 - p; in evaluation x, to
    the last bit. dx = g times the same factors. Errors: p outside [0, 1], an x that is no float. */
 RG_API rg_node *rg_nn_dropout(rg_node *x, double p);
+/* The same for whole channels: x [N, C, ...], each of the N C planes is dropped or kept as one (Tompson et al. 2015; PyTorch's
+   Dropout1d, 2d and 3d). Errors: too few axes. */
+RG_API rg_node *rg_nn_dropout2d(rg_node *x, double p);
 /* Share of rows whose largest logit is at the label: logits [..., classes], labels u8, i32 or i64 [...]; an f32
    scalar. The first of equal logits counts. Zero gradient. */
 RG_API rg_node *rg_nn_accuracy(rg_node *logits, rg_node *labels);
+
+/* ---- normalising layers (formulas and gradients: ops/norm.h) ----
+
+   Parameters of x's dtype (f32, f64), with PyTorch's names and initial values: `name.weight` ones, `name.bias` zeros. eps: 0
+   stands for the default of 1e-5, RG_OFF for 0. Errors: too few axes, a size of a parameter that is named, a name that is
+   taken. */
+
+typedef struct rg_batch_norm_opts {
+    double eps, momentum; /* default 0.1, RG_OFF: 0 */
+    bool no_affine, no_statistics;
+    bool cumulative; /* the statistics are the plain average of all batches: PyTorch's momentum=None */
+} rg_batch_norm_opts;
+/* x [N, C, ...]: nn.BatchNorm1d, 2d and 3d. While training each channel is normalised by its mean and variance over the batch,
+   in evaluation by the buffers `name.running_mean` and `name.running_var` [C]; both are in one graph, the plan's mode chooses.
+   A training step (of any optimiser: the effects are attached to the result) also performs
+       running_mean += momentum (mean - running_mean),  running_var += momentum (n / (n - 1) var - running_var)
+   and raises `name.num_batches_tracked` (i64, a scalar). A batch without elements changes nothing; with one element a channel
+   var counts as 0. A layer that is used again (rg_scope_reuse) updates its statistics in turn. no_statistics: no buffers, and
+   the batch's own moments in evaluation too. Errors: a momentum outside [0, 1]. */
+RG_API rg_node *rg_nn_batch_norm(rg_node *x, const char *name, const rg_batch_norm_opts *opts);
+
+typedef struct rg_layer_norm_opts {
+    double eps;
+    int axes; /* how many of the last axes are normalised together, default 1; the parameters have their sizes */
+    bool no_affine, no_bias;
+} rg_layer_norm_opts;
+RG_API rg_node *rg_nn_layer_norm(rg_node *x, const char *name, const rg_layer_norm_opts *opts);
+/* nn.RMSNorm: no bias; the default of eps is the distance from 1 to the next number of the dtype. */
+RG_API rg_node *rg_nn_rms_norm(rg_node *x, const char *name, const rg_layer_norm_opts *opts);
+
+typedef struct rg_group_norm_opts {
+    double eps;
+    bool no_affine;
+} rg_group_norm_opts;
+/* x [N, C, ...], C a multiple of `groups`; parameters [C]. */
+RG_API rg_node *rg_nn_group_norm(rg_node *x, const char *name, int64_t groups, const rg_group_norm_opts *opts);
+
+typedef struct rg_instance_norm_opts {
+    double eps;
+    bool affine; /* with parameters [C]; nn.InstanceNorm has none by default */
+} rg_instance_norm_opts;
+/* x [N, C, ...] of three axes at least. */
+RG_API rg_node *rg_nn_instance_norm(rg_node *x, const char *name, const rg_instance_norm_opts *opts);
 
 /* ---- recurrent layers ---- */
 

@@ -23,7 +23,8 @@ extern "C" {
 #endif
 
 /* Elements along each axis. 0 stands for: the kernel as w has it, stride 1, dilation 1, one group. Padding is on both sides;
-   pad_extra is added behind the end alone. `same`: as many outputs as inputs, with stride 1; of an odd padding the larger
+   pad_extra is added behind the end alone; a negative one takes from there: with pad = dilation (size - 1) and pad_extra =
+   -pad a convolution is causal. No padding is what others call `valid`. `same`: as many outputs as inputs, with stride 1; of an odd padding the larger
    part is behind the end. `no_bias` is for layers (rg_nn_conv2d). */
 typedef struct rg_conv1d_opts {
     int64_t kernel[1], stride[1], pad[1], dilation[1], groups;
@@ -56,6 +57,22 @@ RG_API rg_node *rg_conv3d(rg_node *x, rg_node *w, rg_node *bias, const rg_conv3d
 RG_API rg_node *rg_conv_transpose1d(rg_node *x, rg_node *w, rg_node *bias, const rg_conv1d_opts *opts);
 RG_API rg_node *rg_conv_transpose2d(rg_node *x, rg_node *w, rg_node *bias, const rg_conv_opts *opts);
 RG_API rg_node *rg_conv_transpose3d(rg_node *x, rg_node *w, rg_node *bias, const rg_conv3d_opts *opts);
+
+/* ---- windows as columns ---- */
+
+/* 0 stands for stride 1 and dilation 1; the kernel is required, padding is on both sides. */
+typedef struct rg_unfold_opts {
+    int64_t kernel[2], stride[2], pad[2], dilation[2];
+} rg_unfold_opts;
+
+/* x [N, C, H, W] -> [N, C kh kw, L], a column for each of the L windows in row-major order: row (c kh + i) kw + j holds what
+   the window sees in channel c at (i, j), 0 in the padding. A convolution is the product of its kernel, as [O, C kh kw], with
+   it. PyTorch's nn.Unfold. dx = fold of the cotangent. */
+RG_API rg_node *rg_unfold(rg_node *x, const rg_unfold_opts *opts);
+/* columns [N, C kh kw, L] -> [N, C, height, width]: the transpose of unfold, the sum of all that fell on an element. PyTorch's
+   nn.Fold. dcolumns = unfold of the cotangent. Errors: columns that are not those of such an image. height and width may be
+   named sizes. */
+RG_API rg_node *rg_fold(rg_node *columns, int64_t height, int64_t width, const rg_unfold_opts *opts);
 
 #ifdef __cplusplus
 }
