@@ -110,6 +110,21 @@ typedef struct rg_checkpoint {
    RG_ERR_SHAPE, RG_ERR_DTYPE (another graph), RG_ERR_MEMORY. */
 RG_API RG_CHECKED rg_status rg_checkpoint_load(rg_graph *g, const char *path, rg_checkpoint *found);
 
+/* ---- pictures: u8 [height, width] (grey) or [height, width, channels] ---- */
+
+/* PNG of any kind as 8 bits: palettes become colours, 16 bits are rounded; channels are 2 (grey and alpha), 3 (red green blue)
+   or 4 (and alpha). *out is freed with rg_tensor_free, and is empty on error. Errors name the offset and the chunk or field;
+   checksums are verified, and a header that promises more pixels than the file can hold costs no memory. RG_ERR_ARGUMENT where
+   the library was built without libpng. May be called from any thread. */
+RG_API RG_CHECKED rg_status rg_read_png(const char *path, rg_tensor *out);
+/* 1 to 4 channels, the last axis. Written as rg_save does: the old file stands until the new one is complete. Errors: RG_ERR_DTYPE
+   and RG_ERR_SHAPE for what is no picture, RG_ERR_IO, RG_ERR_MEMORY, RG_ERR_ARGUMENT without libpng. */
+RG_API RG_CHECKED rg_status rg_write_png(const char *path, const rg_tensor *image);
+/* Portable grey and pixel maps (.pgm, .ppm), which need no library: reads P2, P3, P5 and P6 of 8 bits, writes P5 ([H, W] and
+   [H, W, 1]) and P6 ([H, W, 3]). Otherwise as above. */
+RG_API RG_CHECKED rg_status rg_read_pnm(const char *path, rg_tensor *out);
+RG_API RG_CHECKED rg_status rg_write_pnm(const char *path, const rg_tensor *image);
+
 #ifdef __cplusplus
 }
 #endif
