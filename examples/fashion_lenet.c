@@ -1,12 +1,13 @@
 /* fashion_lenet.c - LeNet-5 learns to tell ten kinds of clothes apart, and shows what it learnt: its filters, what they see in
    a few pictures, and which pixels its decisions hang on. */
+#include "clothes.h"
 #include "fashion.h"
 #include "networks.h"
 #include "pictures.h"
 
 #include <stdio.h>
 
-enum { SHOWN = FASHION_CLASSES };
+enum { SHOWN = FASHION_CLASSES, COPIES = 48 };
 
 static feature_maps maps; /* of the last network built */
 
@@ -69,19 +70,45 @@ static bool draw_saliency(const float *images, const float *slopes)
     return ok;
 }
 
+/* The images, then the images again and again in noise. */
+static const uint8_t *with_noise(const uint8_t *images)
+{
+    static uint8_t copies[COPIES * SHOWN * FASHION_PIXELS];
+    uint64_t state = 1;
+    for (int i = 0; i < COPIES * SHOWN * FASHION_PIXELS; i++) {
+        const double noise = clothes_random(&state) + clothes_random(&state) + clothes_random(&state) - 1.5;
+        const double v = images[i % (SHOWN * FASHION_PIXELS)] + (i < SHOWN * FASHION_PIXELS ? 0 : 80 * noise);
+        copies[i] = (uint8_t)fmin(fmax(v, 0), 255);
+    }
+    return copies;
+}
+
+/* SmoothGrad (Smilkov et al. 2017): the mean over the copies, in which what hangs on single pixels goes under. */
+static const float *smooth(const float *slopes)
+{
+    static float mean[SHOWN * FASHION_PIXELS];
+    for (int i = 0; i < SHOWN * FASHION_PIXELS; i++) {
+        mean[i] = 0;
+        for (int k = 0; k < COPIES; k++)
+            mean[i] += slopes[k * SHOWN * FASHION_PIXELS + i] / COPIES;
+    }
+    return mean;
+}
+
 static bool draw(const struct model *m, const uint8_t *shown)
 {
     /* images do not meet in the network: the gradient of the sum is that of each image's own largest logit */
     rg_node *score = rg_sum(rg_max(m->logits, RG_AXES(1), false), RG_ALL_AXES, false);
     rg_node *slope = rg_at(rg_grad(score, RG_NODES(m->image)), 0);
-    rg_plan *p = rg_compile(m->graph, RG_NODES(m->image, maps.at[0], maps.at[1], slope), &(rg_plan_opts){.mode = RG_EVAL});
-    bool ok = p && !rg_bind_shape(p, m->pixels, shown, RG_SHAPE(SHOWN, FASHION_PIXELS)) && !rg_run(p);
+    const rg_nodes seen = RG_NODES(m->image, maps.at[0], maps.at[1], slope);
+    rg_plan *p = rg_compile(m->graph, seen, &(rg_plan_opts){.mode = RG_EVAL});
+    bool ok = p && !rg_bind_shape(p, m->pixels, with_noise(shown), RG_SHAPE(COPIES * SHOWN, FASHION_PIXELS)) && !rg_run(p);
     if (ok) {
         const float *images = rg_data(p, m->image);
         ok = draw_filters(m->graph) &&
              draw_maps(images, rg_data(p, maps.at[0]), 6, 28, "lenet_maps1", "what the first convolution sees") &&
              draw_maps(images, rg_data(p, maps.at[1]), 16, 10, "lenet_maps2", "what the second one sees") &&
-             draw_saliency(images, rg_data(p, slope));
+             draw_saliency(images, smooth(rg_data(p, slope)));
     } else {
         fprintf(stderr, "fashion_lenet: %s\n", p ? rg_last_error() : rg_graph_error(m->graph));
     }
