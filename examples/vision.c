@@ -175,7 +175,7 @@ static bool build(model *m)
     return m->train && m->test && m->look;
 }
 
-static bool learn(model *m)
+static bool learn(model *m, double *accuracy)
 {
     static float images[8 * BATCH * PIXELS];
     static int32_t labels[8 * BATCH];
@@ -194,8 +194,10 @@ static bool learn(model *m)
         if (step % 100 == 0 && !last)
             printf("step %3d  loss %.4f  accuracy %.2f\n", step, *(const float *)rg_data(p, m->loss),
                    *(const float *)rg_data(p, m->accuracy));
-        if (last)
-            printf("%d new edges: accuracy %.3f\n", n, *(const float *)rg_data(p, m->accuracy));
+        if (last) {
+            *accuracy = *(const float *)rg_data(p, m->accuracy);
+            printf("%d new edges: accuracy %.3f\n", n, *accuracy);
+        }
     }
     return true;
 }
@@ -242,7 +244,8 @@ int main(int argc, char **argv)
     if (argc < 2)
         draw_scene(scene.data);
     int code = 0;
-    if (!build(&m) || !learn(&m)) {
+    double accuracy = 0;
+    if (!build(&m) || !learn(&m, &accuracy)) {
         code = fail(m.graph);
     } else {
         const float *learnt = rg_value(rg_find(m.graph, "filters.weight")).data;
@@ -251,6 +254,10 @@ int main(int argc, char **argv)
                  see(&scene, given, DIRECTIONS, "vision_given_maps", "a picture, and where they answer") &&
                  draw_filters(learnt, LEARNT, "vision_learnt_filters", "the sixteen that were learnt") &&
                  see(&scene, learnt, LEARNT, "vision_learnt_maps", "the picture, and where those answer") && look(&m));
+    }
+    if (!code && accuracy < 0.95) {
+        fprintf(stderr, "vision: it should have learnt more\n");
+        code = 1;
     }
     rg_plan_free(m.train);
     rg_plan_free(m.test);
