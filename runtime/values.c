@@ -137,6 +137,15 @@ static size_t fold_bytes(const rg_node *node)
     return small ? (size_t)n * rg_dtype_size(node->dtype) + 1 : 0;
 }
 
+/* Whether a value is the same all through a run: a constant or a view of one, but not its rows one after the other. */
+static bool is_constant(const rgi_program *p, int32_t v)
+{
+    for (; p->values[v].part_of != RGI_NONE; v = p->values[v].part_of)
+        if (p->values[v].step_loop != RGI_NONE)
+            return false;
+    return p->values[v].place == RGI_FIXED;
+}
+
 int32_t rgi_value_fold(rgi_lowering *l, const rg_node *node)
 {
     rgi_program *p = l->p;
@@ -148,7 +157,7 @@ int32_t rgi_value_fold(rgi_lowering *l, const rg_node *node)
         return RGI_NONE;
     for (size_t i = 0; i < node->n_in; i++) {
         const int32_t v = rgi_reads(node->op, i) ? l->value_of[node->in[i]->id] : RGI_NONE;
-        const bool constant = v != RGI_NONE && p->values[rgi_owner(p, v)].place == RGI_FIXED;
+        const bool constant = v != RGI_NONE && is_constant(p, v);
         if ((rgi_reads(node->op, i) && !constant) || node->in[i]->shape->named)
             return RGI_NONE;
         in[i] = constant ? p->values[rgi_owner(p, v)].fixed : NULL;

@@ -496,3 +496,25 @@ Test(scan, trains_bit_for_bit_on_any_number_of_threads)
         rg_graph_free(n.g);
     }
 }
+
+/* What a step reads of a constant sequence is not a constant. */
+Test(scan, along_a_constant)
+{
+    static const double rows[6] = {1, 2, 3, 4, 5, 6};
+    rg_graph *g = rg_graph_new(NULL);
+    rg_scan *s = rg_scan_begin(g, NULL);
+    rg_node *x = rg_scan_slice(s, rg_const(g, RG_F64, RG_SHAPE(3, 2), rows)),
+            *h = rg_scan_carry(s, rg_zeros(g, RG_F64, RG_SHAPE(2)));
+    rg_node *square = rg_square(rg_transpose(rg_reshape(x, RG_SHAPE(1, 2)), RG_ALL_AXES));
+    rg_scan_next(s, h, rg_add(h, rg_square(x)));
+    rg_node *squares = rg_scan_stack(s, square), *sum = rg_scan_last(s, h);
+    rg_scan_end(s);
+    rg_plan *p = must_compile(g, RG_NODES(squares, sum), &alone);
+    must(rg_run(p));
+    for (size_t i = 0; i < 6; i++)
+        cr_expect_eq(value_at(p, squares, i), rows[i] * rows[i]);
+    cr_expect_eq(value_at(p, sum, 0), 1 + 9 + 25);
+    cr_expect_eq(value_at(p, sum, 1), 4 + 16 + 36);
+    rg_plan_free(p);
+    rg_graph_free(g);
+}
