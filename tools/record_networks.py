@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes tests/networks_recorded.h: what PyTorch (in double precision) says about one training step of the networks in
+"""Writes tests/networks_recorded.h: what PyTorch says, in single precision as the tests, about one training step of the networks in
 examples/networks.c. Needs torch; the tests need only the numbers. Weights and images are those of test_networks.c."""
 import math
 import sys
@@ -7,9 +7,6 @@ import sys
 import torch
 from torch import nn
 import torch.nn.functional as F
-
-torch.set_default_dtype(torch.float64)
-
 
 def values(n, key):
     """n numbers within [-1, 1), a hash of their place and a key."""
@@ -70,16 +67,16 @@ def record(name, net, shape, classes, out):
             v = v * math.sqrt(6 / (p.numel() // p.shape[0]))
         else:
             v = 0.1 * v + (1 if n.endswith("weight") else 0)
-        p.data.copy_(v)
-    x = values(math.prod(shape), 1000).reshape(shape)
+        p.data.copy_(v.float())
+    x = values(math.prod(shape), 1000).reshape(shape).float()
     t = torch.tensor([7 * i % classes for i in range(shape[0])])
     loss = F.cross_entropy(net(x), t)
     loss.backward()
-    norms = [p.grad.norm().item() for p in net.parameters()]
+    norms = [p.grad.double().norm().item() for p in net.parameters()]
     with torch.no_grad():
         for p in net.parameters():
             p -= 1e-4 * p.grad
-        statistics = [b.norm().item() for n, b in net.named_buffers() if "running" in n]
+        statistics = [b.double().norm().item() for n, b in net.named_buffers() if "running" in n]
         after = F.cross_entropy(net(x), t).item()
     rows = ",\n".join("     " + ", ".join(f"{v:.10g}" for v in norms[i:i + 7]) for i in range(0, len(norms), 7))
     more = ",\n".join("     " + ", ".join(f"{v:.10g}" for v in statistics[i:i + 7]) for i in range(0, len(statistics), 7))
