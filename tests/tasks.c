@@ -6,8 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Rows of bytes: of a window several, else one. */
 typedef struct range {
-    const char *from, *to;
+    const char *from, *to; /* the first row */
+    size_t rows, pitch;
     bool written;
 } range;
 
@@ -16,8 +18,22 @@ typedef struct access {
     size_t n;
 } access;
 
-/* Where a value lies while the loops stand at t; an empty range if it has no memory that changes. */
-static range range_of(const rg_plan *p, int32_t v, const int64_t *t, bool written)
+/* Where a group has worked out that one of its operands lies in another value; groups with windows have no head or foot. */
+static const rg_window *window_of(const rg_plan *p, const task_group *g, int32_t v)
+{
+    const rgi_group *group = p->current->steps[g->step].group;
+    for (size_t i = 0; group && i < group->n_spreads; i++)
+        if (group->spreads[i].value == v)
+            return group->spreads[i].from.window;
+    const rgi_use *uses = &p->program->uses[p->program->items[g->step].first];
+    for (size_t k = 0; group && k < group->n_members; k++)
+        if (uses[k].out[0] == v)
+            return group->members[k].out.window;
+    return NULL;
+}
+
+/* Where a value lies while the loops stand as for g; an empty range if it has no memory that changes. */
+static range range_of(const rg_plan *p, int32_t v, const task_group *g, bool written)
 {
     const rgi_program *prog = p->program;
     const rgi_special *s = p->current;
@@ -28,12 +44,17 @@ static range range_of(const rg_plan *p, int32_t v, const int64_t *t, bool writte
                        : o->place == RGI_BOUND ? p->bindings[o->slot].data
                                                : NULL;
     if (!base)
-        return (range){NULL, NULL, written};
+        return (range){.written = written};
     for (int32_t w = v; prog->values[w].part_of != RGI_NONE; w = prog->values[w].part_of)
         if (prog->values[w].step_loop != RGI_NONE)
-            base += (size_t)t[prog->loops[prog->values[w].step_loop].depth] * s->counts[prog->values[w].shape] *
+            base += (size_t)g->t[prog->loops[prog->values[w].step_loop].depth] * s->counts[prog->values[w].shape] *
                     rg_dtype_size(prog->values[w].dtype);
-    return (range){base, base + s->counts[prog->values[v].shape] * rg_dtype_size(prog->values[v].dtype), written};
+    const size_t n = s->counts[prog->values[v].shape], size = rg_dtype_size(prog->values[v].dtype);
+    const rg_window *w = prog->values[v].window ? window_of(p, g, v) : NULL;
+    if (!w || n == 0)
+        return (range){base, base + n * size, 1, 0, written};
+    base += w->offset * size;
+    return (range){base, base + w->length * size, n / w->length, w->pitch * size, written};
 }
 
 static bool find_accesses(const rg_plan *p, const task_group *g, access *out)
@@ -53,19 +74,31 @@ static bool find_accesses(const rg_plan *p, const task_group *g, access *out)
     for (int write = 0; write < 2; write++) {
         rgi_cursor c = {0, 0};
         for (int32_t v; (v = (write ? rgi_next_write : rgi_next_read)(p->program, item, &c)) != RGI_NONE;)
-            out->at[out->n++] = range_of(p, e->every && write ? rgi_owner(p->program, v) : v, g->t, write);
+            out->at[out->n++] = range_of(p, e->every && write ? rgi_owner(p->program, v) : v, g, write);
     }
     const char *own = e->kind == RGI_FUSED ? e->group->own : e->step.shared;
     if (e->own)
-        out->at[out->n++] = (range){own, own + e->own, true};
+        out->at[out->n++] = (range){own, own + e->own, 1, 0, true};
     return true;
+}
+
+static bool overlap(const range *a, const range *b)
+{
+    if (a->rows == 0 || b->rows == 0 || a->from >= b->to + (b->rows - 1) * b->pitch ||
+        b->from >= a->to + (a->rows - 1) * a->pitch)
+        return false;
+    for (size_t i = 0; i < a->rows; i++)
+        for (size_t j = 0; j < b->rows; j++)
+            if (a->from + i * a->pitch < b->to + j * b->pitch && b->from + j * b->pitch < a->to + i * a->pitch)
+                return true;
+    return false;
 }
 
 static bool conflict(const access *a, const access *b)
 {
     for (size_t i = 0; i < a->n; i++)
         for (size_t j = 0; j < b->n; j++)
-            if ((a->at[i].written || b->at[j].written) && a->at[i].from < b->at[j].to && b->at[j].from < a->at[i].to)
+            if ((a->at[i].written || b->at[j].written) && overlap(&a->at[i], &b->at[j]))
                 return true;
     return false;
 }
