@@ -2,6 +2,7 @@
    and what is made of it, the matrices of all derivatives. */
 #include "batch.h"
 
+#include "../graph/scan.h"
 #include "../ops/batch.h"
 #include "../ops/placeholder.h"
 #include "rule.h"
@@ -9,9 +10,19 @@
 #include <retrograde/autograd.h>
 #include <retrograde/ops.h>
 
-static bool begin(rgi_batching *b, rg_graph *g, const char *caller)
+typedef struct batching {
+    rg_graph *g;
+    const char *caller; /* the public function, for errors */
+    rg_node **of;       /* by id: the node with the axis, NULL where it has none */
+    bool *needed;       /* by id: an ancestor of what is asked for */
+    rg_node **in, **out;
+    bool *batched;
+    size_t n, widest;
+} batching;
+
+static bool begin(batching *b, rg_graph *g, const char *caller)
 {
-    *b = (rgi_batching){.g = g, .caller = caller, .n = rg_graph_size(g), .widest = 1};
+    *b = (batching){.g = g, .caller = caller, .n = rg_graph_size(g), .widest = 1};
     for (size_t id = 0; id < b->n; id++) {
         const rg_node *v = rgi_node(g, (uint32_t)id);
         const size_t outs = rgi_output_count(v);
@@ -23,38 +34,36 @@ static bool begin(rgi_batching *b, rg_graph *g, const char *caller)
     b->in = rgi_alloc(&g->allocator, 2 * b->widest * sizeof *b->in);
     b->out = b->in ? b->in + b->widest : NULL;
     b->batched = rgi_alloc(&g->allocator, b->widest);
-    b->has = rgi_alloc(&g->allocator, b->n + 1);
-    if (b->of && b->needed && b->in && b->batched && b->has)
-        return rgi_copy_begin(&b->copy, g);
+    if (b->of && b->needed && b->in && b->batched)
+        return true;
     rgi_graph_fail(g, RG_ERR_MEMORY, NULL, "%s: out of memory", caller);
     return false;
 }
 
-static void finish(rgi_batching *b)
+static void finish(batching *b)
 {
     const rg_allocator *a = &b->g->allocator;
     rgi_free(a, b->of, (b->n + 1) * sizeof *b->of);
     rgi_free(a, b->needed, b->n + 1);
     rgi_free(a, b->in, 2 * b->widest * sizeof *b->in);
     rgi_free(a, b->batched, b->widest);
-    rgi_free(a, b->has, b->n + 1);
-    rgi_copy_end(&b->copy);
 }
 
-bool rgi_batch_node(rgi_batching *b, rg_node *v)
+static bool batch_node(batching *b, rg_node *v)
 {
     bool any = false;
     for (size_t i = 0; i < v->n_in; i++) {
         rg_node *with = b->of[v->in[i]->id];
-        b->in[i] = with ? with : rgi_copied(&b->copy, v->in[i]);
+        b->in[i] = with ? with : v->in[i];
         b->batched[i] = with != NULL;
         any = any || with;
     }
     if (!any || b->of[v->id])
         return true;
-    if (rgi_is_scan(v))
-        return rgi_batch_scan(b, v);
-    if (rgi_is_projection(v) || (!v->op->batch && !(v->op->traits & RG_ELEMENTWISE))) {
+    const bool scan = rgi_is_scan(v);
+    if (rgi_is_projection(v))
+        return true; /* set by its owner, or not batched */
+    if (!scan && (!v->op->batch && !(v->op->traits & RG_ELEMENTWISE))) {
         char label[RGI_LABEL];
         rgi_graph_fail(b->g, RG_ERR_GRADIENT, v, "%s: %s cannot be batched: op '%s' has no batching rule", b->caller,
                        rgi_format_node(v, label, sizeof label), v->op->name);
@@ -64,7 +73,10 @@ bool rgi_batch_node(rgi_batching *b, rg_node *v)
     for (size_t k = 0; k < n_out; k++)
         b->out[k] = NULL;
     rg_node *const origin = rgi_origin_set(b->g, v);
-    (v->op->batch ? v->op->batch : rgi_batch_elementwise)(v, b->in, b->batched, b->out);
+    if (scan)
+        (void)rgi_scan_batch(v, b->in, b->batched, b->out, b->caller);
+    else
+        (v->op->batch ? v->op->batch : rgi_batch_elementwise)(v, b->in, b->batched, b->out);
     rgi_origin_set(b->g, origin);
     for (size_t k = 0; k < n_out; k++) {
         const rg_node *one = rgi_output(v, k);
@@ -76,17 +88,17 @@ bool rgi_batch_node(rgi_batching *b, rg_node *v)
 
 rg_node *rgi_batch(rg_node *y, rg_node *x, rg_node *examples, const char *caller)
 {
-    rgi_batching b;
+    batching b;
     rg_node *out = NULL;
     if (begin(&b, y->graph, caller)) {
         bool ok = true;
-        b.of[x->id] = b.examples = examples;
+        b.of[x->id] = examples;
         b.needed[y->id] = true;
         for (size_t id = y->id + 1; id-- > x->id;)
             for (size_t i = 0; b.needed[id] && i < rgi_node(b.g, (uint32_t)id)->n_in; i++)
                 b.needed[rgi_node(b.g, (uint32_t)id)->in[i]->id] = true;
         for (size_t id = x->id + 1; ok && id <= y->id; id++)
-            ok = !b.needed[id] || rgi_batch_node(&b, rgi_node(b.g, (uint32_t)id));
+            ok = !b.needed[id] || batch_node(&b, rgi_node(b.g, (uint32_t)id));
         out = ok ? b.of[y->id] : NULL;
     }
     finish(&b);

@@ -1,5 +1,6 @@
 /* forward.c - forward mode: tangents by node id, one walk up; and what is made of both modes. */
-#include "forward.h"
+#include "rule.h"
+#include "sweep.h"
 
 #include "../graph/scan.h"
 #include "../ops/placeholder.h"
@@ -7,28 +8,35 @@
 #include <retrograde/autograd.h>
 #include <retrograde/ops.h>
 
-bool rgi_forward_store(rgi_forward *f, rg_node *out, rg_node *tangent)
+typedef struct forward {
+    rg_graph *g;
+    rgi_sweep marks;   /* which nodes depend on an x, and room for rules */
+    rg_node **tangent; /* by id */
+} forward;
+
+/* A tangent of the broadcast shape is that of the output; anything else that does not fit is a faulty rule. */
+static bool fit(rg_node *v, rg_node *out, rg_node **tangent)
 {
-    if (!out || !tangent)
-        return f->g->error.status == RG_OK;
-    if (tangent->shape != out->shape && (out->op->traits & RG_ELEMENTWISE))
-        tangent = rg_broadcast_like(tangent, out);
-    if (tangent && (tangent->dtype != out->dtype || tangent->shape != out->shape)) {
+    rg_graph *g = v->graph;
+    if (!out || !*tangent)
+        return g->error.status == RG_OK;
+    if ((*tangent)->shape != out->shape && (out->op->traits & RG_ELEMENTWISE))
+        *tangent = rg_broadcast_like(*tangent, out);
+    if (*tangent && ((*tangent)->dtype != out->dtype || (*tangent)->shape != out->shape)) {
         char a[RGI_LABEL], b[RGI_LABEL];
-        rgi_graph_fail(f->g, RG_ERR_GRADIENT, out, "%s: its jvp rule gives %s, the output is %s", out->op->name,
-                       rgi_format_type(f->g, tangent->dtype, tangent->shape->a, a, sizeof a),
-                       rgi_format_type(f->g, out->dtype, out->shape->a, b, sizeof b));
+        rgi_graph_fail(g, RG_ERR_GRADIENT, out, "%s: its jvp rule gives %s, the output is %s", v->op->name,
+                       rgi_format_type(g, (*tangent)->dtype, (*tangent)->shape->a, a, sizeof a),
+                       rgi_format_type(g, out->dtype, out->shape->a, b, sizeof b));
         return false;
     }
-    f->tangent[out->id] = tangent;
-    return tangent != NULL;
+    return *tangent != NULL;
 }
 
 /* The transpose of the transpose: u -> vjp(u) is linear, and its reverse derivative applied to the tangents is the
    forward derivative. */
-static bool transpose_twice(rgi_forward *f, rg_node *v, rg_node *const tangent[])
+static bool transpose_twice(rg_node *v, rg_node *const tangent[], rg_node *out[])
 {
-    rg_graph *g = f->g;
+    rg_graph *g = v->graph;
     const size_t n_out = rgi_output_count(v), room = n_out + v->n_in + 1;
     rg_node **u = rgi_alloc(&g->allocator, 4 * room * sizeof *u);
     bool *wants = rgi_alloc(&g->allocator, room * sizeof *wants);
@@ -38,8 +46,8 @@ static bool transpose_twice(rgi_forward *f, rg_node *v, rg_node *const tangent[]
     rg_node **grad = u ? u + room : NULL, **ys = u ? u + 2 * room : NULL, **cts = u ? u + 3 * room : NULL;
     size_t n_u = 0, n_y = 0;
     for (size_t k = 0; ok && k < n_out; k++) {
-        rg_node *out = rgi_output(v, k);
-        u[k] = out && out->id < f->marks.n && rgi_differentiable(out) ? rgi_placeholder(out) : NULL;
+        rg_node *y = rgi_output(v, k);
+        u[k] = y && rgi_differentiable(y) ? rgi_placeholder(y) : NULL;
     }
     for (size_t i = 0; ok && i < v->n_in; i++)
         wants[i] = tangent[i] != NULL;
@@ -51,18 +59,37 @@ static bool transpose_twice(rgi_forward *f, rg_node *v, rg_node *const tangent[]
         if (u[k])
             grad[n_u++] = u[k];
     if (ok && n_y && n_u) {
-        const rg_nodes out = rg_vjp((rg_nodes){ys, n_y}, (rg_nodes){cts, n_y}, (rg_nodes){grad, n_u});
-        ok = out.n == n_u;
+        const rg_nodes all = rg_vjp((rg_nodes){ys, n_y}, (rg_nodes){cts, n_y}, (rg_nodes){grad, n_u});
+        ok = all.n == n_u;
         for (size_t k = 0, j = 0; ok && k < n_out; k++)
-            if (u[k])
-                ok = rgi_forward_store(f, rgi_output(v, k), out.at[j++]);
+            out[k] = u[k] ? all.at[j++] : NULL;
     }
     rgi_free(&g->allocator, u, 4 * room * sizeof *u);
     rgi_free(&g->allocator, wants, room * sizeof *wants);
     return ok;
 }
 
-bool rgi_forward_node(rgi_forward *f, rg_node *v)
+bool rgi_rule_jvp(rg_node *v, rg_node *const tangent[], rg_node *out[])
+{
+    rg_graph *g = v->graph;
+    const size_t n_out = rgi_output_count(v);
+    rg_node *const origin = rgi_origin_set(g, v);
+    bool ok = true;
+    for (size_t k = 0; k < n_out; k++)
+        out[k] = NULL;
+    if (rgi_is_scan(v))
+        ok = rgi_scan_forward(v, tangent, out);
+    else if (v->op->jvp)
+        v->op->jvp(v, tangent, out);
+    else
+        ok = transpose_twice(v, tangent, out);
+    for (size_t k = 0; ok && k < n_out; k++)
+        ok = fit(v, rgi_output(v, k), &out[k]);
+    rgi_origin_set(g, origin);
+    return ok && g->error.status == RG_OK;
+}
+
+static bool forward_node(forward *f, rg_node *v)
 {
     rg_node **tangent = f->marks.grad;
     bool any = false;
@@ -70,24 +97,18 @@ bool rgi_forward_node(rgi_forward *f, rg_node *v)
         tangent[i] = i < 32 && (v->op->shape_only >> i & 1) ? NULL : f->tangent[v->in[i]->id];
         any = any || tangent[i];
     }
-    if (!any || f->tangent[v->id] || rgi_is_projection(v) || !f->marks.needed[v->id])
+    const bool closed = v->region->parent && !v->region->open; /* bodies are the business of their scan's rule */
+    if (!any || closed || f->tangent[v->id] || rgi_is_projection(v) || !f->marks.needed[v->id])
         return true;
-    rg_node *const origin = rgi_origin_set(f->g, v);
-    bool ok = true;
-    if (rgi_is_scan(v)) {
-        ok = rgi_scan_forward(f, v, tangent);
-    } else if (v->op->jvp) {
-        const size_t n_out = rgi_output_count(v);
-        for (size_t k = 0; k < n_out; k++)
-            f->marks.outs[k] = NULL;
-        v->op->jvp(v, tangent, f->marks.outs);
-        for (size_t k = 0; ok && k < n_out; k++)
-            ok = rgi_forward_store(f, rgi_output(v, k), f->marks.outs[k]);
-    } else {
-        ok = transpose_twice(f, v, tangent);
+    const size_t n_out = rgi_output_count(v);
+    if (!rgi_rule_jvp(v, tangent, f->marks.outs))
+        return false;
+    for (size_t k = 0; k < n_out; k++) {
+        const rg_node *out = rgi_output(v, k);
+        if (out && f->marks.outs[k] && out->id < f->marks.n)
+            f->tangent[out->id] = f->marks.outs[k];
     }
-    rgi_origin_set(f->g, origin);
-    return ok && f->g->error.status == RG_OK;
+    return true;
 }
 
 static bool check_tangents(rg_graph *g, rg_nodes xs, rg_nodes tangents)
@@ -115,12 +136,6 @@ static bool check_tangents(rg_graph *g, rg_nodes xs, rg_nodes tangents)
     return true;
 }
 
-/* Closed bodies are the business of their scan's rule. */
-static bool in_open_region(const rg_node *v)
-{
-    return !v->region->parent || v->region->open;
-}
-
 rg_nodes rg_jvp(rg_nodes ys, rg_nodes xs, rg_nodes tangents)
 {
     const rg_nodes none = {NULL, 0};
@@ -132,7 +147,7 @@ rg_nodes rg_jvp(rg_nodes ys, rg_nodes xs, rg_nodes tangents)
             rgi_graph_fail(g, RG_ERR_DTYPE, NULL, "rg_jvp: output %zu is no float node of this graph", i);
             return none;
         }
-    rgi_forward f = {.g = g};
+    forward f = {.g = g};
     if (!rgi_sweep_init(&f.marks, g))
         return none;
     const size_t n = f.marks.n;
@@ -152,8 +167,7 @@ rg_nodes rg_jvp(rg_nodes ys, rg_nodes xs, rg_nodes tangents)
     for (size_t i = 0; ok && i < ys.n; i++)
         last = ys.at[i]->id > last ? ys.at[i]->id : last;
     for (size_t id = first; ok && id <= last && id < n; id++)
-        if (in_open_region(rgi_node(g, id)))
-            ok = rgi_forward_node(&f, rgi_node(g, id));
+        ok = forward_node(&f, rgi_node(g, id));
     for (size_t i = 0; ok && i < ys.n; i++) {
         rg_node *t = f.tangent[ys.at[i]->id];
         out[i] = t ? t : rg_zeros_like(ys.at[i]);

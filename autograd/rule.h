@@ -29,6 +29,16 @@ bool rgi_rule_vjp(rg_node *self, rg_node *const ct[], const bool wants[], rg_nod
 /* The reverse rule of a scan: a scan in the other direction over stacked residuals. */
 bool rgi_scan_reverse(rg_node *self, rg_node *const ct[], const bool wants[], rg_node *grad[]);
 
+/* Applies the forward rule of `self`, or the reverse rule transposed where it has none: tangent[i] is that of input i, NULL
+   means zero; out[k] is filled with that of output k, of its type, or NULL. False with the graph's error set. */
+bool rgi_rule_jvp(rg_node *self, rg_node *const tangent[], rg_node *out[]);
+
+/* The forward rule of a scan: a scan of the same steps over values and tangents. (scan_forward.c) */
+bool rgi_scan_forward(rg_node *self, rg_node *const tangent[], rg_node *out[]);
+
+/* A scan with one more leading axis on inputs: out[k] is that of result k, NULL where it has none. (scan_batch.c) */
+bool rgi_scan_batch(rg_node *self, rg_node *const in[], const bool batched[], rg_node *out[], const char *caller);
+
 /* Whether a derivative can flow through a value of this type. */
 static inline bool rgi_differentiable(const rg_node *n)
 {

@@ -1,135 +1,197 @@
-/* scan_batch.c - the batching rule of a recurrence: one scan whose slices and carries have one more axis.
+/* scan_batch.c - the batching rule of a recurrence: all examples go through the steps together, and the body's ops are
+   batched by their own rules. Examples whose loop has ended, or that do not take a branch, keep their carries while the
+   others go on. */
+#include "replay.h"
+#include "rule.h"
 
-   A value of the body has the axis if it depends on something that has it, through the steps too. Sequences [N, T, ..] go in
-   as [T, N, ..], and stacks come out the other way round. What has no axis is copied as it is. */
-#include "batch.h"
-
+#include "../ops/batch.h"
 #include "../ops/rules.h"
 
+#include <retrograde/op.h>
 #include <retrograde/ops.h>
 
-static rg_node *exchanged(rg_node *x)
+typedef struct batching {
+    rgi_replay r;  /* `with`: the node with the axis */
+    rg_node *like; /* a node outside whose leading axis is that of the examples */
+} batching;
+
+static bool batch_scan(batching *b, rg_node *v);
+
+/* v with the axis, repeated along it where it is the same for all. */
+static rg_node *spread(const batching *b, rg_node *v)
 {
-    rg_axes order = {.n = x ? x->shape->a.rank : 0};
-    for (int32_t k = 0; k < order.n; k++)
-        order.axis[k] = k < 2 ? 1 - k : k;
-    return x ? rg_transpose(x, order) : NULL;
+    rg_node *with = rgi_with(&b->r, v);
+    return with ? with : rgi_expand(rgi_now(&b->r, v), 0, b->like, 0, 1);
 }
 
-/* A value with the axis: its own, or repeated. */
-static rg_node *with_axis(const rgi_batching *b, rg_node *x)
+static bool apply_rule(batching *b, rg_node *v)
 {
-    rg_node *own = b->of[x->id];
-    return own ? own : rgi_expand(rgi_copied(&b->copy, x), 0, b->examples, 0, 1);
-}
-
-static bool may_have(const rgi_batching *b, const rg_node *v)
-{
-    const rg_scan *s = v->region->scan;
-    if (v->op == &rgi_op_scan_slice)
-        return b->has[((rg_node *)s->xs.at[v->result])->id];
-    if (v->op == &rgi_op_scan_carry)
-        return b->has[((rg_node *)s->inits.at[v->result])->id] || b->has[((rg_node *)s->nexts.at[v->result])->id];
-    for (size_t i = 0; i < v->n_in; i++)
-        if (b->has[v->in[i]->id])
-            return true;
-    return false;
-}
-
-/* Which values of the body, bodies within included, may have the axis: a fixed point over the carries. */
-static void mark(rgi_batching *b, const rg_scan *s)
-{
-    for (size_t i = 0; i < s->node->n_in; i++)
-        b->has[s->node->in[i]->id] = b->has[s->node->in[i]->id] || b->of[s->node->in[i]->id];
-    for (bool changed = true; changed;) {
-        changed = false;
-        for (size_t id = s->first_id; id < s->node->id; id++) {
-            const rg_node *v = rgi_node(b->g, id);
-            if (!b->has[id] && rgi_region_within(v->region, s->region) && may_have(b, v))
-                b->has[id] = changed = true;
-        }
+    const rg_allocator *a = &b->r.g->allocator;
+    const size_t n_out = rgi_output_count(v), room = v->n_in + n_out + 1;
+    rg_node **in = rgi_alloc(a, room * sizeof *in), **out = in ? in + v->n_in : NULL;
+    bool *batched = rgi_alloc(a, v->n_in + 1), ok = in && batched;
+    for (uint32_t i = 0; ok && i < v->n_in; i++) {
+        rg_node *with = rgi_with(&b->r, v->in[i]);
+        in[i] = with ? with : rgi_now(&b->r, v->in[i]);
+        batched[i] = with != NULL;
     }
+    if (ok && !v->op->batch && !(v->op->traits & RG_ELEMENTWISE)) {
+        char label[RGI_LABEL];
+        rgi_graph_fail(b->r.g, RG_ERR_GRADIENT, v, "%s: %s cannot be batched: op '%s' has no batching rule",
+                       b->r.caller, rgi_format_node(v, label, sizeof label), v->op->name);
+        ok = false;
+    }
+    if (ok)
+        (v->op->batch ? v->op->batch : rgi_batch_elementwise)(v, in, batched, out);
+    for (size_t k = 0; ok && k < n_out; k++) {
+        const rg_node *old = rgi_output(v, k);
+        if (old && old->id < b->r.n)
+            b->r.with[old->id] = out[k];
+    }
+    rgi_free(a, in, room * sizeof *in);
+    rgi_free(a, batched, v->n_in + 1);
+    return ok && b->r.g->error.status == RG_OK;
 }
 
-static void batch_leaves(rgi_batching *b, const rg_scan *from, rg_scan *to)
+/* The result of a batched scan: stacks have the steps in front of the examples. */
+static rg_node *result(rg_scan *c, const rgi_projection *p, rg_node *of, bool batched)
 {
-    for (size_t i = 0; i < from->xs.n; i++) {
-        rg_node *xs = from->xs.at[i], *leaf = from->slices.at[i];
-        if (b->has[leaf->id])
-            b->of[leaf->id] = rg_scan_slice(to, exchanged(with_axis(b, xs)));
-        else
-            b->copy.of[leaf->id] = rg_scan_slice(to, rgi_copied(&b->copy, xs));
-    }
-    for (size_t j = 0; j < from->inits.n; j++) {
-        rg_node *init = from->inits.at[j], *leaf = from->carries.at[j];
-        if (b->has[leaf->id])
-            b->of[leaf->id] = rg_scan_carry(to, with_axis(b, init));
-        else
-            b->copy.of[leaf->id] = rg_scan_carry(to, rgi_copied(&b->copy, init));
-    }
-    if (from->index)
-        b->copy.of[from->index->id] = rgi_scan_index(b->g);
+    rg_node *y = rgi_scan_result_like(c, p, of);
+    return !p->last && batched ? rgi_axis_outward(y, 1) : y;
 }
 
-static bool batch_body(rgi_batching *b, const rg_scan *from)
+static bool batch_node(batching *b, rg_node *v)
 {
-    for (size_t id = from->first_id; id < from->node->id; id++) {
-        rg_node *v = rgi_node(b->g, id);
-        if (v->region != from->region || (!v->n_in && (v->op->traits & RG_LEAF)))
-            continue;
-        bool any = false;
-        for (size_t i = 0; i < v->n_in; i++)
-            any = any || b->of[v->in[i]->id];
-        /* a result whose owner was batched has its counterpart already */
-        const bool done = b->of[id] || b->copy.of[id];
-        if (!done && !(any ? rgi_batch_node(b, v) : rgi_copy_node(&b->copy, v)))
-            return false;
+    rgi_replay *r = &b->r;
+    if (r->of[v->id] || r->with[v->id])
+        return true;
+    if (rgi_is_scan(v))
+        return batch_scan(b, v);
+    if (rgi_is_projection(v)) {
+        const rgi_projection *p = rgi_projection_of(v);
+        rg_node *with = rgi_with(r, p->of), *scan = r->of[v->in[0]->id];
+        rg_node *y = result(rgi_scan_of(scan), p, with ? with : rgi_now(r, p->of), with != NULL);
+        *(with ? &r->with[v->id] : &r->of[v->id]) = y;
+        return y != NULL;
     }
-    return b->g->error.status == RG_OK;
+    for (uint32_t i = 0; i < v->n_in; i++)
+        if (rgi_with(r, v->in[i]))
+            return apply_rule(b, v);
+    return rgi_replay_node(r, v);
 }
 
-/* The results that nodes made before refer to; those of a scan in a body without the axis too. */
-static void batch_results(rgi_batching *b, const rg_scan *from, rg_scan *to, bool inside)
+/* Slices and carries: those that depend on something with the axis have it. */
+static bool leaves(batching *b, const rg_scan *f, rg_scan *c, bool all)
 {
-    for (size_t k = 0; k < from->results.n; k++) {
-        const rg_node *r = from->results.at[k];
-        const rgi_projection *p = rgi_projection_of(r);
-        rg_node *own = b->of[p->of->id], *of = own ? own : rgi_copied(&b->copy, p->of);
-        if (r->id >= b->n || (!own && !inside))
-            continue;
-        rg_node *result = p->last    ? rg_scan_last(to, of)
-                          : p->every ? rgi_scan_starts(to, of, p->every)
-                                     : rgi_scan_stack(to, of);
-        *(own ? &b->of[r->id] : &b->copy.of[r->id]) = result;
-    }
-}
-
-bool rgi_batch_scan(rgi_batching *b, rg_node *v)
-{
-    rg_graph *g = b->g;
-    const rg_scan *from = rgi_scan_of(v);
-    const rg_scan_opts opts = {
-        .name = from->name, .reverse = from->reverse, .keep_every = from->keep_every, .keep_bytes = from->keep_bytes};
-    mark(b, from);
-    rg_scan *to = rg_scan_begin(g, &opts);
-    if (!to)
+    rgi_replay *r = &b->r;
+    rg_graph *g = r->g;
+    bool *depends = rgi_alloc(&g->allocator, r->n + 1);
+    if (!depends) {
+        rgi_graph_fail(g, RG_ERR_MEMORY, f->node, "%s: out of memory", r->caller);
         return false;
-    batch_leaves(b, from, to);
-    if (!batch_body(b, from))
-        return false;
-    for (size_t j = 0; j < from->carries.n; j++) {
-        rg_node *leaf = from->carries.at[j], *next = from->nexts.at[j];
-        if (b->of[leaf->id])
-            rg_scan_next(to, b->of[leaf->id], with_axis(b, next));
+    }
+    for (size_t i = 0; i < f->captures.n; i++)
+        depends[((rg_node *)f->captures.at[i])->id] = rgi_with(r, f->captures.at[i]) != NULL;
+    for (size_t i = 0; i < f->xs.n; i++) {
+        rg_node *leaf = f->slices.at[i], *with = rgi_with(r, f->xs.at[i]);
+        depends[leaf->id] = with != NULL;
+        if (with)
+            r->with[leaf->id] = rg_scan_slice(c, rgi_axis_inward(with, 1));
         else
-            rg_scan_next(to, rgi_copied(&b->copy, leaf), rgi_copied(&b->copy, next));
+            r->of[leaf->id] = rg_scan_slice(c, rgi_now(r, f->xs.at[i]));
     }
-    batch_results(b, from, to, v->region->parent != NULL);
-    rg_scan_end(to);
-    for (size_t k = 0; k < from->results.n && g->error.status == RG_OK; k++) {
-        const rg_node *r = from->results.at[k];
-        if (r->id < b->n && b->of[r->id] && !rgi_projection_of(r)->last)
-            b->of[r->id] = exchanged(b->of[r->id]);
+    for (size_t j = 0; j < f->carries.n; j++) /* the carries of examples that end by themselves differ */
+        depends[((rg_node *)f->carries.at[j])->id] = all || rgi_with(r, f->inits.at[j]);
+    rgi_replay_spread(r, f, depends, false);
+    bool again = f->test && f->test->region == f->region && depends[f->test->id] && !all;
+    for (size_t j = 0; again && j < f->carries.n; j++)
+        depends[((rg_node *)f->carries.at[j])->id] = true;
+    for (size_t j = 0; j < f->carries.n; j++) {
+        rg_node *leaf = f->carries.at[j];
+        if (depends[leaf->id])
+            r->with[leaf->id] = rg_scan_carry(c, spread(b, f->inits.at[j]));
+        else
+            r->of[leaf->id] = rg_scan_carry(c, rgi_now(r, f->inits.at[j]));
     }
+    if (f->index)
+        r->of[f->index->id] = rgi_scan_index(g);
+    rgi_free(&g->allocator, depends, r->n + 1);
     return g->error.status == RG_OK;
+}
+
+/* [examples] bool, put against x with the axis. */
+static rg_node *chosen(rg_node *going, rg_node *x, rg_node *otherwise)
+{
+    for (int32_t k = 1; going && x && k < x->shape->a.rank; k++)
+        going = rg_unsqueeze(going, -1);
+    return rg_where(going, x, otherwise);
+}
+
+/* Which examples do the present step: [examples] bool, or NULL for all. */
+static rg_node *going(const batching *b, const rg_scan *f)
+{
+    rg_node *test = rgi_with(&b->r, f->test), *trips = rgi_with(&b->r, f->trips);
+    if (test)
+        return test;
+    return trips ? rg_less(rgi_scan_index(b->r.g), trips) : NULL;
+}
+
+static bool batch_scan(batching *b, rg_node *v)
+{
+    rgi_replay *r = &b->r;
+    rg_scan *f = rgi_scan_of(v);
+    rg_node *trips = rgi_with(r, f->trips);
+    rg_scan *c = rgi_replay_begin(r, f);
+    bool ok = c != NULL;
+    if (ok && trips)
+        c->trips = rg_max(trips, RG_ALL_AXES, false);
+    ok = ok && leaves(b, f, c, trips != NULL);
+    for (size_t id = f->first_id; ok && id < v->id; id++)
+        if (rgi_node(r->g, id)->region == f->region)
+            ok = batch_node(b, rgi_node(r->g, id));
+    rg_node *some = ok ? going(b, f) : NULL;
+    for (size_t j = 0; ok && j < f->carries.n; j++) {
+        rg_node *leaf = f->carries.at[j], *with = r->with[leaf->id];
+        rg_node *next = with ? spread(b, f->nexts.at[j]) : rgi_now(r, f->nexts.at[j]);
+        rg_scan_next(c, with ? with : r->of[leaf->id], with && some ? chosen(some, next, with) : next);
+        ok = r->g->error.status == RG_OK;
+    }
+    if (c && f->test) {
+        rg_node *test = rgi_with(r, f->test);
+        c->test = test ? rg_any(test, RG_ALL_AXES, false) : rgi_now(r, f->test);
+    }
+    if (c && f->count)
+        c->count = r->with[f->count->id] ? r->with[f->count->id] : r->of[f->count->id];
+    if (c && c->endless && c->count && c->count->shape->a.rank) { /* steps of the loop itself, for reverse mode */
+        rg_node *count = rg_scan_carry(c, rg_scalar(r->g, RG_I64, 0));
+        rg_scan_next(c, count, rg_add(count, rg_scalar(r->g, RG_I64, 1)));
+        c->count = count;
+    }
+    rg_scan_end(c);
+    r->of[v->id] = c ? c->node : NULL;
+    return ok && r->g->error.status == RG_OK;
+}
+
+bool rgi_scan_batch(rg_node *self, rg_node *const in[], const bool batched[], rg_node *out[], const char *caller)
+{
+    rg_scan *f = rgi_scan_of(self);
+    const size_t n_out = f->results.n;
+    batching b = {.like = NULL};
+    if (!rgi_replay_init(&b.r, self->graph, caller))
+        return false;
+    for (uint32_t i = 0; i < self->n_in; i++)
+        if (batched[i]) {
+            b.r.with[self->in[i]->id] = in[i];
+            b.like = in[i];
+        }
+    bool ok = batch_scan(&b, self);
+    for (size_t k = 0; ok && k < n_out; k++) {
+        const rgi_projection *p = rgi_projection_of(f->results.at[k]);
+        rg_node *with = rgi_with(&b.r, p->of), *now = rgi_now(&b.r, p->of);
+        rg_node *y = result(rgi_scan_of(b.r.of[self->id]), p, with ? with : now, with != NULL);
+        out[k] = with ? y : rgi_expand(y, 0, b.like, 0, 1);
+        ok = self->graph->error.status == RG_OK;
+    }
+    rgi_replay_finish(&b.r);
+    return ok;
 }

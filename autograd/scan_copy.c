@@ -32,6 +32,11 @@ static bool copy_scan(rgi_copy *c, const rg_scan *from)
     const rg_scan_opts opts = {
         .name = from->name, .reverse = from->reverse, .keep_every = from->keep_every, .keep_bytes = from->keep_bytes};
     rg_scan *to = rg_scan_begin(c->graph, &opts);
+    if (to) {
+        to->endless = from->endless;
+        to->most = from->most;
+        to->trips = from->trips ? rgi_copied(c, from->trips) : NULL;
+    }
     for (size_t i = 0; to && i < from->xs.n; i++)
         c->of[((rg_node *)from->slices.at[i])->id] = rg_scan_slice(to, rgi_copied(c, from->xs.at[i]));
     for (size_t j = 0; to && j < from->inits.n; j++)
@@ -40,6 +45,8 @@ static bool copy_scan(rgi_copy *c, const rg_scan *from)
         c->of[from->index->id] = rgi_scan_index(c->graph);
     if (!to || !rgi_copy_body(c, from))
         return false;
+    to->count = from->count ? rgi_copied(c, from->count) : NULL;
+    to->test = from->test ? rgi_copied(c, from->test) : NULL;
     for (size_t j = 0; j < from->carries.n; j++)
         rg_scan_next(to, rgi_copied(c, from->carries.at[j]), rgi_copied(c, from->nexts.at[j]));
     for (size_t k = 0; k < from->results.n; k++) {
@@ -47,9 +54,7 @@ static bool copy_scan(rgi_copy *c, const rg_scan *from)
         const rgi_projection *p = rgi_projection_of(r);
         rg_node *of = rgi_copied(c, p->of);
         if (r->id < c->n)
-            c->of[r->id] = p->last    ? rg_scan_last(to, of)
-                           : p->every ? rgi_scan_starts(to, of, p->every)
-                                      : rgi_scan_stack(to, of);
+            c->of[r->id] = rgi_scan_result_like(to, p, of);
     }
     rg_scan_end(to);
     return c->graph->error.status == RG_OK;

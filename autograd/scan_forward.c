@@ -1,82 +1,127 @@
-/* scan_forward.c - the forward rule of a recurrence: a recurrence in the same direction, of tangents.
+/* scan_forward.c - the forward rule of a recurrence: the same steps once more, over values and tangents.
 
-   (dh', dy) = jvp of f at (h, x; w) with (dh, dx; dw). The values of the forward body that the rules read are slices of their
-   stacks, as in the reverse rule, so that the forward body is not run again. */
-#include "forward.h"
+       (h', y) = f(h, x; w)    becomes    (h', th', y, ty) = (f, df)(h, th, x, tx; w, tw)
+   Nothing is kept from step to step but the carries, so forward mode needs no memory that grows with the steps, and a loop
+   needs no limit. */
+#include "replay.h"
+#include "rule.h"
 
-#include "../graph/scan.h"
-
+#include <retrograde/op.h>
 #include <retrograde/ops.h>
 
-#include <string.h>
+static bool dual_scan(rgi_replay *r, rg_node *v);
 
-static void open_leaves(rgi_forward *f, rg_scan *s, rg_scan *t, rg_node *const tangent[])
+/* The tangents of a node of the body, beside its copy. */
+static bool dual_node(rgi_replay *r, rg_node *v)
 {
-    for (size_t i = 0; i < s->xs.n; i++)
-        if (tangent[i])
-            f->tangent[((rg_node *)s->slices.at[i])->id] = rg_scan_slice(t, tangent[i]);
-    rgi_scan_length_like(t, rgi_seen(f->g, s->xs.at[0]));
-    for (size_t j = 0; j < s->carries.n; j++) {
-        const rg_node *leaf = s->carries.at[j];
-        rg_node *init = tangent[s->xs.n + j];
-        if (f->marks.needed[leaf->id])
-            f->tangent[leaf->id] = rg_scan_carry(t, init ? init : rg_zeros_like(rgi_seen(f->g, s->inits.at[j])));
+    const rg_allocator *a = &r->g->allocator;
+    if (r->of[v->id])
+        return true; /* a leaf, or the result of an op with several */
+    if (rgi_is_scan(v))
+        return dual_scan(r, v);
+    if (rgi_is_projection(v)) {
+        const rgi_projection *p = rgi_projection_of(v);
+        rg_scan *c = rgi_scan_of(rgi_now(r, v->in[0]));
+        rg_node *t = rgi_with(r, p->of), *of = rgi_now(r, p->of);
+        r->of[v->id] = rgi_scan_result_like(c, p, of);
+        r->with[v->id] = t ? rgi_scan_result_like(c, p, t) : NULL;
+        return r->of[v->id] != NULL;
     }
-}
-
-static bool close(rgi_forward *f, rg_scan *s, rg_scan *t, rg_node *results[])
-{
-    for (size_t j = 0; j < s->carries.n; j++) {
-        rg_node *leaf = f->tangent[((rg_node *)s->carries.at[j])->id],
-                *next = f->tangent[((rg_node *)s->nexts.at[j])->id];
-        if (leaf)
-            rg_scan_next(t, leaf, next ? next : rg_zeros_like(leaf));
+    if (!rgi_replay_node(r, v))
+        return false;
+    rg_node *copy = r->of[v->id];
+    const size_t n_out = rgi_output_count(copy), room = v->n_in + n_out + 1;
+    rg_node **tangent = rgi_alloc(a, room * sizeof *tangent), **out = tangent ? tangent + v->n_in : NULL;
+    bool any = false, ok = tangent != NULL;
+    for (uint32_t i = 0; ok && i < v->n_in; i++) {
+        tangent[i] = i < 32 && (v->op->shape_only >> i & 1) ? NULL : rgi_with(r, v->in[i]);
+        any = any || tangent[i];
     }
-    for (size_t k = 0; k < s->results.n; k++) {
-        const rg_node *r = s->results.at[k];
-        const rgi_projection *p = rgi_projection_of(r);
-        rg_node *of = f->tangent[p->of->id];
-        if (of && r->id < f->marks.n)
-            results[k] = p->last    ? rg_scan_last(t, of)
-                         : p->every ? rgi_scan_starts(t, of, p->every)
-                                    : rgi_scan_stack(t, of);
-    }
-    rg_scan_end(t);
-    return f->g->error.status == RG_OK;
-}
-
-bool rgi_scan_forward(rgi_forward *f, rg_node *self, rg_node *const tangent[])
-{
-    rg_graph *g = f->g;
-    rg_scan *s = rgi_scan_of(self);
-    const size_t n_in = self->n_in, n_out = s->results.n, room = n_in + n_out + 1;
-    rg_node **copy = rgi_alloc(&g->allocator, room * sizeof *copy); /* the caller's array is used again for each node */
-    bool *wants = rgi_alloc(&g->allocator, room * sizeof *wants);
-    bool ok = copy && wants;
-    if (ok) {
-        memcpy(copy, tangent, n_in * sizeof *copy);
-        for (size_t i = 0; i < n_in; i++)
-            wants[i] = tangent[i] != NULL;
-        rgi_scan_mark(&f->marks, s, wants);
-        rg_scan *t = rg_scan_begin(g, &(rg_scan_opts){.name = s->name, .reverse = s->reverse});
-        ok = t != NULL;
-        if (ok) {
-            const rgi_substitution inner = {g->substitution, s->region, t}, *const outer = g->substitution;
-            open_leaves(f, s, t, copy);
-            g->substitution = &inner;
-            for (size_t id = s->first_id; ok && id < self->id; id++)
-                if (rgi_node(g, id)->region == s->region)
-                    ok = rgi_forward_node(f, rgi_node(g, id));
-            g->substitution = outer;
-            ok = ok && close(f, s, t, copy + n_in);
+    if (ok && any && !(v->op->traits & RG_ZERO_GRAD) && (v->op->n_out > 1 || rgi_differentiable(v))) {
+        ok = rgi_rule_jvp(copy, tangent, out);
+        for (size_t k = 0; ok && k < n_out; k++) {
+            const rg_node *old = rgi_output(v, k);
+            if (old && old->id < r->n)
+                r->with[old->id] = out[k];
         }
-        for (size_t k = 0; ok && k < n_out; k++)
-            if (copy[n_in + k])
-                ok = rgi_forward_store(f, s->results.at[k], copy[n_in + k]);
-    } else {
-        rgi_graph_fail(g, RG_ERR_MEMORY, self, "rg_jvp: out of memory");
     }
-    rgi_free(&g->allocator, copy, room * sizeof *copy);
-    rgi_free(&g->allocator, wants, room * sizeof *wants);
-    return ok && g->error.status == RG_OK;
+    rgi_free(a, tangent, room * sizeof *tangent);
+    return ok;
+}
+
+/* Slices and carries, with those of the tangents. */
+static bool leaves(rgi_replay *r, const rg_scan *f, rg_scan *c)
+{
+    rg_graph *g = r->g;
+    bool *depends = rgi_alloc(&g->allocator, r->n + 1);
+    if (!depends) {
+        rgi_graph_fail(g, RG_ERR_MEMORY, f->node, "%s: out of memory", r->caller);
+        return false;
+    }
+    for (size_t i = 0; i < f->captures.n; i++)
+        depends[((rg_node *)f->captures.at[i])->id] = rgi_with(r, f->captures.at[i]) != NULL;
+    for (size_t i = 0; i < f->xs.n; i++) {
+        rg_node *leaf = f->slices.at[i], *t = rgi_with(r, f->xs.at[i]);
+        r->of[leaf->id] = rg_scan_slice(c, rgi_now(r, f->xs.at[i]));
+        r->with[leaf->id] = t ? rg_scan_slice(c, t) : NULL;
+        depends[leaf->id] = t != NULL;
+    }
+    for (size_t j = 0; j < f->carries.n; j++)
+        depends[((rg_node *)f->carries.at[j])->id] = rgi_with(r, f->inits.at[j]) != NULL;
+    rgi_replay_spread(r, f, depends, true);
+    for (size_t j = 0; j < f->carries.n; j++) {
+        rg_node *leaf = f->carries.at[j], *init = rgi_now(r, f->inits.at[j]), *t = rgi_with(r, f->inits.at[j]);
+        r->of[leaf->id] = rg_scan_carry(c, init);
+        if (depends[leaf->id])
+            r->with[leaf->id] = rg_scan_carry(c, t ? t : rg_zeros_like(init));
+        if (f->count == leaf)
+            c->count = r->of[leaf->id];
+    }
+    if (f->index)
+        r->of[f->index->id] = rgi_scan_index(g);
+    rgi_free(&g->allocator, depends, r->n + 1);
+    return g->error.status == RG_OK;
+}
+
+static bool dual_scan(rgi_replay *r, rg_node *v)
+{
+    rg_scan *f = rgi_scan_of(v), *c = rgi_replay_begin(r, f);
+    bool ok = c && leaves(r, f, c);
+    for (size_t id = f->first_id; ok && id < v->id; id++)
+        if (rgi_node(r->g, id)->region == f->region)
+            ok = dual_node(r, rgi_node(r->g, id));
+    for (size_t j = 0; ok && j < f->carries.n; j++) {
+        const rg_node *leaf = f->carries.at[j];
+        rg_node *t = r->with[leaf->id], *next = rgi_with(r, f->nexts.at[j]);
+        rg_scan_next(c, r->of[leaf->id], rgi_now(r, f->nexts.at[j]));
+        if (t)
+            rg_scan_next(c, t, next ? next : rg_zeros_like(t));
+    }
+    if (c)
+        c->test = rgi_now(r, f->test);
+    rg_scan_end(c);
+    r->of[v->id] = c ? c->node : NULL;
+    return ok && r->g->error.status == RG_OK;
+}
+
+bool rgi_scan_forward(rg_node *self, rg_node *const tangent[], rg_node *out[])
+{
+    rg_scan *f = rgi_scan_of(self);
+    const size_t n_out = f->results.n;
+    rgi_replay r;
+    if (!rgi_replay_init(&r, self->graph, "rg_jvp"))
+        return false;
+    for (uint32_t i = 0; i < self->n_in; i++)
+        if (tangent[i])
+            r.with[self->in[i]->id] = tangent[i];
+    bool ok = dual_scan(&r, self);
+    for (size_t k = 0; ok && k < n_out; k++) {
+        const rgi_projection *p = rgi_projection_of(f->results.at[k]);
+        rg_scan *c = rgi_scan_of(r.of[self->id]);
+        rg_node *t = rgi_with(&r, p->of);
+        out[k] = t ? rgi_scan_result_like(c, p, t) : NULL;
+        ok = self->graph->error.status == RG_OK;
+    }
+    rgi_replay_finish(&r);
+    return ok;
 }

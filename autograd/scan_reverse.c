@@ -4,7 +4,9 @@
    Reverse, for each step backwards:  (gh, gx, dw) = vjp of f at (h, x; w) with (gh', gy);  gw += dw.
    The values of the forward body that the rules read are slices of their stacks (residuals), so the forward
    body is not run again, unless the scan keeps less (scan_segments.c). Where gw is a sum of products, and gx a product,
-   they are computed behind the scan from stacks (sink.c). The result is again a scan, hence differentiable again. */
+   they are computed behind the scan from stacks (sink.c). The result is again a scan, hence differentiable again.
+
+   Of a loop, whose number of steps the run alone knows, the reverse does as many steps as the loop has counted. */
 #include "scan_reverse.h"
 #include "sweep.h"
 
@@ -96,6 +98,8 @@ static rg_node *slice_cotangent(const reverse *r, size_t i)
 static void choose_sunk(reverse *r)
 {
     rg_scan *f = r->forward, *b = r->backward;
+    if (b->trips)
+        return; /* stacks hold nothing for steps that were not done */
     for (int round = 0; round < 2; round++)
         for (size_t k = 0; k < f->captures.n; k++)
             if (r->io->addend[k] && !r->io->sunk[k])
@@ -172,8 +176,10 @@ bool rgi_scan_reverse_whole(rgi_reversal *io)
     bool ok = r.carry && r.slice_sunk;
     if (!ok)
         rgi_graph_fail(g, RG_ERR_MEMORY, NULL, "reverse of scan '%s': out of memory", rgi_scan_name(f));
+    rg_node *trips = f->endless ? rgi_seen(g, rg_while_count(f)) : rgi_seen(g, f->trips);
     r.backward = ok ? rg_scan_begin(g, &opts) : NULL;
     if (r.backward) {
+        r.backward->trips = trips;
         const rgi_substitution inner = {g->substitution, f->region, r.backward}, *const outer = g->substitution;
         rgi_scan_mark(&r.sweep, f, io->wants);
         ok = open_backward(&r);
@@ -195,6 +201,8 @@ bool rgi_scan_reverse_whole(rgi_reversal *io)
 bool rgi_scan_reverse_steps(rgi_reversal *r)
 {
     int64_t every;
+    if (r->forward->endless && !rgi_scan_stack(r->forward, r->forward->count)) /* which says what is missing */
+        return false;
     if (!rgi_scan_segment_steps(r->forward, &every))
         return false;
     return every ? rgi_scan_reverse_segments(r, every) : rgi_scan_reverse_whole(r);

@@ -116,6 +116,9 @@ static bool same_length(rg_scan *s, const rg_node *xs)
 
 rg_node *(rg_scan_slice)(rg_scan *s, rg_node *xs)
 {
+    if (s && s->endless && s->xs.n)
+        return rgi_graph_fail(s->graph, RG_ERR_ARGUMENT, NULL, "rg_scan_slice: loop '%s' walks along nothing",
+                              rgi_scan_name(s));
     if (!takes(s, "rg_scan_slice", xs) || !same_length(s, xs))
         return NULL;
     rg_graph *g = s->graph;
@@ -253,6 +256,11 @@ rg_node *rgi_scan_stack(rg_scan *s, rg_node *y)
         return NULL;
     rg_graph *g = s->graph;
     char label[RGI_LABEL];
+    if (s->endless && !s->most)
+        return rgi_graph_fail(
+            g, RG_ERR_GRADIENT, NULL,
+            "reverse mode through loop '%s' keeps the values of all steps: set max_iter in its options",
+            rgi_scan_name(s));
     if (s->xs.n == 0) {
         rgi_graph_fail(g, RG_ERR_STATE, NULL,
                        "rg_scan_stack: scan '%s' has no slice yet, so its number of steps is unknown",
@@ -272,12 +280,21 @@ rg_node *rgi_scan_stack(rg_scan *s, rg_node *y)
 
 rg_node *(rg_scan_stack)(rg_scan *s, rg_node *y)
 {
+    if (s && s->endless)
+        return rgi_graph_fail(s->graph, RG_ERR_ARGUMENT, NULL,
+                              "rg_scan_stack: how many steps loop '%s' does is not known: take rg_scan_last",
+                              rgi_scan_name(s));
     if (!s || !y || !s->lengths || s->xs.n == 0)
         return rgi_scan_stack(s, y);
     if (!rgi_scan_has_batch(s, "rg_scan_stack", y))
         return NULL;
     return s->region->open ? rgi_scan_stack(s, rgi_scan_while_it_lasts(s, y, NULL))
                            : rgi_scan_cut_stack(s, rgi_scan_stack(s, y));
+}
+
+rg_node *rgi_scan_result_like(rg_scan *s, const rgi_projection *p, rg_node *of)
+{
+    return p->last ? rg_scan_last(s, of) : p->every ? rgi_scan_starts(s, of, p->every) : rgi_scan_stack(s, of);
 }
 
 rg_node *rgi_scan_starts(rg_scan *s, rg_node *carry, int64_t every)
@@ -313,9 +330,12 @@ static bool collect_captures(rg_scan *s)
                 ok = rgi_list_push(g, &s->captures, v->in[i]);
             }
     }
-    for (size_t j = 0; ok && j < s->nexts.n + s->results.n; j++) {
-        rg_node *v = j < s->nexts.n ? s->nexts.at[j] : rgi_projection_of(s->results.at[j - s->nexts.n])->of;
-        if (v->region != s->region && !seen[v->id]) {
+    for (size_t j = 0; ok && j < s->nexts.n + s->results.n + 2; j++) {
+        rg_node *v = j < s->nexts.n                   ? s->nexts.at[j]
+                     : j < s->nexts.n + s->results.n  ? rgi_projection_of(s->results.at[j - s->nexts.n])->of
+                     : j == s->nexts.n + s->results.n ? s->test
+                                                      : s->trips;
+        if (v && v->region != s->region && !seen[v->id]) {
             seen[v->id] = 1;
             ok = rgi_list_push(g, &s->captures, v);
         }
@@ -331,6 +351,8 @@ static const char *unfinished(const rg_scan *s)
 {
     if (s->xs.n == 0)
         return "has no slice, so its number of steps is unknown";
+    if (s->endless && !s->test)
+        return "has no test (rg_while_test)";
     for (size_t j = 0; j < s->nexts.n; j++)
         if (!s->nexts.at[j])
             return "has a carry without a next value (rg_scan_next)";

@@ -22,6 +22,12 @@ struct rg_scan {
     rgi_list results;               /* projections in creation order (ids follow the scan node's) */
     rg_node *index;                 /* leaf holding the step's index, or NULL */
     rg_node *lengths, *mask;        /* steps of each sequence, and [T, B] whether a step belongs to it; or NULL */
+    bool endless;                   /* a loop (rg_while_begin): it has no slices, and goes on while `test` is true */
+    int64_t most;                   /* of a loop: steps at most, 0 where nothing is said */
+    rg_node *test;                  /* of a loop: a bool scalar of the body, or of the outside */
+    rg_node *count;                 /* of a loop: the carry that counts its steps */
+    rg_node *trips;                 /* an i64 scalar outside: only so many steps are done, the first ones (of a reversed
+                                        scan: the last of them first); what is stacked for the others is zero. Or NULL */
 };
 
 /* The ops of a scan, of the leaves of its body, and of its results (in ops/scan.c). */
@@ -53,6 +59,9 @@ static inline bool rgi_is_projection(const rg_node *n)
     return (n->op->traits & RG_CONTROL) && n->op->n_out == 1;
 }
 
+/* A result of s like that of another scan: the same of what stands for p->of in s. */
+rg_node *rgi_scan_result_like(rg_scan *s, const rgi_projection *p, rg_node *of);
+
 /* Gives a scan its number of steps from the leading axis of xs without using its values. */
 void rgi_scan_length_like(rg_scan *s, rg_node *xs);
 
@@ -60,7 +69,8 @@ void rgi_scan_length_like(rg_scan *s, rg_node *xs);
    on, and one is entered at its last step where the scan goes backwards. */
 rg_node *rgi_scan_starts(rg_scan *s, rg_node *carry, int64_t every);
 
-/* Stack of any node of the body as it is computed, in steps beyond a sequence's end too: what residuals are. */
+/* Stack of any node of the body as it is computed, in steps beyond a sequence's end too: what residuals are. That of a loop
+   has the leading size most + 1, and says nothing behind its last step. */
 rg_node *rgi_scan_stack(rg_scan *s, rg_node *y);
 
 /* ---- sequences of different lengths (ragged.c) ---- */

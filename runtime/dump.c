@@ -58,7 +58,7 @@ static void print_amount(rgi_text *t, double x, const char *unit)
 
 static void print_step(rgi_text *t, const rg_plan *p, size_t i, int *indent)
 {
-    static const char *const names[] = {"run", "fused", "copy", "index", "loop", "next"};
+    static const char *const names[] = {"run", "fused", "copy", "index", "clear", "test", "loop", "next"};
     const rgi_program *prog = p->program;
     const rgi_item *item = &prog->items[i];
     const rgi_exec *e = p->current ? &p->current->steps[i] : NULL;
@@ -77,11 +77,19 @@ static void print_step(rgi_text *t, const rg_plan *p, size_t i, int *indent)
     if (item->kind == RGI_LOOP) {
         rgi_text_printf(t, " '%s'%s", rgi_scan_name(prog->loops[item->loop].scan),
                         prog->loops[item->loop].reverse ? " backwards" : "");
-        if (e)
+        if (item->from != RGI_NONE) {
+            rgi_text_printf(t, " as many steps as ");
+            print_value(t, p, item->from);
+        } else if (e && e->trips != SIZE_MAX) {
             rgi_text_printf(t, " %zu steps", e->trips);
+        }
         const rg_node *held = prog->loops[item->loop].held;
         if (held)
             rgi_text_printf(t, ", stays in it for want of a batching rule: %%%u = %s", held->id, held->op->name);
+    }
+    if (item->kind == RGI_TEST || item->kind == RGI_CLEAR) {
+        rgi_text_printf(t, " ");
+        print_value(t, p, item->kind == RGI_TEST ? item->from : item->to);
     }
     if (item->kind == RGI_COPY || item->kind == RGI_INDEX) {
         rgi_text_printf(t, " ");

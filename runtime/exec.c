@@ -39,8 +39,9 @@ typedef struct walker {
     const rgi_special *s;
     uint32_t thread, team;
     char *scratch;
-    int64_t t[RGI_MAX_LOOPS];   /* counters of the loops around the present step */
-    size_t done[RGI_MAX_LOOPS]; /* steps of each that are over */
+    int64_t t[RGI_MAX_LOOPS];    /* counters of the loops around the present step */
+    size_t done[RGI_MAX_LOOPS];  /* steps of each that are over ... */
+    size_t trips[RGI_MAX_LOOPS]; /* ... of so many */
 } walker;
 
 static inline void relax(void)
@@ -188,6 +189,11 @@ static rg_status run_step(walker *w, const rgi_exec *e)
         if (mine(w, e))
             run_copy(e, w->t);
         return RG_OK;
+    case RGI_CLEAR:
+        if (mine(w, e) && e->bytes)
+            memset((void *)(uintptr_t)rgi_at(e->to, e->terms[1], w->t), 0, e->bytes);
+        return RG_OK;
+    case RGI_TEST:
     case RGI_LOOP:
     case RGI_NEXT:
         break;
@@ -199,15 +205,43 @@ static rg_status run_step(walker *w, const rgi_exec *e)
 static size_t turn(walker *w, const rgi_exec *e, size_t i)
 {
     if (e->kind == RGI_LOOP) {
-        if (e->trips == 0 || (!e->parallel && !mine(w, e)))
+        if (!e->parallel && !mine(w, e))
             return e->jump;
+        size_t trips = e->trips;
+        if (e->from) {
+            const int64_t told = *(const int64_t *)rgi_at(e->from, e->terms[0], w->t);
+            trips = told < 0 ? 0 : (uint64_t)told < trips ? (size_t)told : trips;
+        }
+        if (trips == 0)
+            return e->jump;
+        w->trips[e->depth] = trips;
         w->done[e->depth] = 0;
-        w->t[e->depth] = e->reverse ? (int64_t)e->trips - 1 : 0;
+        w->t[e->depth] = e->reverse ? (int64_t)trips - 1 : 0;
         return i + 1;
     }
-    if (++w->done[e->depth] == e->trips)
+    if (++w->done[e->depth] == w->trips[e->depth])
         return i + 1;
     w->t[e->depth] += e->reverse ? -1 : 1;
+    return e->jump;
+}
+
+/* The step after a loop's test. All threads that walk the loop see the same, and know the same of failures: they meet before
+   anyone goes on. */
+static size_t test(walker *w, const rgi_exec *e, size_t i, bool *failed)
+{
+    bool go = *(const bool *)rgi_at(e->from, e->terms[0], w->t);
+    if (e->parallel) {
+        *failed = *failed || __atomic_load_n(&w->p->failed, __ATOMIC_ACQUIRE) != RG_OK;
+        meet(w);
+    }
+    if (*failed || !go)
+        return e->jump;
+    if (w->done[e->depth] < e->most)
+        return i + 1;
+    const rgi_program *prog = w->p->program;
+    fail(w->p, rgi_fail(RG_ERR_STATE, "rg_run: loop '%s' goes on after max_iter = %zu steps",
+                        rgi_scan_name(prog->loops[prog->items[i].loop].scan), e->most));
+    *failed = true;
     return e->jump;
 }
 
@@ -227,6 +261,10 @@ static void walk(walker *w)
         }
         if (e->kind == RGI_LOOP || e->kind == RGI_NEXT) {
             i = turn(w, e, i);
+            continue;
+        }
+        if (e->kind == RGI_TEST) {
+            i = test(w, e, i, &failed);
             continue;
         }
         if (!failed || (e->kind == RGI_RUN && e->parallel && e->tasks[1])) {

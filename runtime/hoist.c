@@ -107,9 +107,12 @@ static bool has_live_carry(const hoisting *h)
     return false;
 }
 
-/* Which nodes leave, and which must be batched for them. */
+/* Which nodes leave, and which must be batched for them. Of a loop whose number of steps comes with the data nothing does:
+   steps that never are made would be computed. */
 static bool choose(hoisting *h)
 {
+    if (h->scan->test || h->scan->trips)
+        return false;
     const bool all = !has_live_carry(h);
     bool any = false;
     size_t last = 0;

@@ -20,8 +20,11 @@ static void want(worklist *w, const rg_node *node)
 
 static void want_inputs(worklist *w, const rg_node *v)
 {
-    if (rgi_is_scan(v))
-        return; /* only what its live results need */
+    if (rgi_is_scan(v)) { /* besides these, only what its live results need */
+        want(w, rgi_scan_of(v)->test);
+        want(w, rgi_scan_of(v)->trips);
+        return;
+    }
     if (rgi_outside(w->l, v)) {
         want(w, rgi_outside(w->l, v));
     } else if (v->op == &rgi_op_scan_carry) {

@@ -16,7 +16,7 @@ typedef struct rgi_unit {
     bool headed;      /* RGI_FUSED: uses[0] is an RG_DELIVERS op, the others take its blocks */
     bool placed;      /* RGI_RUN: its inputs are made where its output has them, there is nothing left to do */
     bool footed;      /* RGI_FUSED: the last of uses draws its input from the others */
-    int32_t from, to; /* RGI_COPY, RGI_INDEX */
+    int32_t from, to; /* RGI_COPY, RGI_INDEX, RGI_TEST */
     int32_t loop;     /* RGI_LOOP: which */
     rgi_item *body;   /* RGI_LOOP: the items from the first initial copy to its RGI_NEXT */
     size_t n_body;

@@ -101,8 +101,8 @@ static void carries_in_place(settling *s)
         if (copy->kind != RGI_COPY || !is_carry(&p->values[copy->to]) || p->values[copy->to].loop != copy->loop)
             continue;
         const int32_t from = copy->from, h = copy->to;
-        if (!movable(s, from, copy->loop))
-            continue;
+        if (!movable(s, from, copy->loop) || s->made[from] < (int32_t)p->loops[copy->loop].test)
+            continue; /* where the test fails the carry keeps its value */
         const int32_t made = s->made[from];
         if (s->last_body[h] < made || (s->last_body[h] == made && reads_before_writing(p, made, from, h))) {
             p->values[from].part_of = h;
@@ -127,6 +127,9 @@ static int32_t last_failing(const rgi_lowering *l)
         for (uint32_t k = 0; k < p->items[i].count; k++)
             if (p->opts.check || rgi_can_fail(l, p->uses[p->items[i].first + k].node->op))
                 last = (int32_t)i;
+    for (size_t k = 0; k < p->n_loops; k++)
+        if (p->loops[k].scan->most && (int32_t)p->loops[k].end > last)
+            last = (int32_t)p->loops[k].end;
     return last;
 }
 
@@ -181,6 +184,8 @@ static void compact(rgi_program *p)
             p->loops[item.loop].begin = (uint32_t)n;
         if (item.kind == RGI_NEXT)
             p->loops[item.loop].end = (uint32_t)n;
+        if (item.kind == RGI_TEST)
+            p->loops[item.loop].test = (uint32_t)n;
         p->items[n++] = item;
     }
     p->n_items = n;

@@ -30,6 +30,32 @@ static bool add_value_edge(edges *e, int32_t value, uint32_t to)
     return value == RGI_NONE || add_edge(e, e->l->p->values[value].unit, to);
 }
 
+/* What a loop's test does not depend on waits for it. */
+static bool test_edges(edges *e)
+{
+    const size_t n = e->b->n;
+    int32_t test = RGI_NONE;
+    for (size_t i = 0; i < n; i++)
+        if (e->l->units[e->b->units[i]].kind == RGI_TEST)
+            test = (int32_t)i;
+    if (test == RGI_NONE)
+        return true;
+    bool *first = rgi_arena_alloc(&e->l->temporary, n + 1);
+    if (!first)
+        return false;
+    first[test] = true;
+    for (bool changed = true; changed;) {
+        changed = false;
+        for (size_t i = n; i-- > 0;)
+            for (uint32_t k = e->first[i]; !first[i] && k != UINT32_MAX; k = e->next[k])
+                changed = (first[i] = first[e->to[k]]) || changed;
+    }
+    for (size_t i = 0; i < n; i++)
+        if (!first[i] && !add_edge(e, e->b->units[test], (uint32_t)i))
+            return false;
+    return true;
+}
+
 /* Calls for every value that a unit reads. */
 static bool unit_edges(edges *e, uint32_t at)
 {
@@ -121,8 +147,11 @@ static bool place_updates(edges *e)
         for (size_t k = 0; k < u->n_uses; k++)
             note_use(e, u->key, &u->uses[k], (int32_t)i, writer, reader, &fails);
         for (size_t k = 0; k < u->n_body; k++) /* a loop may fail, and read any parameter */
+        {
             for (uint32_t j = 0; j < u->body[k].count; j++)
                 note_use(e, u->key, &p->uses[u->body[k].first + j], (int32_t)i, writer, reader, &fails);
+            fails = u->body[k].kind == RGI_TEST && u->key > fails ? u->key : fails;
+        }
     }
     for (size_t i = 0; i < slots; i++)
         if (writer[i] != RGI_NONE)
@@ -198,6 +227,8 @@ bool rgi_order(rgi_lowering *l, rgi_block *b, int32_t **order)
     for (size_t i = 0; i < n; i++)
         if (!unit_edges(&e, (uint32_t)i))
             return false;
+    if (!test_edges(&e))
+        return false;
     if (!b->outer && !place_updates(&e))
         return false;
     for (size_t i = 0; i < n; i++)

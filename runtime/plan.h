@@ -80,12 +80,13 @@ typedef struct rgi_exec {
     bool reverse;         /* RGI_LOOP, RGI_NEXT */
     uint32_t depth, jump; /* RGI_LOOP: the step after its end; RGI_NEXT: the first of its body */
     size_t trips, every;  /* every: RGI_COPY, as in rgi_item, with depth and trips those of its loop */
+    size_t most;          /* RGI_TEST: steps that may be done, or SIZE_MAX */
     rg_step step;         /* RGI_RUN */
     size_t tasks[RG_MAX_PHASES];
     const rgi_terms **terms; /* RGI_RUN, RGI_COPY: of each input, then each output; NULL: nothing moves */
     rgi_group *group;        /* RGI_FUSED; RGI_RUN: of the op's tail or source, or NULL */
-    const void *from;        /* RGI_COPY */
-    void *to;                /* RGI_COPY, RGI_INDEX */
+    const void *from;        /* RGI_COPY, RGI_TEST; RGI_LOOP: how many steps, or NULL */
+    void *to;                /* RGI_COPY, RGI_INDEX, RGI_CLEAR */
     size_t bytes;
     size_t own;            /* bytes of memory of its own in the slab, beside the values: step.shared, group->own */
     double flops, traffic; /* estimates for the dump */

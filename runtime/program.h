@@ -50,6 +50,8 @@ typedef enum rgi_kind {
     RGI_FUSED, /* elementwise ops of one shape, block by block */
     RGI_COPY,  /* from -> to */
     RGI_INDEX, /* to = the counter of the enclosing loop */
+    RGI_CLEAR, /* to = zeros */
+    RGI_TEST,  /* leaves the enclosing loop unless `from` is true */
     RGI_LOOP,  /* begins a loop ... */
     RGI_NEXT   /* ... and ends its body */
 } rgi_kind;
@@ -60,14 +62,15 @@ typedef struct rgi_item {
     uint32_t first, count; /* ops: program.uses[first .. first + count) */
     bool headed;           /* RGI_FUSED: the first op is an RG_DELIVERS one, whose blocks the others take ... */
     bool footed;           /* ... or the last draws its input from the others */
-    int32_t from, to;      /* RGI_COPY, RGI_INDEX */
-    int64_t every;         /* RGI_COPY: not 0: only before the first of so many steps of its loop that lie in a row */
+    int32_t from, to; /* RGI_COPY, RGI_INDEX, RGI_CLEAR, RGI_TEST; RGI_LOOP: from says how many steps, or RGI_NONE */
+    int64_t every;    /* RGI_COPY: not 0: only before the first of so many steps of its loop that lie in a row */
 } rgi_item;
 
 typedef struct rgi_loop {
     const rg_scan *scan;
     int32_t parent, depth;
     uint32_t begin, end; /* its RGI_LOOP and RGI_NEXT items */
+    uint32_t test;       /* its RGI_TEST item; 0: it has none */
     uint32_t length;     /* index into program.shapes of a shape whose leading size is the number of steps */
     bool reverse;
     const rg_node

@@ -54,6 +54,12 @@ static bool is_work(const rgi_exec *e)
     return e->kind != RGI_LOOP && e->kind != RGI_NEXT;
 }
 
+/* A loop that is told how many steps to do reads that. */
+static bool is_told(const rgi_item *item)
+{
+    return item->kind == RGI_LOOP && item->from != RGI_NONE;
+}
+
 /* One more who wants it. */
 static uint32_t joined(uint32_t who, uint32_t more)
 {
@@ -134,7 +140,7 @@ static uint32_t choose_lane(sharing *h, size_t first, size_t end)
 {
     uint32_t who = RGI_NOBODY, least = 0;
     for (size_t i = first; i < end; i++)
-        if (is_work(&h->s->steps[i]))
+        if (is_work(&h->s->steps[i]) || is_told(&h->prog->items[i]))
             who = joined(who, rivals_of(h, &h->prog->items[i]));
     if (who == RGI_SEVERAL)
         meet_before(h, first);
@@ -153,6 +159,8 @@ static void give_to_lane(sharing *h, size_t first, size_t end)
         rgi_exec *e = &h->s->steps[i];
         e->lane = lane;
         h->interval[i] = h->now;
+        if (is_told(&h->prog->items[i]))
+            note(h, &h->prog->items[i], lane);
         if (!is_work(e))
             continue;
         note(h, &h->prog->items[i], lane);
@@ -166,9 +174,13 @@ static void share_step(sharing *h, size_t i)
 {
     rgi_exec *e = &h->s->steps[i];
     h->trips = rgi_step_calls(h->prog, h->s, i);
-    if (!is_work(e)) { /* every thread goes round a loop in which steps are shared out */
+    if (!is_work(e) || e->kind == RGI_TEST) { /* every thread goes round a loop in which steps are shared out */
         e->parallel = true;
         meet_before(h, i);
+        if (h->prog->items[i].from != RGI_NONE) { /* what all look at stays until they meet again */
+            note(h, &h->prog->items[i], RGI_ALL);
+            h->shared[h->now] = true;
+        }
     } else if (e->parallel) {
         if (rivals_of(h, &h->prog->items[i]) != RGI_NOBODY)
             meet_before(h, i);
@@ -242,7 +254,7 @@ bool rgi_share(const rg_plan *p, rgi_special *s, uint32_t *interval, bool *share
             const size_t end = (size_t)prog->loops[item->loop].end + 1;
             give_to_lane(&h, i, end);
             i = end - 1;
-        } else if (!is_work(&s->steps[i]) || s->steps[i].parallel) {
+        } else if (!is_work(&s->steps[i]) || s->steps[i].parallel || item->kind == RGI_TEST) {
             share_step(&h, i);
         } else {
             h.trips = rgi_step_calls(prog, s, i);

@@ -505,6 +505,13 @@ static bool make_copy(rg_plan *p, rgi_special *s, const rgi_item *item, rgi_exec
     return true;
 }
 
+/* A step that looks at one value. */
+static bool make_read(rg_plan *p, rgi_special *s, const rgi_item *item, rgi_exec *e)
+{
+    e->terms = make(s, 1, sizeof *e->terms);
+    return e->terms && make_terms(p, s, item->from, &e->terms[0]);
+}
+
 bool rgi_steps_make(rg_plan *p, rgi_special *s, rgi_extra *extra)
 {
     const rgi_program *prog = p->program;
@@ -528,8 +535,15 @@ bool rgi_steps_make(rg_plan *p, rgi_special *s, rgi_extra *extra)
             const rgi_loop *loop = &prog->loops[item->loop];
             e->reverse = loop->reverse;
             e->depth = (uint32_t)loop->depth;
-            e->trips = (size_t)s->shapes[loop->length].dim[0];
+            e->trips = loop->scan->endless ? SIZE_MAX : (size_t)s->shapes[loop->length].dim[0];
             e->jump = item->kind == RGI_LOOP ? loop->end + 1 : loop->begin + 1;
+            ok = item->from == RGI_NONE || make_read(p, s, item, e);
+        } else if (item->kind == RGI_TEST) {
+            const rgi_loop *loop = &prog->loops[item->loop];
+            e->depth = (uint32_t)loop->depth;
+            e->most = loop->scan->most ? (size_t)loop->scan->most : SIZE_MAX;
+            e->jump = loop->end + 1;
+            ok = make_read(p, s, item, e);
         } else {
             ok = make_copy(p, s, item, e);
             if (item->every) {
@@ -630,9 +644,9 @@ bool rgi_steps_link(rg_plan *p, rgi_special *s, const rgi_extra *extra)
             ok = ok && (!e->group || link_group(p, s, &members, e->group, 0));
         } else if (e->kind == RGI_FUSED) {
             ok = link_group(p, s, item, e->group, extra[i].offset);
-        } else if (e->kind == RGI_COPY || e->kind == RGI_INDEX) {
+        } else {
             ok = (item->from == RGI_NONE || link_value(p, s, item->from, &e->from)) &&
-                 link_value(p, s, item->to, &e->to);
+                 (item->to == RGI_NONE || link_value(p, s, item->to, &e->to));
         }
     }
     return ok;

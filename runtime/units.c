@@ -484,8 +484,16 @@ static bool lower_scan(rgi_lowering *l, const rg_node *node)
                                             &unit.body, &unit.n_body, &capacity))
             return false;
     }
-    push_item(l, &(rgi_item){.kind = RGI_LOOP, .loop = loop, .from = RGI_NONE, .to = RGI_NONE}, &unit.body,
-              &unit.n_body, &capacity);
+    for (size_t k = 0; s->trips && k < s->results.n; k++) { /* not all steps are done */
+        const rg_node *r = s->results.at[k];
+        if (l->live[r->id] && !rgi_projection_of(r)->last &&
+            !push_item(l, &(rgi_item){.kind = RGI_CLEAR, .loop = parent, .from = RGI_NONE, .to = l->value_of[r->id]},
+                       &unit.body, &unit.n_body, &capacity))
+            return false;
+    }
+    const int32_t trips = s->trips ? rgi_value_in_memory(l, s->trips) : RGI_NONE;
+    push_item(l, &(rgi_item){.kind = RGI_LOOP, .loop = loop, .from = trips, .to = RGI_NONE}, &unit.body, &unit.n_body,
+              &capacity);
     if (s->index && l->live[s->index->id]) {
         const int32_t index = rgi_value_new(l, s->index, RGI_SLAB);
         if (index == RGI_NONE)
@@ -589,6 +597,12 @@ bool rgi_lower_region(rgi_lowering *l, const rgi_region *region, int32_t loop, r
     for (size_t j = 0; ok && region->scan && j < region->scan->nexts.n; j++)
         if (l->live[((rg_node *)region->scan->carries.at[j])->id]) /* carries take over what is dense */
             ok = rgi_value_in_memory(l, region->scan->nexts.at[j]) != RGI_NONE;
+    if (ok && region->scan && region->scan->test) {
+        const int32_t go = rgi_value_in_memory(l, region->scan->test);
+        const rgi_unit unit = {
+            .kind = RGI_TEST, .level = level_of(l, go) + 1, .from = go, .to = RGI_NONE, .loop = RGI_NONE};
+        ok = !l->failed && add_unit(l, &block, &unit) != RGI_NONE;
+    }
     int32_t *order = NULL;
     ok = ok && drop_merged(l, &block) && rgi_gather(l, &block) && drop_merged(l, &block) &&
          rgi_place_joined(l, &block) && (block.outer || (rgi_absorb(l, &block) && drop_merged(l, &block))) &&

@@ -217,6 +217,27 @@ static void refused(rg_graph *g, const rg_node *node, rg_status status, const ch
     rg_graph_clear_error(g);
 }
 
+/* The identity, said by an op that has no batching rule. */
+static void vjp_alone(rg_node *self, rg_node *const ct[], rg_node *grad[])
+{
+    grad[0] = rg_apply(rg_op_of(self), RG_NODES(ct[0]), NULL);
+}
+
+static rg_status run_alone(const rg_step *s, size_t lo, size_t hi)
+{
+    (void)lo, (void)hi;
+    memcpy(s->out[0], s->in[0], sizeof(double) * (size_t)rg_shape_count(s->in_type[0].shape));
+    return RG_OK;
+}
+
+static const rg_op alone = {.name = "alone",
+                            .n_in = 1,
+                            .n_out = 1,
+                            .dtypes = RG_DT_FLOATS,
+                            .infer = rg_infer_same,
+                            .vjp = vjp_alone,
+                            .run = run_alone};
+
 Test(jacobian, bad_input)
 {
     rg_graph *g = rg_graph_new(NULL);
@@ -225,6 +246,8 @@ Test(jacobian, bad_input)
     refused(g, rg_hessian(x, x), RG_ERR_GRADIENT, (const char *const[]){"rg_grad", "scalar", "[2, 2]", NULL});
     rg_node *many = rg_reshape(x, RG_SHAPE(1, 1, 1, 1, 1, 2, 2));
     refused(g, rg_jacobian(many, x), RG_ERR_SHAPE, (const char *const[]){"7 axes", "'x'", "8", NULL});
+    refused(g, rg_jacobian(rg_apply(&alone, RG_NODES(rg_sin(x)), NULL), x), RG_ERR_GRADIENT,
+            (const char *const[]){"rg_jacobian", "alone", "no batching rule", NULL});
     refused(g, rg_jacobian(NULL, x), RG_ERR_ARGUMENT, (const char *const[]){"rg_jacobian", "NULL", NULL});
     rg_graph_free(g);
 }

@@ -175,6 +175,33 @@ RG_API rg_node *rg_scan_last(rg_scan *s, rg_node *carry);            /* the carr
    serves further stack and last calls. Without slices the number of steps is unknown: an error. */
 RG_API void rg_scan_end(rg_scan *s);
 
+/* ---- loops and branches that depend on data ------------------------------------------------------ */
+
+typedef struct rg_while_opts {
+    const char *name; /* for dumps and errors */
+    int64_t
+        max_iter; /* steps at most: reverse mode needs it, and memory for so many. One step more is an error of rg_run,
+                         which then stores nothing. 0: any number */
+} rg_while_opts;
+
+/* Opens a loop: a recurrence without slices, of as many steps as its test says. In its body stand carries (rg_scan_carry,
+   rg_scan_next), and rg_while_test says whether to do another step: it is looked at before each one, as in C, so the loop
+   may do none. Results are rg_scan_last of the carries and rg_while_count; rg_scan_end closes the body. Forward mode has
+   no limit. */
+RG_API rg_scan *rg_while_begin(rg_graph *g, const rg_while_opts *opts);
+/* `go`: a bool scalar, of carries and of values from outside. What else the body computes is not computed when it is false. */
+RG_API void rg_while_test(rg_scan *s, rg_node *go);
+/* How many steps the loop has done: an i64 scalar outside. */
+RG_API rg_node *rg_while_count(rg_scan *s);
+
+/* Writes one branch: from `in` as the branch sees it (and from anything outside) to its results. The list it returns is
+   copied at once. */
+typedef rg_nodes (*rg_branch)(void *user, rg_nodes in);
+/* then_(in) where the bool scalar is true, else_(in) where it is not; only that branch is computed. Both return lists of
+   equal types and shapes. Derivatives of any order, both modes, flow through the branch that was taken. Errors: a predicate
+   that is no bool scalar, results that differ, an input of 8 axes. */
+RG_API rg_nodes rg_cond(rg_node *predicate, rg_branch then_, rg_branch else_, void *user, rg_nodes in);
+
 /* ---- a look inside ------------------------------------------------------------------------------ */
 
 /* One line a node, with types, named sizes, scopes and bodies indented. The text is the caller's: release it

@@ -1,0 +1,78 @@
+/* replay.c - what the forward and the batching rule of a scan share. */
+#include "replay.h"
+#include "rule.h"
+
+bool rgi_replay_init(rgi_replay *r, rg_graph *g, const char *caller)
+{
+    *r = (rgi_replay){.g = g, .n = g->nodes.n, .caller = caller};
+    r->of = rgi_alloc(&g->allocator, 2 * (r->n + 1) * sizeof *r->of);
+    r->with = r->of ? r->of + r->n + 1 : NULL;
+    if (!r->of)
+        rgi_graph_fail(g, RG_ERR_MEMORY, NULL, "%s: out of memory", caller);
+    return r->of != NULL;
+}
+
+void rgi_replay_finish(rgi_replay *r)
+{
+    rgi_free(&r->g->allocator, r->of, 2 * (r->n + 1) * sizeof *r->of);
+}
+
+bool rgi_replay_node(rgi_replay *r, rg_node *v)
+{
+    const rg_allocator *a = &r->g->allocator;
+    rg_node **in = rgi_alloc(a, (v->n_in + 1) * sizeof *in);
+    if (!in) {
+        rgi_graph_fail(r->g, RG_ERR_MEMORY, v, "%s: out of memory", r->caller);
+        return false;
+    }
+    for (uint32_t i = 0; i < v->n_in; i++)
+        in[i] = rgi_now(r, v->in[i]);
+    rg_node *copy = rg_apply_in(r->g, v->op, (rg_nodes){in, v->n_in}, v->attr);
+    rgi_free(a, in, (v->n_in + 1) * sizeof *in);
+    r->of[v->id] = copy;
+    for (size_t k = 0; copy && v->op->n_out > 1 && k < (size_t)v->op->n_out; k++) {
+        const rg_node *old = rgi_output(v, k);
+        if (old && old->id < r->n)
+            r->of[old->id] = rgi_output(copy, k);
+    }
+    return copy != NULL;
+}
+
+rg_scan *rgi_replay_begin(rgi_replay *r, const rg_scan *f)
+{
+    rg_scan *c = rg_scan_begin(
+        r->g, &(rg_scan_opts){
+                  .name = f->name, .reverse = f->reverse, .keep_every = f->keep_every, .keep_bytes = f->keep_bytes});
+    if (c) {
+        c->endless = f->endless;
+        c->most = f->most;
+        c->trips = rgi_now(r, f->trips);
+    }
+    return c;
+}
+
+static bool follows(const rg_node *v, const bool *depends, bool floats)
+{
+    if (floats && ((v->op->traits & RG_ZERO_GRAD) || !(rgi_differentiable(v) || rgi_is_scan(v) || v->op->n_out > 1)))
+        return false;
+    for (uint32_t i = 0; i < v->n_in; i++)
+        if (depends[v->in[i]->id])
+            return true;
+    return false;
+}
+
+void rgi_replay_spread(const rgi_replay *r, const rg_scan *f, bool *depends, bool floats)
+{
+    for (bool changed = true; changed;) {
+        changed = false;
+        for (size_t id = f->first_id; id < f->node->id; id++) {
+            const rg_node *v = rgi_node(r->g, id);
+            depends[id] = depends[id] || (v->region == f->region && follows(v, depends, floats));
+        }
+        for (size_t j = 0; j < f->carries.n; j++) {
+            const rg_node *leaf = f->carries.at[j], *next = f->nexts.at[j];
+            if (depends[next->id] && !depends[leaf->id] && (!floats || rgi_differentiable(leaf)))
+                depends[leaf->id] = changed = true;
+        }
+    }
+}

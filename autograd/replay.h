@@ -1,0 +1,38 @@
+/* replay.h - the body of a closed scan written once more in a new one: with tangents beside the values, or with one more
+   axis. What stands for a node is kept by its id. */
+#ifndef RGI_REPLAY_H
+#define RGI_REPLAY_H
+
+#include "../graph/scan.h"
+
+typedef struct rgi_replay {
+    rg_graph *g;
+    rg_node **of;   /* by id: the node in the new body, NULL: itself */
+    rg_node **with; /* by id: its tangent; or, of a batched node, the one with the axis. NULL: none */
+    size_t n;       /* ids */
+    const char *caller;
+} rgi_replay;
+
+bool rgi_replay_init(rgi_replay *r, rg_graph *g, const char *caller);
+void rgi_replay_finish(rgi_replay *r);
+
+/* What stands for a node now. */
+static inline rg_node *rgi_now(const rgi_replay *r, rg_node *v)
+{
+    return v && v->id < r->n && r->of[v->id] ? r->of[v->id] : v;
+}
+static inline rg_node *rgi_with(const rgi_replay *r, const rg_node *v)
+{
+    return v && v->id < r->n ? r->with[v->id] : NULL;
+}
+
+/* The op of v applied to what stands for its inputs; sets `of` for v and its results. False: the graph's error is set. */
+bool rgi_replay_node(rgi_replay *r, rg_node *v);
+
+/* Opens a scan like f. */
+rg_scan *rgi_replay_begin(rgi_replay *r, const rg_scan *f);
+/* Which of the body's nodes depend on one that `depends` marks (slices, carries, captures by id): steps are followed until
+   nothing changes. Only floats do, if `floats`. */
+void rgi_replay_spread(const rgi_replay *r, const rg_scan *f, bool *depends, bool floats);
+
+#endif
