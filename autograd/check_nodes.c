@@ -5,6 +5,7 @@
 #include "rule.h"
 
 #include "../graph/scan.h"
+#include "../ops/table_ops.h"
 
 #include <retrograde/plan.h>
 
@@ -30,6 +31,8 @@ typedef struct survey {
 
 static bool has_rules(const rg_node *v)
 {
+    if (v->op == &rgi_op_custom || v->op == &rgi_op_custom_vjp || v->op == &rgi_op_custom_jvp)
+        return false; /* by itself the value does not depend on the variables */
     if ((v->op->traits & (RG_LEAF | RG_CONTROL | RG_EFFECT | RG_ZERO_GRAD)) || v->n_in == 0)
         return false;
     bool any = false;
@@ -42,7 +45,8 @@ static bool has_rules(const rg_node *v)
  * are looked into. */
 static bool visible(const rg_node *v)
 {
-    return !v->region->parent || (v->region->scan && !v->region->parent->parent);
+    const rg_scan *s = v->region->scan;
+    return !v->region->parent || (s && !s->endless && !s->trips && !v->region->parent->parent);
 }
 
 static bool alike(const rg_node *a, const rg_node *b)

@@ -38,6 +38,12 @@ bool rgi_replay_node(rgi_replay *r, rg_node *v)
     return copy != NULL;
 }
 
+rg_node *rgi_replayed_input(const rgi_replay *r, const rg_node *v, const rg_node *copy, uint32_t i)
+{
+    const bool exchanged = (v->op->traits & RG_COMMUTES) && v->n_in == 2 && rgi_now(r, v->in[0]) != copy->in[0];
+    return v->in[exchanged ? 1 - i : i];
+}
+
 rg_scan *rgi_replay_begin(rgi_replay *r, const rg_scan *f)
 {
     rg_scan *c = rg_scan_begin(

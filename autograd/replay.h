@@ -11,6 +11,7 @@ typedef struct rgi_replay {
     rg_node **with; /* by id: its tangent; or, of a batched node, the one with the axis. NULL: none */
     size_t n;       /* ids */
     const char *caller;
+    bool results; /* the copy of a scan gets all its results, in their order */
 } rgi_replay;
 
 bool rgi_replay_init(rgi_replay *r, rg_graph *g, const char *caller);
@@ -28,6 +29,12 @@ static inline rg_node *rgi_with(const rgi_replay *r, const rg_node *v)
 
 /* The op of v applied to what stands for its inputs; sets `of` for v and its results. False: the graph's error is set. */
 bool rgi_replay_node(rgi_replay *r, rg_node *v);
+
+/* Which input of v became input i of its copy: inputs that may be exchanged stand in the order of ids. */
+rg_node *rgi_replayed_input(const rgi_replay *r, const rg_node *v, const rg_node *copy, uint32_t i);
+
+/* The same for any node, scans and their results too; with tangents where inputs have some. (scan_forward.c) */
+bool rgi_replay_body_node(rgi_replay *r, rg_node *v);
 
 /* Opens a scan like f. */
 rg_scan *rgi_replay_begin(rgi_replay *r, const rg_scan *f);

@@ -12,7 +12,7 @@
 static bool dual_scan(rgi_replay *r, rg_node *v);
 
 /* The tangents of a node of the body, beside its copy. */
-static bool dual_node(rgi_replay *r, rg_node *v)
+bool rgi_replay_body_node(rgi_replay *r, rg_node *v)
 {
     const rg_allocator *a = &r->g->allocator;
     if (r->of[v->id])
@@ -34,7 +34,7 @@ static bool dual_node(rgi_replay *r, rg_node *v)
     rg_node **tangent = rgi_alloc(a, room * sizeof *tangent), **out = tangent ? tangent + v->n_in : NULL;
     bool any = false, ok = tangent != NULL;
     for (uint32_t i = 0; ok && i < v->n_in; i++) {
-        tangent[i] = i < 32 && (v->op->shape_only >> i & 1) ? NULL : rgi_with(r, v->in[i]);
+        tangent[i] = i < 32 && (v->op->shape_only >> i & 1) ? NULL : rgi_with(r, rgi_replayed_input(r, v, copy, i));
         any = any || tangent[i];
     }
     if (ok && any && !(v->op->traits & RG_ZERO_GRAD) && (v->op->n_out > 1 || rgi_differentiable(v))) {
@@ -89,7 +89,7 @@ static bool dual_scan(rgi_replay *r, rg_node *v)
     bool ok = c && leaves(r, f, c);
     for (size_t id = f->first_id; ok && id < v->id; id++)
         if (rgi_node(r->g, id)->region == f->region)
-            ok = dual_node(r, rgi_node(r->g, id));
+            ok = rgi_replay_body_node(r, rgi_node(r->g, id));
     for (size_t j = 0; ok && j < f->carries.n; j++) {
         const rg_node *leaf = f->carries.at[j];
         rg_node *t = r->with[leaf->id], *next = rgi_with(r, f->nexts.at[j]);
@@ -101,6 +101,11 @@ static bool dual_scan(rgi_replay *r, rg_node *v)
         c->test = rgi_now(r, f->test);
     rg_scan_end(c);
     r->of[v->id] = c ? c->node : NULL;
+    for (size_t k = 0; ok && r->results && k < f->results.n; k++) {
+        const rgi_projection *p = rgi_projection_of(f->results.at[k]);
+        ok = (p->last ? rg_scan_last(c, rgi_now(r, p->of)) : rgi_scan_stack(c, rgi_now(r, p->of))) != NULL;
+        c->copied = k + 1;
+    }
     return ok && r->g->error.status == RG_OK;
 }
 

@@ -164,10 +164,17 @@ static bool copy_scan(rgi_shadow *s, rg_node *v)
     rg_scan *c = rg_scan_begin(
         s->to, &(rg_scan_opts){
                    .name = f->name, .reverse = f->reverse, .keep_every = f->keep_every, .keep_bytes = f->keep_bytes});
+    if (c) {
+        c->endless = f->endless;
+        c->most = f->most;
+        c->trips = f->trips ? s->of[f->trips->id] : NULL;
+    }
     for (size_t i = 0; c && i < f->xs.n; i++)
         s->of[((rg_node *)f->slices.at[i])->id] = rg_scan_slice(c, s->of[((rg_node *)f->xs.at[i])->id]);
     for (size_t j = 0; c && j < f->carries.n; j++)
         s->of[((rg_node *)f->carries.at[j])->id] = rg_scan_carry(c, s->of[((rg_node *)f->inits.at[j])->id]);
+    if (c && f->count)
+        c->count = s->of[f->count->id];
     if (c && f->index)
         s->of[f->index->id] = rgi_scan_index(s->to);
     bool ok = c != NULL;
@@ -176,6 +183,8 @@ static bool copy_scan(rgi_shadow *s, rg_node *v)
             ok = copy_body_node(s, rgi_node(s->source, id));
     for (size_t j = 0; ok && j < f->carries.n; j++)
         rg_scan_next(c, s->of[((rg_node *)f->carries.at[j])->id], s->of[((rg_node *)f->nexts.at[j])->id]);
+    if (c && f->test)
+        c->test = s->of[f->test->id];
     rg_scan_end(c);
     s->of[v->id] = c ? c->node : NULL;
     return ok && s->to->error.status == RG_OK;
@@ -196,7 +205,7 @@ static rg_node *copy_projection(rgi_shadow *s, const rg_node *v)
     const rgi_projection *p = rgi_projection_of(v);
     rg_node *of = s->of[p->of->id];
     rg_scan *c = rgi_scan_of(copy);
-    return p->last ? rg_scan_last(c, of) : p->every ? rgi_scan_starts(c, of, p->every) : rgi_scan_stack(c, of);
+    return rgi_scan_result_like(c, p, of);
 }
 
 static bool copy_body_node(rgi_shadow *s, rg_node *v)

@@ -1,11 +1,15 @@
 /* sweep.c - reverse mode: one walk down the ids, accumulation and zeros in one place. */
 #include "sweep.h"
 
+#include "checkpoint.h"
+
 #include "../graph/scan.h"
 #include "../ops/rules.h"
 
 #include <retrograde/autograd.h>
 #include <retrograde/ops.h>
+
+#include <string.h>
 
 bool rgi_sweep_init(rgi_sweep *s, rg_graph *g)
 {
@@ -68,6 +72,15 @@ void rgi_sweep_add(rgi_sweep *s, const rg_node *node, rg_node *ct)
     *at = *at && ct ? rg_add(*at, ct) : ct ? ct : *at;
 }
 
+/* The first two items. */
+static void exchange(void *at, size_t size)
+{
+    char kept[sizeof(rg_node *)];
+    memcpy(kept, at, size);
+    memcpy(at, (char *)at + size, size);
+    memcpy((char *)at + size, kept, size);
+}
+
 bool rgi_sweep_node(rgi_sweep *s, rg_node *node)
 {
     if (!s->needed[node->id] || node->n_in == 0 || rgi_is_projection(node))
@@ -86,8 +99,20 @@ bool rgi_sweep_node(rgi_sweep *s, rg_node *node)
     }
     if (!any || !wanted)
         return true;
-    if (!rgi_rule_vjp(node, s->outs, s->wants, s->grad))
+    bool exchanged;
+    rg_node *self = rgi_recomputed(node, &exchanged);
+    if (self && self != node && rgi_is_scan(node)) {
+        for (size_t k = rgi_scan_of(self)->copied; k < n_out; k++)
+            self = s->outs[k] ? node : self; /* a result that the copy has not */
+        for (size_t k = n_out; self != node && k < rgi_output_count(self) && k < s->widest; k++)
+            s->outs[k] = NULL;
+    }
+    if (exchanged)
+        exchange(s->wants, sizeof *s->wants);
+    if (!self || !rgi_rule_vjp(self, s->outs, s->wants, s->grad))
         return false;
+    if (exchanged)
+        exchange(s->grad, sizeof(rg_node *));
     for (size_t i = 0; i < node->n_in; i++)
         if (s->grad[i])
             rgi_sweep_add(s, node->in[i], s->grad[i]);

@@ -73,6 +73,8 @@ struct rg_graph {
     rgi_list stored;   /* rg_node *, parameters and buffers by index in the store */
     rgi_list latest;   /* rg_node *, the last assign to each of them, or NULL */
     rgi_dims dims;
+    rgi_list checkpoints; /* parts that the reverse pass computes again; see autograd/checkpoint.c */
+    size_t checkpoint_depth;
     rgi_store *store; /* shared with plans */
 
     struct rgi_table {

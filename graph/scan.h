@@ -26,6 +26,7 @@ struct rg_scan {
     int64_t most;                   /* of a loop: steps at most, 0 where nothing is said */
     rg_node *test;                  /* of a loop: a bool scalar of the body, or of the outside */
     rg_node *count;                 /* of a loop: the carry that counts its steps */
+    size_t copied;                  /* of a copy: results of the one it is a copy of, which are its first ones */
     rg_node *trips;                 /* an i64 scalar outside: only so many steps are done, the first ones (of a reversed
                                         scan: the last of them first); what is stacked for the others is zero. Or NULL */
 };

@@ -16,8 +16,12 @@ RGI_OP(scan_carry)
 RGI_OP(scan_index)
 RGI_OP(result)
 
-/* autograd (placeholder.c) */
+/* autograd (placeholder.c, again.c, custom.c) */
 RGI_OP(placeholder)
+RGI_OP(again)
+RGI_OP(custom)
+RGI_OP(custom_vjp)
+RGI_OP(custom_jvp)
 
 /* arithmetic (arithmetic.c, power.c, limits.c) */
 RGI_OP(add)

@@ -289,30 +289,50 @@ static void walk(walker *w)
     }
 }
 
-/* After a step of a checking plan: are all its floats finite? */
+/* Where an operand of a fused op is, as it came: before it was spread over the group. */
+static const void *operand_at(const walker *w, const rgi_group *g, const rgi_operand *o)
+{
+    for (size_t k = 0; o->mode == RGI_BLOCK && k < g->n_spreads; k++)
+        if (g->spreads[k].slot == o->slot)
+            o = &g->spreads[k].from;
+    return o->at ? rgi_at(o->at, o->terms, w->t) : NULL;
+}
+
+/* After a step of a checking plan, whose items have one op each: are all its floats finite? */
 static rg_status check_values(const walker *w, size_t i)
 {
+    enum { MOST = 64 };
     const rgi_program *prog = w->p->program;
     const rgi_item *item = &prog->items[i];
     const rgi_exec *e = &w->s->steps[i];
-    if (w->thread || (item->kind != RGI_RUN && item->kind != RGI_FUSED))
+    if (item->count != 1)
         return RG_OK;
-    for (uint32_t k = 0; k < item->count; k++) {
-        const rgi_use *use = &prog->uses[item->first + k];
-        const rgi_value *v = &prog->values[use->out[0]];
-        const void *at = e->kind == RGI_RUN ? rgi_at(e->step.out[0], e->terms ? e->terms[use->n_in] : NULL, w->t)
-                                            : rgi_at(e->group->members[k].out.at, e->group->members[k].out.terms, w->t);
-        if (!at || !rg_dtype_is_float(v->dtype))
-            continue;
-        for (size_t j = 0; j < w->s->counts[v->shape]; j++) {
-            const double x = v->dtype == RG_F64 ? ((const double *)at)[j] : (double)((const float *)at)[j];
-            char label[RGI_LABEL];
-            if (!(x - x == 0))
-                return rgi_fail(RG_ERR_NUMERIC, "rg_run: %s made %s at element %zu",
-                                rgi_format_node(use->node, label, sizeof label), x == x ? "an infinity" : "NaN", j);
-        }
+    const rgi_use *use = &prog->uses[item->first];
+    const rgi_member *m = e->kind == RGI_FUSED ? &e->group->members[0] : NULL;
+    const uint32_t n_in = use->n_in < MOST ? use->n_in : MOST, n_out = use->n_out < MOST ? use->n_out : MOST;
+    const void *in[MOST];
+    void *out[MOST];
+    rg_type type[2 * MOST];
+    for (uint32_t k = 0; k < n_in + n_out; k++) {
+        const bool output = k >= n_in;
+        const int32_t v = output ? use->out[k - n_in] : use->in[k];
+        const void *at = NULL;
+        type[k] = v == RGI_NONE ? (rg_type){.dtype = use->node->in[k]->dtype}
+                                : (rg_type){prog->values[v].dtype, w->s->shapes[prog->values[v].shape]};
+        if (v == RGI_NONE)
+            at = NULL;
+        else if (m)
+            at = operand_at(w, e->group, output ? &m->out : &m->in[k]);
+        else if ((at = output ? e->step.out[k - n_in] : e->step.in[k]))
+            at = rgi_at(at, e->terms ? e->terms[output ? use->n_in + k - n_in : k] : NULL, w->t);
+        if (output)
+            out[k - n_in] = (void *)(uintptr_t)at;
+        else
+            in[k] = at;
     }
-    return RG_OK;
+    return rgi_find_anomaly(
+        use->node,
+        &(rg_step){.n_in = n_in, .n_out = n_out, .in = in, .out = out, .in_type = type, .out_type = type + n_in});
 }
 
 static void walk_as(rg_plan *p, uint32_t thread, uint32_t team)

@@ -6,6 +6,8 @@
 
 /* How many threads OpenMP would use; 1 without it. */
 int rgi_default_threads(void);
+/* anomaly.c: the error that names a NaN or an infinity among the outputs of a step that has run, RG_OK without one. */
+rg_status rgi_find_anomaly(const rg_node *node, const rg_step *step);
 /* Runs the present specialisation. */
 rg_status rgi_execute(rg_plan *p);
 /* Tasks [lo, hi) of one phase of a step that is no beginning or end of a loop; `t`: the counters of the loops around it. */

@@ -296,14 +296,16 @@ bool rgi_settle(rgi_lowering *l)
         }
     compact(p);
     find_accesses(&s);
-    carries_in_place(&s);
+    if (!p->opts.check)
+        carries_in_place(&s);
     if (!write_parameters(&s))
         return false;
     compact(p);
     find_accesses(&s);
     if (!keep_in_blocks(&s))
         return false;
-    reuse_operands(&s);
+    if (!p->opts.check) /* an anomaly is told with the operands it came from */
+        reuse_operands(&s);
     find_lives(&s);
     return true;
 }

@@ -183,7 +183,7 @@ static int32_t host_of(rgi_lowering *l, const rg_node *node, const rgi_use *use)
     int32_t best = RGI_NONE;
     for (uint32_t i = 0; i < use->n_in && !p->opts.no_fuse; i++) {
         const int32_t u = rgi_unit_of(l, use->in[i]);
-        if (u == RGI_NONE || u == best || !in_block(l, u))
+        if (u == RGI_NONE || u == best || !in_block(l, u) || node->in[i]->op == &rgi_op_again)
             continue;
         const rgi_unit *host = &l->units[u];
         bool fits = host->kind == RGI_FUSED && host->shape == node->shape && host->n_uses < RGI_GROUP_MEMBERS;

@@ -245,13 +245,13 @@ static rg_node *product(maker *m, rg_node *v)
     return rg_scale(rg_matmul_t(a, false, a, true), 0.5);
 }
 
-/* h' = tanh(h + x sin(c)) over the leading axis, c from outside. */
+/* h' = tanh(h sin(c) + x h + x) over the leading axis, c from outside. */
 static rg_node *recurrence(maker *m, rg_node *v)
 {
     rg_node *xs = matrix(v), *c = rg_mean(any(m), RG_ALL_AXES, false);
     rg_scan *s = rg_scan_begin(m->r->g, &(rg_scan_opts){.reverse = below(m, 2)});
     rg_node *x = rg_scan_slice(s, xs), *h = rg_scan_carry(s, rg_mean(xs, RG_AXES(0), false));
-    rg_node *next = rg_tanh(rg_fma(x, rg_sin(c), h));
+    rg_node *next = rg_tanh(rg_add(rg_add(rg_mul(h, rg_sin(c)), rg_mul(x, h)), x));
     rg_node *stack = below(m, 2) ? rg_scan_stack(s, rg_mul(next, x)) : NULL;
     rg_scan_next(s, h, next);
     rg_node *last = stack ? NULL : rg_scan_last(s, h);
@@ -294,13 +294,18 @@ void random_graph_make(random_graph *r, uint64_t seed, rg_dtype dtype)
     add(&m, r->params[0] = param(&m, "a", RG_SHAPE(rows, columns)));
     add(&m, r->params[1] = param(&m, "b", RG_SHAPE(columns)));
     add(&m, r->params[2] = param(&m, "c", below(&m, 2) ? RG_SHAPE(columns, rows) : RG_SCALAR));
-    const size_t more = 4 + below(&m, 20);
+    const size_t more = 4 + below(&m, 20),
+                 again = below(&m, 3) ? more : below(&m, more); /* computed again from there on */
     for (size_t i = 0; i < more; i++) {
+        if (i == again)
+            rg_checkpoint_push(r->g);
         rg_node *v = random_node(&m);
         cr_assert(v, "seed %d: %s", (int)seed, rg_graph_error(r->g));
         if (rg_shape_count(rg_shape_of(v)) <= 64)
             add(&m, v);
     }
+    if (again < more)
+        rg_checkpoint_pop(r->g);
     rg_node *sum = NULL; /* of the newest nodes */
     for (size_t k = 0; k < 3 && k < r->n_nodes; k++) {
         rg_node *part = rg_mean(rg_sin(r->nodes[r->n_nodes - 1 - k]), RG_ALL_AXES, false);

@@ -20,6 +20,10 @@ const sample_row samples_structural[] = {
     SEE("scan_index", "test_random.c: draws inside a scan"),
     SEE("result", "test_scan.c"),
     SEE("placeholder", "test_autograd.c: derivatives of inner nodes"),
+    SEE("again", "test_rules.c: checkpointed parts"),
+    SEE("custom", "test_rules.c: derivatives of the maker's own"),
+    SEE("custom_vjp", "test_rules.c: derivatives of the maker's own"),
+    SEE("custom_jvp", "test_rules.c: derivatives of the maker's own"),
     SEE("mix_index", "test_random.c: draws inside a scan"),
     {.name = NULL},
 };

@@ -27,6 +27,35 @@ RG_API rg_node *rg_hessian(rg_node *loss, rg_node *x);
 /* The value of x, through which no derivative flows. */
 RG_API rg_node *rg_stop_gradient(rg_node *x);
 
+/* ---- derivatives of your own ---- */
+
+/* Rules for y as a function of the xs. `user` is that of the options; nodes are those that the rule may use where it is
+   applied (inside a reverse scan: residuals). */
+typedef struct rg_custom_opts {
+    const char *name; /* for errors */
+    /* One gradient for each of xs, of its type; NULL: zero. */
+    rg_nodes (*vjp)(void *user, rg_node *cotangent, rg_node *y, rg_nodes xs);
+    /* The tangent of y; tangents.at[i] is NULL where that of xs[i] is zero. Linear in the tangents. */
+    rg_node *(*jvp)(void *user, rg_nodes tangents, rg_node *y, rg_nodes xs);
+    void *user; /* must live as long as the graph */
+} rg_custom_opts;
+
+/* The value of y, with these derivatives with respect to xs in place of those of what computes y: a straight-through
+   estimator, an implicit derivative, a formula that is more exact than what the chain rule gives. One rule is enough, the
+   other is its transpose. Derivatives reach nothing but the xs. The rules emit nodes, so they are differentiable again.
+   Errors: neither rule, no x. rg_grad_check compares the loss as a whole with them, not the node by itself. */
+RG_API rg_node *rg_custom(rg_node *y, rg_nodes xs, const rg_custom_opts *opts);
+
+/* ---- memory for time ---- */
+
+/* What is built between push and pop is not kept for the reverse pass but computed once more there, from what it takes from
+   before the push: same bits, less memory. Pairs may nest; the outermost counts. Bodies of scans opened outside of the pair
+   are not affected. */
+RG_API void rg_checkpoint_push(rg_graph *g);
+RG_API void rg_checkpoint_pop(rg_graph *g);
+
+/* ---- certificates ---- */
+
 typedef struct rg_grad_check_opts {
     double step;      /* of the differences; default 1e-3, scaled by max(1, largest value); smaller where needed */
     double tolerance; /* relative error that passes; default 1e-6 */

@@ -87,6 +87,19 @@ typedef struct rg_instance_norm_opts {
 /* x [N, C, ...] of three axes at least. */
 RG_API rg_node *rg_nn_instance_norm(rg_node *x, const char *name, const rg_instance_norm_opts *opts);
 
+/* ---- explanation of a decision: how much each element of an input counts for a score ---- */
+
+/* All return a node of x's shape. A score of many elements is summed: with one row an example, and rows that do not mix,
+   these are the explanations of all examples. `model` writes the score of any x; it is called once. */
+typedef rg_node *(*rg_model)(void *user, rg_node *x);
+RG_API rg_node *rg_nn_saliency(rg_node *score, rg_node *x);         /* |dscore/dx|: Simonyan et al. 2013 */
+RG_API rg_node *rg_nn_gradient_x_input(rg_node *score, rg_node *x); /* x dscore/dx */
+/* (x - baseline) times the mean gradient on the straight way from the baseline (NULL: zeros) to x, at the middles of `steps`
+   equal parts (0: 50): Sundararajan et al. 2017. The elements sum to score(x) - score(baseline), up to O(1 / steps^2). */
+RG_API rg_node *rg_nn_integrated_gradients(rg_model model, void *user, rg_node *x, rg_node *baseline, int64_t steps);
+/* The mean gradient at `samples` (0: 50) points x + sigma e, e normal, drawn as rg_normal draws: Smilkov et al. 2017. */
+RG_API rg_node *rg_nn_smooth_grad(rg_model model, void *user, rg_node *x, double sigma, int64_t samples);
+
 /* ---- recurrent layers ---- */
 
 typedef struct rg_rnn_opts {

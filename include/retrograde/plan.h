@@ -24,7 +24,9 @@ typedef struct rg_plan_opts {
     rg_mode mode;  /* 0: training if an effect is fetched; otherwise required where a fetched node depends on it */
     bool no_fuse;  /* run elementwise ops one by one; results are the same to the last bit */
     bool snapshot; /* work on a private copy of parameters and buffers */
-    bool check;    /* after each op, look for NaN and infinity: rg_run then fails naming the node */
+    /* After each op, look for NaN and infinity: rg_run then fails, naming the first node that makes one, its place in the
+       program, the element and what the inputs hold. One thread, nothing fused. */
+    bool check;
     bool profile;  /* note when each thread works on which step: rg_plan_profile, rg_plan_trace */
     size_t
         budget; /* most bytes that rg_plan_bytes may come to, 0: any number. Values are made again where they are needed
