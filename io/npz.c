@@ -244,7 +244,7 @@ static rg_status read_members(const rgi_source *s, rg_archive *out)
     if (!out->names || !out->tensors)
         return rgi_fail(RG_ERR_MEMORY, "rg_read_npz: %s: out of memory for %" PRIu64 " members", s->path, n);
     for (; out->n < n; out->n++) {
-        struct member m = {0};
+        struct member m = {.name = (const unsigned char *)""};
         if ((status = read_entry(s, &at, end, &m)))
             return status;
         char *name = calloc(m.name_bytes + 1, 1);

@@ -119,7 +119,7 @@ rg_nodes rg_cond(rg_node *predicate, rg_branch then_, rg_branch else_, void *use
     rg_node *once = rg_cast(predicate, RG_I64), *never = rg_cast(rg_logical_not(predicate), RG_I64);
     const rg_nodes a = branch(g, "then", once, then_, user, in), b = branch(g, "else", never, else_, user, in);
     rg_node **out = rgi_arena_alloc(&g->arena, (a.n + 1) * sizeof *out);
-    if (!out || !alike(g, a, b))
+    if (!out || !a.at || !b.at || !alike(g, a, b))
         return none;
     for (size_t k = 0; k < a.n; k++)
         out[k] = rg_where(predicate, rg_squeeze(a.at[k], 0), rg_squeeze(b.at[k], 0));

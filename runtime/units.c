@@ -285,7 +285,8 @@ static int32_t value_ahead(rgi_lowering *l, const rg_node *node, uint64_t key)
     while (l->block->outer && l->block->region != node->region)
         l->block = l->block->outer;
     l->ahead = key;
-    for (const rg_node *v = node; v && !l->failed;) {
+    const rg_node *v = node;
+    do {
         const rg_node *first = l->value_of[v->id] == RGI_NONE ? missing_input(l, v) : NULL;
         if (first) {
             if (!rgi_push(&l->temporary, (void **)&waiting, &n, &capacity, sizeof v, &v))
@@ -295,7 +296,7 @@ static int32_t value_ahead(rgi_lowering *l, const rg_node *node, uint64_t key)
         }
         l->failed = l->failed || !lower_node(l, v) || l->value_of[v->id] == RGI_NONE;
         v = n ? waiting[--n] : NULL;
-    }
+    } while (v && !l->failed);
     const int32_t value = l->failed ? RGI_NONE : rgi_value_in_memory(l, node);
     l->ahead = before;
     l->block = block;

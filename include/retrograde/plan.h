@@ -27,11 +27,11 @@ typedef struct rg_plan_opts {
     /* After each op, look for NaN and infinity: rg_run then fails, naming the first node that makes one, its place in the
        program, the element and what the inputs hold. One thread, nothing fused. */
     bool check;
-    bool profile;  /* note when each thread works on which step: rg_plan_profile, rg_plan_trace */
-    size_t
-        budget; /* most bytes that rg_plan_bytes may come to, 0: any number. Values are made again where they are needed
-                      late until it fits; the results are the same to the last bit. If nothing does, rg_run and
-                      rg_plan_prepare fail with RG_ERR_MEMORY and say the least that would do */
+    bool profile; /* note when each thread works on which step: rg_plan_profile, rg_plan_trace */
+    /* Most bytes that rg_plan_bytes may come to, 0: any number. Values are made again where they are needed late until it
+       fits; the results are the same to the last bit. If nothing does, rg_run and rg_plan_prepare fail with RG_ERR_MEMORY
+       and say the least that would do. */
+    size_t budget;
     const rg_machine *machine; /* NULL: figures of an x86 core of 2024; copied */
 } rg_plan_opts;
 
