@@ -310,7 +310,7 @@ static int parse(int argc, char **argv, struct options *o)
                    {"--hidden", &o->hidden, 2, 4096},
                    {"--below", &o->below, 1000, 1000000},
                    {"--threads", &o->threads, 1, 1000}};
-    for (int i = 1; i < argc; i++) {
+    for (int i = 1; i < argc; i += 2) {
         if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h")) {
             usage(stdout);
             return 1;
@@ -327,7 +327,6 @@ static int parse(int argc, char **argv, struct options *o)
             return 3;
         }
         *numbers[k].to = (int)n;
-        i++;
     }
     return 0;
 }
