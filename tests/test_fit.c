@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #define XXH_INLINE_ALL
@@ -344,6 +345,13 @@ Test(fit, checkpoints_of_other_trainings)
     end();
 }
 
+static uint64_t microseconds(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
 static void train_in_a_child(void)
 {
     struct task t;
@@ -357,22 +365,24 @@ static void train_in_a_child(void)
 Test(fit, killed_at_random_moments, .timeout = 0)
 {
     const int wanted = getenv("RETROGRADE_SLOW") ? 100 : 5;
-    uint64_t seed = 17, expected = 0, table = 0;
+    uint64_t seed = 17, expected = 0, table = 0, whole = 0; /* microseconds that a training takes if left alone */
     for (int killed = 0, round = 0; killed < wanted; round++) {
         cr_assert(round < 100 * wanted);
         begin();
         bool ended = false;
         for (uint64_t tries = 1; !ended; tries++) {
             int code = 0;
+            const uint64_t start = microseconds();
             const pid_t child = fork();
             cr_assert(child >= 0);
             if (child == 0)
                 train_in_a_child();
             if (round) { /* the first one is left alone */
-                usleep((useconds_t)(random_next(&seed) % (30000 + 3000 * tries)));
+                usleep((useconds_t)(random_next(&seed) % (whole + whole / 10 * tries)));
                 kill(child, SIGKILL);
             }
             cr_assert_eq(waitpid(child, &code, 0), child);
+            whole = round ? whole : microseconds() - start;
             ended = WIFEXITED(code);
             killed += !ended;
             cr_assert(!ended || WEXITSTATUS(code) == 0);
