@@ -98,7 +98,7 @@ Test(threads, training_is_equal_unfused)
 
 #ifdef _OPENMP
 
-Test(threads, inside_a_callers_region, .timeout = 60)
+Test(threads, inside_a_callers_region)
 {
     const uint64_t want = trained(1, 20, false);
     uint64_t got[3] = {0};
@@ -120,7 +120,7 @@ Test(threads, inside_a_callers_region, .timeout = 60)
 }
 
 /* The caller may lower the number of threads after the plan was made. */
-Test(threads, a_smaller_team_than_asked_for, .timeout = 60)
+Test(threads, a_smaller_team_than_asked_for)
 {
     const uint64_t want = trained(1, 20, false);
     omp_set_dynamic(1);
@@ -203,7 +203,7 @@ static void *predict(void *argument)
     return NULL;
 }
 
-Test(threads, forks_on_many_threads, .timeout = 120)
+Test(threads, forks_on_many_threads)
 {
     enum { WORKERS = 64 };
     model m = model_new();
