@@ -92,6 +92,15 @@ int32_t rgi_value_leaf(rgi_lowering *l, const rg_node *node);
 /* units.c: makes the units of a region and orders them into items (appended to *items). */
 bool rgi_lower_region(rgi_lowering *l, const rgi_region *region, int32_t loop, rgi_item **items, size_t *n,
                       size_t *capacity);
+bool rgi_lower_node(rgi_lowering *l, const rg_node *node);
+int32_t rgi_unit_add(rgi_lowering *l, rgi_block *b, const rgi_unit *unit);
+bool rgi_item_push(rgi_lowering *l, const rgi_item *item, rgi_item **items, size_t *n, size_t *capacity);
+/* Level of the unit that makes a value, if it belongs to the present block: what comes from outside is there already. */
+uint32_t rgi_level_of(const rgi_lowering *l, int32_t value);
+/* loops.c: a scan as a unit of the present block. */
+bool rgi_lower_scan(rgi_lowering *l, const rg_node *node);
+/* The result of a scan that was computed in front of it, or RGI_NONE. */
+int32_t rgi_result_ahead(rgi_lowering *l, const rg_node *r);
 /* The unit that makes a value, RGI_NONE if none does. */
 int32_t rgi_unit_of(const rgi_lowering *l, int32_t value);
 /* Puts the members of group `from` among those of `to`, in the order of their nodes. */

@@ -9,13 +9,41 @@ typedef struct rgi_extra {
     size_t shared, offset;
 } rgi_extra;
 
+/* steps.c: memory of a specialisation that lives as long as it does. */
+void *rgi_special_alloc(rgi_special *s, size_t n, size_t size);
+/* Bytes of a value. */
+size_t rgi_special_bytes(const rg_plan *p, const rgi_special *s, int32_t v);
+/* Strides of a value that moves with the loops around it; NULL if it does not. False: out of memory. */
+bool rgi_terms_make(const rg_plan *p, rgi_special *s, int32_t v, const rgi_terms **out);
+/* Types of an op's inputs and outputs, in one array: inputs first. Elementwise members of a group all have its shape. */
+bool rgi_types_make(const rg_plan *p, rgi_special *s, const rgi_use *use, rg_step *step, const rg_shape *like);
+/* Shape rules see stand-ins while a graph is built; here they see the sizes that came, and must agree with what follows
+   from the stand-ins: a slice of five of a named axis that turns out to have three does not. */
+rg_status rgi_rule_check(const rgi_use *use, const rgi_special *s, rg_step *step);
 /* Types, costs, blocks of every item; `extra`: one an item. False: out of memory. */
 bool rgi_steps_make(rg_plan *p, rgi_special *s, rgi_extra *extra);
-/* Pointers, as links to what they follow. */
+/* groups.c: the elementwise ops of `item`. `head`, `foot`: the value that a head delivers, or a foot draws, or RGI_NONE. */
+rgi_group *rgi_group_make(rg_plan *p, rgi_special *s, const rgi_item *item, int32_t head, int32_t foot);
+/* links.c: pointers, as links to what they follow. */
 bool rgi_steps_link(rg_plan *p, rgi_special *s, const rgi_extra *extra);
-/* The concrete sizes of any shape of the graph. False with the error set where one is impossible. */
+/* special.c: the concrete sizes of any shape of the graph. False with the error set where one is impossible. */
 bool rgi_special_shape(const rg_plan *p, const rgi_special *s, const rgi_shape *shape, rg_shape *out);
 /* lower: appends to an arena array. */
 bool rgi_push(rgi_arena *arena, void **at, size_t *n, size_t *capacity, size_t size, const void *item);
+
+/* The op of a single one, or the head or foot of a group. */
+static inline const rgi_use *rgi_main_use(const rgi_program *prog, const rgi_item *item)
+{
+    return &prog->uses[item->footed ? item->first + item->count - 1 : item->first];
+}
+
+/* The elementwise ops of an item. */
+static inline rgi_item rgi_members_of(const rgi_item *item)
+{
+    rgi_item members = *item;
+    members.first += item->headed;
+    members.count -= item->headed || item->footed;
+    return members;
+}
 
 #endif

@@ -1,0 +1,289 @@
+/* groups.c - the fused groups of a specialisation: where each member's operands are, and how large a block is. */
+#include "evaluate.h"
+#include "steps.h"
+#include "stream.h"
+
+#include <string.h>
+
+#define RGI_BLOCK_BYTES 32768 /* what the live blocks of a group may fill: within L1 */
+#define RGI_BLOCK_LARGEST 1024
+#define RGI_BLOCK_PLAIN 4096 /* without scratch there is no reason to stay small */
+
+/* Where a value lies in the one it is a window of. NULL: out of memory, or refused. */
+static const rg_window *make_window(rg_plan *p, rgi_special *s, const rgi_value *value)
+{
+    const rg_node *node = value->window;
+    rg_window *w = rgi_special_alloc(s, 1, sizeof *w);
+    rg_type *type = rgi_special_alloc(s, node->n_in + 1, sizeof *type);
+    if (!w || !type)
+        return NULL;
+    for (uint32_t i = 0; i <= node->n_in; i++) {
+        const rg_node *v = i < node->n_in ? node->in[i] : node;
+        type[i].dtype = v->dtype;
+        if (!rgi_special_shape(p, s, v->shape, &type[i].shape))
+            return NULL;
+    }
+    rg_step step = {.op = node->op,
+                    .attr = node->attr,
+                    .n_in = node->n_in,
+                    .n_out = 1,
+                    .in_type = type,
+                    .out_type = type + node->n_in};
+    s->refused = rgi_rule_check(&(rgi_use){.node = node, .n_in = node->n_in, .n_out = 1}, s, &step);
+    return !s->refused && node->op->window(&step, value->window_input, w) ? w : NULL;
+}
+
+typedef struct grouping {
+    rg_plan *p;
+    rgi_special *s;
+    const rgi_item *item;
+    rgi_group *g;
+    size_t slots, unit; /* slots in use at most, bytes of the widest element */
+    int32_t head, foot; /* the value that a head delivers, or a foot draws, or RGI_NONE */
+    bool *busy;
+    size_t n_busy;
+} grouping;
+
+static size_t take_slot(grouping *k)
+{
+    for (size_t i = 0; i < k->n_busy; i++)
+        if (!k->busy[i]) {
+            k->busy[i] = true;
+            return i;
+        }
+    return SIZE_MAX;
+}
+
+/* The last member that reads value v, or -1. */
+static int64_t last_reader(const grouping *k, int32_t v)
+{
+    const rgi_use *uses = &k->p->program->uses[k->item->first];
+    for (size_t m = k->item->count; m-- > 0;)
+        for (uint32_t i = 0; i < uses[m].n_in; i++)
+            if (uses[m].in[i] == v)
+                return (int64_t)m;
+    return -1;
+}
+
+static const rgi_operand *made_in_group(const grouping *k, int32_t v, size_t before)
+{
+    const rgi_use *uses = &k->p->program->uses[k->item->first];
+    for (size_t m = before; m-- > 0;)
+        if (uses[m].out[0] == v)
+            return &k->g->members[m].out;
+    return NULL;
+}
+
+/* A block full of one constant number, shared by all who want the same. */
+static const void *number_block(rgi_special *s, const void *number, size_t size)
+{
+    for (rgi_number *x = s->numbers; x; x = x->next)
+        if (x->size == size && memcmp(x->block, number, size) == 0)
+            return x->block;
+    rgi_number *x = rgi_special_alloc(s, 1, sizeof *x);
+    char *block = rgi_special_alloc(s, RGI_BLOCK_LARGEST * size + 64, 1);
+    if (!x || !block)
+        return NULL;
+    block = (char *)(((uintptr_t)block + 63) & ~(uintptr_t)63);
+    const rg_shape one = RG_SCALAR, many = RG_SHAPE(RGI_BLOCK_LARGEST);
+    rgi_broadcast_copy(number, &one, &many, size, 0, RGI_BLOCK_LARGEST, block);
+    *x = (rgi_number){s->numbers, block, size};
+    s->numbers = x;
+    return block;
+}
+
+static bool is_number(const grouping *k, const rgi_value *v)
+{
+    return v->place == RGI_FIXED && v->part_of == RGI_NONE && k->s->counts[v->shape] == 1 && k->g->elements != 1;
+}
+
+static const rgi_spread *spread_of(const grouping *k, int32_t v)
+{
+    for (size_t n = 0; n < k->g->n_spreads; n++)
+        if (k->g->spreads[n].value == v)
+            return &k->g->spreads[n];
+    return NULL;
+}
+
+/* The number of elements after which a smaller operand begins again, as a bias of rows does; 0 if it is not so. */
+static size_t period_of(const rg_shape *from, const rg_shape *to)
+{
+    int32_t leading = 0;
+    while (leading < from->rank && from->dim[leading] == 1)
+        leading++;
+    size_t n = 1;
+    for (int32_t i = from->rank - 1, j = to->rank - 1; i >= leading; i--, j--) {
+        if (from->dim[i] != to->dim[j])
+            return 0;
+        n *= (size_t)from->dim[i];
+    }
+    return n;
+}
+
+/* Operands from outside that are smaller than the group: they hold their blocks while all members run. */
+static bool make_spreads(grouping *k)
+{
+    const rgi_program *prog = k->p->program;
+    const rgi_use *uses = &prog->uses[k->item->first];
+    for (size_t m = 0; m < k->g->n_members; m++)
+        for (uint32_t i = 0; i < uses[m].n_in; i++) {
+            const int32_t v = uses[m].in[i];
+            if (v == RGI_NONE || spread_of(k, v))
+                continue;
+            const rgi_value *value = &prog->values[v];
+            bool inside = false;
+            for (size_t j = 0; j < m && !inside; j++)
+                inside = uses[j].out[0] == v;
+            if (inside || v == k->head || is_number(k, value) ||
+                (!value->window && rg_shape_equal(k->s->shapes[value->shape], k->g->shape)))
+                continue;
+            rgi_spread *x = &k->g->spreads[k->g->n_spreads++];
+            *x = (rgi_spread){.from = {.mode = RGI_MEMORY, .size = (uint32_t)rg_dtype_size(value->dtype)},
+                              .slot = take_slot(k),
+                              .period = value->window ? 0 : period_of(&k->s->shapes[value->shape], &k->g->shape),
+                              .shape = k->s->shapes[value->shape],
+                              .value = v};
+            if (!rgi_terms_make(k->p, k->s, v, &x->from.terms) ||
+                (value->window && !(x->from.window = make_window(k->p, k->s, value))))
+                return false;
+            k->g->moves = k->g->moves || x->from.terms;
+        }
+    return true;
+}
+
+static bool make_operand(grouping *k, size_t member, uint32_t i)
+{
+    const rgi_program *prog = k->p->program;
+    const int32_t v = prog->uses[k->item->first + member].in[i];
+    rgi_operand *o = &k->g->members[member].in[i];
+    if (v == RGI_NONE)
+        return true;
+    const rgi_value *value = &prog->values[v];
+    const size_t size = rg_dtype_size(value->dtype);
+    k->unit = size > k->unit ? size : k->unit;
+    const rgi_operand *made = made_in_group(k, v, member);
+    const rgi_spread *spread = spread_of(k, v);
+    *o = (rgi_operand){.mode = RGI_MEMORY, .size = (uint32_t)size};
+    if (made) {
+        *o = *made;
+    } else if (v == k->head) {
+        o->mode = RGI_HEAD;
+    } else if (is_number(k, value)) {
+        o->mode = RGI_NUMBER;
+        o->at = number_block(k->s, value->fixed, size);
+        return o->at != NULL;
+    } else if (spread) {
+        o->mode = RGI_BLOCK;
+        o->slot = spread->slot;
+        o->spread = (uint32_t)(spread - k->g->spreads) + 1;
+    } else {
+        const bool ok = rgi_terms_make(k->p, k->s, v, &o->terms);
+        k->g->moves = k->g->moves || o->terms;
+        return ok;
+    }
+    return true;
+}
+
+static bool make_output(grouping *k, size_t member)
+{
+    const rgi_program *prog = k->p->program;
+    const rgi_use *use = &prog->uses[k->item->first + member];
+    const int32_t v = use->out[0];
+    rgi_operand *o = &k->g->members[member].out;
+    const size_t size = rg_dtype_size(prog->values[v].dtype);
+    k->unit = size > k->unit ? size : k->unit;
+    *o = (rgi_operand){.mode = RGI_MEMORY, .size = (uint32_t)size};
+    if (prog->values[v].place != RGI_VOID || prog->values[v].part_of != RGI_NONE) {
+        const bool ok = rgi_terms_make(k->p, k->s, v, &o->terms);
+        k->g->moves = k->g->moves || o->terms;
+        if (prog->values[v].window) {
+            o->mode = RGI_WINDOW;
+            o->window = make_window(k->p, k->s, &prog->values[v]);
+            o->slot = take_slot(k);
+            return ok && o->window;
+        }
+        if (k->g->n_members > 1 && k->g->elements * size >= RGI_STREAM_LEAST && prog->values[v].part_of == RGI_NONE) {
+            o->mode = RGI_STREAM;
+            k->g->streams = true;
+            o->slot = take_slot(k);
+        }
+        return ok;
+    }
+    o->mode = v == k->foot ? RGI_FOOT : RGI_BLOCK;
+    if (o->mode == RGI_BLOCK)
+        o->slot = take_slot(k);
+    for (uint32_t i = 0; i < use->n_in; i++) { /* blocks nobody reads any more are free */
+        const rgi_operand *in = &k->g->members[member].in[i];
+        const bool block = use->in[i] != RGI_NONE && in->mode == RGI_BLOCK && made_in_group(k, use->in[i], member);
+        if (block && last_reader(k, use->in[i]) == (int64_t)member)
+            k->busy[in->slot] = false;
+    }
+    return true;
+}
+
+static bool in_scratch(const rgi_operand *o)
+{
+    return o->mode == RGI_BLOCK || o->mode == RGI_STREAM || o->mode == RGI_WINDOW;
+}
+
+static void choose_block(grouping *k)
+{
+    rgi_group *g = k->g;
+    size_t slots = 0;
+    bool numbers = false;
+    for (size_t m = 0; m < g->n_members; m++) {
+        slots =
+            in_scratch(&g->members[m].out) && g->members[m].out.slot + 1 > slots ? g->members[m].out.slot + 1 : slots;
+        for (uint32_t i = 0; i < g->members[m].step.n_in; i++)
+            numbers = numbers || g->members[m].in[i].mode == RGI_NUMBER;
+    }
+    for (size_t n = 0; n < g->n_spreads; n++)
+        slots = g->spreads[n].slot + 1 > slots ? g->spreads[n].slot + 1 : slots;
+    size_t block = slots || numbers ? RGI_BLOCK_LARGEST : RGI_BLOCK_PLAIN;
+    while (slots && block > 128 && block * slots * k->unit > RGI_BLOCK_BYTES)
+        block /= 2;
+    g->block = block;
+    g->scratch = slots * block * k->unit;
+    for (size_t m = 0; m < g->n_members; m++) {
+        g->members[m].out.slot *= block * k->unit;
+        for (uint32_t i = 0; i < g->members[m].step.n_in; i++)
+            g->members[m].in[i].slot *= block * k->unit;
+    }
+    for (size_t n = 0; n < g->n_spreads; n++)
+        g->spreads[n].slot *= block * k->unit;
+}
+
+rgi_group *rgi_group_make(rg_plan *p, rgi_special *s, const rgi_item *item, int32_t head, int32_t foot)
+{
+    const rgi_program *prog = p->program;
+    rgi_group *g = rgi_special_alloc(s, 1, sizeof *g);
+    size_t operands = 0;
+    for (uint32_t m = 0; m < item->count; m++)
+        operands += prog->uses[item->first + m].n_in + 1;
+    grouping k = {.p = p, .s = s, .item = item, .g = g, .unit = 1, .head = head, .foot = foot, .n_busy = operands};
+    k.busy = rgi_special_alloc(s, operands, sizeof *k.busy);
+    if (!g || !k.busy)
+        return NULL;
+    g->members = rgi_special_alloc(s, item->count, sizeof *g->members);
+    g->spreads = rgi_special_alloc(s, operands, sizeof *g->spreads);
+    if (!g->members || !g->spreads)
+        return NULL;
+    const uint32_t shape = prog->values[prog->uses[item->first].out[0]].shape;
+    g->shape = s->shapes[shape];
+    g->elements = s->counts[shape];
+    g->n_members = item->count;
+    if (!make_spreads(&k))
+        return NULL;
+    for (size_t m = 0; m < g->n_members; m++) {
+        const rgi_use *use = &prog->uses[item->first + m];
+        if (!rgi_types_make(p, s, use, &g->members[m].step, &g->shape))
+            return NULL;
+        for (uint32_t i = 0; i < use->n_in; i++)
+            if (!make_operand(&k, m, i))
+                return NULL;
+        if (!make_output(&k, m))
+            return NULL;
+    }
+    choose_block(&k);
+    return g;
+}

@@ -1,0 +1,93 @@
+/* links.c - the pointers of a specialisation's steps, each a link to the memory it follows. */
+#include "steps.h"
+
+#include <string.h>
+
+static bool add_link(rgi_special *s, int32_t *head, const void *at, size_t offset)
+{
+    const rgi_link link = {(const void **)(uintptr_t)at, offset, *head};
+    if (!rgi_push(&s->arena, (void **)&s->links, &s->n_links, &s->link_capacity, sizeof link, &link))
+        return false;
+    *head = (int32_t)s->n_links - 1;
+    return true;
+}
+
+/* Makes *at follow the memory of value v. */
+static bool link_value(rg_plan *p, rgi_special *s, int32_t v, const void *at)
+{
+    const int32_t owner = rgi_owner(p->program, v);
+    const rgi_value *o = &p->program->values[owner];
+    switch (o->place) {
+    case RGI_SLAB:
+        return add_link(s, &s->slab_links, at, s->offsets[owner]);
+    case RGI_BOUND:
+        return add_link(s, &s->input_links[o->slot], at, 0);
+    case RGI_STORE:
+        return add_link(s, &s->store_links[o->slot], at, 0);
+    case RGI_FIXED:
+        memcpy((void *)(uintptr_t)at, &o->fixed, sizeof o->fixed);
+        return true;
+    case RGI_VOID:
+        break;
+    }
+    return true;
+}
+
+/* An operand of a group: its own address, and in a single block the pointer the op reads. */
+static bool link_operand(rg_plan *p, rgi_special *s, rgi_group *g, rgi_operand *o, int32_t v, const void *pointer,
+                         size_t own)
+{
+    if ((o->mode == RGI_MEMORY || o->mode == RGI_STREAM || o->mode == RGI_WINDOW) && !link_value(p, s, v, &o->at))
+        return false;
+    if (!g->single)
+        return true;
+    if (o->mode == RGI_MEMORY)
+        return link_value(p, s, v, pointer);
+    if (o->mode == RGI_BLOCK || o->mode == RGI_WINDOW)
+        return add_link(s, &s->slab_links, pointer, own + o->slot);
+    memcpy((void *)(uintptr_t)pointer, &o->at, sizeof o->at);
+    return true;
+}
+
+static bool link_group(rg_plan *p, rgi_special *s, const rgi_item *item, rgi_group *g, size_t own)
+{
+    for (size_t n = 0; n < g->n_spreads; n++)
+        if (!link_value(p, s, g->spreads[n].value, &g->spreads[n].from.at))
+            return false;
+    for (size_t m = 0; m < g->n_members; m++) {
+        const rgi_use *use = &p->program->uses[item->first + m];
+        for (uint32_t i = 0; i < use->n_in; i++)
+            if (use->in[i] != RGI_NONE &&
+                !link_operand(p, s, g, &g->members[m].in[i], use->in[i], &g->members[m].step.in[i], own))
+                return false;
+        if (!link_operand(p, s, g, &g->members[m].out, use->out[0], &g->members[m].step.out[0], own))
+            return false;
+    }
+    return !g->single || add_link(s, &s->slab_links, &g->own, own);
+}
+
+bool rgi_steps_link(rg_plan *p, rgi_special *s, const rgi_extra *extra)
+{
+    bool ok = true;
+    for (size_t i = 0; ok && i < s->n_steps; i++) {
+        const rgi_item *item = &p->program->items[i];
+        rgi_exec *e = &s->steps[i];
+        if (e->kind == RGI_RUN) {
+            const rgi_use *use = rgi_main_use(p->program, item);
+            for (uint32_t k = 0; ok && k < use->n_in; k++)
+                ok = use->in[k] == RGI_NONE || link_value(p, s, use->in[k], &e->step.in[k]);
+            for (uint32_t k = 0; ok && k < use->n_out; k++)
+                ok = link_value(p, s, use->out[k], &e->step.out[k]);
+            ok = ok && add_link(s, &s->slab_links, &e->step.shared, extra[i].offset);
+            ok = ok && add_link(s, &s->slab_links, &e->step.scratch, s->bytes);
+            const rgi_item members = rgi_members_of(item);
+            ok = ok && (!e->group || link_group(p, s, &members, e->group, 0));
+        } else if (e->kind == RGI_FUSED) {
+            ok = link_group(p, s, item, e->group, extra[i].offset);
+        } else {
+            ok = (item->from == RGI_NONE || link_value(p, s, item->from, &e->from)) &&
+                 (item->to == RGI_NONE || link_value(p, s, item->to, &e->to));
+        }
+    }
+    return ok;
+}
