@@ -126,20 +126,34 @@ static rg_status ended(const rgi_group *g, rg_status status)
     return status;
 }
 
-static rg_status run_single(const rgi_group *g)
+/* Rows of many stacks, a step further each: more streams than a processor follows by itself. */
+static void shift(const rgi_shift *x, const int64_t *t)
 {
+    const char *at = rgi_at(x->at, x->terms, t);
+    *x->pointer = at;
+    if (x->ahead)
+        for (uintptr_t next = (uintptr_t)at + (uintptr_t)x->ahead, end = next + x->bytes; next < end; next += 64)
+            __builtin_prefetch((const void *)next);
+}
+
+static rg_status run_single(const rgi_group *g, const int64_t *t)
+{
+    for (size_t i = 0; i < g->n_shifts; i++)
+        shift(&g->shifts[i], t);
     for (size_t i = 0; i < g->n_spreads; i++) {
         const rgi_spread *x = &g->spreads[i];
-        spread(g, x, x->from.at, 0, g->elements, g->own + x->slot);
+        spread(g, x, rgi_at(x->from.at, x->from.terms, t), 0, g->elements, g->own + x->slot);
     }
     for (size_t m = 0; m < g->n_members; m++) {
-        const rg_step *s = &g->members[m].step;
-        const rgi_operand *out = &g->members[m].out;
-        const rg_status status = s->op->run(s, 0, g->elements);
+        const rg_status status = g->ops[m].op->run(&g->ops[m], 0, g->elements);
         if (status)
             return status;
+    }
+    for (size_t m = 0; g->windows && m < g->n_members; m++) {
+        const rgi_operand *out = &g->members[m].out;
         if (out->mode == RGI_WINDOW)
-            write_window((char *)(uintptr_t)out->at, out->window, out->size, 0, g->elements, g->own + out->slot);
+            write_window((char *)(uintptr_t)rgi_at(out->at, out->terms, t), out->window, out->size, 0, g->elements,
+                         g->own + out->slot);
     }
     return RG_OK;
 }
@@ -147,7 +161,7 @@ static rg_status run_single(const rgi_group *g)
 rg_status rgi_group_run(const rgi_group *g, size_t lo, size_t hi, char *scratch, const int64_t *t)
 {
     if (g->single)
-        return run_single(g);
+        return run_single(g, t);
     place at = {.scratch = scratch, .t = t, .g = g};
     rg_status status = RG_OK;
     for (size_t b = lo; b < hi && !status; b++) {

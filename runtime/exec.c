@@ -247,14 +247,31 @@ static size_t test(walker *w, const rgi_exec *e, size_t i, bool *failed)
 
 static rg_status check_values(const walker *w, size_t i);
 
+static rg_status run_calls(const rgi_call *calls, uint32_t n)
+{
+    rg_status status = RG_OK;
+    for (uint32_t k = 0; k < n && !status; k++)
+        status = calls[k].step->op->run(calls[k].step, 0, calls[k].tasks);
+    return status;
+}
+
 static void walk(walker *w)
 {
     const rgi_special *s = w->s;
     rg_plan *p = w->p;
-    const bool check = p->program->opts.check;
+    const bool check = p->program->opts.check, alone = w->team == 1 && !check && !s->timeline;
     bool failed = false;
     for (size_t i = 0; i < s->n_steps;) {
         const rgi_exec *e = &s->steps[i];
+        if (alone && e->n_calls && !failed) {
+            const rg_status status = run_calls(e->calls, e->n_calls);
+            if (status) {
+                fail(p, status);
+                return;
+            }
+            i = e->after;
+            continue;
+        }
         if (e->barrier) {
             meet(w);
             failed = failed || __atomic_load_n(&p->failed, __ATOMIC_ACQUIRE) != RG_OK;

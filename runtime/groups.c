@@ -146,7 +146,6 @@ static bool make_spreads(grouping *k)
             if (!rgi_terms_make(k->p, k->s, v, &x->from.terms) ||
                 (value->window && !(x->from.window = make_window(k->p, k->s, value))))
                 return false;
-            k->g->moves = k->g->moves || x->from.terms;
         }
     return true;
 }
@@ -177,9 +176,7 @@ static bool make_operand(grouping *k, size_t member, uint32_t i)
         o->slot = spread->slot;
         o->spread = (uint32_t)(spread - k->g->spreads) + 1;
     } else {
-        const bool ok = rgi_terms_make(k->p, k->s, v, &o->terms);
-        k->g->moves = k->g->moves || o->terms;
-        return ok;
+        return rgi_terms_make(k->p, k->s, v, &o->terms);
     }
     return true;
 }
@@ -195,9 +192,9 @@ static bool make_output(grouping *k, size_t member)
     *o = (rgi_operand){.mode = RGI_MEMORY, .size = (uint32_t)size};
     if (prog->values[v].place != RGI_VOID || prog->values[v].part_of != RGI_NONE) {
         const bool ok = rgi_terms_make(k->p, k->s, v, &o->terms);
-        k->g->moves = k->g->moves || o->terms;
         if (prog->values[v].window) {
             o->mode = RGI_WINDOW;
+            k->g->windows = true;
             o->window = make_window(k->p, k->s, &prog->values[v]);
             o->slot = take_slot(k);
             return ok && o->window;
@@ -242,15 +239,43 @@ static void choose_block(grouping *k)
     size_t block = slots || numbers ? RGI_BLOCK_LARGEST : RGI_BLOCK_PLAIN;
     while (slots && block > 128 && block * slots * k->unit > RGI_BLOCK_BYTES)
         block /= 2;
+    const size_t most = g->elements < block ? g->elements : block, slot = (most * k->unit + 63) / 64 * 64;
     g->block = block;
-    g->scratch = slots * block * k->unit;
+    g->scratch = slots * slot;
     for (size_t m = 0; m < g->n_members; m++) {
-        g->members[m].out.slot *= block * k->unit;
+        g->members[m].out.slot *= slot;
         for (uint32_t i = 0; i < g->members[m].step.n_in; i++)
-            g->members[m].in[i].slot *= block * k->unit;
+            g->members[m].in[i].slot *= slot;
     }
     for (size_t n = 0; n < g->n_spreads; n++)
-        g->spreads[n].slot *= block * k->unit;
+        g->spreads[n].slot *= slot;
+}
+
+/* Types of a member's operands, all of the group's shape. Neighbours mostly have the same: they share them. */
+static bool make_step(const grouping *k, const rgi_use *use, rg_step *step)
+{
+    const uint32_t n = use->n_in + 1;
+    const rg_type **last = &k->s->types[use->n_in];
+    rg_dtype dtype[RGI_MAX_ARITY + 1];
+    bool same = *last && rg_shape_equal((*last)->shape, k->g->shape);
+    for (uint32_t i = 0; i < n; i++) {
+        const int32_t v = i < use->n_in ? use->in[i] : use->out[0];
+        dtype[i] = v == RGI_NONE ? use->node->in[i]->dtype : k->p->program->values[v].dtype;
+        same = same && (*last)[i].dtype == dtype[i];
+    }
+    if (!same) {
+        rg_type *types = rgi_special_alloc(k->s, n, sizeof *types);
+        for (uint32_t i = 0; types && i < n; i++)
+            types[i] = (rg_type){dtype[i], k->g->shape};
+        *last = types;
+    }
+    *step = (rg_step){.op = use->node->op,
+                      .attr = use->node->attr,
+                      .n_in = use->n_in,
+                      .n_out = 1,
+                      .in_type = *last,
+                      .out_type = *last + use->n_in};
+    return *last != NULL;
 }
 
 rgi_group *rgi_group_make(rg_plan *p, rgi_special *s, const rgi_item *item, int32_t head, int32_t foot)
@@ -276,7 +301,7 @@ rgi_group *rgi_group_make(rg_plan *p, rgi_special *s, const rgi_item *item, int3
         return NULL;
     for (size_t m = 0; m < g->n_members; m++) {
         const rgi_use *use = &prog->uses[item->first + m];
-        if (!rgi_types_make(p, s, use, &g->members[m].step, &g->shape))
+        if (!make_step(&k, use, &g->members[m].step))
             return NULL;
         for (uint32_t i = 0; i < use->n_in; i++)
             if (!make_operand(&k, m, i))
@@ -286,4 +311,22 @@ rgi_group *rgi_group_make(rg_plan *p, rgi_special *s, const rgi_item *item, int3
     }
     choose_block(&k);
     return g;
+}
+
+bool rgi_group_single(rgi_special *s, rgi_group *g)
+{
+    size_t moving = 0;
+    g->ops = rgi_special_alloc(s, g->n_members, sizeof *g->ops);
+    for (size_t m = 0; g->ops && m < g->n_members; m++) {
+        const rgi_member *member = &g->members[m];
+        g->ops[m] = member->step;
+        if (!rgi_pointers_make(s, &g->ops[m]))
+            return false;
+        moving += member->out.terms != NULL;
+        for (uint32_t i = 0; i < member->step.n_in; i++)
+            moving += member->in[i].terms != NULL;
+    }
+    g->shifts = rgi_special_alloc(s, moving, sizeof *g->shifts);
+    g->single = true;
+    return g->ops && g->shifts;
 }

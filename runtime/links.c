@@ -33,14 +33,34 @@ static bool link_value(rg_plan *p, rgi_special *s, int32_t v, const void *at)
     return true;
 }
 
+/* By how much a value moves from one step of its loop to the next. */
+static intptr_t stride_of(const rg_plan *p, const rgi_special *s, int32_t v, int32_t loop)
+{
+    const rgi_program *prog = p->program;
+    for (; prog->values[v].part_of != RGI_NONE; v = prog->values[v].part_of)
+        if (prog->values[v].step_loop == loop) {
+            const intptr_t bytes = (intptr_t)rgi_special_bytes(p, s, v);
+            return prog->loops[loop].reverse ? -bytes : bytes;
+        }
+    return 0;
+}
+
 /* An operand of a group: its own address, and in a single block the pointer the op reads. */
-static bool link_operand(rg_plan *p, rgi_special *s, rgi_group *g, rgi_operand *o, int32_t v, const void *pointer,
-                         size_t own)
+static bool link_operand(rg_plan *p, rgi_special *s, int32_t loop, rgi_group *g, rgi_operand *o, int32_t v,
+                         const void *pointer, size_t own)
 {
     if ((o->mode == RGI_MEMORY || o->mode == RGI_STREAM || o->mode == RGI_WINDOW) && !link_value(p, s, v, &o->at))
         return false;
     if (!g->single)
         return true;
+    if (o->mode == RGI_MEMORY && o->terms) {
+        rgi_shift *shift = &g->shifts[g->n_shifts++];
+        *shift = (rgi_shift){.pointer = (const void **)(uintptr_t)pointer,
+                             .terms = o->terms,
+                             .ahead = stride_of(p, s, v, loop),
+                             .bytes = g->elements * o->size};
+        return link_value(p, s, v, &shift->at);
+    }
     if (o->mode == RGI_MEMORY)
         return link_value(p, s, v, pointer);
     if (o->mode == RGI_BLOCK || o->mode == RGI_WINDOW)
@@ -57,10 +77,10 @@ static bool link_group(rg_plan *p, rgi_special *s, const rgi_item *item, rgi_gro
     for (size_t m = 0; m < g->n_members; m++) {
         const rgi_use *use = &p->program->uses[item->first + m];
         for (uint32_t i = 0; i < use->n_in; i++)
-            if (use->in[i] != RGI_NONE &&
-                !link_operand(p, s, g, &g->members[m].in[i], use->in[i], &g->members[m].step.in[i], own))
+            if (use->in[i] != RGI_NONE && !link_operand(p, s, item->loop, g, &g->members[m].in[i], use->in[i],
+                                                        g->single ? &g->ops[m].in[i] : NULL, own))
                 return false;
-        if (!link_operand(p, s, g, &g->members[m].out, use->out[0], &g->members[m].step.out[0], own))
+        if (!link_operand(p, s, item->loop, g, &g->members[m].out, use->out[0], g->single ? g->ops[m].out : NULL, own))
             return false;
     }
     return !g->single || add_link(s, &s->slab_links, &g->own, own);

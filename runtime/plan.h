@@ -53,6 +53,15 @@ typedef struct rgi_number {
     size_t size;
 } rgi_number;
 
+/* A pointer that an op of a single block reads, and where it points to as the loops go on. */
+typedef struct rgi_shift {
+    const void **pointer;
+    const void *at;
+    const rgi_terms *terms;
+    intptr_t ahead; /* bytes to where it points in the next step, or 0: those ... */
+    size_t bytes;   /* ... are asked for now */
+} rgi_shift;
+
 typedef struct rgi_group {
     rg_shape shape;
     size_t elements, block, scratch;
@@ -60,18 +69,30 @@ typedef struct rgi_group {
     size_t n_members;
     rgi_spread *spreads;
     size_t n_spreads;
-    bool moves;   /* some operand has terms */
+    rgi_shift *shifts; /* of a single block */
+    size_t n_shifts;
+    bool windows; /* some result is one */
     bool streams; /* some result goes past the caches */
-    bool single;  /* one block: pointers stand in the members' steps, scratch is the step's own */
-    char *own;    /* that scratch */
+    bool single;  /* one block, hence one thread: */
+    rg_step *ops; /* the members with their pointers ... */
+    char *own;    /* ... and their scratch */
     /* of a group with a head or a foot, whose step has it as its tail or source */
     rg_tail tail;
     rg_source source;
     size_t scratch_at; /* in the step's scratch */
 } rgi_group;
 
+/* An op with operands that stay where they are. */
+typedef struct rgi_call {
+    const rg_step *step;
+    size_t tasks;
+} rgi_call;
+
 /* What a thread walks over. */
 typedef struct rgi_exec {
+    const rgi_call
+        *calls; /* what one thread alone does from here to step `after`, if it is calls and nothing else ... */
+    uint32_t n_calls, after; /* ... so many; 0: something else */
     rgi_kind kind;
     bool parallel;        /* tasks are shared out; else one thread does all: */
     uint32_t lane;        /* this one, of a team as large as asked for */
@@ -118,7 +139,8 @@ typedef struct rgi_special {
     rg_status refused; /* why it could not be made, if not for want of memory */
     rgi_exec *steps;
     size_t n_steps;
-    bool parallel; /* some step is */
+    const rg_type *types[RGI_MAX_ARITY + 1]; /* of the last member of a group with so many inputs */
+    bool parallel;                           /* some step is */
     rgi_link *links;
     size_t n_links, link_capacity;
     int32_t slab_links, *input_links, *store_links; /* heads */

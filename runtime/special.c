@@ -230,7 +230,7 @@ static rg_status build(rg_plan *p, rgi_special *s)
     uint32_t *interval = rgi_alloc(a, n * sizeof *interval);
     bool *shared = rgi_alloc(a, n + 1);
     const bool ok = extra && interval && shared && rgi_steps_make(p, s, extra) && rgi_share(p, s, interval, shared) &&
-                    place(p, s, extra, interval, shared) && rgi_steps_link(p, s, extra) &&
+                    place(p, s, extra, interval, shared) && rgi_steps_link(p, s, extra) && rgi_straighten(s) &&
                     (!prog->opts.profile || (s->timeline = rgi_timeline_new(prog, s)));
     rgi_free(a, extra, n * sizeof *extra);
     rgi_free(a, interval, n * sizeof *interval);

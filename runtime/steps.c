@@ -36,13 +36,25 @@ bool rgi_terms_make(const rg_plan *p, rgi_special *s, int32_t v, const rgi_terms
     return copy != NULL;
 }
 
-bool rgi_types_make(const rg_plan *p, rgi_special *s, const rgi_use *use, rg_step *step, const rg_shape *like)
+bool rgi_pointers_make(rgi_special *s, rg_step *step)
+{
+    step->in = rgi_special_alloc(s, step->n_in + step->n_out, sizeof *step->in);
+    step->out = (void *const *)(const void *)(step->in + (step->in ? step->n_in : 0));
+    return step->in != NULL;
+}
+
+/* Types of an op's inputs and outputs, in one array: inputs first. */
+static bool make_types(const rg_plan *p, rgi_special *s, const rgi_use *use, rg_step *step)
 {
     const rgi_program *prog = p->program;
     rg_type *type = rgi_special_alloc(s, use->n_in + use->n_out, sizeof *type);
-    const void **in = rgi_special_alloc(s, use->n_in, sizeof *in);
-    void **out = rgi_special_alloc(s, use->n_out, sizeof *out);
-    if (!type || !in || !out)
+    *step = (rg_step){.op = use->node->op,
+                      .attr = use->node->attr,
+                      .n_in = use->n_in,
+                      .n_out = use->n_out,
+                      .in_type = type,
+                      .out_type = type + use->n_in};
+    if (!type || !rgi_pointers_make(s, step))
         return false;
     for (uint32_t i = 0; i < use->n_in + use->n_out; i++) {
         const int32_t v = i < use->n_in ? use->in[i] : use->out[i - use->n_in];
@@ -53,17 +65,7 @@ bool rgi_types_make(const rg_plan *p, rgi_special *s, const rgi_use *use, rg_ste
             if (!rgi_special_shape(p, s, use->node->in[i]->shape, &type[i].shape))
                 return false;
         }
-        if (like)
-            type[i].shape = *like;
     }
-    *step = (rg_step){.op = use->node->op,
-                      .attr = use->node->attr,
-                      .n_in = use->n_in,
-                      .n_out = use->n_out,
-                      .in = in,
-                      .out = out,
-                      .in_type = type,
-                      .out_type = type + use->n_in};
     return true;
 }
 
@@ -96,7 +98,7 @@ static bool make_run(rg_plan *p, rgi_special *s, const rgi_item *item, const rgi
                      rgi_extra *extra, size_t *scratch)
 {
     const rgi_use *use = rgi_main_use(p->program, item);
-    if (!rgi_types_make(p, s, use, &e->step, NULL) || (s->refused = rgi_rule_check(use, s, &e->step)))
+    if (!make_types(p, s, use, &e->step) || (s->refused = rgi_rule_check(use, s, &e->step)))
         return false;
     rg_cost cost = {.tasks = {0}};
     e->step.tail = item->headed ? &group->tail : NULL;
@@ -156,7 +158,8 @@ static bool make_fused(rg_plan *p, rgi_special *s, const rgi_item *item, rgi_exe
         return false;
     e->group = g;
     e->tasks[0] = (g->elements + g->block - 1) / g->block;
-    g->single = e->tasks[0] <= 1 && !g->moves;
+    if (e->tasks[0] <= 1 && !rgi_group_single(s, g))
+        return false;
     extra->shared = g->single ? g->scratch : 0;
     s->scratch = !g->single && g->scratch > s->scratch ? g->scratch : s->scratch;
     add_work(g, e);

@@ -15,8 +15,8 @@ void *rgi_special_alloc(rgi_special *s, size_t n, size_t size);
 size_t rgi_special_bytes(const rg_plan *p, const rgi_special *s, int32_t v);
 /* Strides of a value that moves with the loops around it; NULL if it does not. False: out of memory. */
 bool rgi_terms_make(const rg_plan *p, rgi_special *s, int32_t v, const rgi_terms **out);
-/* Types of an op's inputs and outputs, in one array: inputs first. Elementwise members of a group all have its shape. */
-bool rgi_types_make(const rg_plan *p, rgi_special *s, const rgi_use *use, rg_step *step, const rg_shape *like);
+/* Memory for the pointers to an op's inputs and outputs. */
+bool rgi_pointers_make(rgi_special *s, rg_step *step);
 /* Shape rules see stand-ins while a graph is built; here they see the sizes that came, and must agree with what follows
    from the stand-ins: a slice of five of a named axis that turns out to have three does not. */
 rg_status rgi_rule_check(const rgi_use *use, const rgi_special *s, rg_step *step);
@@ -24,8 +24,13 @@ rg_status rgi_rule_check(const rgi_use *use, const rgi_special *s, rg_step *step
 bool rgi_steps_make(rg_plan *p, rgi_special *s, rgi_extra *extra);
 /* groups.c: the elementwise ops of `item`. `head`, `foot`: the value that a head delivers, or a foot draws, or RGI_NONE. */
 rgi_group *rgi_group_make(rg_plan *p, rgi_special *s, const rgi_item *item, int32_t head, int32_t foot);
+/* Prepares a group that is one block: the ops stand one after the other with pointers that are looked up only where
+   they move. False: out of memory. */
+bool rgi_group_single(rgi_special *s, rgi_group *g);
 /* links.c: pointers, as links to what they follow. */
 bool rgi_steps_link(rg_plan *p, rgi_special *s, const rgi_extra *extra);
+/* straight.c: the calls that one thread makes. */
+bool rgi_straighten(rgi_special *s);
 /* special.c: the concrete sizes of any shape of the graph. False with the error set where one is impossible. */
 bool rgi_special_shape(const rg_plan *p, const rgi_special *s, const rgi_shape *shape, rg_shape *out);
 /* lower: appends to an arena array. */

@@ -2,6 +2,7 @@
    no faster. Time is that of the processor, so that what else the machine does hardly counts. */
 #include "must.h"
 
+#include <stdio.h>
 #include <time.h>
 
 static double seconds(void)
@@ -56,6 +57,50 @@ Test(growth, time_is_linear_in_the_nodes)
 #ifdef NDEBUG
     cr_expect_lt(large[0], 1.0, "100000 nodes are built, differentiated and compiled in %.3f s", large[0]);
 #endif
+}
+
+/* 10000 ops of one element, each of the one before it and another one: nanoseconds an op of the fastest of many runs. */
+static double replay(rg_dtype dtype, bool no_fuse)
+{
+    enum { OPS = 10000, RUNS = 300 };
+    rg_graph *g = rg_graph_new(NULL);
+    rg_node *last[64];
+    for (int i = 0; i < 64; i++) {
+        const char name[] = {'p', (char)('0' + i / 8), (char)('0' + i % 8), '\0'};
+        last[i] = rg_param(g, name, dtype, RG_SCALAR, &(rg_param_opts){.init = RG_CONSTANT, .scale = (i + 1) / 65.0});
+    }
+    uint32_t state = 1;
+    const size_t before = rg_graph_size(g);
+    for (int i = 0; i < OPS; i++) {
+        state = state * 1664525 + 1013904223;
+        rg_node *a = last[(i + 63) % 64], *b = last[state >> 26];
+        last[i % 64] = state >> 20 & 1 ? rg_one_minus(rg_mul(a, b)) : rg_lerp(a, b, 0.3);
+    }
+    const double ops = (double)(rg_graph_size(g) - before);
+    rg_node *y = last[(OPS + 63) % 64];
+    rg_plan *p = must_compile(g, RG_NODES(y), &(rg_plan_opts){.threads = 1, .no_fuse = no_fuse});
+    double best = 1e9;
+    for (int k = 0; k < RUNS; k++) {
+        const double start = seconds();
+        must(rg_run(p));
+        best = fmin(best, seconds() - start);
+    }
+    cr_expect(value_at(p, y, 0) >= 0 && value_at(p, y, 0) <= 1);
+    rg_plan_free(p);
+    rg_graph_free(g);
+    return best * 1e9 / ops;
+}
+
+Test(growth, walking_a_plan_costs_little)
+{
+    for (int k = 0; k < 4; k++) {
+        const double each = replay(k & 1 ? RG_F32 : RG_F64, k & 2);
+        fprintf(stderr, "replay of ops of one element, %s, %s: %.1f ns each\n", k & 1 ? "f32" : "f64",
+                k & 2 ? "each a step" : "fused", each);
+#ifdef NDEBUG
+        cr_expect_leq(each, 50, "%.1f ns", each);
+#endif
+    }
 }
 
 /* Nor does a long chain of sums cost a walk to its end for each of them. */
