@@ -16,8 +16,11 @@ typedef struct rgi_tally {
     bool failed;
 } rgi_tally;
 
-/* Exact up to rounding: two ways to one number. True where it is the worst so
- * far or fails. */
+/* Two ways to one number: what they may differ by is rounding, of the largest of
+ * the two and of the terms that they are sums of. */
+#define RGI_EXACT(t) (1e-3 * (t)->tolerance + 1e-11)
+bool rgi_equal(const rgi_tally *t, double a, double b, double size);
+/* The same, counted. True where they fail. */
 bool rgi_tally_equal(rgi_tally *t, double a, double b, double size);
 
 /* check_node.c: the rules of one node of the shadow at the values its inputs

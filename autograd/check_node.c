@@ -145,11 +145,17 @@ static rg_status compare(bench *b, double derivative, double size, rgi_tally *t,
     double scale = 1, error = 0;
     for (size_t i = 0; i < b->n_moved; i++)
         scale = b->moved[i].node ? fmax(scale, largest(&b->moved[i])) : scale;
-    const rg_status status = rgi_slope_find(curve, b, t->step * scale, &slope);
+    rg_status status = rgi_slope_find(curve, b, t->step * scale, &slope);
+    rgi_verdict verdict = rgi_slope_judge(&slope, derivative, size, t->tolerance, &error);
+    if (!status && verdict == RGI_DIFFERS) {
+        status = rgi_slope_doubt(curve, b, 1, &slope);
+        const bool still = rgi_slope_judge(&slope, derivative, size, t->tolerance, &error) == RGI_DIFFERS;
+        verdict = still ? RGI_DIFFERS : RGI_NOT_SMOOTH;
+    }
     double unused;
-    if (status || curve(b, 0, &unused))
+    status = status ? status : curve(b, 0, &unused);
+    if (status)
         return status;
-    const rgi_verdict verdict = rgi_slope_judge(&slope, derivative, size, t->tolerance, &error);
     t->compared++;
     t->rough += verdict == RGI_NOT_SMOOTH;
     if (verdict == RGI_AGREES || verdict == RGI_DIFFERS)

@@ -24,6 +24,7 @@ double rgi_draw(uint64_t stream, uint64_t i)
 rg_status rgi_slope_find(rgi_curve f, void *user, double step, rgi_slope *out)
 {
     static const double at[7] = {0, 0.5, -0.5, 1, -1, 2, -2};
+    const double widest = step;
     *out = (rgi_slope){.doubt = INFINITY};
     for (int round = 0; round < 3; round++, step /= 8) {
         double y[7] = {0}, most = 0;
@@ -38,11 +39,43 @@ rg_status rgi_slope_find(rgi_curve f, void *user, double step, rgi_slope *out)
         const double jump = 4 * (y[1] - 2 * y[0] + y[2]) / step - (y[3] - 2 * y[0] + y[4]) / step;
         const double doubt = fabs(coarse - fine) + fabs(jump), least = 64 * DBL_EPSILON * most / step;
         if (doubt < out->doubt)
-            *out = (rgi_slope){fine, doubt, least};
+            *out = (rgi_slope){fine, doubt, least, widest, step};
         if (out->doubt <= 1e-7 * fabs(out->value) + out->least)
             break;
     }
     return RG_OK;
+}
+
+/* Of nine values the fifth differences: h^5 f5 of a smooth f, with h an eighth of the step; of noise, sums that are
+   sqrt(252) times as large as each. */
+rg_status rgi_noise_find(rgi_curve f, void *user, double step, double *out)
+{
+    enum { VALUES = 9, ORDER = 5 };
+    double y[VALUES], most = 0;
+    for (int k = 0; k < VALUES; k++) {
+        const rg_status status = f(user, (k - VALUES / 2) * step / 8, &y[k]);
+        if (status)
+            return status;
+    }
+    for (int order = 0; order < ORDER; order++)
+        for (int k = 0; k < VALUES - 1 - order; k++)
+            y[k] = y[k + 1] - y[k];
+    for (int k = 0; k < VALUES - ORDER; k++)
+        most = fmax(most, fabs(y[k]));
+    *out = most / sqrt(252);
+    return RG_OK;
+}
+
+/* The differences of rgi_slope_find make at most 3 / step of an error of the values, and errors are a few times what is
+   found of noise. Where values stand still for all of a small step, being rounded, they do not for a wide one. Where they
+   stand still for all of that too, as of 1 - tanh(x)^2 far out, what is left is the rounding of numbers of size `unit`. */
+rg_status rgi_slope_doubt(rgi_curve f, void *user, double unit, rgi_slope *s)
+{
+    double near = 0, wide = 0;
+    rg_status status = rgi_noise_find(f, user, s->step, &near);
+    status = status ? status : rgi_noise_find(f, user, s->widest, &wide);
+    s->least = fmax(s->least, 10 * fmax(DBL_EPSILON * unit, fmax(near, wide)) / s->step);
+    return status;
 }
 
 rgi_verdict rgi_slope_judge(const rgi_slope *s, double derivative, double size, double tolerance, double *error)
