@@ -181,6 +181,14 @@ static void run_block(block *b)
     }
 }
 
+/* Rows of V that are packed at a time. Rows of S that must be packed are so once for every piece of V: where somewhat shorter
+   sums make V one piece, they are taken. */
+static size_t k_most(size_t n, bool s_direct)
+{
+    const size_t one_piece = V_BYTES / sizeof(real) / round_up(n + !n, TILE_COLS) / 4 * 4;
+    return !s_direct && one_piece < K_BLOCK && one_piece >= K_BLOCK / 2 ? one_piece : K_BLOCK;
+}
+
 /* Columns of V that are packed at a time: one panel is enough where all rows of S pass at once. */
 static size_t v_block(size_t m, size_t k_part)
 {
@@ -194,12 +202,12 @@ static void run(const rgk_gemm *g, bool turned, real *scratch)
     const bool flat = !turned && !once && g->k <= FLAT_K && g->m > ROW_BLOCK && g->m * g->n * sizeof(real) > FLAT_BYTES;
     const size_t row_part = flat ? TILE_ROWS : even_part(g->m, once ? ONCE_ROWS : ROW_BLOCK, TILE_ROWS);
     const size_t wide = least(g->n, ONCE_COLS), short_k = ONCE_BYTES / sizeof(real) / (wide ? wide : 1);
-    const size_t k_part = even_part(g->k, once && short_k < K_BLOCK ? short_k : K_BLOCK, 4);
+    const bool s_direct = g->a_col == 1 || (g->a_row == 1 && g->n <= 2 * TILE_COLS);
+    const size_t k_part = even_part(g->k, !once ? k_most(g->n, s_direct) : least(short_k, K_BLOCK), 4);
     const size_t v_part = even_part(g->n, once ? ONCE_COLS : v_block(g->m, k_part), TILE_COLS);
-    block b = {.g = g, .turned = turned, .v_packed = scratch};
+    block b = {.g = g, .turned = turned, .v_packed = scratch, .s_direct = s_direct};
     b.s_packed = b.v_packed + k_part * (once ? TILE_COLS : v_part);
     b.c_turned = b.s_packed + k_part * row_part;
-    b.s_direct = g->a_col == 1 || (g->a_row == 1 && g->n <= 2 * TILE_COLS);
     b.v_in_place = once;
     for (b.j = 0; b.j < g->n; b.j += v_part) {
         b.cols = least(v_part, g->n - b.j);
