@@ -36,9 +36,43 @@ rg_node *rgi_seen(rg_graph *g, rg_node *node)
     return node ? seen_through(g->substitution, node) : NULL;
 }
 
+static bool substituted(const rgi_substitution *s, const rgi_region *region)
+{
+    while (s && s->from != region)
+        s = s->outer;
+    return s != NULL;
+}
+
+/* Whether all of a value of a body is kept, or most likely will be: gates that one function made of one product are. */
+static bool kept_whole(const rg_node *v)
+{
+    const rg_scan *s = v->region->scan;
+    if (v->op == &rgi_op_scan_slice || ((v->op->traits & RG_ELEMENTWISE) && v->n_in == 1))
+        return true;
+    for (size_t k = 0; k < s->results.n; k++)
+        if (rgi_projection_of(s->results.at[k])->of == v && !rgi_projection_of(s->results.at[k])->last)
+            return true;
+    return false;
+}
+
+/* An operand of an elementwise op. Where it is a part of a value that is kept whole, it is that part of what is kept, and
+   nothing is kept twice. */
+static rg_node *seen_part(rg_graph *g, rg_node *node)
+{
+    const bool part = node->op->window && !(node->op->traits & RG_JOINS) && node->n_in == 1;
+    if (!part || node->in[0]->region != node->region || !substituted(g->substitution, node->region) ||
+        !kept_whole(node->in[0]))
+        return rgi_seen(g, node);
+    rg_node *whole = rgi_seen(g, node->in[0]);
+    return whole ? rg_apply(node->op, RG_NODES(whole), node->attr) : NULL;
+}
+
 rg_node *rg_arg(rg_node *self, size_t i)
 {
-    return self && i < self->n_in ? rgi_seen(self->graph, self->in[i]) : NULL;
+    if (!self || i >= self->n_in)
+        return NULL;
+    return (self->op->traits & RG_ELEMENTWISE) ? seen_part(self->graph, self->in[i])
+                                               : rgi_seen(self->graph, self->in[i]);
 }
 
 size_t rgi_output_count(const rg_node *self)

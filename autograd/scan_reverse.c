@@ -10,6 +10,8 @@
 #include "scan_reverse.h"
 #include "sweep.h"
 
+#include "../ops/rules.h"
+
 #include <retrograde/ops.h>
 
 #include <string.h>
@@ -89,9 +91,15 @@ static bool sweep_body(reverse *r)
     return true;
 }
 
+/* Of a leaf or capture of the body. */
+static rg_node *cotangent(const reverse *r, const rg_node *node)
+{
+    return rgi_join_slices(r->sweep.ct[node->id]);
+}
+
 static rg_node *slice_cotangent(const reverse *r, size_t i)
 {
-    return r->sweep.ct[((rg_node *)r->forward->slices.at[i])->id];
+    return cotangent(r, r->forward->slices.at[i]);
 }
 
 /* Which gradients are computed behind the scan: products first, since their stacks serve the sums. */
@@ -117,14 +125,14 @@ static bool close_backward(reverse *r)
     rg_scan *f = r->forward, *b = r->backward;
     const size_t first = f->xs.n + f->inits.n;
     for (size_t k = 0; k < f->captures.n; k++) {
-        r->io->addend[k] = r->io->wants[first + k] ? r->sweep.ct[((rg_node *)f->captures.at[k])->id] : NULL;
+        r->io->addend[k] = r->io->wants[first + k] ? cotangent(r, f->captures.at[k]) : NULL;
         r->io->sunk[k] = false;
     }
     choose_sunk(r);
     for (size_t j = 0; j < f->carries.n; j++) {
         if (!r->carry[j])
             continue;
-        rg_node *ct = r->sweep.ct[((rg_node *)f->carries.at[j])->id];
+        rg_node *ct = cotangent(r, f->carries.at[j]);
         rg_scan_next(b, r->carry[j], ct ? ct : rg_zeros_like(r->carry[j]));
         if (r->io->wants[f->xs.n + j])
             r->io->grad[f->xs.n + j] = rg_scan_last(b, r->carry[j]);

@@ -184,7 +184,7 @@ static rg_nodes vjp(rg_graph *g, rg_nodes ys, rg_nodes cts, rg_nodes xs)
     for (size_t id = last + 1; ok && id-- > first;)
         ok = rgi_sweep_node(&s, rgi_node(g, id));
     for (size_t i = 0; ok && i < xs.n; i++) {
-        rg_node *ct = s.ct[xs.at[i]->id];
+        rg_node *ct = rgi_join_slices(s.ct[xs.at[i]->id]);
         grads[i] = ct ? ct : rg_zeros_like(xs.at[i]);
         ok = grads[i] != NULL;
     }

@@ -130,6 +130,44 @@ Test(hoist, gradients_of_slices_leave)
     rg_graph_free(c.g);
 }
 
+/* Gates that one function makes of one product: their parts are read where they lie, backwards too, and their gradients are
+   written side by side, those of the parts of the sequence included. */
+Test(hoist, parts_are_neither_copied_nor_kept_twice)
+{
+    case_of c = {.g = rg_graph_new(&(rg_graph_opts){.seed = 3})};
+    rg_graph *g = c.g;
+    c.xs = rg_input(g, "xs", RG_F64, RG_SHAPE(rg_dim(g, "time"), B, I));
+    rg_node *w = rg_param(g, "w", RG_F64, RG_SHAPE(3 * H, I), NULL),
+            *u = rg_param(g, "u", RG_F64, RG_SHAPE(2 * H, H), NULL),
+            *un = rg_param(g, "un", RG_F64, RG_SHAPE(H, H), NULL);
+    rg_scan *s = rg_scan_begin(g, NULL);
+    rg_node *x = rg_scan_slice(s, rg_linear(c.xs, w, NULL)), *h = rg_scan_carry(s, rg_zeros(g, RG_F64, RG_SHAPE(B, H)));
+    rg_node *gates = rg_sigmoid(rg_add(rg_slice(x, 1, 0, 2 * H), rg_linear(h, u, NULL)));
+    rg_node *z = rg_slice(gates, 1, 0, H), *r = rg_slice(gates, 1, H, 2 * H);
+    rg_node *n = rg_tanh(rg_add(rg_slice(x, 1, 2 * H, 3 * H), rg_linear(rg_mul(r, h), un, NULL)));
+    rg_node *next = rg_add(rg_mul(z, h), rg_mul(rg_one_minus(z), n));
+    rg_scan_next(s, h, next);
+    rg_node *states = rg_scan_stack(s, next);
+    rg_scan_end(s);
+    const rg_nodes d = rg_grad(rg_sum(rg_square(states), RG_ALL_AXES, false), RG_NODES(c.xs, w, u, un));
+    c.fetch[c.n++] = states;
+    for (size_t i = 0; i < d.n; i++)
+        c.fetch[c.n++] = d.at[i];
+    double *data = numbers(T * B * I);
+    rg_plan *p = must_compile(g, (rg_nodes){c.fetch, c.n}, NULL);
+    must(rg_bind_shape(p, c.xs, data, RG_SHAPE(T, B, I)));
+    must(rg_run(p));
+    int inside, outside;
+    count_steps(p, " = slice", &inside, &outside);
+    cr_expect(inside == 0 && outside == 0, "%d copies of parts or zeros around parts in the loops", inside);
+    rg_plan_free(p);
+    free(data);
+    expect_same(&c, T);
+    expect_same(&c, 1);
+    expect_same(&c, 0);
+    rg_graph_free(g);
+}
+
 /* Without carries nothing of a body remains, draws included. */
 Test(hoist, a_map_has_no_loop)
 {
