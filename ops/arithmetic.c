@@ -16,6 +16,7 @@
        a + p        1
        1 - a        -1                                                                                */
 #include "pointwise.h"
+#include "rewrite.h"
 #include "table_ops.h"
 
 #include <math.h>
@@ -265,6 +266,11 @@ const rg_op rgi_op_one_minus = {
     .name = "one_minus",
     .data = &(const rgi_pointwise){RGK_ONE_MINUS, 1, d_neg},
 };
+
+double rgi_scale_factor(const rg_node *scale)
+{
+    return p_of(scale);
+}
 
 /* ---- builders ---- */
 

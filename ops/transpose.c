@@ -1,5 +1,6 @@
 /* transpose.c - axes in another order: y's axis i is x's axis axes[i]. dx = g with the inverse permutation. */
 #include "move.h"
+#include "rewrite.h"
 #include "rules.h"
 #include "table_ops.h"
 
@@ -76,6 +77,11 @@ const rg_op rgi_op_transpose = {
     .cost = rgi_move_cost,
     .run = rgi_move_step,
 };
+
+const rg_axes *rgi_transpose_axes(const rg_node *transpose)
+{
+    return &((const transpose_attr *)transpose->attr)->axes;
+}
 
 rg_node *rg_transpose(rg_node *x, rg_axes axes)
 {

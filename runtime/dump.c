@@ -113,6 +113,17 @@ static void print_step(rgi_text *t, const rg_plan *p, size_t i, int *indent)
     *indent += item->kind == RGI_LOOP;
 }
 
+static void print_rewrites(rgi_text *t, const rgi_program *prog)
+{
+    const char *before = prog->opts.check_rewrites ? "rewrites compared:" : "rewrites:", *name;
+    for (size_t i = 0; (name = rg_rewrite_name(i)); i++)
+        if (prog->rewritten[i]) {
+            rgi_text_printf(t, "%s %s %u", before, name, prog->rewritten[i]);
+            before = ",";
+        }
+    rgi_text_printf(t, *before == ',' ? "\n" : "");
+}
+
 char *rg_plan_dump(rg_plan *p)
 {
     if (!p)
@@ -128,6 +139,7 @@ char *rg_plan_dump(rg_plan *p)
                         p->current->total, p->current->bytes, p->current->peak, p->current->scratch);
     else
         rgi_text_printf(&t, "memory: unknown until the sizes are bound\n");
+    print_rewrites(&t, prog);
     int indent = 0;
     for (size_t i = 0; i < prog->n_items; i++)
         print_step(&t, p, i, &indent);

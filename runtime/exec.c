@@ -352,6 +352,17 @@ static rg_status check_values(const walker *w, size_t i)
         &(rg_step){.n_in = n_in, .n_out = n_out, .in = in, .out = out, .in_type = type, .out_type = type + n_in});
 }
 
+/* One thread's part of the meetings that are timed; thread 0 says what one takes. */
+static double time_as(rg_plan *p, uint32_t thread, uint32_t team, int n)
+{
+    walker w = {.p = p, .thread = thread, .team = team};
+    meet(&w);
+    const uint64_t begin = rgi_now();
+    for (int i = 0; i < n; i++)
+        meet(&w);
+    return team > 1 ? (double)(rgi_now() - begin) / n : 0;
+}
+
 static void walk_as(rg_plan *p, uint32_t thread, uint32_t team)
 {
     const rgi_special *s = p->current;
@@ -371,6 +382,18 @@ static __attribute__((noinline)) void walk_together(rg_plan *p)
     walk_as(p, (uint32_t)omp_get_thread_num(), (uint32_t)omp_get_num_threads());
 }
 
+static __attribute__((noinline)) double time_together(rg_plan *p, int threads, int n)
+{
+    double ns = 0;
+#pragma omp parallel num_threads(threads)
+    {
+        const double mine = time_as(p, (uint32_t)omp_get_thread_num(), (uint32_t)omp_get_num_threads(), n);
+        if (omp_get_thread_num() == 0)
+            ns = mine;
+    }
+    return ns;
+}
+
 #else
 
 static void walk_together(rg_plan *p)
@@ -378,7 +401,19 @@ static void walk_together(rg_plan *p)
     walk_as(p, 0, 1);
 }
 
+static double time_together(rg_plan *p, int threads, int n)
+{
+    (void)threads;
+    return time_as(p, 0, 1, n);
+}
+
 #endif
+
+double rgi_time_meetings(int threads, int n)
+{
+    rg_plan p = {.failed = RG_OK};
+    return threads == 1 || __atomic_load_n(&forked, __ATOMIC_RELAXED) ? 0 : time_together(&p, threads, n);
+}
 
 rg_status rgi_execute(rg_plan *p)
 {

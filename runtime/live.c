@@ -27,6 +27,8 @@ static void want_inputs(worklist *w, const rg_node *v)
     }
     if (rgi_outside(w->l, v)) {
         want(w, rgi_outside(w->l, v));
+    } else if (rgi_stand_in(w->l, v) != v) {
+        want(w, rgi_stand_in(w->l, v));
     } else if (v->op == &rgi_op_scan_carry) {
         const rg_scan *s = v->region->scan;
         want(w, s->inits.at[v->result]);
@@ -65,6 +67,8 @@ bool rgi_mark_live(rgi_lowering *l, rg_nodes fetch)
         return false;
     for (size_t i = 0; i < fetch.n; i++)
         want(&w, fetch.at[i]);
+    for (size_t i = 0; i < l->n_agreements; i++)
+        want(&w, l->agreements[i]);
     drain(&w);
     for (size_t i = 0; i < l->g->assigns.n; i++)
         l->p->has_effects = l->p->has_effects || l->live[((rg_node *)l->g->assigns.at[i])->id];

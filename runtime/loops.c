@@ -6,14 +6,15 @@
 /* The next input of a node that is still to be lowered, or NULL. */
 static const rg_node *missing_input(const rgi_lowering *l, const rg_node *node)
 {
+    if (rgi_stand_in(l, node) != node)
+        return l->value_of[rgi_stand_in(l, node)->id] == RGI_NONE ? rgi_stand_in(l, node) : NULL;
     for (size_t i = 0; i < node->n_in; i++)
         if (rgi_reads(node->op, i) && l->value_of[node->in[i]->id] == RGI_NONE)
             return node->in[i];
     return NULL;
 }
 
-/* The value of a node in front of loop `key`, whose place among the ids is behind it: lowered now, with all it needs. */
-static int32_t value_ahead(rgi_lowering *l, const rg_node *node, uint64_t key)
+bool rgi_lower_ahead(rgi_lowering *l, const rg_node *node, uint64_t key)
 {
     rgi_block *const block = l->block;
     const uint64_t before = l->ahead;
@@ -34,9 +35,20 @@ static int32_t value_ahead(rgi_lowering *l, const rg_node *node, uint64_t key)
         l->failed = l->failed || !rgi_lower_node(l, v) || l->value_of[v->id] == RGI_NONE;
         v = n ? waiting[--n] : NULL;
     } while (v && !l->failed);
-    const int32_t value = l->failed ? RGI_NONE : rgi_value_in_memory(l, node);
     l->ahead = before;
     l->block = block;
+    return !l->failed;
+}
+
+/* The value of a node in front of loop `key`, whose place among the ids is behind it. */
+static int32_t value_ahead(rgi_lowering *l, const rg_node *node, uint64_t key)
+{
+    const uint64_t before = l->ahead;
+    if (!rgi_lower_ahead(l, node, key))
+        return RGI_NONE;
+    l->ahead = key;
+    const int32_t value = rgi_value_in_memory(l, node);
+    l->ahead = before;
     return value;
 }
 

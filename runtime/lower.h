@@ -43,12 +43,17 @@ typedef struct rgi_lowering {
     rg_node **outside;    /* by node id: the node in front of the loop that has all its steps, or NULL */
     const rg_node **held; /* by region: see rgi_loop */
     size_t n_outside;     /* ids from here on have none */
-    uint64_t ahead;       /* key of the loop in front of which something is being placed, or 0 */
+    rg_node **stand_ins;  /* by node id: what takes its place, or NULL */
+    size_t n_stand_ins;   /* ids from here on have none */
+    rg_node **agreements; /* with opts.check_rewrites: comparisons to be made */
+    size_t n_agreements, agreement_capacity;
+    uint64_t ahead;                       /* key of the loop in front of which something is being placed, or 0 */
     uint32_t *region_first, *region_next; /* live nodes of each region, ascending: by region id, by node id */
     uint32_t *shape_index;                /* open-addressed: rgi_shape -> index + 1 */
     size_t shape_buckets;
     rgi_unit *units;
     size_t n_units, unit_capacity;
+    uint32_t n_ranks; /* uses made */
     size_t value_capacity, use_capacity, item_capacity, loop_capacity, input_capacity, shape_capacity;
     rgi_block *root, *block;    /* outermost and present */
     const rg_op **built_in;     /* open-addressed set of RGI_BUILT_IN buckets */
@@ -78,6 +83,17 @@ static inline rg_node *rgi_result_outside(const rgi_lowering *l, const rg_node *
     const rg_node *of = rgi_projection_of(result)->of;
     return of->region == rgi_scan_of(result->in[0])->region ? rgi_outside(l, of) : NULL;
 }
+/* rewrite.c: finds the stand-ins of live nodes; the graph may grow. */
+bool rgi_rewrite_nodes(rgi_lowering *l);
+/* What a node's value is taken from: itself, or what stands for it. */
+static inline rg_node *rgi_stand_in(const rgi_lowering *l, const rg_node *node)
+{
+    while (node->id < l->n_stand_ins && l->stand_ins[node->id])
+        node = l->stand_ins[node->id];
+    return (rg_node *)(uintptr_t)node;
+}
+/* The number a node is everywhere, if that is known. */
+bool rgi_known_number(const rgi_lowering *l, const rg_node *node, double *number);
 /* live.c: marks what must be computed. */
 bool rgi_mark_live(rgi_lowering *l, rg_nodes fetch);
 /* values.c */
@@ -99,11 +115,13 @@ bool rgi_item_push(rgi_lowering *l, const rgi_item *item, rgi_item **items, size
 uint32_t rgi_level_of(const rgi_lowering *l, int32_t value);
 /* loops.c: a scan as a unit of the present block. */
 bool rgi_lower_scan(rgi_lowering *l, const rg_node *node);
+/* Lowers a node now, with all it needs, as if it stood in front of `key`, in the block of its own region. */
+bool rgi_lower_ahead(rgi_lowering *l, const rg_node *node, uint64_t key);
 /* The result of a scan that was computed in front of it, or RGI_NONE. */
 int32_t rgi_result_ahead(rgi_lowering *l, const rg_node *r);
 /* The unit that makes a value, RGI_NONE if none does. */
 int32_t rgi_unit_of(const rgi_lowering *l, int32_t value);
-/* Puts the members of group `from` among those of `to`, in the order of their nodes. */
+/* Puts the members of group `from` among those of `to`, in the order of their ranks. */
 bool rgi_merge_units(rgi_lowering *l, int32_t from, int32_t to);
 /* gather.c: in loops, groups go into the only one that reads them. */
 bool rgi_gather(rgi_lowering *l, rgi_block *b);

@@ -212,8 +212,8 @@ static bool lower(rgi_lowering *l, rg_nodes fetch)
     for (size_t i = 0; i < fetch.n; i++)
         p->fetches[i] = (rgi_fetch){.node = fetch.at[i], .value = RGI_NONE};
     p->n_fetches = fetch.n;
-    if (!rgi_list_built_in(l) || !rgi_mark_live(l, fetch) || !rgi_hoist(l) ||
-        (l->n_outside && !rgi_mark_live(l, fetch)))
+    if (!rgi_list_built_in(l) || !rgi_mark_live(l, fetch) || !resolve_mode(l) || !rgi_hoist(l) ||
+        (l->n_outside && !rgi_mark_live(l, fetch)) || !rgi_rewrite_nodes(l) || !rgi_mark_live(l, fetch))
         return false;
     const size_t n = g->nodes.n;
     l->value_of = rgi_arena_alloc(&l->temporary, (n + 1) * sizeof *l->value_of);
@@ -222,7 +222,7 @@ static bool lower(rgi_lowering *l, rg_nodes fetch)
         return false;
     for (size_t id = 0; id < n; id++)
         l->value_of[id] = l->stack_of[id] = RGI_NONE;
-    if (!resolve_mode(l) || !collect_writes(l) || !sort_regions(l))
+    if (!collect_writes(l) || !sort_regions(l))
         return false;
     size_t n_items = 0, capacity = 0;
     rgi_item *items = NULL;

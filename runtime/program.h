@@ -41,6 +41,7 @@ typedef struct rgi_value {
 /* One application of an op. Inputs whose values are not read are RGI_NONE in `in`; their shapes are in `in_shape`. */
 typedef struct rgi_use {
     const rg_node *node;
+    uint32_t rank; /* counts uses as they are made: what one reads has a smaller rank */
     uint32_t n_in, n_out;
     int32_t *in, *out;
 } rgi_use;
@@ -125,7 +126,8 @@ typedef struct rgi_program {
     size_t n_shapes;
     rgi_formula *formulas; /* RG_MAX_RANK a shape, of the named sizes only */
     bool has_effects;
-    rgi_draft *draft; /* with a budget, or NULL */
+    uint32_t *rewritten; /* by rewrite: how often it held */
+    rgi_draft *draft;    /* with a budget, or NULL */
 } rgi_program;
 
 /* Compiles, or returns NULL with the graph's compile error set. */

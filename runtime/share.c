@@ -13,8 +13,6 @@
 #define RGI_START_NS 1000 /* what it costs to wake the team and to send it to sleep again */
 #define RGI_GAIN 0.9      /* of the time on one thread: more than that is not worth a team */
 
-const rg_machine rgi_usual_machine = {.flop_ns = 1.0 / 50, .byte_ns = 1.0 / 15, .meeting_ns = 400, .share_ns = 3000};
-
 typedef struct touched {
     uint32_t wrote_at, read_at; /* the interval of the last access ... */
     uint32_t writer, reader;    /* ... and whose it was */

@@ -59,6 +59,7 @@ static bool make_use(rgi_lowering *l, const rg_node *node, rgi_use *use)
         const bool window = elementwise && v != RGI_NONE && p->values[v].window;
         use->in[i] = scalar != RGI_NONE ? scalar : window ? v : rgi_value_in_memory(l, node->in[i]);
     }
+    use->rank = l->n_ranks++; /* behind those of inputs that were written out for it */
     return !l->failed;
 }
 
@@ -108,7 +109,7 @@ bool rgi_merge_units(rgi_lowering *l, int32_t from, int32_t to)
         return false;
     }
     for (size_t i = 0, j = 0; i + j < n;) {
-        const bool first = j == b->n_uses || (i < a->n_uses && a->uses[i].node->id < b->uses[j].node->id);
+        const bool first = j == b->n_uses || (i < a->n_uses && a->uses[i].rank < b->uses[j].rank);
         uses[i + j] = first ? a->uses[i] : b->uses[j];
         *(first ? &i : &j) += 1;
     }
@@ -235,6 +236,7 @@ static bool lower_op(rgi_lowering *l, const rg_node *node)
 int32_t rgi_value_in_memory(rgi_lowering *l, const rg_node *node)
 {
     rgi_program *p = l->p;
+    node = rgi_stand_in(l, node);
     int32_t v = l->value_of[node->id];
     if (v == RGI_NONE || (!p->values[v].window && (p->values[v].place != RGI_VOID || p->values[v].scalar == RGI_NONE)))
         return v;
@@ -271,6 +273,19 @@ bool rgi_item_push(rgi_lowering *l, const rgi_item *item, rgi_item **items, size
 
 /* ---- a region --------------------------------------------------------------------------------- */
 
+/* A node has the value of what stands for it, which lies in the node's stack if it has none of its own. */
+static bool lower_stand_in(rgi_lowering *l, const rg_node *node, const rg_node *by)
+{
+    if (l->value_of[by->id] == RGI_NONE) {
+        if (l->stack_of[by->id] == RGI_NONE && by->region == node->region)
+            l->stack_of[by->id] = l->stack_of[node->id];
+        if (!rgi_lower_ahead(l, by, node->id))
+            return false;
+    }
+    l->value_of[node->id] = l->value_of[by->id];
+    return true;
+}
+
 bool rgi_lower_node(rgi_lowering *l, const rg_node *node)
 {
     if (rgi_is_scan(node))
@@ -282,6 +297,8 @@ bool rgi_lower_node(rgi_lowering *l, const rg_node *node)
             l->value_of[node->id] = rgi_result_ahead(l, node);
         return !l->failed;
     }
+    if (rgi_stand_in(l, node) != node)
+        return lower_stand_in(l, node, rgi_stand_in(l, node));
     int32_t v = rgi_value_leaf(l, node);
     if (v == RGI_NONE && !l->failed && rgi_is_window(l, node))
         v = rgi_window_value(l, node);

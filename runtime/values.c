@@ -106,30 +106,6 @@ static int32_t alias(rgi_lowering *l, const rg_node *node, int32_t of)
     return v;
 }
 
-/* The number a node is everywhere, if that is known. */
-static bool uniform(const rgi_lowering *l, const rg_node *node, double *value)
-{
-    if (node->op == &rgi_op_training) {
-        *value = l->p->opts.mode != RG_EVAL;
-        return true;
-    }
-    return node->op->uniform && node->op->uniform(node->attr, value);
-}
-
-/* The input this node equals exactly, or NULL. */
-static const rg_node *same_as(const rgi_lowering *l, const rg_node *node)
-{
-    double number[RGI_MAX_ARITY];
-    const double *known[RGI_MAX_ARITY] = {NULL};
-    if (!node->op->alias || node->n_in > RGI_MAX_ARITY)
-        return NULL;
-    for (size_t i = 0; i < node->n_in; i++)
-        known[i] = uniform(l, node->in[i], &number[i]) ? &number[i] : NULL;
-    const int i = node->op->alias(node->attr, known);
-    const bool fits = i >= 0 && node->in[i]->shape == node->shape && node->in[i]->dtype == node->dtype;
-    return fits ? node->in[i] : NULL;
-}
-
 static size_t fold_bytes(const rg_node *node)
 {
     const int64_t n = rg_shape_count(node->shape->a);
@@ -251,8 +227,5 @@ int32_t rgi_value_leaf(rgi_lowering *l, const rg_node *node)
         return alias(l, node, rgi_value_in_memory(l, node->in[1]));
     if (node->op->traits & RG_VIEW)
         return alias(l, node, rgi_value_in_memory(l, node->in[0]));
-    const rg_node *same = same_as(l, node);
-    if (same)
-        return alias(l, node, rgi_value_in_memory(l, same));
     return rgi_value_fold(l, node);
 }

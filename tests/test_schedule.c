@@ -48,6 +48,24 @@ Test(schedule, lstm_on_one_to_eight_threads, .timeout = 300)
     check_threads(LSTM);
 }
 
+Test(schedule, a_measured_machine)
+{
+    rg_machine m, alone;
+    must(rg_machine_measure(2, &m));
+    must(rg_machine_measure(1, &alone));
+    cr_expect(m.flop_ns > 0 && m.flop_ns < 100, "%g", m.flop_ns);
+    cr_expect(m.byte_ns > 0 && m.byte_ns < 100, "%g", m.byte_ns);
+    cr_expect(m.meeting_ns > 0 && m.share_ns >= m.meeting_ns, "%g %g", m.meeting_ns, m.share_ns);
+    cr_expect_gt(alone.meeting_ns, 0);
+    cr_expect_eq(rg_machine_measure(1, NULL), RG_ERR_ARGUMENT);
+    network n = network_new(MLP);
+    rg_plan *p = must_compile(n.g, RG_NODES(n.loss, n.step), &(rg_plan_opts){.threads = 2, .machine = &m});
+    cr_assert(network_train(&n, p, 0, 6), "%s", rg_last_error());
+    cr_expect_eq(network_hash(&n), trained(MLP, &(rg_plan_opts){.threads = 1}, 6, false));
+    rg_plan_free(p);
+    rg_graph_free(n.g);
+}
+
 Test(schedule, opposite_machines)
 {
     const rg_machine arithmetic = {.flop_ns = 1, .byte_ns = 0, .meeting_ns = 0, .share_ns = 1e4},

@@ -19,6 +19,10 @@ typedef struct rg_machine {
     double share_ns;   /* from which a step is shared out at all */
 } rg_machine;
 
+/* Measures this machine for plans of so many threads (0: the OpenMP default), in some milliseconds: figures for
+   rg_plan_opts.machine, to be kept and used for every plan. They are noisy where others work on the machine. Thread-safe. */
+RG_API RG_CHECKED rg_status rg_machine_measure(int threads, rg_machine *out);
+
 typedef struct rg_plan_opts {
     int threads;   /* 0: the OpenMP default */
     rg_mode mode;  /* 0: training if an effect is fetched; otherwise required where a fetched node depends on it */
@@ -32,8 +36,17 @@ typedef struct rg_plan_opts {
        fits; the results are the same to the last bit. If nothing does, rg_run and rg_plan_prepare fail with RG_ERR_MEMORY
        and say the least that would do. */
     size_t budget;
-    const rg_machine *machine; /* NULL: figures of an x86 core of 2024; copied */
+    /* Identities that hold to the last bit (x * 1 is x, a transposed operand is read as it lies) replace nodes by what costs less.
+       Bit i: not the one of rg_rewrite_name(i); ~0: none. */
+    uint64_t without_rewrites;
+    /* Replace nothing, but compute both: rg_run fails with RG_ERR_NUMERIC at the first node that comes out otherwise, naming
+       the identity, the node and the element. */
+    bool check_rewrites;
+    const rg_machine *machine; /* copied; NULL: figures of an x86 core of 2024, see rg_machine_measure */
 } rg_plan_opts;
+
+/* The i-th identity that rg_compile uses, NULL behind the last. rg_plan_dump says which held how often. */
+RG_API const char *rg_rewrite_name(size_t i);
 
 /* Compiles `fetch` into a plan, or returns NULL with rg_graph_error set. The plan keeps its graph and parameters
    alive. A plan is used by one thread at a time. A plan with effects needs the parameters to itself while it runs. */
