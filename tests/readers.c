@@ -2,6 +2,7 @@
 #include "readers.h"
 
 #include "numpy_files.h"
+#include "png_files.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -144,12 +145,73 @@ static void checkpoint_sample(const char *path, unsigned which)
     rg_graph_free(g);
 }
 
+/* ---- pictures ---- */
+
+static rg_status read_png(const char *path)
+{
+    rg_tensor t;
+    const rg_status status = rg_read_png(path, &t);
+    rg_tensor_free(&t);
+    return status;
+}
+
+/* Grey, grey with alpha, red green blue, and with alpha. */
+static void png_sample(const char *path, unsigned which)
+{
+    uint8_t pixels[2 * 3 * 4];
+    for (size_t i = 0; i < sizeof pixels; i++)
+        pixels[i] = (uint8_t)(37 * i);
+    if (which % 6 == 4)
+        put_file(path, png_palette, sizeof png_palette);
+    else if (which % 6 == 5)
+        put_file(path, png_deep, sizeof png_deep);
+    else
+        must(rg_write_png(path, &(rg_tensor){RG_U8, RG_SHAPE(2, 3, which % 6 + 1), pixels, NULL}));
+}
+
+/* The checksum of each chunk, as far as the lengths lead. */
+static void png_repair(unsigned char *bytes, size_t n)
+{
+    for (size_t at = 8; n >= 12 && at <= n - 12;) {
+        const size_t length =
+            (size_t)bytes[at] << 24 | (size_t)bytes[at + 1] << 16 | (size_t)bytes[at + 2] << 8 | bytes[at + 3];
+        if (length > n - at - 12)
+            return;
+        const uint32_t sum = (uint32_t)crc32(0, bytes + at + 4, (uInt)length + 4);
+        for (size_t i = 0; i < 4; i++)
+            bytes[at + 8 + length + i] = (unsigned char)(sum >> (24 - 8 * i));
+        at += 12 + length;
+    }
+}
+
+static rg_status read_pnm(const char *path)
+{
+    rg_tensor t;
+    const rg_status status = rg_read_pnm(path, &t);
+    rg_tensor_free(&t);
+    return status;
+}
+
+static void pnm_sample(const char *path, unsigned which)
+{
+    static const char *const texts[] = {"P2 # grey\n3 2\n15\n0 1 2\n13 14 15\n", "P3\n2 1 255\n255 0 0  0 0 255\n",
+                                        "P5 3 2 255\nabcdef", "P6\n# colours\n1 2\n255\nabcdef"};
+    put_file(path, texts[which % 4], strlen(texts[which % 4]));
+}
+
 const reader readers[] = {
-    {"idx", read_idx, idx_sample, false},
-    {"npy", read_npy, npy_sample, false},
-    {"npz", read_npz, npz_sample, false},
-    {"csv", read_csv, csv_sample, false},
-    {"safetensors", read_safetensors, safetensors_sample, false},
-    {"checkpoint", read_checkpoint, checkpoint_sample, true},
+    {"idx", read_idx, idx_sample, false, NULL},
+    {"npy", read_npy, npy_sample, false, NULL},
+    {"npz", read_npz, npz_sample, false, NULL},
+    {"csv", read_csv, csv_sample, false, NULL},
+    {"safetensors", read_safetensors, safetensors_sample, false, NULL},
+    {"checkpoint", read_checkpoint, checkpoint_sample, true, NULL},
+    {"png", read_png, png_sample, false, png_repair},
+    {"pnm", read_pnm, pnm_sample, false, NULL},
 };
 const size_t n_readers = sizeof readers / sizeof *readers;
+
+bool reader_present(const reader *r)
+{
+    return r->read("/nowhere/at/all") == RG_ERR_IO;
+}

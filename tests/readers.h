@@ -16,9 +16,14 @@ typedef struct reader {
     /* Writes one of a few files that are in order to `path`. */
     void (*sample)(const char *path, unsigned which);
     bool sealed; /* a digest covers the file: every change of it must be refused */
+    /* NULL, or makes the checksums of a damaged file agree with its bytes, so that the damage goes further. */
+    void (*repair)(unsigned char *bytes, size_t n);
 } reader;
 
 extern const reader readers[];
 extern const size_t n_readers;
+
+/* Whether the library was built with what the reader needs. */
+bool reader_present(const reader *r);
 
 #endif

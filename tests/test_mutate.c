@@ -1,6 +1,7 @@
 /* test_mutate.c - damaged files, by the hundred (by ten thousand with RETROGRADE_SLOW=1, for each reader): bytes changed,
    doubled, cut out, cut off, numbers replaced by those that overflow. Whatever happens, a reader returns, and an error
-   says which file is wrong at which offset. Meant to run under the sanitizers too. */
+   says which file is wrong at which offset. In every other file checksums are made to agree with the damage where a format
+   has them. Meant to run under the sanitizers too. */
 #define _DEFAULT_SOURCE
 
 #include "files.h"
@@ -61,6 +62,8 @@ static void mutate_files_of(const reader *r)
         size_t n = whole;
         for (uint64_t k = 0; k <= random_next(&seed) % 3; k++)
             n = mutate(bytes, n, &seed);
+        if (r->repair && i % 2)
+            r->repair(bytes, n);
         write_bytes(bytes, n);
         const bool changed = n != whole || memcmp(bytes, sample, n) != 0;
         const rg_status status = r->read(path);
@@ -77,5 +80,6 @@ static void mutate_files_of(const reader *r)
 Test(io_mutations, every_reader, .timeout = 0)
 {
     for (size_t i = 0; i < n_readers; i++)
-        mutate_files_of(&readers[i]);
+        if (reader_present(&readers[i]))
+            mutate_files_of(&readers[i]);
 }

@@ -11,7 +11,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n);
 
-int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
+static void feed(const reader *r, const uint8_t *bytes, size_t n)
 {
     static char path[64];
     static int file = -1;
@@ -21,11 +21,23 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
     }
     if (file < 0 || ftruncate(file, 0) || pwrite(file, bytes, n, 0) != (ssize_t)n)
         abort();
-    for (size_t i = 0; i < n_readers; i++)
-        if (strcmp(readers[i].name, READER) == 0) {
-            const rg_status status = readers[i].read(path);
-            if (status != RG_OK && !strstr(rg_last_error(), path))
-                abort(); /* an error names its file */
-        }
+    const rg_status status = r->read(path);
+    if (status != RG_OK && !strstr(rg_last_error(), path))
+        abort(); /* an error names its file */
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
+{
+    const reader *r = readers;
+    while (strcmp(r->name, READER) != 0)
+        r++;
+    feed(r, bytes, n);
+    uint8_t *repaired = r->repair ? malloc(n + 1) : NULL;
+    if (repaired) {
+        memcpy(repaired, bytes, n);
+        r->repair(repaired, n);
+        feed(r, repaired, n);
+    }
+    free(repaired);
     return 0;
 }

@@ -10,6 +10,8 @@ int main(int argc, char **argv)
 {
     for (size_t i = 0; argc == 2 && i < n_readers; i++) {
         char path[1024];
+        if (!reader_present(&readers[i]))
+            continue;
         snprintf(path, sizeof path, "%s/%s", argv[1], readers[i].name);
         mkdir(path, 0777);
         for (unsigned k = 0; k < 6; k++) {
