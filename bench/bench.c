@@ -3,6 +3,8 @@
 #include "groups.h"
 #include "report.h"
 
+#include "../examples/arguments.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -47,51 +49,6 @@ static const char *row_name(const void *row)
 static const void *row_of(const bench_group *g, size_t i)
 {
     return (const char *)g->rows + i * g->row_size;
-}
-
-static int usage(void)
-{
-    fputs("usage: ./dev bench [--only TEXT] [--json FILE] [--svg FILE] [--threads N] [--rounds N] [--seconds S] "
-          "[--list]\n"
-          "  --only     groups and cases whose GROUP/CASE contains the text; several texts with commas between them\n"
-          "  --json     writes the figures\n"
-          "  --svg      draws the speed of ours beside the fastest rival of each case\n"
-          "  --threads  without it: 1, then 2\n"
-          "  --rounds   turns that each contestant gets, at least 7; the median counts (default 9)\n"
-          "  --seconds  the least that one turn lasts (default 0.05)\n"
-          "  --list     says what there is\n",
-          stderr);
-    return 2;
-}
-
-static bool parse(int argc, char **argv, options *o)
-{
-    *o = (options){.rounds = 9, .seconds = 0.05};
-    for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "--list") == 0) {
-            o->list = true;
-            continue;
-        }
-        const char *value = i + 1 < argc ? argv[i + 1] : NULL;
-        if (!value)
-            return false;
-        if (strcmp(argv[i], "--json") == 0)
-            o->json = value;
-        else if (strcmp(argv[i], "--svg") == 0)
-            o->svg = value;
-        else if (strcmp(argv[i], "--only") == 0)
-            o->only = value;
-        else if (strcmp(argv[i], "--threads") == 0)
-            o->threads = (int)strtol(value, NULL, 10);
-        else if (strcmp(argv[i], "--rounds") == 0)
-            o->rounds = (int)strtol(value, NULL, 10);
-        else if (strcmp(argv[i], "--seconds") == 0)
-            o->seconds = strtod(value, NULL);
-        else
-            return false;
-        i++;
-    }
-    return o->rounds >= 7 && o->threads >= 0 && o->seconds > 0;
 }
 
 static bool wanted(const options *o, const bench_group *g, const void *row)
@@ -213,9 +170,38 @@ static bool write_to(const char *path, void (*write)(FILE *f, const result *resu
 
 int main(int argc, char **argv)
 {
-    options o;
-    if (!parse(argc, argv, &o))
-        return usage();
+    options o = {.rounds = 9, .seconds = 0.05};
+    const argument all[] = {
+        {.name = "--only",
+         .value = "TEXT",
+         .what = "groups and cases whose GROUP/CASE has it in it; several with commas between them",
+         .text = &o.only},
+        {.name = "--json", .value = "FILE", .what = "writes the figures", .text = &o.json},
+        {.name = "--svg",
+         .value = "FILE",
+         .what = "draws the speed of ours beside the fastest rival of each case",
+         .text = &o.svg},
+        {.name = "--threads",
+         .value = "N",
+         .what = "without it: 1, then 2",
+         .number = &o.threads,
+         .least = 1,
+         .most = 1024},
+        {.name = "--rounds",
+         .value = "N",
+         .what = "turns that each contestant gets; the median counts",
+         .number = &o.rounds,
+         .least = 7,
+         .most = 10000},
+        {.name = "--seconds", .value = "S", .what = "the least that one turn lasts", .real = &o.seconds},
+        {.name = "--list", .what = "says what there is", .flag = &o.list},
+    };
+    const command self = {"retrograde_bench",
+                          "Times kernels and training steps beside those of other libraries (./dev bench).", all,
+                          sizeof all / sizeof *all};
+    const int code = arguments_read(&self, argc, argv);
+    if (code >= 0)
+        return code;
     if (o.list) {
         for (int i = 0; i < N_GROUPS; i++)
             for (size_t j = 0; j < groups[i]->n_rows; j++)

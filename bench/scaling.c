@@ -3,9 +3,9 @@
 
    Critical path: the longest chain of tasks that wait for each other. List schedule: whoever is free takes the task with the
    longest way to the end. As planned: the plan for so many threads with its order, lanes, shares and meetings. */
-#include "../tests/tasks.h"
-
+#include "../examples/arguments.h"
 #include "../runtime/plan.h"
+#include "../tests/tasks.h"
 
 #include <retrograde/retrograde.h>
 
@@ -389,9 +389,21 @@ int main(int argc, char **argv)
     } all[] = {{"lenet", "LeNet-5, batch 64", lenet},
                {"lstm", "2 x LSTM 256 in both directions, T 64, batch 32", lstm},
                {"resnet18", "ResNet-18, 224 x 224, batch 8", resnet18}};
-    bool ok = true;
+    const char *only = NULL;
+    const argument words[] = {
+        {.value = "MODEL", .what = "lenet, lstm or resnet18; without it all three", .text = &only}};
+    const command self = {"retrograde_scaling",
+                          "Puts the tasks of training steps together for 1 to 64 workers (docs/scaling.md).", words, 1};
+    const int code = arguments_read(&self, argc, argv);
+    if (code >= 0)
+        return code;
+    bool ok = true, found = false;
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
-        if (argc < 2 || strcmp(argv[1], all[i].name) == 0)
+        if (!only || strcmp(only, all[i].name) == 0) {
+            found = true;
             ok = report(all[i].title, all[i].network) && ok;
-    return ok ? 0 : 1;
+        }
+    if (!found)
+        fprintf(stderr, "retrograde_scaling: there is no model %s\n", only);
+    return found ? !ok : 2;
 }

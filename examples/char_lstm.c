@@ -1,22 +1,22 @@
 /* char_lstm.c - two layers of LSTM learn a text letter by letter (Karpathy 2015) and write on in its manner. One network
    serves three plans: training through time in pieces, the states handed from piece to piece; testing on the end of the
    text, which it never learns from; and writing, one letter at a time. */
-#define _POSIX_C_SOURCE 200809L
-
 #include <retrograde/retrograde.h>
+
+#include "arguments.h"
+#include "meter.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-#include <unistd.h>
 
 enum { LAYERS = 2, STEPS = 64, BATCH = 32, SAMPLE = 240 };
 
 struct options {
     const char *text, *weights;
     int steps, hidden, threads;
+    double goal;
     bool resume;
 };
 
@@ -33,13 +33,6 @@ struct model {
     rg_plan *train, *test, *write;
     size_t state_bytes; /* of one sequence */
 };
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 static bool fail(const char *why)
 {
@@ -190,29 +183,12 @@ static bool write_on(struct model *m, const struct corpus *c, float *state[2], u
     return true;
 }
 
-/* On a terminal, ten times a second: "[####----]  52%  2.104 bits a letter  310000 letters/s  0:17 left" */
-static void show(int done, int steps, double bits, double start)
-{
-    static double drawn;
-    enum { WIDTH = 24 };
-    const double t = now();
-    if (!isatty(STDOUT_FILENO) || t - drawn < 0.1)
-        return;
-    drawn = t;
-    char bar[WIDTH + 1] = {0};
-    for (int i = 0; i < WIDTH; i++)
-        bar[i] = i < done * WIDTH / steps ? '#' : '-';
-    const int left = (int)((t - start) * (steps - done) / done);
-    printf("\r[%s] %3d%%  %.3f bits a letter  %.0f letters/s  %d:%02d left \033[K", bar, 100 * done / steps, bits,
-           (double)done * STEPS * BATCH / (t - start), left / 60, left % 60);
-    fflush(stdout);
-}
-
 /* Every tenth of the way it is tested, writes, and is saved. */
 static bool train(struct model *m, const struct corpus *c, const struct options *o, float *state[2], float *other[2])
 {
     static uint8_t letter[STEPS][BATCH], next[STEPS][BATCH];
-    const double start = now(), untrained = test(m, c, other);
+    const double untrained = test(m, c, other);
+    meter bar = meter_begin();
     const int every = o->steps < 10 ? 1 : o->steps / 10;
     double bits = 0, tested = untrained;
     uint64_t seed = 1;
@@ -232,76 +208,26 @@ static bool train(struct model *m, const struct corpus *c, const struct options 
             return fail(rg_last_error());
         const double one = *(const float *)rg_data(m->train, m->loss) / log(2);
         bits = i == 1 ? one : 0.98 * bits + 0.02 * one;
-        show(i, o->steps, bits, start);
+        char text[80];
+        snprintf(text, sizeof text, "%.3f bits a letter  %.0f letters/s", bits,
+                 (double)i * STEPS * BATCH / (meter_now() - bar.start));
+        meter_show(&bar, i, o->steps, text);
         if (i % every && i != o->steps)
             continue;
         if ((tested = test(m, c, other)) < 0)
             return fail(rg_last_error());
-        printf("%sstep %5d  learning %.3f  test %.3f bits a letter\n", isatty(STDOUT_FILENO) ? "\r\033[K" : "", i, bits,
-               tested);
+        meter_clear(&bar);
+        printf("step %5d  learning %.3f  test %.3f bits a letter\n", i, bits, tested);
         if (!write_on(m, c, other, &seed) || (o->weights && rg_save(m->graph, o->weights)))
             return fail(rg_last_error());
         fflush(stdout);
     }
-    const double seconds = now() - start;
+    const double seconds = meter_now() - bar.start;
     printf("%.3f bits a letter on unseen text after %d steps (%.3f before), %.1f s, %.0f letters/s\n", tested, o->steps,
            untrained, seconds, (double)o->steps * STEPS * BATCH / seconds);
     if (o->weights)
         printf("weights saved to %s: --resume goes on from there\n", o->weights);
-    return tested < untrained || fail("it has learnt nothing");
-}
-
-/* ---- the command line ---- */
-
-static void usage(FILE *to)
-{
-    fprintf(to, "usage: char_lstm [--steps N] [--hidden N] [--threads N] [--weights FILE] [--resume] TEXT\n"
-                "Two layers of LSTM learn the file TEXT letter by letter and write on in its manner. On Debian:\n"
-                "    apt install bible-kjv && bible -f gen1:1-rev22:21 > kjv.txt && char_lstm kjv.txt\n\n"
-                "  --steps N        training steps of 64 letters at 32 places (default 4000)\n"
-                "  --hidden N       width of a layer (default 256)\n"
-                "  --threads N      threads of a run (default: what OpenMP chooses)\n"
-                "  --weights FILE   where weights and the optimiser's state go (default char_lstm.safetensors; - for nowhere)\n"
-                "  --resume         begin with what FILE holds\n"
-                "  --help           this text\n");
-}
-
-/* 0: go on; otherwise the exit code plus one. */
-static int parse(int argc, char **argv, struct options *o)
-{
-    for (int i = 1; i < argc; i++) {
-        const char *a = argv[i];
-        int *number = !strcmp(a, "--steps")     ? &o->steps
-                      : !strcmp(a, "--hidden")  ? &o->hidden
-                      : !strcmp(a, "--threads") ? &o->threads
-                                                : NULL;
-        if (!strcmp(a, "--help") || !strcmp(a, "-h")) {
-            usage(stdout);
-            return 1;
-        }
-        if (!strcmp(a, "--resume")) {
-            o->resume = true;
-        } else if (!strcmp(a, "--weights") && i + 1 < argc) {
-            o->weights = strcmp(argv[++i], "-") ? argv[i] : NULL;
-        } else if (number) {
-            char *end = NULL;
-            const long n = i + 1 < argc ? strtol(argv[++i], &end, 10) : 0;
-            if (!end || *end || n < 1 || n > 1000000) {
-                fprintf(stderr, "char_lstm: %s takes a number from 1 to 1000000\n", a);
-                return 3;
-            }
-            *number = (int)n;
-        } else if (a[0] == '-' || o->text) {
-            fprintf(stderr, "char_lstm: unknown argument %s\n", a);
-            usage(stderr);
-            return 3;
-        } else {
-            o->text = a;
-        }
-    }
-    if (!o->text)
-        usage(stderr);
-    return o->text ? 0 : 3;
+    return tested < (o->goal > 0 ? o->goal : untrained) || fail("it has learnt too little");
 }
 
 int main(int argc, char **argv)
@@ -310,9 +236,25 @@ int main(int argc, char **argv)
     struct corpus c = {0};
     struct model m = {0};
     float *state[2] = {NULL}, *other[2] = {NULL};
-    const int code = parse(argc, argv, &o);
-    if (code)
-        return code - 1;
+    const argument all[] = {
+        {.name = "--steps", .value = "N", .what = "training steps of 64 letters at 32 places", .number = &o.steps, .least = 1, .most = 1000000},
+        {.name = "--hidden", .value = "N", .what = "width of a layer", .number = &o.hidden, .least = 1, .most = 65536},
+        THREADS_ARGUMENT(&o.threads),
+        {.name = "--weights", .value = "FILE", .what = "for weights and the optimiser's state; - for nowhere", .text = &o.weights},
+        {.name = "--goal", .value = "BITS", .what = "fail if it ends with more than so many bits a letter", .real = &o.goal},
+        {.name = "--resume", .what = "begin with what that file holds", .flag = &o.resume},
+        {.value = "TEXT", .what = "the file to learn from", .text = &o.text, .needed = true},
+    };
+    const int code = arguments_read(
+        &(command){"char_lstm",
+                   "Two layers of LSTM learn a text letter by letter and write on in its manner. On Debian:\n"
+                   "    apt install bible-kjv bible-kjv-text && bible -f gen1:1-rev22:21 > kjv.txt && char_lstm kjv.txt",
+                   all, sizeof all / sizeof *all},
+        argc, argv);
+    if (code >= 0)
+        return code;
+    if (o.weights && !strcmp(o.weights, "-"))
+        o.weights = NULL;
     bool ok = read_text(o.text, &c);
     if (ok && !build(&m, &o, c.letters))
         ok = fail(rg_graph_error(m.graph));

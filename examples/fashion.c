@@ -2,23 +2,17 @@
 #define _POSIX_C_SOURCE 200809L
 
 #include "fashion.h"
-#include "clothes.h"
 
-#include <time.h>
+#include "clothes.h"
+#include "meter.h"
+#include "random.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 enum { TEST_BATCH = 100, STEPS = 8 };
-
-static const char *const class_names[FASHION_CLASSES] = {
-    "T-shirt", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
-};
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 static int fail(const struct program *p, const char *why)
 {
@@ -73,11 +67,11 @@ static void print_table(int table[FASHION_CLASSES][FASHION_CLASSES])
 {
     printf("\nwhat it is, and what it was taken for\n%-11s", "");
     for (int c = 0; c < FASHION_CLASSES; c++)
-        printf(" %5.5s", class_names[c]);
+        printf(" %5.5s", clothes_names[c]);
     printf("  right\n");
     for (int row = 0; row < FASHION_CLASSES; row++) {
         int sum = 0;
-        printf("%-11s", class_names[row]);
+        printf("%-11s", clothes_names[row]);
         for (int c = 0; c < FASHION_CLASSES; c++) {
             sum += table[row][c];
             printf(" %5d", table[row][c]);
@@ -131,7 +125,7 @@ static int run(const struct program *p, const struct clothes_options *o, struct 
     const double accuracy = report.last.valid_metric[0];
     printf("\ntest accuracy %.4f after %d epoch%s, %.1f s\n", accuracy, o->epochs, o->epochs > 1 ? "s" : "",
            report.last.seconds);
-    if (o->quick && accuracy < p->quick_accuracy)
+    if (!o->shortened && accuracy < (o->quick ? p->quick_accuracy : p->accuracy))
         return fail(p, "it should have learnt more");
     if (rg_save(m->graph, weights))
         return fail(p, rg_last_error());
@@ -173,17 +167,17 @@ static int measure(const struct program *p, int threads)
     int code = !pixels || !labels ? fail(p, "out of memory") : plan ? 0 : fail(p, rg_graph_error(g));
     uint64_t state = 1;
     for (int64_t i = 0; !code && i < n; i++)
-        pixels[i] = (float)(2 * clothes_random(&state) - 1);
+        pixels[i] = (float)(2 * random_unit(&state) - 1);
     for (int64_t i = 0; !code && i < batch; i++)
         labels[i] = (int32_t)(i * 37 % p->full_classes);
     if (!code && (rg_bind(plan, image, pixels) || rg_bind(plan, label, labels)))
         code = fail(p, rg_last_error());
     double least = 0;
     for (int i = 0; !code && i < STEPS; i++) {
-        const double start = now();
+        const double start = meter_now();
         if (rg_run(plan))
             code = fail(p, rg_last_error());
-        const double seconds = now() - start;
+        const double seconds = meter_now() - start;
         least = i == 0 || seconds < least ? seconds : least;
         if (!code)
             printf("step %d  loss %.4f  %.1f ms\n", i + 1, *(const float *)rg_data(plan, loss), 1e3 * seconds);
@@ -200,19 +194,14 @@ static int measure(const struct program *p, int threads)
 
 int fashion_main(int argc, char **argv, const struct program *p)
 {
-    char what[512];
-    struct clothes_options o = {.program = p->name,
-                                .directory = "/usr/share/datasets/fashion-mnist",
-                                .epochs = p->epochs,
-                                .quick_epochs = 1};
-    int n = snprintf(what, sizeof what, "Trains %s on Fashion-MNIST, tests it after each epoch, saves its weights.", p->what);
-    if (p->full_size)
-        snprintf(what + n, sizeof what - (size_t)n,
-                 "\nWith --time first: times training steps on made-up images of %d x %d, batches of %d.", p->full_side,
-                 p->full_side, p->full_batch);
-    const bool timed = p->full_size && argc > 1 && strcmp(argv[1], "--time") == 0;
-    const int code = clothes_parse(&o, argc - timed, argv + timed, what);
-    if (code)
-        return code - 1;
-    return timed ? measure(p, o.threads) : learn(p, &o);
+    char what[256], how[256];
+    snprintf(what, sizeof what, "Trains %s on Fashion-MNIST, tests it after each epoch, saves its weights.", p->what);
+    snprintf(how, sizeof how, "only times training steps on made-up images of %d x %d, %d at once", p->full_side,
+             p->full_side, p->full_batch);
+    struct clothes_options o = {
+        .program = p->name, .what = what, .epochs = p->epochs, .quick_epochs = 1, .how = p->full_size ? how : NULL};
+    const int code = clothes_parse(&o, argc, argv);
+    if (code >= 0)
+        return code;
+    return o.time ? measure(p, o.threads) : learn(p, &o);
 }

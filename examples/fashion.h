@@ -17,8 +17,9 @@ struct program {
     const char *name, *what; /* of the program and of the network, for its texts */
     int epochs, batch;
     double rate;             /* the highest; one cycle */
+    double accuracy;         /* of the test; a run of all epochs that learns less fails */
     int quick_images;        /* with --quick: pictures made up, one epoch, this many of them ... */
-    double quick_accuracy;   /* ... and a run that learns less fails */
+    double quick_accuracy;   /* ... and the same */
     /* image [batch, 1, 28, 28], mean 0 and variance 1, to logits [batch, 10] */
     rg_node *(*network)(rg_node *image);
     /* NULL, or called at the end: pictures of what was learnt, shown with the ten images [10, 784], one of each class. False

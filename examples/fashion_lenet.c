@@ -4,7 +4,9 @@
 #include "fashion.h"
 #include "networks.h"
 #include "pictures.h"
+#include "random.h"
 
+#include <math.h>
 #include <stdio.h>
 
 enum { SHOWN = FASHION_CLASSES, COPIES = 48 };
@@ -76,7 +78,7 @@ static const uint8_t *with_noise(const uint8_t *images)
     static uint8_t copies[COPIES * SHOWN * FASHION_PIXELS];
     uint64_t state = 1;
     for (int i = 0; i < COPIES * SHOWN * FASHION_PIXELS; i++) {
-        const double noise = clothes_random(&state) + clothes_random(&state) + clothes_random(&state) - 1.5;
+        const double noise = random_unit(&state) + random_unit(&state) + random_unit(&state) - 1.5;
         const double v = images[i % (SHOWN * FASHION_PIXELS)] + (i < SHOWN * FASHION_PIXELS ? 0 : 80 * noise);
         copies[i] = (uint8_t)fmin(fmax(v, 0), 255);
     }
@@ -124,6 +126,7 @@ int main(int argc, char **argv)
                                           .epochs = 10,
                                           .batch = 64,
                                           .rate = 4e-3,
+                                          .accuracy = 0.90,
                                           .quick_images = 2000, .quick_accuracy = 0.5, .network = network,
                                           .pictures = draw});
 }

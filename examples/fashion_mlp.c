@@ -16,5 +16,6 @@ int main(int argc, char **argv)
                                           .epochs = 10,
                                           .batch = 128,
                                           .rate = 2e-3,
+                                          .accuracy = 0.895,
                                           .quick_images = 2000, .quick_accuracy = 0.5, .network = network});
 }

@@ -2,16 +2,19 @@
    squares, stochastic gradient descent. The gradients are the library's. */
 #include "clothes.h"
 
+#include <stdio.h>
+
 enum { LAYERS = 4 };
 static const int64_t width[LAYERS] = {256, 128, 64, CLOTHES_CLASSES};
 
 int main(int argc, char **argv)
 {
-    struct clothes_options o = {.program = "mlp", .directory = "/usr/share/datasets/fashion-mnist", .epochs = 10, .quick_epochs = 6};
+    struct clothes_options o = {
+        .program = "mlp", .what = "Trains a 784-256-128-64-10 perceptron; its curves go to mlp.svg.", .epochs = 10, .quick_epochs = 6};
     struct clothes data = {0};
-    int code = clothes_parse(&o, argc, argv, "Trains a 784-256-128-64-10 perceptron; its curves go to mlp.svg.");
-    if (code)
-        return code - 1;
+    int code = clothes_parse(&o, argc, argv);
+    if (code >= 0)
+        return code;
     code = 1;
     rg_graph *g = rg_graph_new(NULL);
     if (!clothes_load(&data, &o, 1500))
@@ -53,7 +56,7 @@ int main(int argc, char **argv)
         goto done;
     }
     printf("test accuracy %.4f; the curves are in mlp.svg\n", report.last.valid_metric[0]);
-    code = report.last.valid_metric[0] < 0.8; /* a run that learnt nothing fails */
+    code = !o.shortened && report.last.valid_metric[0] < (o.quick ? 0.8 : 0.87); /* a run that learnt less fails */
 done:
     clothes_free(&data);
     rg_graph_free(g);

@@ -53,6 +53,9 @@ static void colour(float v, const range *r, tile_scale scale, uint8_t to[3])
 {
     const float span = r->greatest - r->least, heat = r->magnitude > 0 ? fabsf(v) / r->magnitude : 0;
     switch (scale) {
+    case TILE_UNIT:
+        to[0] = to[1] = to[2] = byte(v);
+        break;
     case TILE_RANGE:
         to[0] = to[1] = to[2] = byte(span > 0 ? (v - r->least) / span : 0);
         break;

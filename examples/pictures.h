@@ -6,6 +6,7 @@
 #include <retrograde/retrograde.h>
 
 typedef enum tile_scale {
+    TILE_UNIT,   /* 0 black, 1 white */
     TILE_RANGE,  /* the least number of a tile black, the greatest white */
     TILE_SIGNED, /* zero grey, the largest magnitude of a tile white if positive, black if negative */
     TILE_HEAT    /* zero black, the largest magnitude of a tile red to yellow to white */

@@ -1,8 +1,7 @@
 /* problems.c - the usual benchmarks of differentiation: each objective is written down once, its gradient is certified at a
-   small size (rg_grad_check), and the times of both are compared at a larger one.
-
-   usage: problems [--full]     --full: the sizes of ADBench (Srajer, Kukelova, Fitzgibbon 2018) and more time */
-#define _POSIX_C_SOURCE 200809L
+   small size (rg_grad_check), and the times of both are compared at a larger one. */
+#include "arguments.h"
+#include "meter.h"
 
 #include <retrograde/retrograde.h>
 
@@ -10,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum { CERTIFY, QUICK, FULL };
 
@@ -332,24 +330,17 @@ static rg_node *diagonal_lstm(rg_graph *g, int size, wanted *w)
 
 /* ---- certificates and times ---- */
 
-static double seconds(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
-
 /* The two plans' shortest times, run in turn so that both see the same machine. */
 static int race(rg_plan *p[2], double budget, double best[2])
 {
     best[0] = best[1] = INFINITY;
-    const double end = seconds() + budget;
-    for (int round = 0; round < 3 || seconds() < end; round++)
+    const double end = meter_now() + budget;
+    for (int round = 0; round < 3 || meter_now() < end; round++)
         for (int k = 0; k < 2; k++) {
-            const double begin = seconds();
+            const double begin = meter_now();
             if (rg_run(p[k]))
                 return 1;
-            const double time = seconds() - begin;
+            const double time = meter_now() - begin;
             best[k] = time < best[k] ? time : best[k];
         }
     return 0;
@@ -398,7 +389,14 @@ static int compare(const struct problem *what, int size, double best[2])
 
 int main(int argc, char **argv)
 {
-    const int size = argc > 1 && !strcmp(argv[1], "--full") ? FULL : QUICK;
+    bool full = false;
+    const argument all[] = {
+        {.name = "--full", .what = "the sizes of ADBench (Srajer, Kukelova, Fitzgibbon 2018), and more time", .flag = &full}};
+    const int code = arguments_read(&(command){"problems", "Certifies gradients of usual benchmarks, and times them beside their objectives.", all, 1},
+                                    argc, argv);
+    if (code >= 0)
+        return code;
+    const int size = full ? FULL : QUICK;
     int failed = 0;
     printf("%-22s %12s %12s %7s   %s\n", "problem", "objective ms", "gradient ms", "ratio", "certificate");
     for (size_t k = 0; k < sizeof problems / sizeof *problems; k++) {

@@ -1,9 +1,9 @@
 /* vision.c - oriented edges. A bank of filters given by a formula looks at a picture; a small network learns to tell in which of
    eight directions a noisy edge runs, and comes by filters of the same kind; and the gradient of its decision with respect to
-   the image shows where it looks.
-
-       vision [PICTURE.png | PICTURE.pgm]      without a picture it draws one itself                                      */
+   the image shows where it looks. */
+#include "arguments.h"
 #include "pictures.h"
+#include "random.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -14,21 +14,11 @@ enum { DIRECTIONS = 8, SIZE = 9, LEARNT = 16, SIDE = 24, PIXELS = SIDE * SIDE, B
 
 static const double pi = 3.14159265358979323846;
 
-/* ---- random numbers: splitmix64 (Steele et al. 2014) ---- */
-
-static double uniform(uint64_t *state)
-{
-    uint64_t z = *state += 0x9E3779B97F4A7C15u;
-    z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9u;
-    z = (z ^ z >> 27) * 0x94D049BB133111EBu;
-    return (double)((z ^ z >> 31) >> 11) * 0x1p-53;
-}
-
 /* Box and Muller 1958. */
 static double normal(uint64_t *state)
 {
-    const double radius = sqrt(-2 * log(1 - uniform(state)));
-    return radius * cos(2 * pi * uniform(state));
+    const double radius = sqrt(-2 * log(1 - random_unit(state)));
+    return radius * cos(2 * pi * random_unit(state));
 }
 
 /* ---- filters and images ---- */
@@ -47,8 +37,8 @@ static void edge_filter(int direction, float *kernel)
 /* A step somewhere near the middle, from dark to bright or the other way round, in noise. */
 static void edge_image(int direction, uint64_t *state, float *image)
 {
-    const double angle = pi * (direction + 0.6 * (uniform(state) - 0.5)) / DIRECTIONS, offset = 12 * (uniform(state) - 0.5);
-    const double sign = uniform(state) < 0.5 ? -1 : 1;
+    const double angle = pi * (direction + 0.6 * (random_unit(state) - 0.5)) / DIRECTIONS, offset = 12 * (random_unit(state) - 0.5);
+    const double sign = random_unit(state) < 0.5 ? -1 : 1;
     for (int i = 0; i < PIXELS; i++) {
         const double x = i % SIDE - (SIDE - 1) / 2.0, y = i / SIDE - (SIDE - 1) / 2.0;
         image[i] = (float)(sign * tanh(1.5 * (x * cos(angle) + y * sin(angle) - offset)) + 0.4 * normal(state));
@@ -185,7 +175,7 @@ static bool learn(model *m, double *accuracy)
         const int n = last ? 8 * BATCH : BATCH;
         rg_plan *p = last ? m->test : m->train;
         for (int i = 0; i < n; i++) {
-            labels[i] = (int32_t)(uniform(&state) * DIRECTIONS);
+            labels[i] = (int32_t)(random_unit(&state) * DIRECTIONS);
             edge_image(labels[i], &state, images + (size_t)i * PIXELS);
         }
         if (rg_bind_shape(p, m->image, images, RG_SHAPE(n, 1, SIDE, SIDE)) ||
@@ -234,16 +224,22 @@ static bool see(const rg_tensor *scene, const float *kernels, int n, const char 
 
 int main(int argc, char **argv)
 {
+    const char *path = NULL;
+    const argument all[] = {{.value = "PICTURE", .what = "what the filters look at, .png, .pgm or .ppm; without it a drawn scene", .text = &path}};
+    int code = arguments_read(&(command){"vision", "A network learns in which direction an edge runs; its filters, maps and saliency go to "
+                                                   "vision_*.png.", all, 1}, argc, argv);
+    if (code >= 0)
+        return code;
     rg_tensor scene = {0};
     model m = {0};
     float given[DIRECTIONS * SIZE * SIZE];
     for (int i = 0; i < DIRECTIONS; i++)
         edge_filter(i, given + (size_t)i * SIZE * SIZE);
-    if (argc > 1 ? !read_scene(argv[1], &scene) : rg_tensor_alloc(&scene, RG_F32, RG_SHAPE(1, 1, CANVAS, CANVAS)))
+    if (path ? !read_scene(path, &scene) : rg_tensor_alloc(&scene, RG_F32, RG_SHAPE(1, 1, CANVAS, CANVAS)))
         return fail(NULL);
-    if (argc < 2)
+    if (!path)
         draw_scene(scene.data);
-    int code = 0;
+    code = 0;
     double accuracy = 0;
     if (!build(&m) || !learn(&m, &accuracy)) {
         code = fail(m.graph);

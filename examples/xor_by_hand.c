@@ -13,6 +13,8 @@
    where 10000 epochs lead. With derivatives that are derived, there is nothing to get wrong. */
 #include <retrograde/retrograde.h>
 
+#include "arguments.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -89,12 +91,10 @@ static double train(struct net n, enum fault fault)
 
 int main(int argc, char **argv)
 {
-    if (argc > 1) {
-        const bool asked = strcmp(argv[1], "--help") == 0;
-        fprintf(asked ? stdout : stderr, "usage: xor_by_hand\nGradients of XOR's network by hand, with three faults, and "
-                                         "by the library.\n");
-        return asked ? 0 : 2;
-    }
+    const int told = arguments_read(
+        &(command){"xor_by_hand", "Gradients of XOR's network by hand, with three faults, and by the library.", NULL, 0}, argc, argv);
+    if (told >= 0)
+        return told;
     struct net start, by_hand;
     rg_graph *g = rg_graph_new(NULL);
     rg_node *x = rg_const(g, RG_F64, RG_SHAPE(4, 2), inputs), *y = rg_const(g, RG_F64, RG_SHAPE(4, 1), targets);
