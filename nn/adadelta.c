@@ -10,10 +10,8 @@
 
 static void update(rgi_optim *o, size_t i, double rho, double eps)
 {
-    rg_node *p = o->params.at[i], *d = o->grads.at[i];
+    rg_node *p = o->params.at[i], *d = rgi_optim_gradient(o, i);
     rg_node *square = rgi_optim_state(o, i, "square_avg"), *moved = rgi_optim_state(o, i, "acc_delta");
-    if (o->opts.weight_decay > 0)
-        d = rg_axpy(o->opts.weight_decay, p, d);
     rg_node *v = rg_lerp(square, rg_square(d), 1 - rho);
     rg_node *u = rg_mul(rg_div(rg_sqrt(rg_add_scalar(moved, eps)), rg_sqrt(rg_add_scalar(v, eps))), d);
     rgi_optim_set(o, square, v);
@@ -26,16 +24,7 @@ rg_node *rg_adadelta(rg_node *loss, const rg_adadelta_opts *opts)
     rg_adadelta_opts s = opts ? *opts : (rg_adadelta_opts){0};
     if (s.lr == 0 && !s.lr_node)
         s.lr = 1;
-    const rgi_optim_opts common = {
-        .lr = s.lr,
-        .lr_node = s.lr_node,
-        .weight_decay = s.weight_decay,
-        .params = s.params,
-        .grads = s.grads,
-        .clip_norm = s.clip_norm,
-        .clip_value = s.clip_value,
-        .accumulate = s.accumulate,
-    };
+    const rgi_optim_opts common = RGI_OPTIM_OPTS(s);
     rgi_optim o;
     double rho = 0, eps = 0;
     const bool ok = rgi_optim_begin(&o, "rg_adadelta", loss, &common) && rgi_optim_share(&o, "rho", s.rho, 0.9, &rho) &&

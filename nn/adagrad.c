@@ -9,9 +9,7 @@
 
 static void update(rgi_optim *o, size_t i, rg_node *rate, double initial, double eps)
 {
-    rg_node *p = o->params.at[i], *d = o->grads.at[i], *sum = rgi_optim_state(o, i, "sum");
-    if (o->opts.weight_decay > 0)
-        d = rg_axpy(o->opts.weight_decay, p, d);
+    rg_node *p = o->params.at[i], *d = rgi_optim_gradient(o, i), *sum = rgi_optim_state(o, i, "sum");
     /* The buffer holds what was added to the initial value, so that it may start at zero as all state does. */
     rg_node *s = rg_add(sum, rg_square(d));
     rgi_optim_set(o, sum, s);
@@ -25,16 +23,7 @@ static void update(rgi_optim *o, size_t i, rg_node *rate, double initial, double
 rg_node *rg_adagrad(rg_node *loss, const rg_adagrad_opts *opts)
 {
     const rg_adagrad_opts s = opts ? *opts : (rg_adagrad_opts){0};
-    const rgi_optim_opts common = {
-        .lr = s.lr,
-        .lr_node = s.lr_node,
-        .weight_decay = s.weight_decay,
-        .params = s.params,
-        .grads = s.grads,
-        .clip_norm = s.clip_norm,
-        .clip_value = s.clip_value,
-        .accumulate = s.accumulate,
-    };
+    const rgi_optim_opts common = RGI_OPTIM_OPTS(s);
     rgi_optim o;
     double eps = 0, decay = 0, initial = 0;
     const bool ok = rgi_optim_begin(&o, "rg_adagrad", loss, &common) &&

@@ -27,11 +27,9 @@ static rg_node *bias_correction(double beta, rg_node *t)
 
 static void update(rgi_optim *o, size_t i, const struct adam *a)
 {
-    rg_node *p = o->params.at[i], *g = o->grads.at[i];
+    rg_node *p = o->params.at[i], *g = a->decoupled ? o->grads.at[i] : rgi_optim_gradient(o, i);
     const rg_dtype dtype = rg_dtype_of(p);
     rg_node *mean = rgi_optim_state(o, i, "exp_avg"), *square = rgi_optim_state(o, i, "exp_avg_sq");
-    if (o->opts.weight_decay > 0 && !a->decoupled)
-        g = rg_axpy(o->opts.weight_decay, p, g);
     rg_node *m = rg_lerp(mean, g, 1 - a->beta1), *v = rg_lerp(square, rg_square(g), 1 - a->beta2), *root = rg_sqrt(v);
     rg_node *denominator = a->scale ? rg_fma(root, rg_cast(a->scale, dtype), rg_scalar(o->graph, dtype, a->eps))
                                     : rg_add_scalar(root, a->eps);
@@ -46,16 +44,7 @@ static rg_node *adam(rg_node *loss, const rg_adam_opts *opts, const char *name, 
     rg_adam_opts s = opts ? *opts : (rg_adam_opts){0};
     if (decoupled && s.weight_decay == 0)
         s.weight_decay = 0.01;
-    const rgi_optim_opts common = {
-        .lr = s.lr,
-        .lr_node = s.lr_node,
-        .weight_decay = s.weight_decay,
-        .params = s.params,
-        .grads = s.grads,
-        .clip_norm = s.clip_norm,
-        .clip_value = s.clip_value,
-        .accumulate = s.accumulate,
-    };
+    const rgi_optim_opts common = RGI_OPTIM_OPTS(s);
     struct adam a = {.decoupled = decoupled};
     rgi_optim o;
     bool ok = rgi_optim_begin(&o, name, loss, &common) && rgi_optim_share(&o, "beta1", s.beta1, 0.9, &a.beta1) &&

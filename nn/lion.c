@@ -20,16 +20,7 @@ static void update(rgi_optim *o, size_t i, double beta1, double beta2)
 rg_node *rg_lion(rg_node *loss, const rg_lion_opts *opts)
 {
     const rg_lion_opts s = opts ? *opts : (rg_lion_opts){0};
-    const rgi_optim_opts common = {
-        .lr = s.lr,
-        .lr_node = s.lr_node,
-        .weight_decay = s.weight_decay,
-        .params = s.params,
-        .grads = s.grads,
-        .clip_norm = s.clip_norm,
-        .clip_value = s.clip_value,
-        .accumulate = s.accumulate,
-    };
+    const rgi_optim_opts common = RGI_OPTIM_OPTS(s);
     rgi_optim o;
     double beta1 = 0, beta2 = 0;
     const bool ok = rgi_optim_begin(&o, "rg_lion", loss, &common) &&

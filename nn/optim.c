@@ -189,6 +189,12 @@ bool rgi_optim_begin(rgi_optim *o, const char *name, rg_node *loss, const rgi_op
     return (o->opts.accumulate < 2 && o->opts.clip_norm == 0 && o->opts.clip_value == 0) || shape_gradients(o);
 }
 
+rg_node *rgi_optim_gradient(const rgi_optim *o, size_t i)
+{
+    const double decay = o->opts.weight_decay;
+    return decay > 0 ? rg_axpy(decay, o->params.at[i], o->grads.at[i]) : o->grads.at[i];
+}
+
 rg_node *rgi_optim_state(rgi_optim *o, size_t i, const char *what)
 {
     rg_node *p = o->params.at[i];

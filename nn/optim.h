@@ -16,6 +16,13 @@ typedef struct rgi_optim_opts {
     int64_t accumulate;
 } rgi_optim_opts;
 
+/* These, of the option struct `s` of any optimiser. */
+#define RGI_OPTIM_OPTS(s)                                                                                          \
+    {                                                                                                              \
+        .lr = (s).lr, .lr_node = (s).lr_node, .weight_decay = (s).weight_decay, .params = (s).params,              \
+        .grads = (s).grads, .clip_norm = (s).clip_norm, .clip_value = (s).clip_value, .accumulate = (s).accumulate \
+    }
+
 typedef struct rgi_optim {
     const char *name; /* "rg_sgd", for errors */
     rg_graph *graph;
@@ -31,6 +38,8 @@ typedef struct rgi_optim {
 
 /* Checks the options and prepares all up to the gradients. False: failed, error recorded; finish all the same. */
 bool rgi_optim_begin(rgi_optim *o, const char *name, rg_node *loss, const rgi_optim_opts *opts);
+/* The gradient of parameter i, with the weight decay that is added to it: g + wd p. */
+rg_node *rgi_optim_gradient(const rgi_optim *o, size_t i);
 /* A buffer `optim.<params' name>.<what>` of the type of parameter i, zero at first. */
 rg_node *rgi_optim_state(rgi_optim *o, size_t i, const char *what);
 /* The number of the present update as an f64 scalar: 1, 2, ... Its count is the buffer `optim.step`. Called once. */

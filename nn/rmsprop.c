@@ -10,9 +10,7 @@
 
 static void update(rgi_optim *o, size_t i, const rg_rmsprop_opts *s, double alpha, double eps)
 {
-    rg_node *p = o->params.at[i], *d = o->grads.at[i];
-    if (o->opts.weight_decay > 0)
-        d = rg_axpy(o->opts.weight_decay, p, d);
+    rg_node *p = o->params.at[i], *d = rgi_optim_gradient(o, i);
     rg_node *square = rgi_optim_state(o, i, "square_avg"), *v = rg_lerp(square, rg_square(d), 1 - alpha), *spread = v;
     rgi_optim_set(o, square, v);
     if (s->centered) {
@@ -32,16 +30,7 @@ static void update(rgi_optim *o, size_t i, const rg_rmsprop_opts *s, double alph
 rg_node *rg_rmsprop(rg_node *loss, const rg_rmsprop_opts *opts)
 {
     const rg_rmsprop_opts s = opts ? *opts : (rg_rmsprop_opts){0};
-    const rgi_optim_opts common = {
-        .lr = s.lr,
-        .lr_node = s.lr_node,
-        .weight_decay = s.weight_decay,
-        .params = s.params,
-        .grads = s.grads,
-        .clip_norm = s.clip_norm,
-        .clip_value = s.clip_value,
-        .accumulate = s.accumulate,
-    };
+    const rgi_optim_opts common = RGI_OPTIM_OPTS(s);
     rgi_optim o;
     double alpha = 0, eps = 0, momentum = 0;
     const bool ok =

@@ -11,9 +11,7 @@
 
 static void update(rgi_optim *o, size_t i, const rg_sgd_opts *opts)
 {
-    rg_node *p = o->params.at[i], *d = o->grads.at[i];
-    if (o->opts.weight_decay > 0)
-        d = rg_axpy(o->opts.weight_decay, p, d);
+    rg_node *p = o->params.at[i], *d = rgi_optim_gradient(o, i);
     if (opts->momentum > 0) {
         rg_node *buffer = rgi_optim_state(o, i, "momentum_buffer"), *velocity = rg_axpy(opts->momentum, buffer, d);
         rgi_optim_set(o, buffer, velocity);
@@ -25,16 +23,7 @@ static void update(rgi_optim *o, size_t i, const rg_sgd_opts *opts)
 rg_node *rg_sgd(rg_node *loss, const rg_sgd_opts *opts)
 {
     const rg_sgd_opts s = opts ? *opts : (rg_sgd_opts){0};
-    const rgi_optim_opts common = {
-        .lr = s.lr,
-        .lr_node = s.lr_node,
-        .weight_decay = s.weight_decay,
-        .params = s.params,
-        .grads = s.grads,
-        .clip_norm = s.clip_norm,
-        .clip_value = s.clip_value,
-        .accumulate = s.accumulate,
-    };
+    const rgi_optim_opts common = RGI_OPTIM_OPTS(s);
     rgi_optim o;
     bool ok = rgi_optim_begin(&o, "rg_sgd", loss, &common);
     if (ok && !(s.momentum >= 0 && isfinite(s.momentum)))

@@ -22,14 +22,18 @@ static void must(rg_status status)
         abort();
 }
 
+static rg_status dropped(rg_status status, rg_tensor *t)
+{
+    rg_tensor_free(t);
+    return status;
+}
+
 /* ---- IDX ---- */
 
 static rg_status read_idx(const char *path)
 {
     rg_tensor t;
-    const rg_status status = rg_read_idx(path, &t);
-    rg_tensor_free(&t);
-    return status;
+    return dropped(rg_read_idx(path, &t), &t);
 }
 
 static void idx_sample(const char *path, unsigned which)
@@ -49,9 +53,7 @@ static void idx_sample(const char *path, unsigned which)
 static rg_status read_npy(const char *path)
 {
     rg_tensor t;
-    const rg_status status = rg_read_npy(path, &t);
-    rg_tensor_free(&t);
-    return status;
+    return dropped(rg_read_npy(path, &t), &t);
 }
 
 static void npy_sample(const char *path, unsigned which)
@@ -84,9 +86,7 @@ static void npz_sample(const char *path, unsigned which)
 static rg_status read_csv(const char *path)
 {
     rg_tensor t;
-    const rg_status status = rg_read_csv(path, NULL, &t);
-    rg_tensor_free(&t);
-    return status;
+    return dropped(rg_read_csv(path, NULL, &t), &t);
 }
 
 static void csv_sample(const char *path, unsigned which)
@@ -150,9 +150,7 @@ static void checkpoint_sample(const char *path, unsigned which)
 static rg_status read_png(const char *path)
 {
     rg_tensor t;
-    const rg_status status = rg_read_png(path, &t);
-    rg_tensor_free(&t);
-    return status;
+    return dropped(rg_read_png(path, &t), &t);
 }
 
 /* Grey, grey with alpha, red green blue, and with alpha. */
@@ -187,9 +185,7 @@ static void png_repair(unsigned char *bytes, size_t n)
 static rg_status read_pnm(const char *path)
 {
     rg_tensor t;
-    const rg_status status = rg_read_pnm(path, &t);
-    rg_tensor_free(&t);
-    return status;
+    return dropped(rg_read_pnm(path, &t), &t);
 }
 
 static void pnm_sample(const char *path, unsigned which)
