@@ -10,7 +10,7 @@ def main():
     for source in sorted(Path(sys.argv[2]).glob("*.c")):
         code = source.read_text(encoding="utf-8")
         (out / f"example_{source.stem}.md").write_text(
-            f"# {source.name} {{#example_{source.stem}}}\n\nOne of [the examples](@ref guide_examples).\n\n```c\n{code}```\n", encoding="utf-8")
+            f"# {source.name}\n\nOne of [the examples](@ref guide_examples).\n\n```c\n{code}```\n", encoding="utf-8")
 
 
 main()

@@ -10,6 +10,7 @@ import sys
 
 def escape(body):
     body = re.sub(r"([<>@\\#&])", r"\\\1", body)
+    body = re.sub(r"\.\.\.?", "&hellip;", body)  # a point at the beginning of a line would end a list
     # Doxygen ends the brief description at a point that no letter follows, and then misses the end of the tag.
     return re.sub(r"`([^`]*)`", lambda code: ("'%s'" if re.search(r"\.\W|\.$", code[1]) else "<code>%s</code>") % code[1], body)
 
@@ -24,7 +25,7 @@ def main():
         if match.start() == 0:
             return re.sub(r"^ (\w+\.h) - ", r"/** @file \1\n   ", escape(body)) + "*/"
         if before.lstrip().startswith("#"):
-            return match.group(0)
+            return f"/**<{escape(body)}*/" if text[match.end()] == "\n" else match.group(0)
         section = re.fullmatch(r" -{2,} (.*?) -{2,} ", body)
         if section:
             return f"/** @name {escape(section.group(1))} */"

@@ -17,7 +17,7 @@ def main():
     text = page.read_text(encoding="utf-8")
 
     def link(match):
-        words, target = match[1], match[2]
+        words, target = " ".join(match[1].split()), match[2]
         if re.match(r"[a-z]+:|#", target):
             return match[0]
         path = (page.parent / target).resolve()
@@ -36,7 +36,7 @@ def main():
     def code(match):
         """Doxygen takes an apostrophe for the end of a code span. Names of the interface become links to it."""
         if re.fullmatch(r"rg_[a-z0-9_]+", match[1]):
-            return f"@link {match[1]} {match[1]} @endlink"
+            return f"[{match[1]}](@ref {match[1]})"
         return "<code>" + re.sub(r"[@\\#&<>*_%]", lambda c: ENTITIES.get(c[0], "\\" + c[0]), match[1]).replace("--", "\\--") + "</code>"
 
     parts = re.split(r"(^```.*?^```$)", text, flags=re.MULTILINE | re.DOTALL)
@@ -52,6 +52,8 @@ def main():
 def label(path):
     if path.name == "README.md":
         return "index"
+    if path.stem.startswith("example_"):
+        return path.stem
     return ("guide_" if path.parent.name == "guide" else "page_") + path.stem.lower()
 
 

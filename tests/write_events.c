@@ -8,10 +8,7 @@ int main(int argc, char **argv)
 {
     static const int64_t steps[] = {0, 1, 127, 128, 300, INT32_MAX, INT64_MAX, -1};
     static const double values[] = {0.25, -1e-30, 3.0e38, 0, 1.0 / 3};
-    static const char *const tags[] = {"loss/train",
-                                       "genauigkeit/pr\xC3\xBC"
-                                       "fung",
-                                       "a"};
+    static const char *const tags[] = {"loss/train", "accuracy/\xC3\xBC\xC3\xA9", "a"};
     rg_events *e = argc > 1 ? rg_events_open(argv[1]) : NULL;
     int failed = !e;
     for (size_t i = 0; i < 120 && !failed; i++) {
