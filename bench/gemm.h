@@ -8,6 +8,7 @@ typedef struct gemm_row {
     const char *name;
     int m, n, k;
     bool ta, tb; /* stored transposed */
+    bool weight; /* B is a parameter that stays as it is: we pack it once, as "oneDNN packed" does everywhere */
 } gemm_row;
 
 #ifdef __cplusplus

@@ -418,6 +418,13 @@ static void multiply(const rg_step *s, const product *p, size_t element, const s
             g.b_row = -g.b_row;
         }
     }
+    if (s->packed && s->packed[1] && columns[0] % rgi_kernels(s->out_type->dtype)->lanes == 0) {
+        g.packed = s->packed[1];
+        g.packed_n = p->n;
+        g.packed_k = p->k;
+        g.packed_l = sum[0];
+        g.packed_j = columns[0];
+    }
     if (s->tail && g.n == p->n) { /* whole rows: what the tail reads beside them lies in one piece */
         g.soon_bytes = g.m * g.n * size;
         s->tail->reads(s, (element * p->m + rows[0]) * p->n, g.soon);
@@ -491,6 +498,21 @@ static rg_status run(const rg_step *s, size_t lo, size_t hi)
     return s->tail ? s->tail->take(s, &all) : RG_OK;
 }
 
+/* ---- a second operand that stays as it is ---- */
+
+static size_t packed(const rg_step *s, size_t i, size_t *tasks)
+{
+    const product *p = s->geometry;
+    return i == 1 && p->batch == 1 ? rgi_kernels(s->out_type->dtype)->gemm_packed(p->n, p->k, tasks) : 0;
+}
+
+static void pack(const rg_step *s, size_t i, const void *from, void *to, size_t lo, size_t hi)
+{
+    const product *p = s->geometry;
+    (void)i;
+    rgi_kernels(s->out_type->dtype)->gemm_pack(p->n, p->k, from, (ptrdiff_t)p->b_row, (ptrdiff_t)p->b_col, lo, hi, to);
+}
+
 const rg_op rgi_op_contract = {
     .name = "contract",
     .n_in = 2,
@@ -506,6 +528,8 @@ const rg_op rgi_op_contract = {
     .geometry_size = sizeof(product),
     .geometry = geometry,
     .cost = cost,
+    .packed = packed,
+    .pack = pack,
     .run = run,
 };
 

@@ -30,6 +30,8 @@ static void print_value(rgi_text *t, const rg_plan *p, int32_t v)
         rgi_text_printf(t, " (block)");
     if (value->window)
         rgi_text_printf(t, " (window)");
+    if (value->packed)
+        rgi_text_printf(t, o->place == RGI_KEPT ? " (packed, kept)" : " (packed)");
 }
 
 static void print_use(rgi_text *t, const rg_plan *p, const rgi_use *use)
@@ -40,8 +42,10 @@ static void print_use(rgi_text *t, const rg_plan *p, const rgi_use *use)
     }
     rgi_text_printf(t, " = %s(", use->node->op->name);
     for (uint32_t i = 0; i < use->n_in; i++) {
+        const int32_t packed = use->packed ? use->packed[i] : RGI_NONE;
+        const bool made = packed != RGI_NONE && p->current && rgi_bytes(p->program, p->current, packed);
         rgi_text_printf(t, i ? ", " : "");
-        print_value(t, p, use->in[i]);
+        print_value(t, p, made ? packed : use->in[i]);
     }
     rgi_text_printf(t, ")\n");
 }
@@ -58,13 +62,13 @@ static void print_amount(rgi_text *t, double x, const char *unit)
 
 static void print_step(rgi_text *t, const rg_plan *p, size_t i, int *indent)
 {
-    static const char *const names[] = {"run", "fused", "copy", "index", "clear", "test", "loop", "next"};
+    static const char *const names[] = {"run", "fused", "copy", "index", "clear", "pack", "test", "loop", "next"};
     const rgi_program *prog = p->program;
     const rgi_item *item = &prog->items[i];
     const rgi_exec *e = p->current ? &p->current->steps[i] : NULL;
     *indent -= item->kind == RGI_NEXT;
     rgi_text_printf(t, "%4zu %c %*s%s", i, e && e->barrier ? '|' : ' ', 2 * *indent, "", names[item->kind]);
-    if (e && (item->kind == RGI_RUN || item->kind == RGI_FUSED)) {
+    if (e && (item->kind == RGI_RUN || item->kind == RGI_FUSED || item->kind == RGI_PACK)) {
         if (e->parallel)
             rgi_text_printf(t, " shared by %zu tasks", e->tasks[0]);
         else if (p->current->parallel)
@@ -91,14 +95,14 @@ static void print_step(rgi_text *t, const rg_plan *p, size_t i, int *indent)
         rgi_text_printf(t, " ");
         print_value(t, p, item->kind == RGI_TEST ? item->from : item->to);
     }
-    if (item->kind == RGI_COPY || item->kind == RGI_INDEX) {
+    if (item->kind == RGI_COPY || item->kind == RGI_INDEX || item->kind == RGI_PACK) {
         rgi_text_printf(t, " ");
         print_value(t, p, item->to);
         rgi_text_printf(t, " <- ");
-        if (item->kind == RGI_COPY)
-            print_value(t, p, item->from);
-        else
+        if (item->kind == RGI_INDEX)
             rgi_text_printf(t, "t%d", prog->loops[item->loop].depth);
+        else
+            print_value(t, p, item->from);
     }
     if (item->count == 1) {
         rgi_text_printf(t, "  ");

@@ -158,6 +158,13 @@ static void run_copy(const rgi_exec *e, const int64_t *t)
         memmove((void *)(uintptr_t)rgi_at(e->to, e->terms[1], t), rgi_at(e->from, e->terms[0], t), e->bytes);
 }
 
+static void run_pack(const rgi_exec *e, size_t lo, size_t hi, const int64_t *t)
+{
+    if (lo < hi)
+        e->step.op->pack(&e->step, e->input, rgi_at(e->from, e->terms[0], t),
+                         (void *)(uintptr_t)rgi_at(e->to, e->terms[1], t), lo, hi);
+}
+
 rg_status rgi_run_tasks(const rgi_exec *e, uint32_t phase, size_t lo, size_t hi, char *scratch, const int64_t *t)
 {
     rg_step s = e->step;
@@ -167,7 +174,10 @@ rg_status rgi_run_tasks(const rgi_exec *e, uint32_t phase, size_t lo, size_t hi,
         return run_phase(e, &s, lo, hi, t);
     if (e->kind == RGI_FUSED)
         return lo < hi ? rgi_group_run(e->group, lo, hi, scratch, t) : RG_OK;
-    run_copy(e, t);
+    if (e->kind == RGI_PACK)
+        run_pack(e, lo, hi, t);
+    else
+        run_copy(e, t);
     return RG_OK;
 }
 
@@ -184,6 +194,10 @@ static rg_status run_step(walker *w, const rgi_exec *e)
             return e->tasks[0] ? rgi_group_run(e->group, 0, e->tasks[0], w->scratch, w->t) : RG_OK;
         share(w, e, e->tasks[0], &lo, &hi);
         return lo < hi ? rgi_group_run(e->group, lo, hi, w->scratch, w->t) : RG_OK;
+    case RGI_PACK:
+        share(w, e, e->tasks[0], &lo, &hi);
+        run_pack(e, lo, hi, w->t);
+        return RG_OK;
     case RGI_COPY:
     case RGI_INDEX:
         if (mine(w, e))

@@ -28,6 +28,7 @@ static bool link_value(rg_plan *p, rgi_special *s, int32_t v, const void *at)
         memcpy((void *)(uintptr_t)at, &o->fixed, sizeof o->fixed);
         return true;
     case RGI_VOID:
+    case RGI_KEPT: /* kept.c */
         break;
     }
     return true;
@@ -98,6 +99,9 @@ bool rgi_steps_link(rg_plan *p, rgi_special *s, const rgi_extra *extra)
                 ok = use->in[k] == RGI_NONE || link_value(p, s, use->in[k], &e->step.in[k]);
             for (uint32_t k = 0; ok && k < use->n_out; k++)
                 ok = link_value(p, s, use->out[k], &e->step.out[k]);
+            for (uint32_t k = 0; ok && use->packed && k < use->n_in; k++)
+                ok = use->packed[k] == RGI_NONE || !rgi_special_bytes(p, s, use->packed[k]) ||
+                     link_value(p, s, use->packed[k], &e->packed[k]);
             ok = ok && add_link(s, &s->slab_links, &e->step.shared, extra[i].offset);
             ok = ok && add_link(s, &s->slab_links, &e->step.scratch, s->bytes);
             const rgi_item members = rgi_members_of(item);

@@ -132,6 +132,8 @@ int32_t rgi_window_value(rgi_lowering *l, const rg_node *node);
 bool rgi_place_joined(rgi_lowering *l, rgi_block *b);
 /* absorb.c: groups take in the product in front of them or the reduction behind. */
 bool rgi_absorb(rgi_lowering *l, rgi_block *b);
+/* pack.c: what stays as it is is packed once; the items may become more. */
+bool rgi_pack_operands(rgi_lowering *l, rgi_item **items, size_t *n);
 /* order.c */
 bool rgi_order(rgi_lowering *l, rgi_block *b, int32_t **order);
 /* memory.c: what escapes, what is written in place, and how long each owner lives. */

@@ -45,7 +45,7 @@ static void draw_value(rgi_text *out, const rg_plan *p, size_t v, double step_wi
     const rgi_program *prog = p->program;
     const rgi_special *s = p->current;
     const rgi_value *value = &prog->values[v];
-    const size_t bytes = s->counts[value->shape] * rg_dtype_size(value->dtype);
+    const size_t bytes = rgi_bytes(prog, s, (int32_t)v);
     char label[RGI_LABEL];
     const size_t last =
         (size_t)value->last < s->n_steps ? (size_t)value->last : s->n_steps - 1; /* fetched: to the end */

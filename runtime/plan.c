@@ -65,7 +65,8 @@ static rg_plan *plan_new(rgi_program *prog, bool own)
     p->outs = rgi_alloc(a, (prog->n_fetches + 1) * sizeof *p->outs);
     p->stored = rgi_alloc(a, (p->n_stored + 1) * sizeof *p->stored);
     p->private_copies = rgi_alloc(a, (p->n_stored + 1) * sizeof *p->private_copies);
-    if (!p->bindings || !p->outs || !p->stored || !p->private_copies || ready_store(p, own)) {
+    p->kept = rgi_alloc(a, (prog->n_packed + 1) * sizeof *p->kept);
+    if (!p->bindings || !p->outs || !p->kept || !p->stored || !p->private_copies || ready_store(p, own)) {
         rg_plan_free(p);
         return NULL;
     }
@@ -105,6 +106,8 @@ void rg_plan_free(rg_plan *p)
             rgi_free(a, p->private_copies[i], p->store->at[i]->bytes + 1);
     if (!p->lent)
         rgi_free(a, p->slab, p->slab_bytes);
+    rgi_kept_free(p);
+    rgi_free(a, p->kept, (prog->n_packed + 1) * sizeof *p->kept);
     rgi_free(a, p->bindings, (prog->n_inputs + 1) * sizeof *p->bindings);
     rgi_free(a, p->outs, (prog->n_fetches + 1) * sizeof *p->outs);
     rgi_free(a, p->stored, (p->n_stored + 1) * sizeof *p->stored);
@@ -137,6 +140,7 @@ rg_status rg_plan_refresh(rg_plan *p)
     for (size_t i = 0; i < p->n_stored; i++)
         if (p->private_copies[i])
             memcpy(p->private_copies[i], p->store->at[i]->data, p->store->at[i]->bytes);
+    p->refreshed++;
     return RG_OK;
 }
 
@@ -160,6 +164,7 @@ static const void *fetched_at(const rg_plan *p, int32_t v)
     case RGI_FIXED:
         return o->fixed;
     case RGI_VOID:
+    case RGI_KEPT:
         break;
     }
     return NULL;
@@ -178,6 +183,7 @@ rg_status rg_run(rg_plan *p)
     if (status)
         return status;
     const rgi_program *prog = p->program;
+    rgi_kept_renew(p);
     status = rgi_execute(p);
     p->current->used = ++p->runs;
     p->ran = status == RG_OK;
@@ -253,6 +259,8 @@ rg_status rg_plan_memory(rg_plan *p, void *at, size_t bytes)
     p->slab = at;
     p->slab_bytes = at ? bytes : 0;
     p->lent = at != NULL;
+    if (p->lent)
+        rgi_kept_free(p);
     p->ran = false;
     p->changed = true;
     return RG_OK;
@@ -260,5 +268,5 @@ rg_status rg_plan_memory(rg_plan *p, void *at, size_t bytes)
 
 size_t rg_plan_bytes(const rg_plan *p)
 {
-    return p && p->current ? p->current->total : 0;
+    return p && p->current ? p->current->total + p->kept_bytes : 0;
 }

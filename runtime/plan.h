@@ -104,15 +104,29 @@ typedef struct rgi_exec {
     size_t most;          /* RGI_TEST: steps that may be done, or SIZE_MAX */
     rg_step step;         /* RGI_RUN */
     size_t tasks[RG_MAX_PHASES];
+    const void **packed;     /* RGI_RUN: step.packed, to be filled in */
     const rgi_terms **terms; /* RGI_RUN, RGI_COPY: of each input, then each output; NULL: nothing moves */
     rgi_group *group;        /* RGI_FUSED; RGI_RUN: of the op's tail or source, or NULL */
-    const void *from;        /* RGI_COPY, RGI_TEST; RGI_LOOP: how many steps, or NULL */
-    void *to;                /* RGI_COPY, RGI_INDEX, RGI_CLEAR */
+    const void *from;        /* RGI_COPY, RGI_PACK, RGI_TEST; RGI_LOOP: how many steps, or NULL */
+    void *to;                /* RGI_COPY, RGI_INDEX, RGI_CLEAR, RGI_PACK */
     size_t bytes;
     size_t own;            /* bytes of memory of its own in the slab, beside the values: step.shared, group->own */
     double flops, traffic; /* estimates for the dump */
-    uint32_t item;
+    uint32_t input;        /* RGI_PACK: the number of the operand */
 } rgi_exec;
+
+/* A packed operand at these sizes. */
+typedef struct rgi_packing {
+    size_t bytes, tasks; /* 0: not worth it */
+    rgi_exec *step;      /* of one that is kept: who reads it */
+} rgi_packing;
+
+/* One that is kept. */
+typedef struct rgi_kept {
+    char *at;
+    size_t bytes;
+    uint64_t version; /* of what is packed; 0: nothing yet */
+} rgi_kept;
 
 /* A pointer that depends on where something is: *at = base of source + offset. */
 typedef struct rgi_link {
@@ -125,16 +139,17 @@ typedef struct rgi_link {
 typedef struct rgi_special {
     struct rgi_special *next;
     rgi_arena arena;
-    uint64_t used;    /* when it was last run: the oldest goes first */
-    rg_shape *inputs; /* the signature: bound shapes */
-    rg_shape *shapes; /* of program.shapes */
-    size_t *counts;   /* elements of each */
-    size_t *offsets;  /* of owners in the slab, by value */
-    size_t bytes;     /* of the slab's first part, the values ... */
-    size_t total;     /* ... and with the scratch of each thread behind it */
-    size_t peak;      /* largest sum of what lives at once */
-    size_t scratch;   /* a thread */
-    int64_t *sizes;   /* of the named dimensions */
+    uint64_t used;       /* when it was last run: the oldest goes first */
+    rg_shape *inputs;    /* the signature: bound shapes */
+    rg_shape *shapes;    /* of program.shapes */
+    size_t *counts;      /* elements of each */
+    rgi_packing *packed; /* of program.packed */
+    size_t *offsets;     /* of owners in the slab, by value */
+    size_t bytes;        /* of the slab's first part, the values ... */
+    size_t total;        /* ... and with the scratch of each thread behind it */
+    size_t peak;         /* largest sum of what lives at once */
+    size_t scratch;      /* a thread */
+    int64_t *sizes;      /* of the named dimensions */
     rgi_number *numbers;
     rg_status refused; /* why it could not be made, if not for want of memory */
     rgi_exec *steps;
@@ -168,7 +183,10 @@ struct rg_plan {
     size_t n_stored;
     char *slab;
     size_t slab_bytes;
-    bool lent; /* the slab is the caller's */
+    bool lent;      /* the slab is the caller's */
+    rgi_kept *kept; /* by packed operand */
+    size_t kept_bytes;
+    uint64_t refreshed; /* how often private copies were brought up to date */
     rgi_special *specials, *current;
     size_t n_specials;
     uint64_t runs;
@@ -186,6 +204,10 @@ rg_status rgi_special_choose(rg_plan *p, bool run);
 /* Memory for the slab: large ones on huge pages where the allocator leaves that open. */
 char *rgi_slab_alloc(const rg_allocator *allocator, size_t bytes);
 void rgi_special_free(rg_plan *p, rgi_special *s);
+/* kept.c: memory for what the present specialisation wants kept; packing what has changed before a run; giving it back. */
+rg_status rgi_kept_attach(rg_plan *p, rgi_special *s);
+void rgi_kept_renew(rg_plan *p);
+void rgi_kept_free(rg_plan *p);
 /* offsets.c: places buffers that live over [first, last] so that those alive together do not overlap. */
 typedef struct rgi_buffer {
     size_t bytes, offset;
@@ -202,6 +224,13 @@ rg_status rgi_group_take(const rg_step *step, const rg_block *block);
 size_t rgi_group_reads(const rg_step *step, size_t first, const void *at[RG_TAIL_READS]);
 /* The source of a group's foot: all members over what it asks for. */
 rg_status rgi_group_give(const rg_step *step, size_t first, size_t n, void *to);
+
+/* Bytes of a value. */
+static inline size_t rgi_bytes(const rgi_program *prog, const rgi_special *s, int32_t v)
+{
+    const rgi_value *value = &prog->values[v];
+    return value->packed ? s->packed[value->packed - 1].bytes : s->counts[value->shape] * rg_dtype_size(value->dtype);
+}
 
 static inline const void *rgi_at(const void *at, const rgi_terms *terms, const int64_t *t)
 {

@@ -35,7 +35,7 @@ rg_status rg_plan_estimate(rg_plan *p, const rg_roof *roof, rg_estimate *out)
         out->bytes += calls * e->traffic;
         out->seconds += roof ? calls * at_roof(roof, e->flops, e->traffic) : 0;
     }
-    out->memory = s->total;
+    out->memory = rg_plan_bytes(p);
     out->values = s->bytes;
     out->peak = s->peak;
     for (size_t v = 0; v < prog->n_values; v++) {

@@ -228,6 +228,8 @@ static bool lower(rgi_lowering *l, rg_nodes fetch)
     rgi_item *items = NULL;
     if (!rgi_lower_region(l, g->regions.at[0], RGI_NONE, &items, &n_items, &capacity))
         return false;
+    if (!rgi_pack_operands(l, &items, &n_items))
+        return false;
     p->items = rgi_arena_alloc(&p->arena, (n_items + 2 * p->n_writes + 1) * sizeof *p->items);
     if (!p->items)
         return false;

@@ -17,7 +17,8 @@ typedef enum rgi_place {
     RGI_SLAB,  /* the plan's own memory */
     RGI_BOUND, /* an input's data */
     RGI_STORE, /* a parameter or buffer */
-    RGI_FIXED  /* a constant, or something computed from constants when compiling */
+    RGI_FIXED, /* a constant, or something computed from constants when compiling */
+    RGI_KEPT   /* a packed operand that the plan keeps from run to run */
 } rgi_place;
 
 typedef struct rgi_value {
@@ -31,6 +32,7 @@ typedef struct rgi_value {
     uint32_t window_input; /* ... with this input */
     int32_t slot;          /* RGI_BOUND: input number; RGI_STORE: entry number */
     const void *fixed;     /* RGI_FIXED */
+    uint32_t packed;       /* 1 + the packed operand that it is, whose size is of its own; or 0 */
     int32_t scalar;        /* a one-element RGI_FIXED value it equals everywhere, or RGI_NONE */
     int32_t unit;          /* the unit that makes it (while lowering), or RGI_NONE */
     int32_t loop;          /* the innermost loop it lives in, or RGI_NONE */
@@ -44,7 +46,16 @@ typedef struct rgi_use {
     uint32_t rank; /* counts uses as they are made: what one reads has a smaller rank */
     uint32_t n_in, n_out;
     int32_t *in, *out;
+    int32_t *packed; /* by input: its packed form, or RGI_NONE; or NULL */
 } rgi_use;
+
+/* An operand in the order that its op packs it in (rg_op.pack): made once, by an item in front of a loop or for many runs. */
+typedef struct rgi_packed {
+    uint32_t use, input;
+    int32_t from, value; /* what is packed, and the packed form */
+    int32_t loop;        /* the loop it is made in front of, or RGI_NONE: it is kept */
+    int32_t inner;       /* the innermost loop of the use */
+} rgi_packed;
 
 typedef enum rgi_kind {
     RGI_RUN,   /* one op */
@@ -52,6 +63,7 @@ typedef enum rgi_kind {
     RGI_COPY,  /* from -> to */
     RGI_INDEX, /* to = the counter of the enclosing loop */
     RGI_CLEAR, /* to = zeros */
+    RGI_PACK,  /* to = the packed operand of `from` */
     RGI_TEST,  /* leaves the enclosing loop unless `from` is true */
     RGI_LOOP,  /* begins a loop ... */
     RGI_NEXT   /* ... and ends its body */
@@ -63,8 +75,9 @@ typedef struct rgi_item {
     uint32_t first, count; /* ops: program.uses[first .. first + count) */
     bool headed;           /* RGI_FUSED: the first op is an RG_DELIVERS one, whose blocks the others take ... */
     bool footed;           /* ... or the last draws its input from the others */
-    int32_t from, to; /* RGI_COPY, RGI_INDEX, RGI_CLEAR, RGI_TEST; RGI_LOOP: from says how many steps, or RGI_NONE */
-    int64_t every;    /* RGI_COPY: not 0: only before the first of so many steps of its loop that lie in a row */
+    int32_t from,
+        to; /* RGI_COPY, RGI_INDEX, RGI_CLEAR, RGI_PACK, RGI_TEST; RGI_LOOP: from says how many steps, or RGI_NONE */
+    int64_t every; /* RGI_COPY: not 0: only before the first of so many steps of its loop that lie in a row */
 } rgi_item;
 
 typedef struct rgi_loop {
@@ -112,6 +125,8 @@ typedef struct rgi_program {
     size_t n_values;
     rgi_use *uses;
     size_t n_uses;
+    rgi_packed *packed;
+    size_t n_packed;
     rgi_item *items;
     size_t n_items;
     rgi_loop *loops;
@@ -157,6 +172,9 @@ static inline int32_t rgi_next_read(const rgi_program *p, const rgi_item *item, 
         while (c->at < use->n_in)
             if (use->in[c->at++] != RGI_NONE)
                 return use->in[c->at - 1];
+        while (use->packed && c->at < 2 * use->n_in)
+            if (use->packed[c->at++ - use->n_in] != RGI_NONE)
+                return use->packed[c->at - 1 - use->n_in];
     }
     return RGI_NONE;
 }

@@ -25,7 +25,7 @@ static void append_fused(const rgi_program *prog, uint32_t first, uint32_t end, 
 
 const char *rgi_step_title(const rgi_program *prog, size_t step, char *text, size_t size)
 {
-    static const char *const names[] = {"run", "fused", "copy", "index", "clear", "test", "loop", "next"};
+    static const char *const names[] = {"run", "fused", "copy", "index", "clear", "pack", "test", "loop", "next"};
     const rgi_item *item = &prog->items[step];
     const uint32_t first = item->first, end = item->first + item->count;
     text[0] = '\0';

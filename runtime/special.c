@@ -154,9 +154,8 @@ static bool place(rg_plan *p, rgi_special *s, rgi_extra *extra, const uint32_t *
     for (size_t v = 0; ok && v < prog->n_values; v++) {
         const rgi_value *value = &prog->values[v];
         if (value->place == RGI_SLAB && value->part_of == RGI_NONE && value->first != RGI_NONE)
-            buffers[n++] = (rgi_buffer){.bytes = s->counts[value->shape] * rg_dtype_size(value->dtype),
-                                        .first = begin[value->first],
-                                        .last = end[value->last]};
+            buffers[n++] = (rgi_buffer){
+                .bytes = rgi_bytes(prog, s, (int32_t)v), .first = begin[value->first], .last = end[value->last]};
     }
     for (size_t i = 0; ok && i < s->n_steps; i++)
         if (extra[i].shared)
@@ -197,14 +196,15 @@ static rg_status make_arrays(rg_plan *p, rgi_special *s)
     s->inputs = rgi_arena_alloc(a, (prog->n_inputs + 1) * sizeof *s->inputs);
     s->shapes = rgi_arena_alloc(a, (prog->n_shapes + 1) * sizeof *s->shapes);
     s->counts = rgi_arena_alloc(a, (prog->n_shapes + 1) * sizeof *s->counts);
+    s->packed = rgi_arena_alloc(a, (prog->n_packed + 1) * sizeof *s->packed);
     s->offsets = rgi_arena_alloc(a, (prog->n_values + 1) * sizeof *s->offsets);
     s->sizes = rgi_arena_alloc(a, (prog->graph->dims.n + 1) * sizeof *s->sizes);
     s->input_links = rgi_arena_alloc(a, (prog->n_inputs + 1) * sizeof *s->input_links);
     s->store_links = rgi_arena_alloc(a, (p->n_stored + 1) * sizeof *s->store_links);
     s->input_data = rgi_arena_alloc(a, (prog->n_inputs + 1) * sizeof *s->input_data);
     s->store_data = rgi_arena_alloc(a, (p->n_stored + 1) * sizeof *s->store_data);
-    if (!s->inputs || !s->shapes || !s->counts || !s->offsets || !s->sizes || !s->input_links || !s->store_links ||
-        !s->input_data || !s->store_data)
+    if (!s->inputs || !s->shapes || !s->counts || !s->packed || !s->offsets || !s->sizes || !s->input_links ||
+        !s->store_links || !s->input_data || !s->store_data)
         return rgi_fail(RG_ERR_MEMORY, "rg_run: out of memory");
     for (size_t i = 0; i < prog->n_inputs; i++) {
         s->inputs[i] = p->bindings[i].shape;
@@ -401,6 +401,7 @@ rg_status rgi_special_choose(rg_plan *p, bool run)
         p->n_specials++;
     }
     status = attach(p, s);
+    status = status ? status : rgi_kept_attach(p, s);
     if (status)
         return status;
     p->current = s;

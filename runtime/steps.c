@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+#define RGI_PACK_LEAST 4 /* steps of loops from which operands are packed in front of them */
+
 void *rgi_special_alloc(rgi_special *s, size_t n, size_t size)
 {
     return rgi_arena_alloc(&s->arena, (n ? n : 1) * size);
@@ -13,8 +15,7 @@ void *rgi_special_alloc(rgi_special *s, size_t n, size_t size)
 
 size_t rgi_special_bytes(const rg_plan *p, const rgi_special *s, int32_t v)
 {
-    const rgi_value *value = &p->program->values[v];
-    return s->counts[value->shape] * rg_dtype_size(value->dtype);
+    return rgi_bytes(p->program, s, v);
 }
 
 bool rgi_terms_make(const rg_plan *p, rgi_special *s, int32_t v, const rgi_terms **out)
@@ -93,6 +94,34 @@ rg_status rgi_rule_check(const rgi_use *use, const rgi_special *s, rg_step *step
 
 /* ---- single ops -------------------------------------------------------------------------------- */
 
+static bool make_geometry(rgi_special *s, rg_step *step)
+{
+    if (!step->op->geometry)
+        return true;
+    void *geometry = rgi_special_alloc(s, step->op->geometry_size, 1);
+    if (geometry)
+        step->op->geometry(step, geometry);
+    step->geometry = geometry;
+    return geometry != NULL;
+}
+
+/* Room for the packed operands of an op; those that are kept are as large as it says now. */
+static bool make_packed(const rg_plan *p, rgi_special *s, const rgi_use *use, rgi_exec *e)
+{
+    if (!use->packed)
+        return true;
+    e->step.packed = e->packed = rgi_special_alloc(s, use->n_in, sizeof *e->packed);
+    for (uint32_t i = 0; e->packed && i < use->n_in; i++) {
+        const size_t number = use->packed[i] == RGI_NONE ? 0 : p->program->values[use->packed[i]].packed;
+        if (number && p->program->packed[number - 1].loop == RGI_NONE) {
+            rgi_packing *x = &s->packed[number - 1];
+            x->bytes = use->node->op->packed(&e->step, i, &x->tasks);
+            x->step = e;
+        }
+    }
+    return e->packed != NULL;
+}
+
 /* `group`: of a head or foot, or NULL. */
 static bool make_run(rg_plan *p, rgi_special *s, const rgi_item *item, const rgi_group *group, rgi_exec *e,
                      rgi_extra *extra, size_t *scratch)
@@ -103,13 +132,8 @@ static bool make_run(rg_plan *p, rgi_special *s, const rgi_item *item, const rgi
     rg_cost cost = {.tasks = {0}};
     e->step.tail = item->headed ? &group->tail : NULL;
     e->step.source = item->footed ? &group->source : NULL;
-    if (use->node->op->geometry) {
-        void *geometry = rgi_special_alloc(s, use->node->op->geometry_size, 1);
-        if (!geometry)
-            return false;
-        use->node->op->geometry(&e->step, geometry);
-        e->step.geometry = geometry;
-    }
+    if (!make_geometry(s, &e->step) || !make_packed(p, s, use, e))
+        return false;
     if (use->node->op->cost)
         use->node->op->cost(&e->step, &cost);
     else
@@ -203,6 +227,35 @@ static bool make_copy(rg_plan *p, rgi_special *s, const rgi_item *item, rgi_exec
     return true;
 }
 
+/* How often the loops around a use go round while its packed operand stays as it is. */
+static double packed_calls(const rgi_program *prog, const rgi_special *s, const rgi_packed *x)
+{
+    double calls = 1;
+    for (int32_t l = x->inner;; l = prog->loops[l].parent) {
+        calls *= prog->loops[l].scan->endless ? RGI_PACK_LEAST : (double)s->shapes[prog->loops[l].length].dim[0];
+        if (l == x->loop)
+            return calls;
+    }
+}
+
+static bool make_pack(rg_plan *p, rgi_special *s, const rgi_item *item, rgi_exec *e)
+{
+    const rgi_program *prog = p->program;
+    const size_t number = prog->values[item->to].packed - 1;
+    const rgi_packed *x = &prog->packed[number];
+    const rgi_use *use = &prog->uses[x->use];
+    rgi_packing *made = &s->packed[number];
+    if (!make_types(p, s, use, &e->step) || !make_geometry(s, &e->step))
+        return false;
+    if (packed_calls(prog, s, x) >= RGI_PACK_LEAST)
+        made->bytes = use->node->op->packed(&e->step, x->input, &made->tasks);
+    e->input = x->input;
+    e->tasks[0] = made->bytes ? made->tasks : 0;
+    e->traffic = 2.0 * (double)made->bytes;
+    e->terms = rgi_special_alloc(s, 2, sizeof *e->terms);
+    return e->terms && rgi_terms_make(p, s, item->from, &e->terms[0]) && rgi_terms_make(p, s, item->to, &e->terms[1]);
+}
+
 /* A step that looks at one value. */
 static bool make_read(rg_plan *p, rgi_special *s, const rgi_item *item, rgi_exec *e)
 {
@@ -229,6 +282,8 @@ bool rgi_steps_make(rg_plan *p, rgi_special *s, rgi_extra *extra)
             ok = make_joined(p, s, item, e, &extra[i]);
         } else if (item->kind == RGI_FUSED) {
             ok = make_fused(p, s, item, e, &extra[i]);
+        } else if (item->kind == RGI_PACK) {
+            ok = make_pack(p, s, item, e);
         } else if (item->kind == RGI_LOOP || item->kind == RGI_NEXT) {
             const rgi_loop *loop = &prog->loops[item->loop];
             e->reverse = loop->reverse;

@@ -120,7 +120,8 @@ static void problem_end(problem *p)
 
 static void multiply(const rgk_table *t, const rgk_gemm *g)
 {
-    frame scratch = frame_new(t->gemm_scratch(g->m, g->n, g->k), 0);
+    const size_t n = g->packed ? g->packed_n : g->n, k = g->packed ? g->packed_k : g->k;
+    frame scratch = frame_new(t->gemm_scratch(g->m, n, k), 0);
     t->gemm(g, scratch.bytes ? scratch.at : NULL);
     frame_end(&scratch, "scratch");
 }
@@ -330,6 +331,69 @@ static void continued(const rgk_table *t)
 Test(gemm, continued)
 {
     each_table(continued);
+}
+
+/* ---- B packed before ---- */
+
+/* The part of the product at columns [j, j + n), the sum cut in two at l, from a B that was packed panel by panel. */
+static void part_of_packed(const problem *p, const void *packed, void *out, size_t j, size_t n, size_t l)
+{
+    const ptrdiff_t size = (ptrdiff_t)width(p->t);
+    for (int half = 0; half < 2; half++) {
+        rgk_gemm g = p->g;
+        const size_t from = half ? l : 0;
+        g.n = n;
+        g.k = half ? p->g.k - l : l;
+        g.a = (const char *)g.a + (ptrdiff_t)from * g.a_col * size;
+        g.b = NULL;
+        g.c = (char *)out + (ptrdiff_t)j * size;
+        g.accumulate = g.accumulate || half;
+        g.packed = packed;
+        g.packed_n = p->g.n, g.packed_k = p->g.k, g.packed_l = from, g.packed_j = j;
+        if (g.k)
+            multiply(p->t, &g);
+    }
+}
+
+static void check_packed(const rgk_table *t, size_t m, size_t n, size_t k, layout la, layout lb, bool accumulate)
+{
+    problem p = problem_new(t, m, n, k, la, lb, accumulate);
+    size_t panels = 0;
+    const size_t bytes = t->gemm_packed(n, k, &panels), cut = n / t->lanes ? draw(n / t->lanes) * t->lanes : 0;
+    frame packed = frame_new(bytes, 0), other = frame_new(p.c.bytes, 0);
+    memcpy(other.at, p.c.at, p.c.bytes);
+    multiply(t, &p.g);
+    for (size_t lo = 0, hi; bytes && lo < panels; lo = hi) {
+        hi = lo + 1 + draw(panels - lo);
+        t->gemm_pack(n, k, p.g.b, p.g.b_row, p.g.b_col, lo, hi, packed.at);
+    }
+    if (bytes) {
+        part_of_packed(&p, packed.at, other.at, 0, cut, k);
+        part_of_packed(&p, packed.at, other.at, cut, n - cut, 1 + draw(k));
+        cr_assert(memcmp(other.at, p.c.at, p.c.bytes) == 0, "%s: with B packed it has other bits", p.label);
+    }
+    frame_end(&packed, p.label);
+    frame_end(&other, p.label);
+    problem_end(&p);
+}
+
+static void packed(const rgk_table *t)
+{
+    size_t panels;
+    cr_assert(t->gemm_packed(64, 64, &panels) > 0 && panels > 0, "nothing would be checked");
+    for (int trial = 0; trial < 60; trial++)
+        check_packed(t, 1 + draw(40), 1 + draw(300), 1 + draw(200), (layout)draw(LAYOUTS), (layout)draw(LAYOUTS),
+                     draw(3) == 0);
+    for (int la = 0; la < SPREAD; la++)
+        for (int lb = 0; lb < SPREAD; lb++) {
+            check_packed(t, 301, 700, 70, (layout)la, (layout)lb, false);
+            check_packed(t, 50, 90, 1700, (layout)la, (layout)lb, true);
+        }
+}
+
+Test(gemm, packed)
+{
+    each_table(packed);
 }
 
 /* ---- tasks ---- */

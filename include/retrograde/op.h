@@ -121,11 +121,12 @@ typedef struct rg_step {
     const void *const *in; /* NULL entry: an input in op->shape_only */
     void *const *out;
     const rg_type *in_type, *out_type;
-    void *scratch;           /* this thread's own, cost.scratch bytes, aligned to 64; undefined contents */
-    void *shared;            /* this step's, cost.shared bytes, aligned to 64; survives from phase to phase */
-    const void *geometry;    /* what op->geometry worked out, or NULL */
-    const rg_tail *tail;     /* RG_DELIVERS: out[0] is NULL and the tail takes its blocks; or NULL */
-    const rg_source *source; /* of an op that draws: in[0] is NULL and the source gives its elements; or NULL */
+    void *scratch;             /* this thread's own, cost.scratch bytes, aligned to 64; undefined contents */
+    void *shared;              /* this step's, cost.shared bytes, aligned to 64; survives from phase to phase */
+    const void *geometry;      /* what op->geometry worked out, or NULL */
+    const rg_tail *tail;       /* RG_DELIVERS: out[0] is NULL and the tail takes its blocks; or NULL */
+    const rg_source *source;   /* of an op that draws: in[0] is NULL and the source gives its elements; or NULL */
+    const void *const *packed; /* of an op that packs: [i] is input i as op->pack made it, or NULL; or NULL */
     uint32_t phase;
 } rg_step;
 
@@ -186,6 +187,13 @@ struct rg_op {
     void (*geometry)(const rg_step *step, void *out);
     /* Absent on an elementwise op: one task an element. */
     void (*cost)(const rg_step *step, rg_cost *cost);
+    /* Of an op that first brings input i into an order of its own: the bytes that this takes, aligned to 64, and in how
+       many tasks it is made; 0: not worth it. Other inputs may decide whether it is worth it, but not what is made, nor how
+       large. A plan makes it once where the input stays as it is - a parameter that the plan does not change, until others
+       do; a constant; in a loop, what comes from outside - and step->packed then has it. Bits must not depend on that. */
+    size_t (*packed)(const rg_step *step, size_t i, size_t *tasks);
+    /* Tasks [lo, hi) of making it, from the elements of input i. Sees types and geometry of the step, no pointers. */
+    void (*pack)(const rg_step *step, size_t i, const void *from, void *to, size_t lo, size_t hi);
     /* Computes tasks [lo, hi) of step->phase. Elementwise: elements [lo, hi) of dense operands of one shape.
        No allocation, no locks, no global state, no dependence of the bits on how tasks are grouped. */
     rg_status (*run)(const rg_step *step, size_t lo, size_t hi);

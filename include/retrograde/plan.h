@@ -79,7 +79,8 @@ RG_API RG_CHECKED rg_status rg_result(rg_plan *p, rg_node *fetched, rg_tensor *o
    other memory; NULL: the plan allocates for itself again. Results of earlier runs are gone. Errors: `at` is not aligned; later
    rg_run and rg_plan_prepare fail with RG_ERR_MEMORY where the sizes bound need more, and say how much. */
 RG_API RG_CHECKED rg_status rg_plan_memory(rg_plan *p, void *at, size_t bytes);
-/* Bytes of the plan's working memory (0 while sizes are unknown), parameters not counted. */
+/* Bytes of the plan's working memory (0 while sizes are unknown), parameters not counted, but the copies of weights that a
+   plan which does not change them packs for its products and keeps. A plan with a budget, or in lent memory, keeps none. */
 RG_API size_t rg_plan_bytes(const rg_plan *p);
 /* What the plan does, in order: steps, fused groups, sizes, offsets, who does it, floating-point operations and bytes read
    and written a time (as in rg_estimate), `|` where the threads meet. Release with rg_text_free. */

@@ -4,15 +4,11 @@
    vectors along n, or its transpose C^T = B^T A^T with V = A^T and vectors along m, whose blocks are turned on their
    way to C. The transposed form lets a large B that lies by columns stream as it is, while only A is packed. */
 #include "gemm.h"
+#include "gemm_block.h"
 #include "gemm_pack.h"
 #include "gemm_tile.h"
 #include "gemm_tiny.h"
 
-/* A panel of V, K_BLOCK x TILE_COLS, stays in L2 while the tiles of ROW_BLOCK rows of S pass; those rows stay there for
-   all panels of V_BYTES. */
-#define K_BLOCK ((size_t)768)
-#define ROW_BLOCK ((size_t)96)
-#define V_BYTES ((size_t)640 * 1024)
 /* Where all rows of S pass at once, for they are few, V is read where it lies, in blocks of long runs of memory, the next on
    its way to L2 meanwhile: in the order of memory, for only that is fast when it comes from far. */
 #define ONCE_ROWS ((size_t)288)
@@ -21,18 +17,6 @@
 /* Short sums into a large C: rows of C are finished one tile after the other, for writing them is what takes time. */
 #define FLAT_K 64
 #define FLAT_BYTES ((size_t)1024 * 1024)
-
-static size_t round_up(size_t n, size_t unit)
-{
-    return (n + unit - 1) / unit * unit;
-}
-
-/* The size of the parts when n is cut into equal parts of at most `most`. */
-static size_t even_part(size_t n, size_t most, size_t unit)
-{
-    const size_t parts = (n + most - 1) / most;
-    return parts ? round_up((n + parts - 1) / parts, unit) : unit;
-}
 
 typedef struct block {
     const rgk_gemm *g; /* as computed */
@@ -108,15 +92,6 @@ static void look_ahead(block *b, size_t j, size_t q, const real *v, tile *t)
     }
 }
 
-/* Asks for a tile of C that will be read. */
-static void expect(const real *c, ptrdiff_t c_row, size_t rows, size_t cols)
-{
-    for (size_t i = 0; i < rows; i++, c += c_row) {
-        for (size_t j = 0; j < cols; j += 64 / sizeof(real))
-            __builtin_prefetch(c + j, 1, 3);
-    }
-}
-
 /* All rows of the block times columns [j, j + cols), at most TILE_COLS of them. The first rows to come pack V. */
 static void run_panel(block *b, size_t j, size_t cols, real *c, ptrdiff_t c_row)
 {
@@ -159,6 +134,12 @@ static void run_panel(block *b, size_t j, size_t cols, real *c, ptrdiff_t c_row)
             tile_packed((int)rows, vectors, &t);
         }
     }
+}
+
+/* The transposed part of a matrix into another, nothing beyond it touched. */
+static void pack_transposed(size_t rows, size_t cols, const real *in, ptrdiff_t in_row, real *out, ptrdiff_t out_row)
+{
+    turn_matrix(false, rows, cols, in, in_row, out, out_row);
 }
 
 static void run_block(block *b)
@@ -308,7 +289,9 @@ static __attribute__((noinline)) void run_best(const rgk_gemm *g, real *scratch)
 
 void RGK_NAME(gemm)(const rgk_gemm *g, void *scratch)
 {
-    if (tiny_fits(g->m, g->n, g->k))
+    if (g->packed)
+        RGK_NAME(gemm_of_packed)(g, scratch);
+    else if (tiny_fits(g->m, g->n, g->k))
         tiny_run(g);
     else if (!RGK_NAME(gemm_narrow)(g))
         run_best(g, scratch);

@@ -9,6 +9,13 @@ size_t RGK_NAME(gemm_scratch)(size_t m, size_t n, size_t k);
 void RGK_NAME(gemm)(const rgk_gemm *g, void *scratch);
 void RGK_NAME(gemm_tile)(size_t m, size_t n, size_t k, size_t *tm, size_t *tn);
 
+size_t RGK_NAME(gemm_packed)(size_t n, size_t k, size_t *panels);
+void RGK_NAME(gemm_pack)(size_t n, size_t k, const void *b, ptrdiff_t b_row, ptrdiff_t b_col, size_t lo, size_t hi,
+                         void *packed);
+
+/* The product with a B that was packed. */
+void RGK_NAME(gemm_of_packed)(const rgk_gemm *g, void *scratch);
+
 /* The product if one side of C is short and the operands lie so that it is done best as it stands; else false. */
 bool RGK_NAME(gemm_narrow)(const rgk_gemm *g);
 

@@ -1,16 +1,10 @@
-/* gemm_pack.h - bringing operands of the product into the order its tiles read, and turned results back. */
+/* gemm_pack.h - bringing operands of the product into the order its tiles read. */
 #ifndef RGK_GEMM_PACK_H
 #define RGK_GEMM_PACK_H
 
 #include "gemm_turn.h"
 
 #include <stdbool.h>
-
-/* The transposed part of a matrix into another, nothing beyond it touched. */
-static void pack_transposed(size_t rows, size_t cols, const real *in, ptrdiff_t in_row, real *out, ptrdiff_t out_row)
-{
-    turn_matrix(false, rows, cols, in, in_row, out, out_row);
-}
 
 /* The k x cols part of V at v, which does not lie by rows, into rows of whole vectors. */
 static void pack_v(size_t k, size_t cols, const real *v, ptrdiff_t v_row, ptrdiff_t v_col, real *out)

@@ -108,6 +108,10 @@ typedef struct rgk_gemm {
     void *c;
     ptrdiff_t c_row;
     bool accumulate;
+    /* Not NULL: packed has an n' x k' matrix as gemm_pack made it, B is its part from row packed_l and column packed_j, a
+       multiple of the table's lanes, and b is not read. */
+    const void *packed;
+    size_t packed_n, packed_k, packed_l, packed_j;
     /* What the caller will read next, soon_bytes from each of these that is not NULL: asked for meanwhile, if it fits. */
     const void *soon[RGK_SOON];
     size_t soon_bytes;
@@ -266,9 +270,15 @@ typedef struct rgk_table {
     void (*uniform)(uint64_t key, uint64_t step, uint64_t index, uint64_t first, size_t n, void *y); /* [0, 1) */
     void (*normal)(uint64_t key, uint64_t step, uint64_t index, uint64_t first, size_t n, void *y);
 
-    /* Scratch bytes that one call of gemm with at most these sizes needs (0 possible), and the product. */
+    /* Scratch bytes that one call of gemm with at most these sizes (of a packed B: its own) needs (0 possible), and the
+       product. */
     size_t (*gemm_scratch)(size_t m, size_t n, size_t k);
     void (*gemm)(const rgk_gemm *g, void *scratch);
+    /* Bytes of a k x n matrix B in the order in which tiles read it, 0 where there is nothing to gain, in how many panels; and
+       packing panels [lo, hi). */
+    size_t (*gemm_packed)(size_t n, size_t k, size_t *panels);
+    void (*gemm_pack)(size_t n, size_t k, const void *b, ptrdiff_t b_row, ptrdiff_t b_col, size_t lo, size_t hi,
+                      void *packed);
     /* Good task tile for a product: cutting C into tm x tn blocks costs little. Multiples of the micro-tile. */
     void (*gemm_tile)(size_t m, size_t n, size_t k, size_t *tm, size_t *tn);
 } rgk_table;

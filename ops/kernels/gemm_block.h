@@ -1,0 +1,34 @@
+/* gemm_block.h - how products are cut to what caches hold. */
+#ifndef RGK_GEMM_BLOCK_H
+#define RGK_GEMM_BLOCK_H
+
+#include "gemm_turn.h"
+#include "tile_size.h"
+
+/* A panel of V, K_BLOCK x TILE_COLS, stays in L2 while the tiles of ROW_BLOCK rows of S pass; those rows stay there for
+   all panels of V_BYTES. */
+#define K_BLOCK ((size_t)768)
+#define ROW_BLOCK ((size_t)96)
+#define V_BYTES ((size_t)640 * 1024)
+RGK_INLINE size_t round_up(size_t n, size_t unit)
+{
+    return (n + unit - 1) / unit * unit;
+}
+
+/* The size of the parts when n is cut into equal parts of at most `most`. */
+RGK_INLINE size_t even_part(size_t n, size_t most, size_t unit)
+{
+    const size_t parts = (n + most - 1) / most;
+    return parts ? round_up((n + parts - 1) / parts, unit) : unit;
+}
+
+/* Asks for a tile of C that will be read. */
+RGK_INLINE void expect(const real *c, ptrdiff_t c_row, size_t rows, size_t cols)
+{
+    for (size_t i = 0; i < rows; i++, c += c_row) {
+        for (size_t j = 0; j < cols; j += 64 / sizeof(real))
+            __builtin_prefetch(c + j, 1, 3);
+    }
+}
+
+#endif
