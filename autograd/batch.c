@@ -116,7 +116,7 @@ static rg_node *unit_vectors(rg_node *x)
         return NULL;
     rg_node *number = rg_arange(x->graph, RG_I64, 0, 1, flat->shape->a.dim[0]);
     rg_node *rows = rg_cast(rg_equal(rg_unsqueeze(number, 1), number), x->dtype);
-    rg_shape each = {.rank = shape->rank + 1, .dim = {-1}};
+    rg_shape each = {.rank = shape->rank + 1, .dim = {flat->shape->a.dim[0]}};
     for (int32_t k = 0; k < shape->rank; k++)
         each.dim[k + 1] = shape->dim[k];
     return rg_reshape(rows, each);
@@ -155,7 +155,10 @@ static bool check(rg_node *y, rg_node *x, const char *caller)
 static rg_node *jacobian(rg_node *y, rg_node *x, const char *caller)
 {
     const rg_shape *ys = &y->shape->a, *xs = &x->shape->a;
-    const bool reverse = rg_shape_count(*ys) <= rg_shape_count(*xs);
+    const int64_t n = rg_shape_count(*ys), m = rg_shape_count(*xs);
+    if (!n || !m)
+        return rg_zeros(y->graph, y->dtype, joined(ys, xs));
+    const bool reverse = n <= m;
     rg_node *from = reverse ? y : x, *u = rgi_placeholder(from), *units = unit_vectors(from);
     if (!u || !units)
         return NULL;

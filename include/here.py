@@ -9,7 +9,7 @@ nodes, a scan or a named size, or nothing. Functions of the graph as an object (
 import re
 import sys
 
-DECLARATION = re.compile(r"^RG_API (rg_node \*|rg_nodes |rg_scan \*|int64_t |void )(rg_\w+)\(([^)]*)\)", re.MULTILINE)
+DECLARATION = re.compile(r"^RG_API (rg_node \*|rg_nodes |const rg_sparse \*|rg_scan \*|int64_t |void )(rg_\w+)\(([^)]*)\)", re.MULTILINE)
 NOT_BUILDERS = re.compile(r"rg_graph_|rg_text_free$")
 
 HEAD = """\

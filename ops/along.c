@@ -75,6 +75,29 @@ rg_node *rgi_along_spread(const rgi_along *attr, rg_node *u, rg_node *x)
     return rgi_expand(u, attr->axes.axis[0], x, attr->axes.axis[0], attr->axes.n);
 }
 
+void rgi_along_reads(const rg_step *step, size_t i, int32_t from[])
+{
+    const rg_axes *axes = &((const rgi_along *)step->attr)->axes;
+    const int32_t in = step->in_type[i].shape.rank, out = step->out_type->shape.rank;
+    int32_t full = out;
+    for (uint32_t k = 0; k < step->n_in; k++)
+        full = step->in_type[k].shape.rank > full ? step->in_type[k].shape.rank : full;
+    for (int32_t a = 0, f = 0; f < full; f++) { /* f: axis of what is not reduced; a: that of the input */
+        const bool walked = axes->n && f >= axes->axis[0] && f < axes->axis[0] + axes->n;
+        const int32_t gone = axes->n && f >= axes->axis[0] ? axes->n : 0;
+        if (walked && in < full)
+            continue;
+        from[a++] = walked ? -1 : out < full ? f - gone : f;
+    }
+}
+
+void rgi_row_reads(const rg_step *step, size_t i, int32_t from[])
+{
+    const int32_t leading = step->in_type[0].shape.rank - 1;
+    for (int32_t a = 0; a < leading && a < step->in_type[i].shape.rank; a++)
+        from[a] = a;
+}
+
 rgi_span rgi_span_at(size_t inner, size_t lo, size_t hi)
 {
     const size_t blocks = rgi_column_blocks(inner), block = lo % blocks;

@@ -35,6 +35,11 @@ rg_node *rgi_along_aligned(const rgi_along *attr, rg_node *u);
 /* u, reduced along `attr`, repeated to the shape of x, which was reduced. */
 rg_node *rgi_along_spread(const rgi_along *attr, rg_node *u, rg_node *x);
 
+/* rg_op.reads of ops with these attributes: of what is reduced along the axes, what is not, and both beside each other. */
+void rgi_along_reads(const rg_step *step, size_t i, int32_t from[]);
+/* The same of ops of rows: the last axis of input 0. Inputs may be without it. */
+void rgi_row_reads(const rg_step *step, size_t i, int32_t from[]);
+
 /* Columns are tasked in blocks of this many; a column is what has one outer and one inner index. */
 #define RGI_COLUMNS 64
 

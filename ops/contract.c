@@ -513,6 +513,21 @@ static void pack(const rg_step *s, size_t i, const void *from, void *to, size_t 
     rgi_kernels(s->out_type->dtype)->gemm_pack(p->n, p->k, from, (ptrdiff_t)p->b_row, (ptrdiff_t)p->b_col, lo, hi, to);
 }
 
+/* The batch axes go along, then the free ones of a, then those of b; what a sum goes on from is like the result. */
+static void reads(const rg_step *step, size_t i, int32_t from[])
+{
+    const rg_contract_opts *o = step->attr;
+    operand_axes x;
+    for (int32_t a = 0; i == 2 && a < step->out_type->shape.rank; a++)
+        from[a] = a;
+    if (i == 2 ||
+        !sort_axes(step->in_type[i].shape.rank, i ? &o->b_batch : &o->a_batch, i ? &o->b_contract : &o->a_contract, &x))
+        return;
+    const int32_t skipped = i ? step->in_type[0].shape.rank - o->a_batch.n - o->a_contract.n : 0;
+    for (int32_t k = 0; k < x.batch + x.free; k++)
+        from[x.axis[k]] = k < x.batch ? k : k + skipped;
+}
+
 const rg_op rgi_op_contract = {
     .name = "contract",
     .n_in = 2,
@@ -531,6 +546,7 @@ const rg_op rgi_op_contract = {
     .packed = packed,
     .pack = pack,
     .run = run,
+    .reads = reads,
 };
 
 const rg_op rgi_op_accumulate = {
@@ -549,6 +565,7 @@ const rg_op rgi_op_accumulate = {
     .geometry = geometry,
     .cost = cost,
     .run = run,
+    .reads = reads,
 };
 
 /* ---- builder ------------------------------------------------------------------------------------------------ */

@@ -239,12 +239,27 @@ static void batch_weight_grad(rg_node *self, rg_node *const in[], const bool bat
 
 /* ---- descriptors ---- */
 
+/* Every image by itself, with all of the weights. */
+static void reads_images(const rg_step *step, size_t i, int32_t from[])
+{
+    (void)step;
+    if (i == 0)
+        from[0] = 0;
+}
+
 #define CONV                                                                                                 \
     .n_out = 1, .dtypes = RG_DT_FLOATS, .attr_size = sizeof(rgi_conv), .attrs = rgi_conv_fields, .jvp = jvp, \
     .geometry_size = sizeof(rgi_conv_layout), .geometry = rgi_conv_lay_out, .cost = rgi_conv_cost
 
 const rg_op rgi_op_conv = {
-    CONV, .name = "conv", .n_in = 2, .infer = infer_conv, .vjp = vjp_conv, .batch = batch_conv, .run = rgi_conv_run,
+    CONV,
+    .name = "conv",
+    .n_in = 2,
+    .infer = infer_conv,
+    .vjp = vjp_conv,
+    .batch = batch_conv,
+    .run = rgi_conv_run,
+    .reads = reads_images,
 };
 
 const rg_op rgi_op_conv_data_grad = {
@@ -256,6 +271,7 @@ const rg_op rgi_op_conv_data_grad = {
     .vjp = vjp_data_grad,
     .batch = batch_data_grad,
     .run = rgi_conv_data_grad_run,
+    .reads = reads_images,
 };
 
 const rg_op rgi_op_conv_weight_grad = {

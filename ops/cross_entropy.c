@@ -209,6 +209,13 @@ static rg_status run_grad(const rg_step *step, size_t lo, size_t hi)
     return RG_OK;
 }
 
+/* Logits and cotangents row by row. */
+static void reads_grad(const rg_step *step, size_t i, int32_t from[])
+{
+    for (int32_t a = 0; i % 2 == 0 && a < step->in_type[1].shape.rank; a++)
+        from[a] = a;
+}
+
 const rg_op rgi_op_cross_entropy = {
     .name = "cross_entropy",
     .n_in = -1,
@@ -223,6 +230,7 @@ const rg_op rgi_op_cross_entropy = {
     .batch = batch,
     .cost = cost_loss,
     .run = run_loss,
+    .reads = rgi_label_reads,
 };
 
 const rg_op rgi_op_cross_entropy_grad = {
@@ -239,4 +247,5 @@ const rg_op rgi_op_cross_entropy_grad = {
     .batch = batch,
     .cost = cost_grad,
     .run = run_grad,
+    .reads = reads_grad,
 };

@@ -175,9 +175,10 @@ static const rg_attr_field extremum_fields[] = {
     .n_in = 1, .n_out = 1, .traits = RG_ZERO_GRAD | RG_CAN_FAIL, .dtypes = RG_DT_FLOATS,                      \
     .attr_size = sizeof(arg_attr), .attrs = arg_fields, .infer = infer_arg, .batch = batch_arg, .cost = cost, \
     .run = run_arg
-#define EXTREMUM                                                                                            \
-    .n_in = 2, .n_out = 1, .dtypes = RG_DT_FLOATS, .attr_size = sizeof(extremum), .attrs = extremum_fields, \
-    .infer = infer_extremum, .jvp = rgi_jvp_linear, .batch = batch_extremum, .cost = cost, .run = run_extremum
+#define EXTREMUM                                                                                                \
+    .n_in = 2, .n_out = 1, .dtypes = RG_DT_FLOATS, .attr_size = sizeof(extremum), .attrs = extremum_fields,     \
+    .infer = infer_extremum, .jvp = rgi_jvp_linear, .batch = batch_extremum, .cost = cost, .run = run_extremum, \
+    .reads = rgi_along_reads
 
 const rg_op rgi_op_argmax = {ARG, .name = "argmax"};
 

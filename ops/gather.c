@@ -272,11 +272,29 @@ static rg_status run_scatter(const rg_step *step, size_t lo, size_t hi)
     return RG_OK;
 }
 
+/* Where the rows are not known: x [b.., p.., a, r..] against y [b.., p.., m.., r..], all of a read for each m. */
+static void reads_gather(const rg_step *step, size_t i, int32_t from[])
+{
+    const int32_t axis = (int32_t)((const gather_attr *)step->attr)->axis;
+    const int32_t rank = step->in_type[0].shape.rank, more = step->out_type->shape.rank - rank;
+    for (int32_t a = 0; i == 0 && a < rank; a++)
+        from[a] = a < axis ? a : a == axis ? -1 : a + more;
+}
+
+/* The same the other way. */
+static void reads_scatter(const rg_step *step, size_t i, int32_t from[])
+{
+    const int32_t axis = (int32_t)((const gather_attr *)step->attr)->axis;
+    const int32_t rank = step->in_type[0].shape.rank, more = rank - step->out_type->shape.rank;
+    for (int32_t a = 0; i == 0 && a < rank; a++)
+        from[a] = a < axis ? a : a <= axis + more ? -1 : a - more;
+}
+
 const rg_op rgi_op_gather = {
     .name = "gather",
     .n_in = 2,
     .n_out = 1,
-    .traits = RG_CAN_FAIL,
+    .traits = RG_CAN_FAIL | RG_MOVES,
     .dtypes = RG_DT_ALL,
     .attr_size = sizeof(gather_attr),
     .attrs = gather_attrs,
@@ -286,13 +304,14 @@ const rg_op rgi_op_gather = {
     .batch = batch_gather,
     .cost = cost_gather,
     .run = run_gather,
+    .reads = reads_gather,
 };
 
 const rg_op rgi_op_scatter_add = {
     .name = "scatter_add",
     .n_in = 3,
     .n_out = 1,
-    .traits = RG_CAN_FAIL,
+    .traits = RG_CAN_FAIL | RG_SUMS,
     .dtypes = RG_DT_ALL,
     .shape_only = 1 << 2,
     .attr_size = sizeof(gather_attr),
@@ -303,6 +322,7 @@ const rg_op rgi_op_scatter_add = {
     .batch = batch_scatter,
     .cost = cost_scatter,
     .run = run_scatter,
+    .reads = reads_scatter,
 };
 
 rg_node *rg_gather(rg_node *x, rg_node *index, int axis)

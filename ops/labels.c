@@ -106,6 +106,12 @@ double rgi_row_weights(const rgi_rows *r, size_t row)
     return sum;
 }
 
+void rgi_label_reads(const rg_step *step, size_t i, int32_t from[])
+{
+    for (int32_t a = 0; i == 0 && a < step->in_type[1].shape.rank; a++)
+        from[a] = a;
+}
+
 rg_node *rgi_label_batch_weight(rg_node *weight, bool batched, rg_node *labels)
 {
     return batched || !weight || weight->shape->a.rank == 1 ? weight : rgi_expand(weight, 0, labels, 0, 1);

@@ -53,6 +53,9 @@ static inline void rgi_put(rg_dtype dtype, void *x, size_t i, double value)
 /* The weights for a batch rule: `in` of the original rank, or with the leading axis that all other inputs have. */
 rg_node *rgi_label_batch_weight(rg_node *weight, bool batched, rg_node *labels);
 
+/* rg_op.reads: input 0 row by row, all of the others. */
+void rgi_label_reads(const rg_step *step, size_t i, int32_t from[]);
+
 /* Weight of each row, 0 where it is ignored: (1 - smoothing) w[label] + smoothing mean(w). Zero gradient. */
 rg_node *rgi_label_weight(rg_node *like, rg_node *labels, rg_node *weight, const rgi_label_attr *attr);
 

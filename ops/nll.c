@@ -121,6 +121,7 @@ const rg_op rgi_op_nll = {
     .batch = batch,
     .cost = cost_nll,
     .run = run_nll,
+    .reads = rgi_label_reads,
 };
 
 const rg_op rgi_op_nll_grad = {
@@ -138,4 +139,5 @@ const rg_op rgi_op_nll_grad = {
     .batch = batch,
     .cost = cost_grad,
     .run = run_grad,
+    .reads = rgi_label_reads,
 };

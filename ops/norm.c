@@ -6,7 +6,7 @@
    standardise_grad(u, x) in turn, with cotangent c, or tangents tu and tx:
        du = J c,  dx = -r^2 y mean(c (u - mean(u)) - c y mean(u y)) - r J (c mean(u y) + u mean(c y))
        J tu - r (r mean(y tx) (u - mean(u) - y mean(u y)) + (J tx) mean(u y) + y mean(u (J tx)))                 */
-#include "rules.h"
+#include "along.h"
 #include "table_ops.h"
 
 #include <retrograde/ops/norm.h>
@@ -202,6 +202,15 @@ static rg_status run(const rg_step *s, size_t lo, size_t hi)
     return RG_OK;
 }
 
+/* Rows by themselves, or channels. */
+static void reads(const rg_step *step, size_t i, int32_t from[])
+{
+    if (((const norm_attr *)step->attr)->channels)
+        from[1] = 1;
+    else
+        rgi_row_reads(step, i, from);
+}
+
 /* ---- descriptors ---- */
 
 static const rg_attr_field fields[] = {
@@ -212,7 +221,7 @@ static const rg_attr_field fields[] = {
 
 #define ROWS                                                                                                  \
     .n_out = 1, .dtypes = RG_DT_FLOATS, .attr_size = sizeof(norm_attr), .attrs = fields, .infer = infer_rows, \
-    .batch = batch, .cost = cost, .run = run
+    .batch = batch, .cost = cost, .run = run, .reads = reads
 
 const rg_op rgi_op_standardise = {ROWS,
                                   .name = "standardise",

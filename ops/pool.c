@@ -209,9 +209,16 @@ static const rg_attr_field fields[] = {
     {0},
 };
 
+/* Every channel of every image by itself. */
+static void reads(const rg_step *step, size_t i, int32_t from[])
+{
+    for (int32_t a = 0; a < step->in_type[i].shape.rank - (int32_t)((const pool *)step->attr)->rank; a++)
+        from[a] = a;
+}
+
 #define POOL                                                                                        \
     .n_out = 1, .dtypes = RG_DT_FLOATS, .attr_size = sizeof(pool), .attrs = fields, .batch = batch, \
-    .geometry_size = sizeof(geometry), .geometry = lay_out, .cost = cost, .run = run
+    .geometry_size = sizeof(geometry), .geometry = lay_out, .cost = cost, .run = run, .reads = reads
 
 const rg_op rgi_op_max_pool = {POOL,           .name = "max_pool", .n_in = 1, .infer = infer_pool,
                                .vjp = vjp_max, .jvp = jvp_max};

@@ -228,6 +228,7 @@ const rg_op rgi_op_prod_tangent = {
     .batch = batch,
     .cost = cost,
     .run = run,
+    .reads = rgi_along_reads,
 };
 
 const rg_op rgi_op_prod_grad = {
@@ -243,6 +244,7 @@ const rg_op rgi_op_prod_grad = {
     .batch = batch,
     .cost = cost,
     .run = run,
+    .reads = rgi_along_reads,
 };
 
 rg_node *rgi_prod_tangent(rg_node *x, rg_node *t, const rgi_along *along)

@@ -201,6 +201,12 @@ static rg_status run(const rg_step *s, size_t lo, size_t hi)
 
 /* ---- descriptors and builders ---- */
 
+static void reads(const rg_step *step, size_t i, int32_t from[])
+{
+    for (int32_t a = 0; a < step->in_type[i].shape.rank; a++)
+        from[a] = a == ((const recurrence *)step->attr)->axis ? -1 : a;
+}
+
 const rg_op rgi_op_cumsum = {
     .name = "cumsum",
     .n_in = 1,
@@ -214,6 +220,7 @@ const rg_op rgi_op_cumsum = {
     .batch = batch,
     .cost = cost,
     .run = run,
+    .reads = reads,
 };
 
 const rg_op rgi_op_linear_recurrence = {
@@ -229,6 +236,7 @@ const rg_op rgi_op_linear_recurrence = {
     .batch = batch,
     .cost = cost,
     .run = run,
+    .reads = reads,
 };
 
 rg_node *rg_cumsum(rg_node *x, int axis, bool reverse)

@@ -317,7 +317,7 @@ static void jvp_norm(rg_node *self, rg_node *const tangent[], rg_node *out[])
 
 #define REDUCTION                                                                                                     \
     .n_in = 1, .n_out = 1, .attr_size = sizeof(rgi_along), .attrs = rgi_along_fields, .infer = infer, .batch = batch, \
-    .cost = cost, .run = run, .draws = draws
+    .cost = cost, .run = run, .draws = draws, .reads = rgi_along_reads
 
 const rg_op rgi_op_sum = {
     REDUCTION,      .name = "sum",     .dtypes = RG_DT_NUMBERS,

@@ -6,7 +6,7 @@
        logsumexp    log sum e^x               u softmax(x)               sum softmax(x) t
        softmax_grad(a, y) = y (a - sum a y)   da = softmax_grad(u, y),   dy = u (a - sum a y) - a sum u y
        log_softmax_grad(a, y) = a - e^y sum a da = u - sum u e^y,        dy = -u e^y sum a                       */
-#include "rules.h"
+#include "along.h"
 #include "table_ops.h"
 
 #include <math.h>
@@ -238,7 +238,7 @@ static rg_status run_log_softmax_grad(const rg_step *s, size_t lo, size_t hi)
 
 /* ---- descriptors ---- */
 
-#define ROWS .n_out = 1, .dtypes = RG_DT_FLOATS, .batch = batch, .cost = cost
+#define ROWS .n_out = 1, .dtypes = RG_DT_FLOATS, .batch = batch, .cost = cost, .reads = rgi_row_reads
 
 const rg_op rgi_op_softmax = {
     ROWS,           .name = "softmax",  .n_in = 1,          .traits = RG_INPLACE, .infer = infer_rows,

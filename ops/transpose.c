@@ -65,6 +65,7 @@ const rg_op rgi_op_transpose = {
     .name = "transpose",
     .n_in = 1,
     .n_out = 1,
+    .traits = RG_MOVES,
     .dtypes = RG_DT_ALL,
     .attr_size = sizeof(transpose_attr),
     .attrs = transpose_attrs,

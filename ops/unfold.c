@@ -231,11 +231,12 @@ static const rg_attr_field fields[] = {
     .n_out = 1, .dtypes = RG_DT_FLOATS, .attr_size = sizeof(unfold_attr), .attrs = fields, .batch = batch, \
     .jvp = rgi_jvp_linear, .geometry_size = sizeof(geometry), .geometry = lay_out, .cost = cost
 
-const rg_op rgi_op_unfold = {WINDOWS,           .name = "unfold", .n_in = 1, .infer = infer_unfold,
+const rg_op rgi_op_unfold = {WINDOWS,           .name = "unfold", .n_in = 1, .traits = RG_MOVES, .infer = infer_unfold,
                              .vjp = vjp_unfold, .run = run_unfold};
 
-const rg_op rgi_op_fold = {WINDOWS,         .name = "fold", .n_in = 2, .shape_only = 1u << 1, .infer = infer_fold,
-                           .vjp = vjp_fold, .run = run_fold};
+const rg_op rgi_op_fold = {WINDOWS,           .name = "fold",        .n_in = 2,
+                           .traits = RG_SUMS, .shape_only = 1u << 1, .infer = infer_fold,
+                           .vjp = vjp_fold,   .run = run_fold};
 
 /* ---- builders ---- */
 

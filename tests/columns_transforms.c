@@ -575,5 +575,6 @@ static mark named(const sample_row *row, const sample_case *c, complaints *why)
 }
 
 const column columns_transforms[] = {
-    {"vjp", vjp}, {"jvp", jvp}, {"batch", batch}, {"second", second}, {"named", named}, {NULL, NULL},
+    {"vjp", vjp},     {"jvp", jvp}, {"batch", batch}, {"second", second}, {"sparse", column_sparse},
+    {"named", named}, {NULL, NULL},
 };

@@ -35,6 +35,10 @@ Test(transforms, batched_is_a_loop_over_examples)
 {
     run_column("batch");
 }
+Test(transforms, sparse_jacobians_are_dense_ones)
+{
+    run_column("sparse");
+}
 Test(transforms, named_dimensions_at_two_sizes)
 {
     run_column("named");
@@ -51,10 +55,10 @@ static bool must_have(const sample_row *row, const char *column_name)
         return false;
     if (row->flags & SAMPLE_RANDOM) /* values are tested as distributions, and there is nothing to batch */
         return strcmp(column_name, "f32") && strcmp(column_name, "f64") && strcmp(column_name, "batch") &&
-               strcmp(column_name, "empty");
+               strcmp(column_name, "sparse") && strcmp(column_name, "empty");
     if (row->flags & SAMPLE_FIXED) /* values alone */
         return !strcmp(column_name, "f32") || !strcmp(column_name, "f64") || !strcmp(column_name, "fused");
-    if (!strcmp(column_name, "batch"))
+    if (!strcmp(column_name, "batch") || !strcmp(column_name, "sparse"))
         return !(row->flags & SAMPLE_SIZED);
     return true;
 }
@@ -115,7 +119,8 @@ static void compare_with_docs(const page *p)
 Test(transforms, table_without_holes)
 {
     static complaints why;
-    static const char *const shown[] = {"f32", "f64", "vjp", "jvp", "batch", "second", "fused", "empty", "named"};
+    static const char *const shown[] = {"f32",    "f64",    "vjp",   "jvp",   "batch",
+                                        "second", "sparse", "fused", "empty", "named"};
     enum { SHOWN = sizeof shown / sizeof *shown };
     size_t holes = 0;
     page p = {.text = NULL};
@@ -127,9 +132,8 @@ Test(transforms, table_without_holes)
             "values against\na double-precision reference");
     put(&p, " in f32 and f64; reverse mode against differences; forward mode against reverse mode; the\nbatching rule "
             "against a loop over examples; ");
-    put(&p, "second order against differences; fused plans against unfused ones, bit for\nbit; size 0; sizes known "
-            "only when "
-            "data is bound.\n\n| op |");
+    put(&p, "second order against differences;\nsparse Jacobians, of the gradient too, against dense ones; fused "
+            "plans against unfused ones, bit for bit; size 0; sizes\nknown only when data is bound.\n\n| op |");
     for (size_t k = 0; k < SHOWN; k++)
         put(&p, " %s |", shown[k]);
     put(&p, "\n|---|");

@@ -24,6 +24,35 @@ RG_API rg_nodes rg_hvp(rg_node *loss, rg_nodes xs, rg_nodes vs);
 RG_API rg_node *rg_jacobian(rg_node *y, rg_node *x);
 /* [x..., x...]: the Jacobian of the gradient of a scalar. Errors: those of rg_grad and rg_jacobian. */
 RG_API rg_node *rg_hessian(rg_node *loss, rg_node *x);
+/* ---- sparse derivatives ---- */
+
+/* A matrix with zeros left out, row after row (CSR). Where they are is known when it is made, from what the ops on the way
+   read: never too few places, at whatever point. Rows and columns count elements in row-major order. Lives as long as the
+   graph. */
+typedef struct rg_sparse {
+    int64_t rows, columns;
+    const int64_t *row_start; /* rows + 1: places of row i are [row_start[i], row_start[i + 1]) ... */
+    const int64_t *column;    /* ... with these columns, ascending */
+    rg_node *values;          /* [row_start[rows]]: a node like any other, to be fetched, used and differentiated */
+    int64_t colours; /* directions that one evaluation takes, all at once; rg_jacobian takes as many as there are
+                                 columns, or rows */
+    bool reverse;    /* rows were put together and found by reverse mode, not columns by forward mode */
+} rg_sparse;
+
+/* d y[i] / d x[j] where it may differ from zero. Columns that no row has two of get one colour; one sweep with one tangent a
+   colour, batched, gives all elements, and where rows need fewer colours the same is done with cotangents (Curtis, Powell and
+   Reid 1974). Everything but the sweep is done once, here: compile values once, and run it for as many points as wanted.
+   Elementwise ops, moves (slices, joins, gathers and scatters by constant numbers, paddings), reductions and products along
+   axes, and the steps of recurrences are followed element by element; ops that say nothing of what they read (rg_op.reads),
+   and loops whose steps come with the data, count as reading all of their inputs. NULL on error: those of rg_jacobian; a size
+   on the way that is known only when data is bound; y or x in a body, or of 8 axes. */
+RG_API const rg_sparse *rg_sparse_jacobian(rg_node *y, rg_node *x);
+/* The Hessian of a scalar by x, both triangles. Of each pair of equal elements one is enough, so an arrow takes two
+   directions, a band of three diagonals three (star colouring: Coleman and More 1984). A Hessian that is not symmetric, as
+   derivatives of your own or stopped ones can make it: ask for rg_sparse_jacobian of rg_grad. Errors: those of rg_grad and
+   rg_sparse_jacobian. */
+RG_API const rg_sparse *rg_sparse_hessian(rg_node *loss, rg_node *x);
+
 /* The value of x, through which no derivative flows. */
 RG_API rg_node *rg_stop_gradient(rg_node *x);
 
@@ -77,10 +106,10 @@ typedef struct rg_grad_check_report {
     rg_node *worst_node;      /* the node whose own rule is wrong, NULL: none by itself ... */
     const char *worst_rule;   /* ... and which: "reverse rule (vjp)", "forward rule (jvp)", .. */
     size_t compared, nodes;   /* numbers compared; nodes whose rules were looked at by themselves */
-    size_t rough;             /* comparisons at kinks and jumps, where there is no derivative to compare with */
-    rg_node *rough_node;      /* a node that has one */
-    char fault[160];          /* the first comparison of the whole loss that failed, in words, or "" */
-    char text[1024];          /* all of it in words */
+    size_t rough;        /* comparisons at kinks and jumps, and of what is rounding alone: nothing to compare with */
+    rg_node *rough_node; /* a node that has one */
+    char fault[160];     /* the first comparison of the whole loss that failed, in words, or "" */
+    char text[1024];     /* all of it in words */
 } rg_grad_check_report;
 
 /* A certificate of rg_grad for this loss at these values. The loss is written once more in f64, whatever its own type, with

@@ -31,7 +31,11 @@ enum {
     RG_CAN_FAIL = 1 << 9,    /* run may return an error: no parameter is written before it has succeeded */
     RG_DELIVERS = 1 << 10,   /* run gives output 0 to step->tail, where there is one, instead of writing it */
     RG_LIGHT = 1 << 11,      /* of such an op: writing and reading its output would cost as much as computing it */
-    RG_JOINS = 1 << 12 /* the inputs are windows of the output; of others with windows the output is one of input 0 */
+    RG_JOINS = 1 << 12, /* the inputs are windows of the output; of others with windows the output is one of input 0 */
+    RG_MOVES = 1 << 13, /* each output element is one of a float input, or a constant: which, the shapes, the attributes
+                           and the integer inputs say */
+    RG_SUMS =
+        1 << 14 /* the same of the reverse rule: each element of input 0 is added to one output element, or none */
 };
 
 /* Bit of a dtype in rg_op.dtypes. */
@@ -206,6 +210,10 @@ struct rg_op {
     /* Of an op that only moves: where input `i` lies in the output (RG_JOINS), or the output in input 0. False: nowhere,
        which must not depend on sizes. The window may then be read or written in its place and the op not run at all. */
     bool (*window)(const rg_step *step, size_t i, rg_window *out);
+    /* Optional, for sparse derivatives: what an output element may depend on. from[a], set to -1 before: the axis of the
+       output that axis a of input i goes along with, index by index (an input's axis of size 1 goes along with any); -1: all
+       of the axis is read. Absent: elementwise ops, views and those that move read what their traits say, others everything. */
+    void (*reads)(const rg_step *step, size_t i, int32_t from[]);
     /* The one number that every element of the output is, whatever the inputs hold; false: none. Used when compiling. */
     bool (*uniform)(const void *attr, double *value);
 };
