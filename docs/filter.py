@@ -15,6 +15,22 @@ def escape(body):
     return re.sub(r"`([^`]*)`", lambda code: ("'%s'" if re.search(r"\.\W|\.$", code[1]) else "<code>%s</code>") % code[1], body)
 
 
+def refer(text):
+    """Functions that follow another without a line between share its comment: they get a reference to it."""
+    lines, first, within, after = [], None, False, False
+    for line in text.split("\n"):
+        name = re.match(r"RG_API .*?(\w+)\(", line)
+        if name and after and "/**" not in line:
+            lines.append(f"/** See @ref {first}. */")
+        elif name:
+            first = name[1]
+        lines.append(line)
+        within = within or name is not None
+        after = within and line.endswith(";")
+        within = within and not after
+    return "\n".join(lines)
+
+
 def main():
     with open(sys.argv[1], encoding="utf-8") as header:
         text = header.read()
@@ -26,12 +42,12 @@ def main():
             return re.sub(r"^ (\w+\.h) - ", r"/** @file \1\n   ", escape(body)) + "*/"
         if before.lstrip().startswith("#"):
             return f"/**<{escape(body)}*/" if text[match.end()] == "\n" else match.group(0)
-        section = re.fullmatch(r" -{2,} (.*?) -{2,} ", body)
+        section = re.fullmatch(r" -{2,} (.*?) -{2,}(\s.*)", body, re.DOTALL)
         if section:
-            return f"/** @name {escape(section.group(1))} */"
+            return f"/** @name {escape(section[1])}\n{escape(section[2])}*/"
         return ("/**" if before.strip() == "" else "/**<") + escape(body) + "*/"
 
-    print(re.sub(r"/\*(.*?)\*/", comment, text, flags=re.DOTALL), end="")
+    print(refer(re.sub(r"/\*(.*?)\*/", comment, text, flags=re.DOTALL)), end="")
 
 
 main()
