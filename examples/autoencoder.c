@@ -19,8 +19,9 @@ static rg_node *layer(rg_node *x, const char *name, int64_t out)
     return rg_nn_linear(x, name, out, &(rg_linear_opts){.weight = {.init = RG_XAVIER_UNIFORM}});
 }
 
-static bool write_map(const char *path, const float *codes, const uint8_t *labels, int64_t n)
+static bool write_map(const char *path, const float *codes, const struct clothes *data, int64_t n)
 {
+    const uint8_t *labels = data->test_labels.data;
     FILE *f = fopen(path, "w");
     float low[2] = {INFINITY, INFINITY}, high[2] = {-INFINITY, -INFINITY};
     for (int64_t i = 0; i < 2 * n; i++) {
@@ -37,7 +38,7 @@ static bool write_map(const char *path, const float *codes, const uint8_t *label
                 20 + 600 * (codes[2 * i + 1] - low[1]) / (high[1] - low[1]), colours[labels[i] % CLOTHES_CLASSES]);
     for (int c = 0; c < CLOTHES_CLASSES; c++)
         fprintf(f, "<circle cx='650' cy='%d' r='5' fill='%s'/><text x='662' y='%d'>%s</text>\n", 40 + 24 * c, colours[c],
-                45 + 24 * c, clothes_names[c]);
+                45 + 24 * c, data->names[c]);
     fprintf(f, "</svg>\n");
     return fclose(f) == 0;
 }
@@ -62,7 +63,7 @@ static bool show(rg_graph *g, const struct clothes *data, rg_node *pixels, const
     rg_plan *plan = rg_compile(g, seen, &(rg_plan_opts){.mode = RG_EVAL});
     const bool ok = plan && !rg_bind_shape(plan, pixels, data->test.data, RG_SHAPE(n, CLOTHES_PIXELS)) && !rg_run(plan) &&
                     write_pictures(rg_data(plan, seen.at[0]), rg_data(plan, seen.at[2])) &&
-                    write_map("autoencoder.svg", rg_data(plan, seen.at[1]), data->test_labels.data, n);
+                    write_map("autoencoder.svg", rg_data(plan, seen.at[1]), data, n);
     rg_plan_free(plan);
     return ok;
 }

@@ -8,8 +8,11 @@
 #include <stdio.h>
 #include <string.h>
 
-const char *const clothes_names[CLOTHES_CLASSES] = {
+static const char *const kinds[CLOTHES_CLASSES] = {
     "T-shirt", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
+};
+static const char *const directions[CLOTHES_CLASSES] = {
+    "0 deg", "18 deg", "36 deg", "54 deg", "72 deg", "90 deg", "108 deg", "126 deg", "144 deg", "162 deg",
 };
 
 int clothes_parse(struct clothes_options *o, int argc, char **argv)
@@ -72,6 +75,7 @@ static bool draw(rg_tensor *pictures, rg_tensor *labels, int64_t n, uint64_t see
 
 bool clothes_load(struct clothes *f, const struct clothes_options *o, int64_t n)
 {
+    f->names = o->quick ? directions : kinds;
     if (o->quick)
         return draw(&f->train, &f->train_labels, n, 1) && draw(&f->test, &f->test_labels, n / 4, 2);
     if (!read_file(o, "train-images-idx3-ubyte", &f->train) ||

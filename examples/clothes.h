@@ -6,11 +6,10 @@
 
 enum { CLOTHES_SIDE = 28, CLOTHES_PIXELS = CLOTHES_SIDE * CLOTHES_SIDE, CLOTHES_CLASSES = 10 };
 
-extern const char *const clothes_names[CLOTHES_CLASSES];
-
 /* Pixels u8 [n, 784] and labels u8 [n]. */
 struct clothes {
     rg_tensor train, train_labels, test, test_labels;
+    const char *const *names; /* of the classes */
 };
 
 /* "program [--epochs N] [--threads N] [--quick] [DIR]" */

@@ -63,15 +63,15 @@ static bool count(const struct model *m, const struct clothes *data, int threads
     return ok;
 }
 
-static void print_table(int table[FASHION_CLASSES][FASHION_CLASSES])
+static void print_table(const char *const *names, int table[FASHION_CLASSES][FASHION_CLASSES])
 {
     printf("\nwhat it is, and what it was taken for\n%-11s", "");
     for (int c = 0; c < FASHION_CLASSES; c++)
-        printf(" %5.5s", clothes_names[c]);
+        printf(" %5.5s", names[c]);
     printf("  right\n");
     for (int row = 0; row < FASHION_CLASSES; row++) {
         int sum = 0;
-        printf("%-11s", clothes_names[row]);
+        printf("%-11s", names[row]);
         for (int c = 0; c < FASHION_CLASSES; c++) {
             sum += table[row][c];
             printf(" %5d", table[row][c]);
@@ -121,7 +121,7 @@ static int run(const struct program *p, const struct clothes_options *o, struct 
                &report) ||
         !count(m, data, o->threads, table))
         return fail(p, rg_last_error());
-    print_table(table);
+    print_table(data->names, table);
     const double accuracy = report.last.valid_metric[0];
     printf("\ntest accuracy %.4f after %d epoch%s, %.1f s\n", accuracy, o->epochs, o->epochs > 1 ? "s" : "",
            report.last.seconds);

@@ -4,6 +4,7 @@
 #include "progress.h"
 
 #include <string.h>
+#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -20,6 +21,19 @@ void rgi_progress_begin(rgi_progress *p, FILE *to, const char *const *names, siz
 {
     *p = (rgi_progress){.to = to, .names = names, .n_metrics = n_metrics};
     p->terminal = to && fileno(to) >= 0 && isatty(fileno(to));
+}
+
+/* How much fits on a line of the terminal. */
+static size_t width(const rgi_progress *p)
+{
+    struct winsize size;
+    const bool known = ioctl(fileno(p->to), TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
+    return known && size.ws_col < LINE - 16 ? size.ws_col : LINE - 16;
+}
+
+static size_t put_rate(char line[LINE], size_t n, double rate)
+{
+    return n + (size_t)snprintf(line + n, LINE - n, rate < 100 ? "  %.3g/s" : "  %.0f/s", rate);
 }
 
 /* Appends loss and metrics; returns the new length. */
@@ -45,8 +59,10 @@ void rgi_progress_batch(rgi_progress *p, const rg_fit_state *s, double left)
     size_t n = (size_t)snprintf(line, LINE, "\repoch %2lld/%lld [%s] %3lld%%", (long long)s->epoch + 1,
                                 (long long)s->epochs, bar, (long long)(100 * s->batch / s->batches));
     n = put_numbers(p, line, n, "", s->loss, s->metric);
-    n += (size_t)snprintf(line + n, LINE - n, "  %.4g/s  %lld:%02lld left\033[K", s->rate, (long long)left / 60,
-                          (long long)left % 60);
+    n = put_rate(line, n, s->rate);
+    n += (size_t)snprintf(line + n, LINE - n, "  %lld:%02lld left", (long long)left / 60, (long long)left % 60);
+    n = n > width(p) + 1 ? width(p) + 1 : n; /* "\r" takes no room */
+    n += (size_t)snprintf(line + n, LINE - n, "\033[K");
     fwrite(line, 1, n, p->to);
     fflush(p->to);
 }
@@ -61,7 +77,9 @@ void rgi_progress_epoch(rgi_progress *p, const rg_fit_state *s, double seconds)
     n = put_numbers(p, line, n, "", s->loss, s->metric);
     if (s->validated)
         n = put_numbers(p, line, n, "valid ", s->valid_loss, s->valid_metric);
-    n += (size_t)snprintf(line + n, LINE - n, "  %.3g s, %.4g/s\n", seconds, s->rate);
+    n += (size_t)snprintf(line + n, LINE - n, "  %.3g s,", seconds);
+    n = put_rate(line, n, s->rate);
+    line[n++] = '\n';
     fwrite(line, 1, n, p->to);
     fflush(p->to);
 }
