@@ -49,6 +49,31 @@ static void finish(batching *b)
     rgi_free(a, b->batched, b->widest);
 }
 
+/* A scan without carries, of one step an example. */
+static void loop_over_examples(rg_node *v, rg_node *const in[], const bool batched[], rg_node *out[])
+{
+    rg_graph *g = v->graph;
+    rg_node **each = rgi_alloc(&g->allocator, (v->n_in + 1) * sizeof *each);
+    rg_scan *s = each ? rg_scan_begin(g, &(rg_scan_opts){.name = v->op->name}) : NULL;
+    if (!each)
+        rgi_graph_fail(g, RG_ERR_MEMORY, v, "%s: out of memory for a batching rule", v->op->name);
+    for (uint32_t i = 0; s && i < v->n_in; i++)
+        each[i] = batched[i] ? rg_scan_slice(s, in[i]) : in[i];
+    rg_node *one = s ? rg_apply_in(g, v->op, (rg_nodes){each, v->n_in}, v->attr) : NULL;
+    for (size_t k = 0; one && k < (size_t)v->op->n_out; k++)
+        out[k] = rg_scan_stack(s, rgi_output(one, k));
+    rg_scan_end(s);
+    rgi_free(&g->allocator, each, (v->n_in + 1) * sizeof *each);
+}
+
+void rgi_batch_node(rg_node *v, rg_node *const in[], const bool batched[], rg_node *out[])
+{
+    if (v->op->batch || (v->op->traits & RG_ELEMENTWISE))
+        (v->op->batch ? v->op->batch : rgi_batch_elementwise)(v, in, batched, out);
+    else
+        loop_over_examples(v, in, batched, out);
+}
+
 static bool batch_node(batching *b, rg_node *v)
 {
     bool any = false;
@@ -63,12 +88,6 @@ static bool batch_node(batching *b, rg_node *v)
     const bool scan = rgi_is_scan(v);
     if (rgi_is_projection(v))
         return true; /* set by its owner, or not batched */
-    if (!scan && (!v->op->batch && !(v->op->traits & RG_ELEMENTWISE))) {
-        char label[RGI_LABEL];
-        rgi_graph_fail(b->g, RG_ERR_GRADIENT, v, "%s: %s cannot be batched: op '%s' has no batching rule", b->caller,
-                       rgi_format_node(v, label, sizeof label), v->op->name);
-        return false;
-    }
     const size_t n_out = rgi_output_count(v);
     for (size_t k = 0; k < n_out; k++)
         b->out[k] = NULL;
@@ -76,7 +95,7 @@ static bool batch_node(batching *b, rg_node *v)
     if (scan)
         (void)rgi_scan_batch(v, b->in, b->batched, b->out, b->caller);
     else
-        (v->op->batch ? v->op->batch : rgi_batch_elementwise)(v, b->in, b->batched, b->out);
+        rgi_batch_node(v, b->in, b->batched, b->out);
     rgi_origin_set(b->g, origin);
     for (size_t k = 0; k < n_out; k++) {
         const rg_node *one = rgi_output(v, k);

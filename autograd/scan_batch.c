@@ -1,10 +1,10 @@
 /* scan_batch.c - the batching rule of a recurrence: all examples go through the steps together, and the body's ops are
    batched by their own rules. Examples whose loop has ended, or that do not take a branch, keep their carries while the
    others go on. */
+#include "batch.h"
 #include "replay.h"
 #include "rule.h"
 
-#include "../ops/batch.h"
 #include "../ops/rules.h"
 
 #include <retrograde/op.h>
@@ -30,19 +30,15 @@ static bool apply_rule(batching *b, rg_node *v)
     const size_t n_out = rgi_output_count(v), room = v->n_in + n_out + 1;
     rg_node **in = rgi_alloc(a, room * sizeof *in), **out = in ? in + v->n_in : NULL;
     bool *batched = rgi_alloc(a, v->n_in + 1), ok = in && batched;
+    if (!ok)
+        rgi_graph_fail(b->r.g, RG_ERR_MEMORY, v, "%s: out of memory", b->r.caller);
     for (uint32_t i = 0; ok && i < v->n_in; i++) {
         rg_node *with = rgi_with(&b->r, v->in[i]);
         in[i] = with ? with : rgi_now(&b->r, v->in[i]);
         batched[i] = with != NULL;
     }
-    if (ok && !v->op->batch && !(v->op->traits & RG_ELEMENTWISE)) {
-        char label[RGI_LABEL];
-        rgi_graph_fail(b->r.g, RG_ERR_GRADIENT, v, "%s: %s cannot be batched: op '%s' has no batching rule",
-                       b->r.caller, rgi_format_node(v, label, sizeof label), v->op->name);
-        ok = false;
-    }
     if (ok)
-        (v->op->batch ? v->op->batch : rgi_batch_elementwise)(v, in, batched, out);
+        rgi_batch_node(v, in, batched, out);
     for (size_t k = 0; ok && k < n_out; k++) {
         const rg_node *old = rgi_output(v, k);
         if (old && old->id < b->r.n)

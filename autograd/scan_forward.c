@@ -33,6 +33,8 @@ bool rgi_replay_body_node(rgi_replay *r, rg_node *v)
     const size_t n_out = rgi_output_count(copy), room = v->n_in + n_out + 1;
     rg_node **tangent = rgi_alloc(a, room * sizeof *tangent), **out = tangent ? tangent + v->n_in : NULL;
     bool any = false, ok = tangent != NULL;
+    if (!ok)
+        rgi_graph_fail(r->g, RG_ERR_MEMORY, v, "%s: out of memory", r->caller);
     for (uint32_t i = 0; ok && i < v->n_in; i++) {
         tangent[i] = i < 32 && (v->op->shape_only >> i & 1) ? NULL : rgi_with(r, rgi_replayed_input(r, v, copy, i));
         any = any || tangent[i];

@@ -59,9 +59,8 @@ static uint32_t intern(rgi_sets *s, const uint32_t *items, size_t n)
         if (rgi_set_size(s, set) == n && !memcmp(rgi_set_at(s, set), items, n * sizeof *items))
             return set;
     }
-    size_t seen_capacity = s->capacity;
     if (s->n >= UINT32_MAX - 1 || !reserve(s, &s->items, s->n_items, n, &s->item_capacity, sizeof *s->items) ||
-        !reserve(s, &s->seen_set, s->n, 2, &seen_capacity, sizeof *s->seen_set) ||
+        !reserve(s, &s->seen_set, s->n, 2, &s->seen_capacity, sizeof *s->seen_set) ||
         !reserve(s, &s->first, s->n, 2, &s->capacity, sizeof *s->first))
         return fail(s);
     if (n)
@@ -85,7 +84,7 @@ void rgi_sets_end(rgi_sets *s)
 {
     rgi_free(s->allocator, s->items, s->item_capacity * sizeof *s->items);
     rgi_free(s->allocator, s->first, s->capacity * sizeof *s->first);
-    rgi_free(s->allocator, s->seen_set, s->capacity * sizeof *s->seen_set);
+    rgi_free(s->allocator, s->seen_set, s->seen_capacity * sizeof *s->seen_set);
     rgi_free(s->allocator, s->buckets, s->n_buckets * sizeof *s->buckets);
     rgi_free(s->allocator, s->seen, (2 * s->limit + 1) * sizeof *s->seen);
     rgi_free(s->allocator, s->pairs, RGI_PAIRS * sizeof *s->pairs);

@@ -16,6 +16,7 @@ typedef struct rgi_sets {
     uint32_t *buckets; /* open addressing: 1 + the set */
     size_t n_buckets;
     uint32_t *seen_set, *seen; /* by set, by number: the last union that met it */
+    size_t seen_capacity;      /* of seen_set */
     uint32_t round;
     uint32_t *united;
     struct rgi_pair {

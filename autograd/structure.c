@@ -58,7 +58,7 @@ static bool unite(rgi_tracing *t, const rg_node *in, const size_t stride[RG_MAX_
     const rg_allocator *a = &t->g->allocator;
     const size_t count = rgi_elements(in), room = (2 * count + 2 * p->n + 2) * sizeof(uint32_t);
     const uint32_t *sets = t->of[in->id];
-    uint32_t *keys = rgi_alloc(a, room), *sorted = keys + count, *end = sorted + count;
+    uint32_t *keys = rgi_alloc(a, room), *sorted = keys ? keys + count : NULL, *end = keys ? sorted + count : NULL;
     int64_t index[RG_MAX_RANK] = {0};
     size_t key = 0;
     p->made = rgi_alloc(a, (p->n + 1) * sizeof *p->made);

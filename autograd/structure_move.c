@@ -192,9 +192,10 @@ bool rgi_trace_moved(rgi_tracing *t, rg_node *v, bool *known)
     for (size_t e = 0; ok && !m.u && e < count; e++)
         out[e] = source[e] ? set_at(t, v, source[e]) : 0;
     rgi_free(a, source, (count + 1) * sizeof *source);
-    tear_down(t, &m, v);
+    const char *why = m.g ? rg_graph_error(m.g) : NULL;
     if (!ok && t->g->error.status == RG_OK)
-        rgi_graph_fail(t->g, RG_ERR_MEMORY, v, "%s: the elements that '%s' moves cannot be followed: %s", t->caller,
-                       v->op->name, rg_last_error());
+        rgi_graph_fail(t->g, why ? rg_graph_status(m.g) : RG_ERR_MEMORY, v, "%s: the elements that '%s' moves: %s",
+                       t->caller, v->op->name, why ? why : "out of memory");
+    tear_down(t, &m, v);
     return ok;
 }

@@ -120,6 +120,27 @@ static bool budgeted(rg_graph *g)
     return ok;
 }
 
+/* Structures through moves, sums, products and the steps of a recurrence; both kinds of colours. */
+static bool sparse(rg_graph *g)
+{
+    static const int64_t rows[4] = {2, 0, 2, 1};
+    rg_node *x = rg_input(g, "x", RG_F64, RG_SHAPE(3, 2)), *at = rg_const(g, RG_I64, RG_SHAPE(4), rows);
+    rg_node *y = rg_scatter_add(rg_sin(rg_gather(x, at, 0)), at, x, 0);
+    rg_scan *s = rg_scan_begin(g, NULL);
+    rg_node *each = rg_scan_slice(s, y), *h = rg_scan_carry(s, rg_zeros(g, RG_F64, RG_SHAPE(2)));
+    rg_scan_next(s, h, rg_mul(rg_add(h, each), rg_sum(each, RG_ALL_AXES, false)));
+    rg_node *last = rg_scan_last(s, h);
+    rg_scan_end(s);
+    const rg_sparse *j = rg_sparse_jacobian(last, x);
+    const rg_sparse *k =
+        rg_sparse_hessian(rg_sum(rg_square(rg_matmul(x, rg_ones(g, RG_F64, RG_SHAPE(2, 2)))), RG_ALL_AXES, false), x);
+    rg_plan *p = j && k ? rg_compile(g, RG_NODES(j->values, k->values), &(rg_plan_opts){.threads = 1}) : NULL;
+    const double values[6] = {1, 2, 3, 4, 5, 6};
+    const bool ok = p && !rg_bind(p, x, values) && !rg_run(p);
+    rg_plan_free(p);
+    return ok;
+}
+
 /* Something small and new in the same graph. */
 static bool still_works(rg_graph *g)
 {
@@ -182,6 +203,10 @@ Test(alloc, sights)
 Test(alloc, budget)
 {
     for_every_k(budgeted, false, false);
+}
+Test(alloc, sparse_derivatives)
+{
+    for_every_k(sparse, true, false);
 }
 Test(alloc, recurrence)
 {

@@ -19,8 +19,8 @@ RG_API rg_nodes rg_jvp(rg_nodes ys, rg_nodes xs, rg_nodes tangents);
 RG_API rg_nodes rg_hvp(rg_node *loss, rg_nodes xs, rg_nodes vs);
 /* All derivatives: [y..., x...], element (i, j) is d y[i] / d x[j]. One run of the derivative on all unit vectors at once:
    reverse mode where y has at most as many elements as x, forward mode otherwise; memory is that of the derivative times
-   the number of unit vectors. Zeros where y does not depend on x. Errors: y or x not float, more than 8 axes together, an
-   op on the way without a batching rule. */
+   the number of unit vectors. Zeros where y does not depend on x. An op without a batching rule is done for one unit vector
+   after the other, in a loop that rg_plan_dump names. Errors: y or x not float, more than 8 axes together. */
 RG_API rg_node *rg_jacobian(rg_node *y, rg_node *x);
 /* [x..., x...]: the Jacobian of the gradient of a scalar. Errors: those of rg_grad and rg_jacobian. */
 RG_API rg_node *rg_hessian(rg_node *loss, rg_node *x);
