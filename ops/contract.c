@@ -294,8 +294,9 @@ static void batch_accumulate(rg_node *self, rg_node *const in[], const bool batc
 
 #define RGI_SPLIT_K 4096      /* length of a part of the sum where it is split ... */
 #define RGI_SPLIT_RESULT 4096 /* ... which it is for results of at most so many elements */
-#define RGI_TAIL_ROWS 96      /* of a block for the tail, which stays in L2 with what the tail reads */
+#define RGI_TAIL_ROWS 96      /* of a block for the tail, a multiple of it where rows are short ... */
 #define RGI_TAIL_COLUMNS 2048
+#define RGI_TAIL_BYTES ((size_t)512 * 1024) /* ... which stays in L2 with what the tail reads */
 
 /* The product of matrices that is left, for each batch element. */
 typedef struct product {
@@ -303,6 +304,7 @@ typedef struct product {
     size_t a_row, a_col, a_batch, b_row, b_col, b_batch; /* strides in elements */
     size_t tm, tn, rows, columns;                        /* task tile and how many there are */
     size_t parts;                                        /* of the sum over k */
+    size_t tail_rows;                                    /* of a block that a tail is given */
 } product;
 
 static size_t least(size_t x, size_t y)
@@ -348,12 +350,38 @@ static void geometry(const rg_step *s, void *out)
     p.parts = s->op != &rgi_op_accumulate && p.k > 2 * RGI_SPLIT_K && p.batch * p.m * p.n <= RGI_SPLIT_RESULT
                   ? (p.k + RGI_SPLIT_K - 1) / RGI_SPLIT_K
                   : 1;
+    const size_t row = least(p.n + !p.n, RGI_TAIL_COLUMNS) * rg_dtype_size(s->out_type->dtype);
+    p.tail_rows = RGI_TAIL_ROWS * (1 + least(3, RGI_TAIL_BYTES / (2 * RGI_TAIL_ROWS * row)));
     memcpy(out, &p, sizeof p);
+}
+
+/* The second operand packed. */
+static size_t packed(const rg_step *s, size_t i, size_t *tasks)
+{
+    const product *p = s->geometry;
+    return i == 1 && p->batch == 1 ? rgi_kernels(s->out_type->dtype)->gemm_packed(p->n, p->k, tasks) : 0;
+}
+
+static void pack(const rg_step *s, size_t i, const void *from, void *to, size_t lo, size_t hi)
+{
+    const product *p = s->geometry;
+    (void)i;
+    rgi_kernels(s->out_type->dtype)->gemm_pack(p->n, p->k, from, (ptrdiff_t)p->b_row, (ptrdiff_t)p->b_col, lo, hi, to);
+}
+
+/* Bytes of the second operand packed, which is done first where a tail takes many blocks of rows: each would pack it anew. */
+static size_t packed_first(const rg_step *s, const product *p, size_t *tasks)
+{
+    const bool often = s->tail && !s->packed && p->m > p->tail_rows && p->columns == 1 && p->b_col != 1;
+    return often && p->batch == 1 && p->parts == 1 && s->op == &rgi_op_contract
+               ? rgi_kernels(s->out_type->dtype)->gemm_packed(p->n, p->k, tasks)
+               : 0;
 }
 
 static void cost(const rg_step *s, rg_cost *cost)
 {
     const product p = *(const product *)s->geometry;
+    size_t panels;
     const rgk_table *kernels = rgi_kernels(s->out_type->dtype);
     const double size = (double)rg_dtype_size(s->out_type->dtype);
     cost->tasks[0] = p.batch * p.rows * p.columns;
@@ -361,13 +389,18 @@ static void cost(const rg_step *s, rg_cost *cost)
     cost->bytes =
         size * (double)p.batch * ((double)p.m * (double)p.k + (double)p.k * (double)p.n + (double)p.m * (double)p.n);
     cost->scratch = kernels->gemm_scratch(p.m, p.n, p.k);
+    cost->shared = packed_first(s, &p, &panels);
+    if (cost->shared) {
+        cost->tasks[1] = cost->tasks[0];
+        cost->tasks[0] = panels;
+    }
     if (p.parts > 1) {
         cost->tasks[0] = p.parts;
         cost->tasks[1] = 1;
         cost->shared = (p.parts + (s->tail != NULL)) * p.batch * p.m * p.n * rg_dtype_size(s->out_type->dtype);
     } else if (s->tail) {
         cost->scratch = rounded(cost->scratch) +
-                        least(p.m, RGI_TAIL_ROWS) * least(p.n, RGI_TAIL_COLUMNS) * rg_dtype_size(s->out_type->dtype);
+                        least(p.m, p.tail_rows) * least(p.n, RGI_TAIL_COLUMNS) * rg_dtype_size(s->out_type->dtype);
     }
 }
 
@@ -418,8 +451,11 @@ static void multiply(const rg_step *s, const product *p, size_t element, const s
             g.b_row = -g.b_row;
         }
     }
-    if (s->packed && s->packed[1] && columns[0] % rgi_kernels(s->out_type->dtype)->lanes == 0) {
-        g.packed = s->packed[1];
+    size_t panels;
+    g.packed = s->packed ? s->packed[1] : packed_first(s, p, &panels) ? s->shared : NULL;
+    if (g.packed && columns[0] % rgi_kernels(s->out_type->dtype)->lanes != 0)
+        g.packed = NULL;
+    if (g.packed) {
         g.packed_n = p->n;
         g.packed_k = p->k;
         g.packed_l = sum[0];
@@ -445,8 +481,8 @@ static rg_status deliver(const rg_step *s, const product *p, size_t element, con
     char *const c = (char *)s->scratch + rounded(rgi_kernels(s->out_type->dtype)->gemm_scratch(p->m, p->n, p->k));
     rg_status status = RG_OK;
     for (size_t j = columns[0]; j < columns[1] && !status; j += RGI_TAIL_COLUMNS)
-        for (size_t i = rows[0]; i < rows[1] && !status; i += RGI_TAIL_ROWS) {
-            const size_t r[2] = {i, least(i + RGI_TAIL_ROWS, rows[1])},
+        for (size_t i = rows[0]; i < rows[1] && !status; i += p->tail_rows) {
+            const size_t r[2] = {i, least(i + p->tail_rows, rows[1])},
                          q[2] = {j, least(j + RGI_TAIL_COLUMNS, columns[1])};
             const rg_block block = {c, q[1] - j, (element * p->m + i) * p->n + j, p->n, r[1] - i, q[1] - j};
             multiply(s, p, element, r, q, all, c, block.stride);
@@ -479,6 +515,11 @@ static rg_status run_tiles(const rg_step *s, const product *p, size_t lo, size_t
 static rg_status run(const rg_step *s, size_t lo, size_t hi)
 {
     const product *p = s->geometry;
+    size_t panels;
+    if (s->phase == 0 && packed_first(s, p, &panels)) {
+        pack(s, 1, s->in[1], s->shared, lo, hi);
+        return RG_OK;
+    }
     if (p->parts == 1)
         return run_tiles(s, p, lo, hi);
     const size_t rows[2] = {0, p->m}, columns[2] = {0, p->n}, elements = p->batch * p->m * p->n,
@@ -496,21 +537,6 @@ static rg_status run(const rg_step *s, size_t lo, size_t hi)
     rgi_kernels(s->out_type->dtype)->reduce[RGK_SUM](p->parts, elements, elements, s->shared, sums);
     const rg_block all = {sums, elements, 0, elements, 1, elements};
     return s->tail ? s->tail->take(s, &all) : RG_OK;
-}
-
-/* ---- a second operand that stays as it is ---- */
-
-static size_t packed(const rg_step *s, size_t i, size_t *tasks)
-{
-    const product *p = s->geometry;
-    return i == 1 && p->batch == 1 ? rgi_kernels(s->out_type->dtype)->gemm_packed(p->n, p->k, tasks) : 0;
-}
-
-static void pack(const rg_step *s, size_t i, const void *from, void *to, size_t lo, size_t hi)
-{
-    const product *p = s->geometry;
-    (void)i;
-    rgi_kernels(s->out_type->dtype)->gemm_pack(p->n, p->k, from, (ptrdiff_t)p->b_row, (ptrdiff_t)p->b_col, lo, hi, to);
 }
 
 /* The batch axes go along, then the free ones of a, then those of b; what a sum goes on from is like the result. */

@@ -1,13 +1,14 @@
 /* absorb.c - an elementwise group takes in a neighbour that works block by block.
 
-   A head is an op that delivers its output in blocks (a product) and that the group alone reads: where the group updates a
-   parameter, the gradient is applied while it is in cache and never written, and what is quickly computed (a row made to mean 0
-   and variance 1) is not written either. Other results are smaller, stay in cache anyway, and are better passed on whole.
+   A head is an op that delivers its output in blocks (a product) and that the group alone reads: the group takes each block
+   while it is in cache, and the output is never written. So a gradient is applied to its parameter, and bias, activation,
+   residual and scale to a product that is known to be large; small ones stay in cache anyway, and are better passed on whole.
    A foot is an op that draws its only input piece by piece (a sum, a softmax) and is, beside the group, the only reader of
    what the group makes: that is then never written either. */
 #include "lower.h"
 
-#define RGI_FOOT_LEAST 8192 /* elements from which a foot is worth its calls */
+#define RGI_FOOT_LEAST 8192    /* elements from which a foot is worth its calls ... */
+#define RGI_HEAD_LEAST 1000000 /* ... and a head that makes no update: smaller results find room in caches */
 
 typedef struct reading {
     int32_t unit; /* the only other unit that reads an owner's memory, or RGI_NONE */
@@ -66,27 +67,31 @@ static bool move_use(rgi_lowering *l, rgi_unit *from, int32_t group, bool front)
     return true;
 }
 
-static bool absorb_head(rgi_lowering *l, rgi_unit *u, const reading *by, const bool *updates)
+/* Sizes with names count as large, or as 1. */
+static bool has_elements(const rg_node *node, int64_t least, bool named)
+{
+    const rg_shape *a = &node->shape->a, *b = &node->shape->b;
+    int64_t n = 1;
+    for (int32_t i = 0; i < a->rank && n > 0 && n < least; i++)
+        n *= named || a->dim[i] == b->dim[i] ? a->dim[i] : 1;
+    return n >= least;
+}
+
+/* `product`: for the sake of its size; else for an update, or because it is light. */
+static bool absorb_head(rgi_lowering *l, rgi_unit *u, const reading *by, const bool *updates, bool product)
 {
     const reading r = by[u->uses[0].out[0]];
     const unsigned traits = u->uses[0].node->op->traits;
-    if (!(traits & RG_DELIVERS) || r.many || r.unit == RGI_NONE || !(updates[r.unit] || traits & RG_LIGHT))
+    if (!(traits & RG_DELIVERS) || r.many || r.unit == RGI_NONE)
+        return false;
+    if (product ? !has_elements(u->uses[0].node, RGI_HEAD_LEAST, false) : !(updates[r.unit] || traits & RG_LIGHT))
         return false;
     rgi_unit *group = &l->units[r.unit];
-    if (group->kind != RGI_FUSED || group->headed || group->region != u->region ||
+    if (group->kind != RGI_FUSED || group->headed || group->footed || group->region != u->region ||
         group->shape != u->uses[0].node->shape || !move_use(l, u, r.unit, true))
         return false;
     group->headed = true;
     return true;
-}
-
-static bool worth_drawing(const rg_node *node)
-{
-    const rg_shape *shape = &node->in[0]->shape->a;
-    int64_t n = 1;
-    for (int32_t i = 0; i < shape->rank && n > 0 && n < RGI_FOOT_LEAST; i++)
-        n *= shape->dim[i];
-    return n >= RGI_FOOT_LEAST;
 }
 
 static bool absorb_foot(rgi_lowering *l, rgi_unit *u, int32_t number, const reading *by)
@@ -97,9 +102,9 @@ static bool absorb_foot(rgi_lowering *l, rgi_unit *u, int32_t number, const read
         return false;
     const rg_type in = {node->in[0]->dtype, node->in[0]->shape->a};
     rgi_unit *group = &l->units[l->p->values[v].unit];
-    if (!node->op->draws || !node->op->draws(node->attr, &in) || !worth_drawing(node) || group->kind != RGI_FUSED ||
-        group->headed || group->footed || group->region != u->region || group->shape != node->in[0]->shape ||
-        !move_use(l, u, l->p->values[v].unit, false))
+    if (!node->op->draws || !node->op->draws(node->attr, &in) || !has_elements(node->in[0], RGI_FOOT_LEAST, true) ||
+        group->kind != RGI_FUSED || group->headed || group->footed || group->region != u->region ||
+        group->shape != node->in[0]->shape || !move_use(l, u, l->p->values[v].unit, false))
         return false;
     group->footed = true;
     group->key = node->id;
@@ -121,8 +126,13 @@ bool rgi_absorb(rgi_lowering *l, rgi_block *b)
             updates[p->values[p->writes[i].value].unit] = true;
     for (size_t i = 0; i < b->n; i++) {
         rgi_unit *u = &l->units[b->units[i]];
-        if (u->kind == RGI_RUN && !absorb_head(l, u, by, updates))
+        if (u->kind == RGI_RUN && !absorb_head(l, u, by, updates, false))
             absorb_foot(l, u, b->units[i], by);
+    }
+    for (size_t i = 0; i < b->n && !p->opts.budget; i++) { /* with a budget what may be made again is kept apart */
+        rgi_unit *u = &l->units[b->units[i]];
+        if (u->kind == RGI_RUN && !u->into)
+            absorb_head(l, u, by, updates, true);
     }
     return !l->failed;
 }
