@@ -1,6 +1,6 @@
-/* replay.c - what the forward and the batching rule of a scan share. */
+/* replay.c - one node of a body once more, applied to what stands for its inputs. The copies depend on other leaves, so they
+   are other nodes than the originals; draws keep their keys, hence their bits. */
 #include "replay.h"
-#include "rule.h"
 
 bool rgi_replay_init(rgi_replay *r, rg_graph *g, const char *caller)
 {
@@ -27,7 +27,9 @@ bool rgi_replay_node(rgi_replay *r, rg_node *v)
     }
     for (uint32_t i = 0; i < v->n_in; i++)
         in[i] = rgi_now(r, v->in[i]);
+    rg_node *const origin = rgi_origin_set(r->g, v);
     rg_node *copy = rg_apply_in(r->g, v->op, (rg_nodes){in, v->n_in}, v->attr);
+    rgi_origin_set(r->g, origin);
     rgi_free(a, in, (v->n_in + 1) * sizeof *in);
     r->of[v->id] = copy;
     for (size_t k = 0; copy && v->op->n_out > 1 && k < (size_t)v->op->n_out; k++) {
@@ -42,6 +44,15 @@ rg_node *rgi_replayed_input(const rgi_replay *r, const rg_node *v, const rg_node
 {
     const bool exchanged = (v->op->traits & RG_COMMUTES) && v->n_in == 2 && rgi_now(r, v->in[0]) != copy->in[0];
     return v->in[exchanged ? 1 - i : i];
+}
+
+bool rgi_replay_body(rgi_replay *r, const rg_scan *f)
+{
+    bool ok = true;
+    for (size_t id = f->first_id; ok && id < f->node->id; id++)
+        if (rgi_node(r->g, id)->region == f->region)
+            ok = rgi_replay_body_node(r, rgi_node(r->g, id));
+    return ok && r->g->error.status == RG_OK;
 }
 
 rg_scan *rgi_replay_begin(rgi_replay *r, const rg_scan *f)

@@ -1,7 +1,9 @@
-/* replay.h - the body of a closed scan written once more in a new one: with tangents beside the values, or with one more
-   axis. What stands for a node is kept by its id. */
+/* replay.h - the body of a closed scan written once more in a new one: as it is, with tangents beside the values, or with one
+   more axis. What stands for a node is kept by its id. */
 #ifndef RGI_REPLAY_H
 #define RGI_REPLAY_H
+
+#include "rule.h"
 
 #include "../graph/scan.h"
 
@@ -11,7 +13,8 @@ typedef struct rgi_replay {
     rg_node **with; /* by id: its tangent; or, of a batched node, the one with the axis. NULL: none */
     size_t n;       /* ids */
     const char *caller;
-    bool results; /* the copy of a scan gets all its results, in their order */
+    bool results;  /* the copy of a scan gets all its results, in their order */
+    bool residual; /* what is not written again stands for itself as a reverse rule sees it: by its residual */
 } rgi_replay;
 
 bool rgi_replay_init(rgi_replay *r, rg_graph *g, const char *caller);
@@ -20,7 +23,9 @@ void rgi_replay_finish(rgi_replay *r);
 /* What stands for a node now. */
 static inline rg_node *rgi_now(const rgi_replay *r, rg_node *v)
 {
-    return v && v->id < r->n && r->of[v->id] ? r->of[v->id] : v;
+    if (v && v->id < r->n && r->of[v->id])
+        return r->of[v->id];
+    return v && r->residual ? rgi_seen(r->g, v) : v;
 }
 static inline rg_node *rgi_with(const rgi_replay *r, const rg_node *v)
 {
@@ -35,6 +40,9 @@ rg_node *rgi_replayed_input(const rgi_replay *r, const rg_node *v, const rg_node
 
 /* The same for any node, scans and their results too; with tangents where inputs have some. (scan_forward.c) */
 bool rgi_replay_body_node(rgi_replay *r, rg_node *v);
+
+/* All nodes of the body of f in the open scan that is meant for it, once its leaves have what stands for them. */
+bool rgi_replay_body(rgi_replay *r, const rg_scan *f);
 
 /* Opens a scan like f. */
 rg_scan *rgi_replay_begin(rgi_replay *r, const rg_scan *f);

@@ -88,10 +88,7 @@ static bool leaves(rgi_replay *r, const rg_scan *f, rg_scan *c)
 static bool dual_scan(rgi_replay *r, rg_node *v)
 {
     rg_scan *f = rgi_scan_of(v), *c = rgi_replay_begin(r, f);
-    bool ok = c && leaves(r, f, c);
-    for (size_t id = f->first_id; ok && id < v->id; id++)
-        if (rgi_node(r->g, id)->region == f->region)
-            ok = rgi_replay_body_node(r, rgi_node(r->g, id));
+    bool ok = c && leaves(r, f, c) && rgi_replay_body(r, f);
     for (size_t j = 0; ok && j < f->carries.n; j++) {
         const rg_node *leaf = f->carries.at[j];
         rg_node *t = r->with[leaf->id], *next = rgi_with(r, f->nexts.at[j]);
@@ -104,8 +101,11 @@ static bool dual_scan(rgi_replay *r, rg_node *v)
     rg_scan_end(c);
     r->of[v->id] = c ? c->node : NULL;
     for (size_t k = 0; ok && r->results && k < f->results.n; k++) {
-        const rgi_projection *p = rgi_projection_of(f->results.at[k]);
-        ok = (p->last ? rg_scan_last(c, rgi_now(r, p->of)) : rgi_scan_stack(c, rgi_now(r, p->of))) != NULL;
+        rg_node *old = f->results.at[k],
+                *copy = rgi_scan_result_like(c, rgi_projection_of(old), rgi_now(r, rgi_projection_of(old)->of));
+        ok = copy != NULL;
+        if (old->id < r->n)
+            r->of[old->id] = copy;
         c->copied = k + 1;
     }
     return ok && r->g->error.status == RG_OK;

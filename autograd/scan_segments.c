@@ -5,9 +5,9 @@
    one length make one scan, whose body holds a copy of the forward scan and its reverse, so the code does not grow with
    the number of steps; what is left over stands at the end of the sequence, as one more copy. Sums over the steps go on
    from segment to segment where they stopped, so they have the bits of a reverse over all steps. */
-#include "scan_copy.h"
-#include "scan_reverse.h"
+#include "replay.h"
 #include "rule.h"
+#include "scan_reverse.h"
 
 #include <retrograde/ops.h>
 
@@ -150,7 +150,7 @@ typedef struct segment {
 } segment;
 
 /* The segment's forward steps, as a scan of their own; NULL: failed. */
-static rg_scan *again(const segment *s, rgi_copy *copy)
+static rg_scan *again(const segment *s, rgi_replay *copy)
 {
     rg_scan *f = s->all->forward;
     rg_graph *g = f->graph;
@@ -163,13 +163,13 @@ static rg_scan *again(const segment *s, rgi_copy *copy)
         copy->of[((rg_node *)f->carries.at[j])->id] = rg_scan_carry(n, s->starts[j]);
     if (n && f->index)
         copy->of[f->index->id] = rg_add(rgi_scan_index(g), s->first_step);
-    if (!n || !rgi_copy_body(copy, f))
+    if (!n || !rgi_replay_body(copy, f))
         return NULL;
     for (size_t j = 0; j < f->carries.n; j++)
-        rg_scan_next(n, rgi_copied(copy, f->carries.at[j]), rgi_copied(copy, f->nexts.at[j]));
+        rg_scan_next(n, rgi_now(copy, f->carries.at[j]), rgi_now(copy, f->nexts.at[j]));
     for (size_t k = 0; k < s->all->n_ct; k++)
         if (s->all->of[k]->region != f->region) /* stacked as it is: a capture all the same */
-            (void)rgi_scan_stack(n, rgi_copied(copy, s->all->of[k]));
+            (void)rgi_scan_stack(n, rgi_now(copy, s->all->of[k]));
     rg_scan_end(n);
     return g->error.status == RG_OK ? n : NULL;
 }
@@ -189,9 +189,10 @@ static bool reverse_segment(const segment *s, const bool needs[])
     rgi_reversal *all = s->all;
     rg_scan *f = all->forward;
     rg_graph *g = f->graph;
-    rgi_copy copy;
-    if (!rgi_copy_begin(&copy, g))
+    rgi_replay copy;
+    if (!rgi_replay_init(&copy, g, "reverse of a scan"))
         return false;
+    copy.results = copy.residual = true;
     rg_scan *n = again(s, &copy);
     const size_t room = all->n_ct + (n ? n->node->n_in : 0) + 1;
     rg_node **of = rgi_alloc(&g->allocator, room * sizeof *of);
@@ -199,7 +200,7 @@ static bool reverse_segment(const segment *s, const bool needs[])
     bool ok = n && of && wants;
     if (ok) {
         for (size_t k = 0; k < all->n_ct; k++)
-            of[k] = rgi_copied(&copy, all->of[k]);
+            of[k] = rgi_now(&copy, all->of[k]);
         for (size_t i = 0; i < n->node->n_in; i++)
             wants[i] = i < f->xs.n                  ? all->wants[i]
                        : i < f->xs.n + f->carries.n ? needs[i - f->xs.n]
@@ -222,7 +223,7 @@ static bool reverse_segment(const segment *s, const bool needs[])
     }
     rgi_free(&g->allocator, of, room * sizeof *of);
     rgi_free(&g->allocator, wants, room * sizeof *wants);
-    rgi_copy_end(&copy);
+    rgi_replay_finish(&copy);
     return ok && g->error.status == RG_OK;
 }
 
