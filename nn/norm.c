@@ -54,6 +54,10 @@ typedef struct statistics {
     rg_node *mean, *var, *count;
 } statistics;
 
+typedef struct moments {
+    rg_node *mean, *var;
+} moments;
+
 static bool make_statistics(rg_node *x, statistics *s)
 {
     rg_graph *g = rg_graph_of(x);
@@ -63,8 +67,9 @@ static bool make_statistics(rg_node *x, statistics *s)
     return s->mean && s->var && s->count;
 }
 
-/* Ties the update to y. A batch without elements changes nothing; of a single one the variance counts as 0. */
-static void track(const statistics *s, rg_node *x, rg_node *y, double momentum, bool cumulative)
+/* Ties the update by the moments of x to y. A batch without elements changes nothing; of a single one the variance counts
+   as 0. */
+static void track(const statistics *s, rg_node *x, const moments *m, rg_node *y, double momentum, bool cumulative)
 {
     rg_graph *g = rg_graph_of(x);
     const rg_dtype dtype = rg_dtype_of(x);
@@ -74,11 +79,11 @@ static void track(const statistics *s, rg_node *x, rg_node *y, double momentum, 
             axes.axis[axes.n++] = i;
     rg_node *n = rg_size_of(x, axes), *one = rg_scalar(g, dtype, 1), *some = rg_greater_equal(n, one);
     rg_node *unbiased = rg_div(n, rg_maximum(rg_sub(n, one), one));
-    rg_node *mean = rg_mean(x, axes, false), *var = rg_mul(rg_var(x, axes, 0, false), unbiased);
+    rg_node *var = rg_mul(m->var, unbiased);
     rg_node *old_count = rg_latest(s->count), *count = rg_add(old_count, rg_scalar(g, RG_I64, 1));
     rg_node *share = cumulative ? rg_reciprocal(rg_cast(count, dtype)) : rg_scalar(g, dtype, momentum);
     rg_node *old_mean = rg_latest(s->mean), *old_var = rg_latest(s->var);
-    rg_node *new_mean = rg_fma(rg_sub(mean, old_mean), share, old_mean);
+    rg_node *new_mean = rg_fma(rg_sub(m->mean, old_mean), share, old_mean);
     rg_node *new_var = rg_fma(rg_sub(var, old_var), share, old_var);
     rg_attach(y, rg_assign(s->mean, rg_where(some, new_mean, old_mean)));
     rg_attach(y, rg_assign(s->var, rg_where(some, new_var, old_var)));
@@ -105,6 +110,14 @@ static rg_node *by_statistics(const statistics *s, const affine *a, rg_node *x, 
     return rg_fma(x, per_channel(factor, x), per_channel(offset, x));
 }
 
+/* x for a branch of one mode alone, zeros in the other: so what the branch gives back for x is zeros there, and a plan of the
+   other mode has nothing of the branch left, neither forwards nor backwards. */
+static rg_node *only(bool training, rg_node *x)
+{
+    rg_node *none = x ? rg_zeros_like(x) : NULL;
+    return x ? rg_where(rg_training(rg_graph_of(x)), training ? x : none, training ? none : x) : NULL;
+}
+
 rg_node *rg_nn_batch_norm(rg_node *x, const char *name, const rg_batch_norm_opts *opts)
 {
     const rg_batch_norm_opts o = opts ? *opts : (rg_batch_norm_opts){.eps = 0};
@@ -121,12 +134,15 @@ rg_node *rg_nn_batch_norm(rg_node *x, const char *name, const rg_batch_norm_opts
     const bool made =
         make(x, channels(x), !o.no_affine, !o.no_affine, &a) && (o.no_statistics || make_statistics(x, &s));
     rg_scope_pop(g);
-    rg_node *by_batch = made ? rg_batch_norm(x, a.weight, a.bias, eps) : NULL;
-    if (!by_batch || o.no_statistics)
-        return by_batch;
-    rg_node *y = rg_where(rg_training(g), by_batch, by_statistics(&s, &a, x, eps));
+    if (!made || o.no_statistics)
+        return made ? rg_batch_norm(x, a.weight, a.bias, eps) : NULL;
+    moments m;
+    rg_node *by_batch =
+        rg_batch_norm_moments(only(true, x), only(true, a.weight), only(true, a.bias), eps, &m.mean, &m.var);
+    const affine evaluated = {only(false, a.weight), only(false, a.bias)};
+    rg_node *y = rg_where(rg_training(g), by_batch, by_statistics(&s, &evaluated, only(false, x), eps));
     if (y)
-        track(&s, x, y, momentum, o.cumulative);
+        track(&s, x, &m, y, momentum, o.cumulative);
     return y;
 }
 

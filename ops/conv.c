@@ -255,9 +255,12 @@ const rg_op rgi_op_conv = {
     CONV,
     .name = "conv",
     .n_in = 2,
+    .traits = RG_DELIVERS | RG_FOLLOWED,
     .infer = infer_conv,
     .vjp = vjp_conv,
     .batch = batch_conv,
+    .packed = rgi_conv_packed,
+    .pack = rgi_conv_pack,
     .run = rgi_conv_run,
     .reads = reads_images,
 };
@@ -270,6 +273,8 @@ const rg_op rgi_op_conv_data_grad = {
     .infer = infer_data_grad,
     .vjp = vjp_data_grad,
     .batch = batch_data_grad,
+    .packed = rgi_conv_packed,
+    .pack = rgi_conv_pack,
     .run = rgi_conv_data_grad_run,
     .reads = reads_images,
 };

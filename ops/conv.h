@@ -43,7 +43,7 @@ typedef struct rgi_conv_wide {
     size_t images, packs, rows, strips;   /* a strip: of so many images; rows, how many in an image */
     size_t blocks, units, columns; /* outputs: in blocks of columns, shared out between so many tasks of a strip */
     size_t terms, remainders;
-    size_t starts_at, pixels_at, sums_at, copy_at, scratch;
+    size_t starts_at, pixels_at, sums_at, planes_at, copy_at, scratch; /* planes: of a block of outputs, for a tail */
 } rgi_conv_wide;
 
 /* Of both where the kernel is one element: conv_product.c. */
@@ -51,7 +51,16 @@ typedef struct rgi_conv_product {
     bool used;
     size_t rows, terms, weights_row, weights_column;
     size_t columns, parts; /* of a plane: a task, how many */
+    size_t planes_at;      /* in scratch: a task's results, for a tail */
 } rgi_conv_product;
+
+/* Of all three where every channel has 3 x 3 weights of its own: conv_depthwise.c. */
+typedef struct rgi_conv_depthwise {
+    bool used, turned;
+    ptrdiff_t above, left; /* how far before an output the source that it sees begins */
+    size_t in_rows, in_width, out_rows, width;
+    size_t rows, parts; /* of a plane: a task, how many */
+} rgi_conv_depthwise;
 
 /* Everything about sizes that running needs, for each of the three ops. */
 typedef struct rgi_conv_layout {
@@ -62,20 +71,39 @@ typedef struct rgi_conv_layout {
     size_t first[3], count[3];      /* of the data gradient: input positions as first .. of stride steps */
     size_t rows, strips, source[3]; /* a strip: rows, how many in an image, extent of its source */
     size_t terms, source_at, source_bytes, starts_at; /* in scratch */
+    size_t planes_at;                                 /* of a strip's results, for a tail */
     bool whole;                                       /* the source is read where it lies */
     size_t chunks, units, unit, room, turned_at;      /* of the weight gradient */
     size_t images;                                    /* of a strip of it */
+    rgi_conv_depthwise depthwise;
     rgi_conv_wide wide;
     rgi_conv_product product;
 } rgi_conv_layout;
 
-void rgi_conv_product_lay_out(rgi_conv_layout *l, bool data_grad, const rgk_table *k);
-void rgi_conv_product_cost(const rgi_conv_layout *l, const rgk_table *k, rg_cost *cost);
+void rgi_conv_depthwise_lay_out(rgi_conv_layout *l, bool data_grad);
+void rgi_conv_depthwise_cost(const rg_step *s, const rgi_conv_layout *l, rg_cost *cost);
+rg_status rgi_conv_depthwise_run(const rg_step *s, size_t lo, size_t hi);
+/* Of the weight gradient: the sums of images [from, to) for one channel, begun from zero. */
+void rgi_conv_depthwise_sums(const rg_step *s, const rgi_conv_layout *l, size_t group, size_t from, size_t to,
+                             void *sums);
+
+void rgi_conv_product_lay_out(rgi_conv_layout *l, bool data_grad, bool tail, const rgk_table *k, size_t size);
+void rgi_conv_product_cost(const rg_step *s, const rgi_conv_layout *l, rg_cost *cost);
 rg_status rgi_conv_product_run(const rg_step *s, size_t lo, size_t hi);
 
-void rgi_conv_wide_lay_out(rgi_conv_layout *l, bool data_grad, const rgk_table *k, size_t size);
+void rgi_conv_wide_lay_out(rgi_conv_layout *l, bool data_grad, bool tail, const rgk_table *k, size_t size);
+size_t rgi_conv_packed(const rg_step *s, size_t i, size_t *tasks);
+void rgi_conv_pack(const rg_step *s, size_t i, const void *from, void *to, size_t lo, size_t hi);
 void rgi_conv_wide_cost(const rgi_conv_layout *l, size_t size, rg_cost *cost);
 rg_status rgi_conv_wide_run(const rg_step *s, size_t lo, size_t hi);
+
+/* To the step's tail: `rows` planes of `columns` results each, dense in `data`, that begin at element `first` of the output,
+   `plane` elements apart. */
+static inline rg_status rgi_conv_deliver(const rg_step *s, const void *data, size_t first, size_t plane, size_t rows,
+                                         size_t columns)
+{
+    return s->tail->take(s, &(rg_block){data, columns, first, plane, rows, columns});
+}
 
 void rgi_conv_lay_out(const rg_step *s, void *out);
 void rgi_conv_cost(const rg_step *s, rg_cost *cost);

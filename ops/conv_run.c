@@ -106,6 +106,7 @@ void rgi_conv_lay_out(const rg_step *s, void *out)
     l.terms = planes * l.taps;
     l.source_bytes = l.whole ? 0 : l.source_bytes;
     l.images = 1;
+    rgi_conv_depthwise_lay_out(&l, r.data_grad);
     if (r.weight_grad) {
         const rgk_table *k = rgi_kernels(s->out_type[0].dtype);
         l.room = k->conv_grad_room(l.out_planes, l.terms);
@@ -116,15 +117,16 @@ void rgi_conv_lay_out(const rg_step *s, void *out)
             l.unit *= 2; /* for they see the same copy of the source */
         l.units = rgi_parts(l.out_planes, l.unit);
         gather_images(&l, l.source_bytes, l.whole);
-    } else {
-        rgi_conv_product_lay_out(&l, r.data_grad, rgi_kernels(s->out_type[0].dtype));
+    } else if (!l.depthwise.used) {
+        const rgk_table *k = rgi_kernels(s->out_type[0].dtype);
+        rgi_conv_product_lay_out(&l, r.data_grad, s->tail != NULL, k, size);
         if (!l.product.used)
-            rgi_conv_wide_lay_out(&l, r.data_grad, rgi_kernels(s->out_type[0].dtype), size);
+            rgi_conv_wide_lay_out(&l, r.data_grad, s->tail != NULL, k, size);
     }
     l.source_at = rgi_rounded(l.terms * sizeof(rgk_term));
     l.source_bytes = l.whole ? 0 : l.images * l.source_bytes + 64; /* a vector beyond */
     l.starts_at = l.source_at + rgi_rounded(l.source_bytes);
-    l.turned_at = l.starts_at;
+    l.turned_at = l.planes_at = l.starts_at;
     *(rgi_conv_layout *)out = l;
 }
 
@@ -137,8 +139,10 @@ void rgi_conv_cost(const rg_step *s, rg_cost *cost)
                   (double)l->in_planes * (double)l->taps;
     cost->bytes = rgi_bytes(s);
     cost->scratch = l->starts_at;
-    if (l->product.used) {
-        rgi_conv_product_cost(l, rgi_kernels(s->out_type[0].dtype), cost);
+    if (l->depthwise.used && !r.weight_grad) {
+        rgi_conv_depthwise_cost(s, l, cost);
+    } else if (l->product.used) {
+        rgi_conv_product_cost(s, l, cost);
     } else if (l->wide.used) {
         rgi_conv_wide_cost(l, size, cost);
     } else if (r.weight_grad) {
@@ -156,6 +160,7 @@ void rgi_conv_cost(const rg_step *s, rg_cost *cost)
         cost->scratch += (l->stride[0] * l->stride[1] * l->stride[2] + 1) * sizeof(size_t);
     } else {
         cost->tasks[0] = l->n * l->groups * l->out[0] * l->strips;
+        cost->scratch += s->tail ? l->out_planes * l->rows * l->out[2] * size : 0;
     }
 }
 
@@ -226,6 +231,8 @@ static const void *forward_source(const rg_step *s, const rgi_conv_layout *l, co
 rg_status rgi_conv_run(const rg_step *s, size_t lo, size_t hi)
 {
     const rgi_conv_layout *l = s->geometry;
+    if (l->depthwise.used)
+        return rgi_conv_depthwise_run(s, lo, hi);
     if (l->product.used)
         return rgi_conv_product_run(s, lo, hi);
     if (l->wide.used)
@@ -234,9 +241,11 @@ rg_status rgi_conv_run(const rg_step *s, size_t lo, size_t hi)
     const size_t size = rg_dtype_size(dtype);
     rgk_term *terms = s->scratch;
     forward_terms(l, terms);
-    for (size_t task = lo; task < hi; task++) {
+    rg_status status = RG_OK;
+    for (size_t task = lo; task < hi && !status; task++) {
         const strip t = strip_at(l, l->out[0], l->out[1], task);
-        const size_t y = ((t.image * l->groups + t.group) * l->out_planes * l->out[0] + t.depth) * l->out[1] + t.row;
+        const size_t first =
+            (((t.image * l->groups + t.group) * l->out_planes * l->out[0] + t.depth) * l->out[1] + t.row) * l->out[2];
         const rgk_conv job = {
             .rows = l->out_planes,
             .k = l->terms,
@@ -247,14 +256,16 @@ rg_status rgi_conv_run(const rg_step *s, size_t lo, size_t hi)
             .height = t.rows,
             .width = l->out[2],
             .pitch = l->whole ? l->in[2] : l->source[2],
-            .y = (char *)s->out[0] + y * l->out[2] * size,
-            .y_row = (ptrdiff_t)l->outputs,
+            .y = s->tail ? (char *)s->scratch + l->planes_at : (char *)s->out[0] + first * size,
+            .y_row = (ptrdiff_t)(s->tail ? t.rows * l->out[2] : l->outputs),
             .y_down = (ptrdiff_t)l->out[2],
             .y_right = 1,
         };
         rgi_kernels(dtype)->conv(&job);
+        if (s->tail)
+            status = rgi_conv_deliver(s, job.y, first, l->outputs, l->out_planes, t.rows * l->out[2]);
     }
-    return RG_OK;
+    return status;
 }
 
 /* ---- data gradient ---- */
@@ -333,6 +344,8 @@ static const void *backward_source(const rg_step *s, const rgi_conv_layout *l, c
 rg_status rgi_conv_data_grad_run(const rg_step *s, size_t lo, size_t hi)
 {
     const rgi_conv_layout *l = s->geometry;
+    if (l->depthwise.used)
+        return rgi_conv_depthwise_run(s, lo, hi);
     if (l->product.used)
         return rgi_conv_product_run(s, lo, hi);
     if (l->wide.used)
@@ -420,8 +433,12 @@ static void add_chunk(const rg_step *s, const rgi_conv_layout *l, const rgk_term
         .sum = (char *)s->shared + (chunk * l->groups + group) * l->room * size,
         .fresh = true,
     };
-    const size_t end = l->n * (chunk + 1) / l->chunks;
-    for (size_t image = l->n * chunk / l->chunks; image < end; image += l->images)
+    const size_t begin = l->n * chunk / l->chunks, end = l->n * (chunk + 1) / l->chunks;
+    if (l->depthwise.used) {
+        rgi_conv_depthwise_sums(s, l, group, begin, end, job.sum);
+        return;
+    }
+    for (size_t image = begin; image < end; image += l->images)
         for (size_t i = 0; i < l->out[0] * l->strips; i++) {
             strip t = strip_at(l, l->out[0], l->out[1], i);
             t.image = image;

@@ -15,6 +15,8 @@
 #define FEW_PIXELS 128                   /* of a plane: several images make a strip */
 #define LEAST_TASKS 16                   /* wanted */
 #define LEAST_TERMS 768                  /* of the weights that go with all pixels at a time */
+#define MOST_TAPS 512                    /* of a kernel */
+#define FEW_TERMS 16                     /* below which bringing sums into planes costs more than all the rest */
 
 /* ---- layout ---- */
 
@@ -32,13 +34,13 @@ static size_t copy_bytes(const rgi_conv_layout *l, size_t rows, size_t images, s
     return images * extent(l, 0, 1) * extent(l, 1, rows) * extent(l, 2, width) * l->wide.channels * size;
 }
 
-static bool worth(const rgk_table *k, size_t outputs)
+static bool worth(const rgk_table *k, size_t outputs, size_t terms)
 {
     const size_t all = rgi_parts(outputs, k->lanes) * k->lanes;
-    return outputs >= 2 && 4 * outputs >= 3 * all;
+    return outputs >= 2 && terms >= FEW_TERMS && 4 * outputs >= 3 * all;
 }
 
-void rgi_conv_wide_lay_out(rgi_conv_layout *l, bool data_grad, const rgk_table *k, size_t size)
+void rgi_conv_wide_lay_out(rgi_conv_layout *l, bool data_grad, bool tail, const rgk_table *k, size_t size)
 {
     rgi_conv_wide *w = &l->wide;
     w->data_grad = data_grad;
@@ -46,7 +48,8 @@ void rgi_conv_wide_lay_out(rgi_conv_layout *l, bool data_grad, const rgk_table *
     w->outputs = data_grad ? l->in_planes : l->out_planes;
     memcpy(w->result, data_grad ? l->in : l->out, sizeof w->result);
     memcpy(w->seen, data_grad ? l->out : l->in, sizeof w->seen);
-    w->used = worth(k, w->outputs) && w->result[0] && w->result[1] && w->result[2];
+    w->used = worth(k, w->outputs, w->channels * l->taps) && l->taps <= MOST_TAPS && w->result[0] && w->result[1] &&
+              w->result[2];
     if (!w->used)
         return;
     const size_t height = w->result[1], width = w->result[2], plane = height * width;
@@ -75,10 +78,14 @@ void rgi_conv_wide_lay_out(rgi_conv_layout *l, bool data_grad, const rgk_table *
     w->starts_at = rgi_rounded(l->taps * sizeof(rgk_run));
     w->pixels_at = w->starts_at + rgi_rounded(2 * (w->remainders + 1) * sizeof(size_t));
     w->sums_at = w->pixels_at + rgi_rounded(pixels * sizeof(rgk_pixel));
-    w->copy_at = w->sums_at + rgi_rounded(pixels * w->columns * size);
+    w->planes_at = w->sums_at + rgi_rounded(pixels * w->columns * size);
+    w->copy_at = w->planes_at + (tail ? rgi_rounded(pixels * w->columns * size) : 0);
     w->scratch = w->copy_at + rgi_rounded(copy_bytes(l, w->rows, w->images, size));
-    w->scratch =
-        rgi_larger(w->scratch, rgi_rounded(l->taps * sizeof(rgk_run)) + rgi_rounded(w->terms * sizeof(int32_t)));
+}
+
+static size_t packed_block(const rgi_conv_layout *l, size_t size)
+{
+    return l->wide.terms * l->wide.columns * size;
 }
 
 void rgi_conv_wide_cost(const rgi_conv_layout *l, size_t size, rg_cost *cost)
@@ -86,7 +93,7 @@ void rgi_conv_wide_cost(const rgi_conv_layout *l, size_t size, rg_cost *cost)
     const rgi_conv_wide *w = &l->wide;
     cost->tasks[0] = l->groups * w->blocks;
     cost->tasks[1] = w->packs * l->groups * w->result[0] * w->strips * w->units;
-    cost->shared = l->groups * w->blocks * w->terms * w->columns * size;
+    cost->shared = l->groups * w->blocks * packed_block(l, size);
     cost->scratch = w->scratch;
 }
 
@@ -139,26 +146,46 @@ static void list_taps(const rgi_conv_layout *l, rgk_run *runs, size_t *starts, i
         starts[w->remainders] = n;
 }
 
-/* Phase 0. */
-static void pack(const rg_step *s, const rgi_conv_layout *l, size_t lo, size_t hi)
+/* ---- weights ---- */
+
+size_t rgi_conv_packed(const rg_step *s, size_t i, size_t *tasks)
 {
+    const rgi_conv_layout *l = s->geometry;
+    *tasks = l->groups * l->wide.blocks;
+    return i == 1 && l->wide.used ? rgi_rounded(*tasks * packed_block(l, rg_dtype_size(s->out_type[0].dtype))) : 0;
+}
+
+/* Blocks [lo, hi) of outputs of all groups. Of the forward pass the taps of several channels lie in a row. */
+void rgi_conv_pack(const rg_step *s, size_t i, const void *from, void *to, size_t lo, size_t hi)
+{
+    const rgi_conv_layout *l = s->geometry;
     const rgi_conv_wide *w = &l->wide;
     const rgk_table *k = rgi_kernels(s->out_type[0].dtype);
-    const size_t size = rg_dtype_size(s->out_type[0].dtype);
-    int32_t *at = (int32_t *)(void *)((char *)s->scratch + rgi_rounded(l->taps * sizeof(rgk_run))), *ranks = s->scratch;
+    const size_t size = rg_dtype_size(s->out_type[0].dtype), most = w->data_grad ? 1 : MOST_TAPS / l->taps;
+    int32_t ranks[MOST_TAPS] = {0}, at[MOST_TAPS];
+    (void)i;
     list_taps(l, NULL, NULL, ranks);
-    rgk_conv_pack p = {.channels = 1, .taps = w->terms, .output_step = w->terms, .at = at};
-    if (w->data_grad)
-        p = (rgk_conv_pack){w->channels, l->taps, l->taps, w->outputs * l->taps, at};
-    for (size_t c = 0; c < (w->data_grad ? 1 : w->channels); c++)
-        for (size_t t = 0; t < l->taps; t++)
-            at[c * l->taps + t] = (int32_t)((size_t)ranks[t] * w->channels + c);
-    for (size_t task = lo; task < hi; task++) {
-        const size_t group = task / w->blocks, first = task % w->blocks * k->conv_columns;
-        const size_t from = group * w->outputs * w->channels * l->taps + first * p.output_step;
-        k->conv_wide_pack(&p, rgi_smaller(k->conv_columns, w->outputs - first), (const char *)s->in[1] + from * size,
-                          (char *)s->shared + task * w->terms * w->columns * size);
+    for (size_t first = 0, n; first < (w->data_grad ? 1 : w->channels); first += n) {
+        n = rgi_smaller(most, w->channels - first);
+        for (size_t c = 0; c < n; c++)
+            for (size_t t = 0; t < l->taps; t++)
+                at[c * l->taps + t] = (int32_t)((size_t)ranks[t] * w->channels + first + c);
+        rgk_conv_pack p = {.channels = 1, .taps = n * l->taps, .output_step = w->terms, .at = at};
+        if (w->data_grad)
+            p = (rgk_conv_pack){w->channels, l->taps, l->taps, w->outputs * l->taps, at};
+        for (size_t task = lo; task < hi; task++) {
+            const size_t group = task / w->blocks, output = task % w->blocks * k->conv_columns;
+            const size_t begin = group * w->outputs * w->terms + output * p.output_step + first * l->taps;
+            k->conv_wide_pack(&p, rgi_smaller(k->conv_columns, w->outputs - output), (const char *)from + begin * size,
+                              (char *)to + task * packed_block(l, size));
+        }
     }
+}
+
+/* The weights in the order that they are used in: those that the plan keeps, or those of this run. */
+static const char *packed_weights(const rg_step *s)
+{
+    return s->packed && s->packed[1] ? s->packed[1] : s->shared;
 }
 
 /* ---- strips ---- */
@@ -254,14 +281,13 @@ static void list_pixels(const rgi_conv_layout *l, const strip *t, rgk_pixel *pix
     starts[w->remainders] = n;
 }
 
-/* Where block `block` of a strip's outputs goes. */
-static void *destination(const rg_step *s, const rgi_conv_layout *l, const strip *t, size_t image, size_t block)
+/* The element of the result where block `block` of a strip's outputs begins. */
+static size_t destination(const rg_step *s, const rgi_conv_layout *l, const strip *t, size_t image, size_t block)
 {
     const rgi_conv_wide *w = &l->wide;
-    const rg_dtype dtype = s->out_type[0].dtype;
-    const size_t channel = (image * l->groups + t->group) * w->outputs + block * rgi_kernels(dtype)->conv_columns;
-    const size_t row = (channel * w->result[0] + t->depth) * w->result[1] + t->row;
-    return (char *)s->out[0] + row * w->result[2] * rg_dtype_size(dtype);
+    const size_t columns = rgi_kernels(s->out_type[0].dtype)->conv_columns;
+    const size_t channel = (image * l->groups + t->group) * w->outputs + block * columns;
+    return ((channel * w->result[0] + t->depth) * w->result[1] + t->row) * w->result[2];
 }
 
 /* Block `block` of outputs of a strip: sums[pixel][output]. */
@@ -273,13 +299,13 @@ static void add_up(const rg_step *s, const rgi_conv_layout *l, const strip *t, s
     const size_t size = rg_dtype_size(s->out_type[0].dtype);
     const size_t width = rgi_smaller(k->conv_columns, w->outputs - block * k->conv_columns),
                  row = rgi_parts(width, k->lanes) * k->lanes * size;
-    const char *weights = (const char *)s->shared + (t->group * w->blocks + block) * w->terms * w->columns * size;
-    const char *end_of_weights = (const char *)s->shared + l->groups * w->blocks * w->terms * w->columns * size;
+    const char *weights = packed_weights(s) + (t->group * w->blocks + block) * packed_block(l, size);
+    const char *end_of_weights = packed_weights(s) + l->groups * w->blocks * packed_block(l, size);
     rgk_conv_wide job = {.width = width,
                          .plane = w->result[0] * w->result[1] * w->result[2],
                          .source = (const char *)s->scratch + w->copy_at,
                          .sum = (char *)s->scratch + w->sums_at};
-    const void *ahead = destination(s, l, t, t->image, block);
+    const void *ahead = s->tail ? NULL : (const char *)s->out[0] + destination(s, l, t, t->image, block) * size;
     for (size_t r = 0; r < w->remainders; r++) {
         size_t from = run_starts[r];
         const size_t end = run_starts[r + 1];
@@ -304,8 +330,8 @@ static void add_up(const rg_step *s, const rgi_conv_layout *l, const strip *t, s
     }
 }
 
-/* The sums of a block of outputs to the result. */
-static void put(const rg_step *s, const rgi_conv_layout *l, const strip *t, size_t block)
+/* The sums of a block of outputs to the result, or to the tail. */
+static rg_status put(const rg_step *s, const rgi_conv_layout *l, const strip *t, size_t block)
 {
     const rgi_conv_wide *w = &l->wide;
     const rgk_table *k = rgi_kernels(s->out_type[0].dtype);
@@ -313,9 +339,15 @@ static void put(const rg_step *s, const rgi_conv_layout *l, const strip *t, size
     const size_t width = rgi_smaller(k->conv_columns, w->outputs - block * k->conv_columns),
                  row = rgi_parts(width, k->lanes) * k->lanes, pixels = t->rows * w->result[2];
     const char *sum = (const char *)s->scratch + w->sums_at;
-    for (size_t m = 0; m < t->images; m++)
-        k->conv_wide_put(pixels, width, sum + m * pixels * row * size, destination(s, l, t, t->image + m, block),
-                         plane);
+    rg_status status = RG_OK;
+    for (size_t m = 0; m < t->images && !status; m++, sum += pixels * row * size) {
+        const size_t first = destination(s, l, t, t->image + m, block);
+        void *to = s->tail ? (char *)s->scratch + w->planes_at : (char *)s->out[0] + first * size;
+        k->conv_wide_put(pixels, width, sum, to, s->tail ? pixels : plane);
+        if (s->tail)
+            status = rgi_conv_deliver(s, to, first, plane, width, pixels);
+    }
+    return status;
 }
 
 rg_status rgi_conv_wide_run(const rg_step *s, size_t lo, size_t hi)
@@ -323,7 +355,8 @@ rg_status rgi_conv_wide_run(const rg_step *s, size_t lo, size_t hi)
     const rgi_conv_layout *l = s->geometry;
     const rgi_conv_wide *w = &l->wide;
     if (s->phase == 0) {
-        pack(s, l, lo, hi);
+        if (packed_weights(s) == s->shared)
+            rgi_conv_pack(s, 1, s->in[1], s->shared, lo, hi);
         return RG_OK;
     }
     rgk_run *runs = s->scratch;
@@ -331,7 +364,8 @@ rg_status rgi_conv_wide_run(const rg_step *s, size_t lo, size_t hi)
            *pixel_starts = run_starts + w->remainders + 1, present = SIZE_MAX;
     rgk_pixel *pixels = (rgk_pixel *)(void *)((char *)s->scratch + w->pixels_at);
     list_taps(l, runs, run_starts, NULL);
-    for (size_t task = lo; task < hi; task++) {
+    rg_status status = RG_OK;
+    for (size_t task = lo; task < hi && !status; task++) {
         const size_t unit = task % w->units;
         const strip t = strip_at(l, task / w->units);
         if (task / w->units != present) {
@@ -339,10 +373,10 @@ rg_status rgi_conv_wide_run(const rg_step *s, size_t lo, size_t hi)
             copy_source(s, l, &t);
             list_pixels(l, &t, pixels, pixel_starts);
         }
-        for (size_t b = w->blocks * unit / w->units; b < w->blocks * (unit + 1) / w->units; b++) {
+        for (size_t b = w->blocks * unit / w->units; b < w->blocks * (unit + 1) / w->units && !status; b++) {
             add_up(s, l, &t, b, runs, run_starts, pixels, pixel_starts);
-            put(s, l, &t, b);
+            status = put(s, l, &t, b);
         }
     }
-    return RG_OK;
+    return status;
 }

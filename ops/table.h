@@ -166,9 +166,11 @@ RGI_OP(argsort)
 RGI_OP(contract)
 RGI_OP(accumulate)
 
-/* normalisation (norm.c) */
+/* normalisation (norm.c, batch_norm.c) */
 RGI_OP(standardise)
 RGI_OP(standardise_grad)
+RGI_OP(batch_norm)
+RGI_OP(batch_norm_grad)
 
 /* convolution (conv.c) */
 RGI_OP(conv)

@@ -17,9 +17,10 @@ static rg_status infer(rg_infer *call)
     return rg_infer_broadcast(&values);
 }
 
+/* What the mode rules out gives -0, which adds nothing to any number, not even to -0: plans drop such sums. */
 static rg_node *d_where(rg_node *self, size_t i, rg_node *u)
 {
-    rg_node *zero = u ? rg_scalar(u->graph, u->dtype, 0) : NULL;
+    rg_node *zero = rg_full_like(u, self->in[0]->op == &rgi_op_training ? -0.0 : 0.0);
     return i == 0 ? NULL : rg_where(rg_arg(self, 0), i == 1 ? u : zero, i == 1 ? zero : u);
 }
 

@@ -2,7 +2,8 @@
 
    A head is an op that delivers its output in blocks (a product) and that the group alone reads: the group takes each block
    while it is in cache, and the output is never written. So a gradient is applied to its parameter, and bias, activation,
-   residual and scale to a product that is known to be large; small ones stay in cache anyway, and are better passed on whole.
+   residual and scale to a convolution, and to a product that is known to be large; small ones stay in cache anyway, and are
+   better passed on whole.
    A foot is an op that draws its only input piece by piece (a sum, a softmax) and is, beside the group, the only reader of
    what the group makes: that is then never written either. */
 #include "lower.h"
@@ -67,6 +68,50 @@ static bool move_use(rgi_lowering *l, rgi_unit *from, int32_t group, bool front)
     return true;
 }
 
+/* Whether the group may come to need the head's further results: who reads these must not stand before it. */
+static bool needs_others(const rgi_lowering *l, const rgi_unit *u, const reading *by, int32_t group)
+{
+    bool needs = false;
+    for (uint32_t k = 1; k < u->uses[0].n_out && !needs; k++) {
+        const reading r = by[u->uses[0].out[k]];
+        needs = r.many || r.unit == group || (r.unit != RGI_NONE && l->units[r.unit].level < l->units[group].level);
+    }
+    return needs;
+}
+
+/* Puts a unit behind the one that makes a value. */
+static bool put_behind(const rgi_lowering *l, int32_t unit, int32_t v)
+{
+    const int32_t before = rgi_unit_of(l, v);
+    rgi_unit *u = &l->units[unit];
+    if (before == RGI_NONE || before == unit || l->units[before].region != u->region ||
+        l->units[before].level < u->level)
+        return false;
+    u->level = l->units[before].level + 1;
+    return true;
+}
+
+/* Readers of a head's further results stand behind the group that has taken it in, and what reads theirs behind them. */
+static void raise_levels(rgi_lowering *l)
+{
+    const rgi_block *b = l->block;
+    for (bool changed = true; changed;) {
+        changed = false;
+        for (size_t i = 0; i < b->n; i++) {
+            const rgi_unit *u = &l->units[b->units[i]];
+            changed = put_behind(l, b->units[i], u->from) || changed;
+            for (size_t k = 0; k < u->n_uses; k++)
+                for (uint32_t j = 0; j < u->uses[k].n_in; j++)
+                    changed = put_behind(l, b->units[i], u->uses[k].in[j]) || changed;
+            for (size_t k = 0; k < u->n_body; k++) {
+                rgi_cursor c = {0, 0};
+                for (int32_t v; (v = rgi_next_read(l->p, &u->body[k], &c)) != RGI_NONE;)
+                    changed = put_behind(l, b->units[i], v) || changed;
+            }
+        }
+    }
+}
+
 /* Sizes with names count as large, or as 1. */
 static bool has_elements(const rg_node *node, int64_t least, bool named)
 {
@@ -77,20 +122,28 @@ static bool has_elements(const rg_node *node, int64_t least, bool named)
     return n >= least;
 }
 
-/* `product`: for the sake of its size; else for an update, or because it is light. */
+/* `product`: for the sake of its size, or because it is one that may be followed; else for an update, or because it is
+   light. */
 static bool absorb_head(rgi_lowering *l, rgi_unit *u, const reading *by, const bool *updates, bool product)
 {
     const reading r = by[u->uses[0].out[0]];
     const unsigned traits = u->uses[0].node->op->traits;
     if (!(traits & RG_DELIVERS) || r.many || r.unit == RGI_NONE)
         return false;
-    if (product ? !has_elements(u->uses[0].node, RGI_HEAD_LEAST, false) : !(updates[r.unit] || traits & RG_LIGHT))
+    const bool large = traits & RG_FOLLOWED || has_elements(u->uses[0].node, RGI_HEAD_LEAST, false);
+    if (product ? !large : !(updates[r.unit] || traits & RG_LIGHT))
         return false;
     rgi_unit *group = &l->units[r.unit];
     if (group->kind != RGI_FUSED || group->headed || group->footed || group->region != u->region ||
-        group->shape != u->uses[0].node->shape || !move_use(l, u, r.unit, true))
+        group->shape != l->p->values[u->uses[0].out[0]].node->shape || needs_others(l, u, by, r.unit) ||
+        !move_use(l, u, r.unit, true))
         return false;
     group->headed = true;
+    for (uint32_t k = 1; k < group->uses[0].n_out; k++)
+        if (by[group->uses[0].out[k]].unit != RGI_NONE) {
+            raise_levels(l);
+            break;
+        }
     return true;
 }
 

@@ -214,7 +214,7 @@ static bool keep_in_blocks(settling *s)
     for (size_t v = 0; v < p->n_values; v++) {
         rgi_value *value = &p->values[v];
         if (value->place == RGI_SLAB && value->part_of == RGI_NONE && s->made[v] != RGI_NONE && !escapes[v] &&
-            p->items[s->made[v]].kind == RGI_FUSED && p->uses[p->items[s->made[v]].first].n_out == 1)
+            p->items[s->made[v]].kind == RGI_FUSED)
             value->place = RGI_VOID;
     }
     return true;

@@ -5,7 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "graph/graph.h"
+#include "autograd/rule.h"
+#include "graph/scan.h"
 #include "ops/batch.h"
 
 enum { MANY = 3 * SAMPLE_INPUTS + 2 };
@@ -372,7 +373,7 @@ static bool batch_node(batching *b, rg_node *node)
         batched[i] = b->of[id] != NULL;
         any |= batched[i];
     }
-    if (!any)
+    if (!any || rgi_is_projection(node)) /* these are set by their owner */
         return true;
     if (node->op->batch)
         node->op->batch(node, in, batched, out);
@@ -382,10 +383,14 @@ static bool batch_node(batching *b, rg_node *node)
         complain(b->why, "%s has no batching rule", node->op->name);
         return false;
     }
-    b->of[node->id] = out[0];
-    if (!out[0])
+    bool ok = true;
+    for (size_t k = 0; k < rgi_output_count(node); k++) {
+        b->of[rgi_output(node, k)->id] = out[k];
+        ok = ok && out[k];
+    }
+    if (!ok)
         complain(b->why, "batching rule of %s: %s", node->op->name, rg_graph_error(node->graph));
-    return out[0] != NULL;
+    return ok;
 }
 
 static void mark_ancestors(rg_node *node, bool *reached)

@@ -7,18 +7,21 @@
 typedef struct moments {
     double mean, r;
     double size; /* the mean magnitude, which the rounding of the mean goes with */
+    double var;
 } moments;
 
 static moments moments_of(const double *x, int64_t n, double eps)
 {
-    double mean = 0, size = 0, var = 0;
+    long double mean = 0, size = 0, var = 0; /* sums of doubles in double would be no better than what they judge */
     for (int64_t i = 0; i < n; i++) {
-        mean += x[i] / (double)n;
-        size += fabs(x[i]) / (double)n;
+        mean += x[i];
+        size += fabs(x[i]);
     }
+    mean /= n;
     for (int64_t i = 0; i < n; i++)
-        var += (x[i] - mean) * (x[i] - mean) / (double)n;
-    return (moments){mean, 1 / sqrt(var + eps), size};
+        var += (x[i] - mean) * (x[i] - mean);
+    var /= n;
+    return (moments){(double)mean, (double)(1 / sqrtl(var + eps)), (double)(size / n), (double)var};
 }
 
 void ref_layer_norm(const sample_context *c, const ref_tensor x[], ref_tensor *y)
@@ -95,6 +98,76 @@ static void normalise(const sample_context *c, const ref_tensor x[], ref_tensor 
 void ref_batch_norm(const sample_context *c, const ref_tensor x[], ref_tensor *y)
 {
     normalise(c, x, y, x[0].shape.dim[1], true);
+}
+
+static size_t plane_of(const rg_shape *s)
+{
+    size_t plane = 1;
+    for (int k = 2; k < s->rank; k++)
+        plane *= (size_t)s->dim[k];
+    return plane;
+}
+
+/* Element j of channel k of [N, C, plane]. */
+static size_t of_channel(size_t channels, size_t plane, size_t k, size_t j)
+{
+    return (j / plane * channels + k) * plane + j % plane;
+}
+
+/* The elements of channel k, n of them. */
+static double *channel_of(const ref_tensor *x, size_t plane, size_t k, size_t n)
+{
+    double *v = calloc(n + 1, sizeof *v);
+    for (size_t j = 0; v && j < n; j++)
+        v[j] = x->at[of_channel((size_t)x->shape.dim[1], plane, k, j)];
+    return v;
+}
+
+/* y var + mean */
+void ref_batch_norm_moments(const sample_context *c, const ref_tensor x[], ref_tensor *y)
+{
+    ref_batch_norm(c, x, y);
+    const size_t plane = plane_of(&x[0].shape), channels = (size_t)x[0].shape.dim[1],
+                 n = channels ? ref_count(y->shape) / channels : 0;
+    for (size_t k = 0; k < channels; k++) {
+        double *v = channel_of(&x[0], plane, k, n);
+        const moments m = v ? moments_of(v, (int64_t)n, c->args->f[0]) : (moments){NAN, NAN, NAN, NAN};
+        for (size_t j = 0; j < n; j++) {
+            const size_t i = of_channel(channels, plane, k, j);
+            y->at[i] = y->at[i] * m.var + m.mean;
+            y->scale[i] = y->scale[i] * m.var + m.size;
+        }
+        free(v);
+    }
+}
+
+/* Of u = x[0], x[1] and the weight: dx + dweight + dbias */
+void ref_batch_norm_grad(const sample_context *c, const ref_tensor x[], ref_tensor *y)
+{
+    ref_new(y, x[1].shape, true);
+    const size_t plane = plane_of(&x[1].shape), channels = (size_t)x[1].shape.dim[1],
+                 n = channels ? ref_count(y->shape) / channels : 0;
+    for (size_t k = 0; k < channels; k++) {
+        double *v = channel_of(&x[1], plane, k, n), *u = channel_of(&x[0], plane, k, n);
+        const moments m = u && v ? moments_of(v, (int64_t)n, c->args->f[0]) : (moments){NAN, NAN, NAN, NAN};
+        long double sum = 0, with_h = 0;
+        double size = 0, size_h = 0;
+        for (size_t j = 0; u && v && j < n; j++) {
+            const double h = (v[j] - m.mean) * m.r;
+            sum += u[j];
+            size += fabs(u[j]);
+            with_h += u[j] * h;
+            size_h += fabs(u[j]) * (fabs(v[j]) + m.size) * m.r;
+        }
+        for (size_t j = 0; u && v && j < n; j++) {
+            const size_t i = of_channel(channels, plane, k, j);
+            const double h = (v[j] - m.mean) * m.r, factor = x[2].at[k] * m.r, all = (double)n;
+            y->at[i] = (double)(factor * (u[j] - sum / all - h * with_h / all) + with_h + sum);
+            y->scale[i] = fabs(factor) * (fabs(u[j]) + size / all + fabs(h) * size_h / all) + size_h + size;
+        }
+        free(u);
+        free(v);
+    }
 }
 
 void ref_group_norm(const sample_context *c, const ref_tensor x[], ref_tensor *y)

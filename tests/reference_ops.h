@@ -131,7 +131,9 @@ void ref_dot(const sample_context *c, const ref_tensor x[], ref_tensor *y);
 void ref_standardise_grad(const sample_context *c, const ref_tensor x[], ref_tensor *y); /* of x[1], cotangent x[0] */
 void ref_layer_norm(const sample_context *c, const ref_tensor x[], ref_tensor *y);       /* weight and bias if there */
 void ref_batch_norm(const sample_context *c, const ref_tensor x[], ref_tensor *y);
-void ref_group_norm(const sample_context *c, const ref_tensor x[], ref_tensor *y); /* i[0]: groups */
+void ref_batch_norm_moments(const sample_context *c, const ref_tensor x[], ref_tensor *y); /* y var + mean */
+void ref_batch_norm_grad(const sample_context *c, const ref_tensor x[], ref_tensor *y);    /* dx + dweight + dbias */
+void ref_group_norm(const sample_context *c, const ref_tensor x[], ref_tensor *y);         /* i[0]: groups */
 void ref_instance_norm(const sample_context *c, const ref_tensor x[], ref_tensor *y);
 void ref_rms_norm(const sample_context *c, const ref_tensor x[], ref_tensor *y);
 void ref_local_response_norm(const sample_context *c, const ref_tensor x[],

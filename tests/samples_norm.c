@@ -28,6 +28,17 @@ static const sample_case batches[] = {
     {.shape = {"1,2,2,3,2", "2"}, EPS(0.0625)},
     {.shape = {"2,3,20", "3", "3"}, EPS(0.125)},
 };
+static const sample_case moments[] = {
+    {.shape = {"3,2,5", "2", "2"}, EPS(0.125)},
+    {.shape = {"B,3,2,20", "3"}, EPS(0.125)},
+    {.shape = {"B,4"}, EPS(0.125), .no_empty = true},
+};
+static const sample_case channel_slopes[] = {
+    {.shape = {"3,2,5", "3,2,5", "2"}, EPS(0.125)},
+    {.shape = {"B,3,4,5", "B,3,4,5", "3"}, EPS(0.125)},
+    {.shape = {"2,2,T", "2,2,T", "2"}, EPS(0.125)},
+    {.shape = {"1,3,40", "1,3,40", "3"}, EPS(0.125)},
+};
 #define GROUPS(n) .args = {.f = {0.125}, .i = {n}}
 static const sample_case shares[] = {
     {.shape = {"2,6,5", "6", "6"}, GROUPS(3)},
@@ -57,6 +68,25 @@ static rg_node *layer_norm(const sample_context *c, rg_node *const x[])
 static rg_node *batch_norm(const sample_context *c, rg_node *const x[])
 {
     return rg_batch_norm(x[0], c->n_in > 1 ? x[1] : NULL, c->n_in > 2 ? x[2] : NULL, c->args->f[0]);
+}
+static rg_node *per_channel(rg_node *c, rg_node *x)
+{
+    for (int i = 2; i < rg_shape_of(x).rank; i++)
+        c = rg_unsqueeze(c, -1);
+    return c;
+}
+static rg_node *batch_norm_moments(const sample_context *c, rg_node *const x[])
+{
+    rg_node *mean, *var,
+        *y = rg_batch_norm_moments(x[0], c->n_in > 1 ? x[1] : NULL, c->n_in > 2 ? x[2] : NULL, c->args->f[0], &mean,
+                                   &var);
+    return rg_fma(y, per_channel(var, y), per_channel(mean, y));
+}
+static rg_node *batch_norm_grad(const sample_context *c, rg_node *const x[])
+{
+    rg_node *bias = rg_zeros_like(x[2]), *y = rg_batch_norm(x[1], x[2], bias, c->args->f[0]);
+    rg_nodes d = rg_vjp(RG_NODES(y), RG_NODES(x[0]), RG_NODES(x[1], x[2], bias));
+    return rg_add(rg_at(d, 0), rg_add(per_channel(rg_at(d, 1), y), per_channel(rg_at(d, 2), y)));
 }
 static rg_node *group_norm(const sample_context *c, rg_node *const x[])
 {
@@ -93,6 +123,16 @@ const sample_row samples_norm[] = {
      BOUND},
     {.name = "layer_norm", .build = layer_norm, .reference = ref_layer_norm, SAMPLE_CASES(layers), BOUND},
     {.name = "batch_norm", .build = batch_norm, .reference = ref_batch_norm, SAMPLE_CASES(batches), BOUND},
+    {.name = "batch_norm_moments",
+     .build = batch_norm_moments,
+     .reference = ref_batch_norm_moments,
+     SAMPLE_CASES(moments),
+     BOUND},
+    {.name = "batch_norm_grad",
+     .build = batch_norm_grad,
+     .reference = ref_batch_norm_grad,
+     SAMPLE_CASES(channel_slopes),
+     BOUND},
     {.name = "group_norm", .build = group_norm, .reference = ref_group_norm, SAMPLE_CASES(shares), BOUND},
     {.name = "instance_norm", .build = instance_norm, .reference = ref_instance_norm, SAMPLE_CASES(instances), BOUND},
     {.name = "rms_norm", .build = rms_norm, .reference = ref_rms_norm, SAMPLE_CASES(lengths), BOUND},

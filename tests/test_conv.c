@@ -178,6 +178,9 @@ static const problem problems[] = {
     {2, 12, 23, 18, 66, 3, 5, {1, 1}, {2, 4}, {2, 2}, 2},  {1, 1, 300, 130, 2, 3, 3, {1, 1}, {1, 1}, {1, 1}, 1},
     {1, 40, 64, 64, 36, 3, 3, {1, 1}, {1, 1}, {1, 1}, 1},  {5, 6, 14, 14, 16, 5, 5, {1, 1}, {0, 0}, {1, 1}, 1},
     {1, 4, 9, 200, 5, 2, 9, {3, 2}, {1, 3}, {2, 3}, 1},    {0, 4, 9, 9, 40, 4, 4, {1, 1}, {0, 0}, {1, 1}, 1},
+    {3, 5, 17, 40, 5, 3, 3, {1, 1}, {0, 2}, {1, 1}, 5},    {2, 7, 9, 6, 7, 3, 3, {1, 1}, {3, 4}, {1, 1}, 7},
+    {2, 7, 9, 26, 7, 3, 3, {2, 1}, {1, 1}, {1, 2}, 7},     {1, 1, 61, 33, 1, 3, 3, {1, 1}, {1, 1}, {1, 1}, 1},
+    {2, 3, 3, 2, 3, 3, 3, {1, 1}, {1, 1}, {1, 1}, 3},      {2, 5, 30, 19, 5, 5, 5, {1, 1}, {2, 2}, {1, 1}, 5},
     {1, 128, 3, 3, 64, 3, 3, {1, 1}, {1, 1}, {1, 1}, 1},   {2, 6, 5, 5, 6, 5, 5, {1, 1}, {4, 4}, {1, 1}, 3},
 };
 
@@ -191,6 +194,89 @@ Test(conv, of_networks_in_double_precision)
 {
     for (size_t i = 0; i < sizeof problems / sizeof *problems; i++)
         check(&problems[i], RG_F64);
+}
+
+/* relu(y + bias) + a residual: behind the convolution, or of its blocks while it goes on. */
+static void follow(const problem *q, rg_dtype dtype, const rg_plan_opts *opts, bool together, void *out)
+{
+    rg_graph *g = rg_graph_new(NULL);
+    const rg_param_opts spread = {.init = RG_UNIFORM, .scale = 1};
+    const rg_shape ys = RG_SHAPE(q->n, q->o, outputs(q, 0), outputs(q, 1));
+    rg_node *x = rg_param(g, "x", dtype, RG_SHAPE(q->n, q->c, q->h, q->w), &spread),
+            *w = rg_param(g, "w", dtype, RG_SHAPE(q->o, q->c / q->groups, q->kh, q->kw), &spread),
+            *bias = rg_param(g, "bias", dtype, RG_SHAPE(q->o), &spread),
+            *residual = rg_param(g, "residual", dtype, ys, &spread);
+    const rg_conv_opts o = {.stride = {q->stride[0], q->stride[1]},
+                            .pad = {q->pad[0], q->pad[1]},
+                            .dilation = {q->dilation[0], q->dilation[1]},
+                            .groups = q->groups};
+    rg_node *y = rg_add(rg_relu(rg_conv2d(x, w, bias, &o)), residual);
+    rg_plan *p = must_compile(g, RG_NODES(y), opts);
+    must(rg_run(p));
+    char *dump = rg_plan_dump(p);
+    cr_expect_eq(strstr(dump, "plan: 1 steps") != NULL, together, "%s", dump);
+    rg_text_free(dump);
+    memcpy(out, rg_data(p, y), (size_t)rg_shape_count(ys) * rg_dtype_size(dtype));
+    rg_plan_free(p);
+    rg_graph_free(g);
+}
+
+Test(conv, what_follows_has_the_same_bits_in_its_blocks)
+{
+    for (size_t i = 0; i < 2 * sizeof problems / sizeof *problems; i++) {
+        const problem *q = &problems[i / 2];
+        const rg_dtype dtype = i % 2 ? RG_F64 : RG_F32;
+        const size_t bytes = (size_t)(q->n * q->o * outputs(q, 0) * outputs(q, 1)) * rg_dtype_size(dtype);
+        char *apart = malloc(bytes + 1), *together = malloc(bytes + 1);
+        cr_assert(apart && together);
+        follow(q, dtype, &(rg_plan_opts){.threads = 1, .no_fuse = true}, false, apart);
+        for (int threads = 1; threads <= 3; threads++) {
+            follow(q, dtype, &(rg_plan_opts){.threads = threads}, true, together);
+            cr_expect(memcmp(apart, together, bytes) == 0, "problem %zu, %d threads: other bits", i / 2, threads);
+        }
+        free(apart);
+        free(together);
+    }
+}
+
+/* Weights that the plan does not change are packed once, until somebody changes them: the bits are those of weights that are
+   bound and packed in every run, forwards and for the gradient by the image. */
+Test(conv, packed_weights_follow_their_parameter)
+{
+    for (size_t i = 0; i < sizeof problems / sizeof *problems; i++) {
+        const problem *q = &problems[i];
+        values v = make(q);
+        void *want[3], *x = typed(RG_F32, v.at[0], v.n[0]), *w = typed(RG_F32, v.at[1], v.n[1]),
+                       *u = typed(RG_F32, v.at[2], v.n[2]);
+        const rg_shape ws = RG_SHAPE(q->o, q->c / q->groups, q->kh, q->kw);
+        compute(q, &v, RG_F32, 1, want);
+        rg_graph *g = rg_graph_new(NULL);
+        rg_node *image = rg_input(g, "x", RG_F32, RG_SHAPE(q->n, q->c, q->h, q->w)),
+                *kernel = rg_param(g, "w", RG_F32, ws, NULL),
+                *up = rg_input(g, "u", RG_F32, RG_SHAPE(q->n, q->o, outputs(q, 0), outputs(q, 1)));
+        rg_node *y = rg_conv2d(image, kernel, NULL,
+                               &(rg_conv_opts){.stride = {q->stride[0], q->stride[1]},
+                                               .pad = {q->pad[0], q->pad[1]},
+                                               .dilation = {q->dilation[0], q->dilation[1]},
+                                               .groups = q->groups});
+        rg_node *dx = rg_at(rg_vjp(RG_NODES(y), RG_NODES(up), RG_NODES(image)), 0);
+        rg_plan *p = must_compile(g, RG_NODES(y, dx), &(rg_plan_opts){.threads = 1});
+        must(rg_bind(p, image, x));
+        must(rg_bind(p, up, u));
+        must(rg_run(p)); /* the weights it began with */
+        must(rg_set(kernel, &(rg_tensor){.dtype = RG_F32, .shape = ws, .data = w}));
+        for (int again = 0; again < 2; again++) {
+            must(rg_run(p));
+            cr_expect(memcmp(rg_data(p, y), want[2], v.n[2] * sizeof(float)) == 0, "problem %zu, outputs", i);
+            cr_expect(memcmp(rg_data(p, dx), want[0], v.n[0] * sizeof(float)) == 0, "problem %zu, gradient", i);
+        }
+        rg_plan_free(p);
+        rg_graph_free(g);
+        for (int k = 0; k < 3; k++)
+            free(want[k]);
+        free(x), free(w), free(u);
+        release(&v);
+    }
 }
 
 /* Kernels from 1 to 11, strides, paddings and dilations in all combinations, odd sizes. */

@@ -213,10 +213,11 @@ Test(conv_kernels, layouts)
 
 static void plane_sums(const rgk_table *t)
 {
-    for (size_t i = 0; i < 150; i++) {
-        const size_t rows = 1 + draw(14), k = 1 + draw(20), height = 1 + draw(4), across = 1 + draw(i % 3 ? 150 : 20),
-                     pitch = across + draw(across + 3), right = i % 4 ? 1 : 1 + draw(3),
-                     down = across * right + draw(2), plane = height * down + draw(2);
+    for (size_t i = 0; i < 250; i++) {
+        const bool single = i >= 150; /* one row of weights has tiles of its own */
+        const size_t rows = single ? 1 : 1 + draw(14), k = 1 + draw(20), height = 1 + draw(single ? 15 : 4),
+                     across = 1 + draw(i % 3 ? 150 : 20), pitch = across + draw(across + 3),
+                     right = i % 4 ? 1 : 1 + draw(3), down = across * right + draw(2), plane = height * down + draw(2);
         rgk_term terms[20];
         for (size_t l = 0; l < k; l++)
             terms[l] = (rgk_term){(int32_t)draw(30), (int32_t)draw(9)};
@@ -377,4 +378,73 @@ static void weight_sums_often(const rgk_table *t)
 Test(conv_kernels, gradients_of_weights)
 {
     each_table(weight_sums_often);
+}
+
+/* ---- 3 x 3, plane by plane ---- */
+
+static double element_at(const rgk_table *t, const rgk_depthwise *d, ptrdiff_t row, ptrdiff_t column)
+{
+    const bool there = row >= 0 && row < (ptrdiff_t)d->in_rows && column >= 0 && column < (ptrdiff_t)d->in_width;
+    return there ? get(t, d->x, (size_t)row * d->in_width + (size_t)column) : 0;
+}
+
+/* What output (i, j) sees by tap k. */
+static double seen(const rgk_table *t, const rgk_depthwise *d, size_t i, size_t j, size_t k)
+{
+    return element_at(t, d, (ptrdiff_t)(i + k / 3) - d->above, (ptrdiff_t)(j + k % 3) - d->left);
+}
+
+static void three_by_three(const rgk_table *t)
+{
+    for (int n = 0; n < 300; n++) {
+        rgk_depthwise d = {.in_rows = 1 + draw(15),
+                           .in_width = 1 + draw(n % 3 ? 70 : 20),
+                           .above = (ptrdiff_t)draw(5) - 1,
+                           .left = (ptrdiff_t)draw(5) - 1};
+        const size_t rows = 1 + draw(15), width = 1 + draw(n % 2 ? 70 : 20), first = draw(rows);
+        const bool turned = n % 2, fresh = n % 3;
+        frame x = numbers(t, d.in_rows * d.in_width), w = numbers(t, 9), u = numbers(t, rows * width),
+              y = blank(t, (rows - first) * width), sum = numbers(t, 9);
+        double before[9];
+        for (size_t k = 0; k < 9; k++)
+            before[k] = fresh ? 0 : get(t, sum.at, k);
+        d.x = x.at;
+        d.width = width;
+        d.rows = rows - first;
+        d.row = first;
+        t->depthwise(&d, w.at, turned, y.at);
+        for (size_t i = 0; i < d.rows; i++)
+            for (size_t j = 0; j < width; j++) {
+                double want = 0, scale = 0;
+                for (size_t k = 0; k < 9; k++) {
+                    const double product = seen(t, &d, first + i, j, k) * get(t, w.at, turned ? 8 - k : k);
+                    want += product;
+                    scale += fabs(product);
+                }
+                close_to(t, get(t, y.at, i * width + j), want, scale, "an output of 3 x 3");
+            }
+        d.row = 0;
+        d.rows = rows;
+        t->depthwise_grad(&d, u.at, fresh, sum.at);
+        for (size_t k = 0; k < 9; k++) {
+            double want = before[k], scale = fabs(before[k]);
+            for (size_t i = 0; i < rows; i++)
+                for (size_t j = 0; j < width; j++) {
+                    const double product = seen(t, &d, i, j, k) * get(t, u.at, i * width + j);
+                    want += product;
+                    scale += fabs(product);
+                }
+            close_to(t, get(t, sum.at, k), want, scale, "a gradient of 3 x 3");
+        }
+        end(&x, "plane");
+        end(&w, "weights");
+        end(&u, "cotangents");
+        end(&y, "outputs");
+        end(&sum, "sums");
+    }
+}
+
+Test(conv_kernels, three_by_three)
+{
+    each_table(three_by_three);
 }

@@ -107,6 +107,35 @@ Test(batch_norm, statistics_are_the_average_of_all_batches)
     follow(0, true);
 }
 
+static bool has_op(const char *dump, const char *op)
+{
+    char text[32];
+    snprintf(text, sizeof text, " = %s(", op);
+    return strstr(dump, text) != NULL;
+}
+
+/* One step normalises, scales, shifts and goes on into what follows; nothing is done for the mode that is not asked for. */
+Test(batch_norm, is_one_step_with_what_follows_and_of_one_mode)
+{
+    rg_graph *g = rg_graph_new(NULL);
+    rg_node *x = rg_input(g, "x", RG_F32, RG_SHAPE(4, C, W)), *other = rg_input(g, "other", RG_F32, RG_SHAPE(4, C, W));
+    rg_node *y = rg_relu(rg_add(rg_nn_batch_norm(x, "bn", NULL), other));
+    rg_node *step = rg_sgd(rg_sum(rg_square(y), RG_ALL_AXES, false), &(rg_sgd_opts){.lr = 0.1});
+    rg_plan *train = must_compile(g, RG_NODES(y, step), &(rg_plan_opts){.threads = 1});
+    rg_plan *eval = must_compile(g, RG_NODES(y), &(rg_plan_opts){.threads = 1, .mode = RG_EVAL});
+    char *trains = rg_plan_dump(train), *evaluates = rg_plan_dump(eval);
+    const char *norm = strstr(trains, " = batch_norm(");
+    cr_assert(norm, "%s", trains);
+    cr_expect(strstr(norm, " = add(") && strstr(norm, " = relu(") < strstr(norm, " run "), "%s", trains);
+    cr_expect(has_op(trains, "batch_norm_grad") && !has_op(trains, "rsqrt") && !has_op(trains, "sum"), "%s", trains);
+    cr_expect(!has_op(evaluates, "batch_norm") && has_op(evaluates, "rsqrt"), "%s", evaluates);
+    rg_text_free(trains);
+    rg_text_free(evaluates);
+    rg_plan_free(train);
+    rg_plan_free(eval);
+    rg_graph_free(g);
+}
+
 Test(batch_norm, empty_and_single_batches_leave_sound_statistics)
 {
     rg_graph *g = rg_graph_new(NULL);

@@ -43,6 +43,12 @@ Test(norm, what_does_not_fit_is_refused)
     REFUSED(RG_ERR_SHAPE, rg_layer_norm(scalar, NULL, NULL, 1e-5), "scalar", "no axis");
     REFUSED(RG_ERR_ARGUMENT, rg_layer_norm(x, NULL, NULL, -1), "eps", "-1");
     REFUSED(RG_ERR_ARGUMENT, rg_layer_norm(x, NULL, NULL, NAN), "eps");
+    rg_node *image = rg_input(g, "image", RG_F32, RG_SHAPE(2, 3, 4, 4)), *row = rg_input(g, "row", RG_F32, RG_SHAPE(3)),
+            *wide = rg_input(g, "wide", RG_F64, RG_SHAPE(3));
+    REFUSED(RG_ERR_SHAPE, rg_batch_norm(image, rg_input(g, "four", RG_F32, RG_SHAPE(4)), NULL, 1e-5), "batch_norm",
+            "image", "four", "axis 1", "weight");
+    REFUSED(RG_ERR_SHAPE, rg_batch_norm(row, NULL, NULL, 1e-5), "batch_norm", "two axes", "row");
+    REFUSED(RG_ERR_DTYPE, rg_batch_norm(image, wide, NULL, 1e-5), "batch_norm", "wide", "input 1 is f64");
     REFUSED(RG_ERR_DTYPE, rg_layer_norm(whole, NULL, NULL, 1e-5), "whole");
     rg_graph_free(g);
 }

@@ -35,7 +35,8 @@ enum {
     RG_MOVES = 1 << 13, /* each output element is one of a float input, or a constant: which, the shapes, the attributes
                            and the integer inputs say */
     RG_SUMS =
-        1 << 14 /* the same of the reverse rule: each element of input 0 is added to one output element, or none */
+        1 << 14, /* the same of the reverse rule: each element of input 0 is added to one output element, or none */
+    RG_FOLLOWED = 1 << 15 /* of an RG_DELIVERS op: its tail may be whatever elementwise ops alone read its output */
 };
 
 /* Bit of a dtype in rg_op.dtypes. */
@@ -104,7 +105,7 @@ RG_API bool rg_axes_mask(rg_axes axes, int32_t rank, uint32_t *mask);
 /* ---- running ------------------------------------------------------------------------------------ */
 
 /* What happens to the output of an RG_DELIVERS op block by block, while it is in cache: an update of a parameter by its
-   gradient, which then is never written. Every element is given once; where tasks meet and in which order is the op's own. */
+   gradient, which then is never written; the bias, activation and residual behind a convolution. Every element is given once; where tasks meet and in which order is the op's own. */
 typedef struct rg_tail rg_tail;
 typedef struct rg_block {
     const void *data;    /* rows x columns elements ... */

@@ -2,6 +2,7 @@
 
    Rows of outputs lie `pitch` apart in the source, so one run of source elements serves several rows of outputs, and what
    is computed between the end of one and the begin of the next is dropped. */
+#include "conv_single.h"
 #include "conv_tile.h"
 #include "list.h"
 
@@ -73,6 +74,10 @@ void RGK_NAME(conv)(const rgk_conv *c)
     const size_t columns = (c->height - 1) * c->pitch + c->width;
     const bool dense =
         c->y_right == 1 && (c->height == 1 || (c->pitch == c->width && c->y_down == (ptrdiff_t)c->width));
+    if (c->rows == 1 && c->height > 1) {
+        conv_single(c);
+        return;
+    }
     if (!dense && by_rows(c)) {
         run_rows(c);
         return;

@@ -167,6 +167,44 @@ RGK_INLINE vreal v_load_part(const real *p, size_t n)
 #endif
 }
 
+/* Lanes [from, to), and the elements of these: the others read as zero and are not touched in memory. */
+#if RGK_VECTOR_BYTES == 64 && RGK_REAL_BYTES == 4
+typedef __mmask16 vlanes;
+#elif RGK_VECTOR_BYTES == 64
+typedef __mmask8 vlanes;
+#elif RGK_VECTOR_BYTES == 32
+typedef vint vlanes;
+#else
+typedef struct vlanes {
+    size_t from, to;
+} vlanes;
+#endif
+
+RGK_INLINE vlanes v_lanes(size_t from, size_t to)
+{
+#if RGK_VECTOR_BYTES == 64
+    return (vlanes)(((1u << to) - 1) & ~((1u << from) - 1));
+#elif RGK_VECTOR_BYTES == 32
+    return (v_lane_index() < v_set_int((lane_int)to)) & (v_lane_index() >= v_set_int((lane_int)from));
+#else
+    return (vlanes){from, to};
+#endif
+}
+
+RGK_INLINE vreal v_load_lanes(const real *p, vlanes lanes)
+{
+#if RGK_VECTOR_BYTES == 64
+    return RGK_X86(maskz_loadu)(lanes, p);
+#elif RGK_VECTOR_BYTES == 32
+    return RGK_X86(maskload)(p, (__m256i)lanes);
+#else
+    vreal x = {0};
+    for (size_t i = lanes.from; i < lanes.to; i++)
+        x[i] = p[i];
+    return x;
+#endif
+}
+
 RGK_INLINE void v_store_part(real *p, size_t n, vreal x)
 {
 #if RGK_VECTOR_BYTES == 64 && RGK_REAL_BYTES == 4

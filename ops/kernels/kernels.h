@@ -124,11 +124,31 @@ typedef struct rgk_pool {
     bool include_pad; /* means: the padding counts */
 } rgk_pool;
 
-/* Groups of elements, each `segments` rows of `cols`; steps in elements. */
-typedef struct rgk_groups {
-    size_t groups, group_step, segments, segment_step, cols;
+/* Dense rows; eps goes to their variances. */
+typedef struct rgk_rows {
+    size_t rows, cols;
     double eps;
-} rgk_groups;
+} rgk_rows;
+
+/* A channel of several images: so many dense pieces, `segment_step` elements apart. */
+typedef struct rgk_channel {
+    size_t segments, segment_step, cols;
+} rgk_channel;
+
+/* Mean and variance of x; sums of u and of u (x - mean), 0 without a u. Of no elements the first two are NaN. */
+typedef struct rgk_channel_sums {
+    double mean, var, u, u_deviation;
+} rgk_channel_sums;
+
+/* (x - from) factor + offset */
+typedef struct rgk_line {
+    double from, factor, offset;
+} rgk_line;
+
+/* factor (u - mean_u) - (x - mean) slope */
+typedef struct rgk_slope {
+    double mean_u, factor, mean, slope;
+} rgk_slope;
 
 /* A term of the sums of a convolution: elements from the place of an output to the source it sees, and from the weights of
    a row to the weight. */
@@ -169,6 +189,15 @@ typedef struct rgk_conv_grad {
     void *sum;  /* conv_grad_room elements in an order of its own */
     bool fresh; /* it is begun, from zero */
 } rgk_conv_grad;
+
+/* Of a plane under 3 x 3 weights: output (i, j) of `rows` rows from `row` on sees x[i + down - above][j + right - left] for
+   down, right < 3, of what lies beyond the plane zeros. */
+typedef struct rgk_depthwise {
+    const void *x;
+    size_t in_rows, in_width;
+    ptrdiff_t above, left;
+    size_t row, rows, width;
+} rgk_depthwise;
 
 /* An output pixel: what it sees begins `from` elements into the source, its sums are row `to`. */
 typedef struct rgk_pixel {
@@ -231,10 +260,14 @@ typedef struct rgk_table {
     void (*log_softmax_grad)(size_t rows, size_t cols, const void *dy, const void *y,
                              void *dx); /* dy - exp(y) sum(dy) */
 
-    /* Each group to mean 0 and variance 1: y = (x - mean) r with r = 1 / sqrt(var + eps); the gradient is
+    /* Each row to mean 0 and variance 1: y = (x - mean) r with r = 1 / sqrt(var + eps); the gradient is
        r (u - mean(u) - y mean(u y)). y may be x, dx may be u. */
-    void (*standardise)(const rgk_groups *g, const void *x, void *y);
-    void (*standardise_grad)(const rgk_groups *g, const void *u, const void *x, void *dx);
+    void (*standardise)(const rgk_rows *r, const void *x, void *y);
+    void (*standardise_grad)(const rgk_rows *r, const void *u, const void *x, void *dx);
+    /* Channels: their sums in one pass, u or NULL, and what is made of them. y may be x, dx may be u. */
+    void (*channel_sums)(const rgk_channel *c, const void *u, const void *x, rgk_channel_sums *out);
+    void (*channel_line)(size_t n, const rgk_line *line, const void *x, void *y);
+    void (*channel_slope)(const rgk_channel *c, const rgk_slope *slope, const void *u, const void *x, void *dx);
 
     /* Whole planes, one after the other, each on its own. Maxima: NaN if any is, -infinity of nothing; take and put move
        between an element's place and that of the window whose first maximum (or NaN) it is, putting sums. avg_pool_grad's
@@ -263,6 +296,10 @@ typedef struct rgk_table {
     size_t (*conv_grad_unit)(size_t rows, size_t k);
     size_t (*conv_grad_scratch)(size_t rows, size_t k, size_t pixels);
     void (*conv_grad)(const rgk_conv_grad *g, size_t from, size_t to, void *scratch);
+    /* 3 x 3: rows of outputs, of weights that are turned by half a circle or not; sums over all outputs (from row 0 on) of u
+       times what each sees, 9 of them, begun if `fresh`. */
+    void (*depthwise)(const rgk_depthwise *d, const void *weights, bool turned, void *y);
+    void (*depthwise_grad)(const rgk_depthwise *d, const void *u, bool fresh, void *sum);
     void (*conv_grad_put)(size_t rows, size_t k, size_t from, size_t to, const void *sum, void *dw);
 
     /* Elements [first, first + n) of the stream of draws named (key, step, index): Philox4x32-10. Bits do not depend on

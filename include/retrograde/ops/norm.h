@@ -1,8 +1,8 @@
 /* norm.h - normalisation by statistics of the tensor itself.
 
    Each takes a group of elements to (x - mean) / sqrt(var + eps), mean and population variance being the group's own, the
-   variance summed in a second pass; then times `weight` and plus `bias`, each NULL for none, which go along one axis. f32
-   and f64. With r = 1 / sqrt(var + eps), y = (x - mean) r and h = u weight, all means over the group:
+   variance summed from deviations, so that nothing cancels; then times `weight` and plus `bias`, each NULL for none, which
+   go along one axis. f32 and f64. With r = 1 / sqrt(var + eps), y = (x - mean) r and h = u weight, all means over the group:
        dx = r (h - mean(h) - y mean(h y)),  dweight = sum u y,  dbias = sum u.
    Derivatives can be taken any number of times. eps is in x's units squared. Definitions are those of PyTorch's functions of
    the same names.
@@ -23,6 +23,9 @@ extern "C" {
 RG_API rg_node *rg_layer_norm(rg_node *x, rg_node *weight, rg_node *bias, double eps);
 /* Ioffe, Szegedy 2015, as while training: a group is a channel of all images, x [N, C, ...]; weight and bias [C]. */
 RG_API rg_node *rg_batch_norm(rg_node *x, rg_node *weight, rg_node *bias, double eps);
+/* The same; *mean and *var receive the channels' own, [C], found on the way: for running statistics. */
+RG_API rg_node *rg_batch_norm_moments(rg_node *x, rg_node *weight, rg_node *bias, double eps, rg_node **mean,
+                                      rg_node **var);
 /* Wu, He 2018: a group is one image's share of C / groups channels, x [N, C, ...]; weight and bias [C]. */
 RG_API rg_node *rg_group_norm(rg_node *x, int64_t groups, rg_node *weight, rg_node *bias, double eps);
 /* Ulyanov et al. 2016: a group is one channel of one image, x [N, C, ...] of three axes at least; weight and bias [C]. */

@@ -1,0 +1,188 @@
+/* depthwise.c - convolution of one plane under 3 x 3 weights, without stride, and the gradient of the weights.
+
+   The plane is read where it lies, lanes beyond its edges as zeros, rows beyond them not at all. A vector of the plane is
+   loaded once for the three rows of outputs, or of cotangents, that meet it. */
+#include "list.h"
+#include "vector.h"
+
+#include <stdbool.h>
+
+#define MOST_ROWS 6 /* of outputs at a time: their sums stay in registers beside the weights */
+
+/* Of a vector of outputs: how many there are, and for the three columns of taps those whose element of the plane exists. */
+typedef struct column {
+    size_t n;
+    vlanes lanes[3];
+    bool all;
+} column;
+
+static size_t clamp(ptrdiff_t i, size_t most)
+{
+    return i < 0 ? 0 : (size_t)i < most ? (size_t)i : most;
+}
+
+/* The outputs from j on. */
+static column column_at(const rgk_depthwise *d, size_t j)
+{
+    const size_t left = d->width - j;
+    column c = {.n = left < RGK_LANES ? left : RGK_LANES};
+    c.all = c.n == RGK_LANES;
+    for (int k = 0; k < 3; k++) {
+        const ptrdiff_t first = (ptrdiff_t)j + k - d->left;
+        const size_t from = clamp(-first, c.n), to = clamp((ptrdiff_t)d->in_width - first, c.n);
+        c.lanes[k] = v_lanes(from < to ? from : to, to);
+        c.all = c.all && from == 0 && to == RGK_LANES;
+    }
+    return c;
+}
+
+RGK_INLINE vreal load(const bool all, const column *c, int k, const real *x)
+{
+    return all ? v_load(x + k) : v_load_lanes(x + k, c->lanes[k]);
+}
+
+static bool inside(ptrdiff_t row, size_t rows)
+{
+    return row >= 0 && row < (ptrdiff_t)rows;
+}
+
+/* ---- outputs ---- */
+
+/* Rows of outputs from `row` on; x and y: where the first would begin, of the plane and of the outputs. */
+RGK_INLINE void tile(const int rows, const bool all, const rgk_depthwise *d, const column *c, const vreal w[9],
+                     ptrdiff_t row, const real *x, real *y)
+{
+    vreal sum[MOST_ROWS];
+    RGK_UNROLL
+    for (int i = 0; i < rows; i++)
+        sum[i] = v_set(0);
+    RGK_UNROLL
+    for (int q = 0; q < rows + 2; q++, x += d->in_width) {
+        if (!inside(row + q - d->above, d->in_rows))
+            continue;
+        RGK_UNROLL
+        for (int k = 0; k < 3; k++) {
+            const vreal v = load(all, c, k, x);
+            RGK_UNROLL
+            for (int down = 0; down < 3; down++)
+                if (q - down >= 0 && q - down < rows)
+                    sum[q - down] = v_fma(w[down * 3 + k], v, sum[q - down]);
+        }
+    }
+    RGK_UNROLL
+    for (int i = 0; i < rows; i++, y += d->width)
+        if (all)
+            v_store(y, sum[i]);
+        else
+            v_store_part(y, c->n, sum[i]);
+}
+
+/* All rows of one vector. */
+RGK_INLINE void tiles(const bool all, const rgk_depthwise *d, const column *c, const vreal w[9], const real *x, real *y)
+{
+    const size_t n = (d->rows + MOST_ROWS - 1) / MOST_ROWS;
+    for (size_t q = 0, rows; q < n; q++, x += rows * d->in_width, y += rows * d->width) {
+        const size_t first = d->rows * q / n;
+        const ptrdiff_t row = (ptrdiff_t)(d->row + first);
+        rows = d->rows * (q + 1) / n - first;
+        switch (rows) {
+        case 1:
+            tile(1, all, d, c, w, row, x, y);
+            break;
+        case 2:
+            tile(2, all, d, c, w, row, x, y);
+            break;
+        case 3:
+            tile(3, all, d, c, w, row, x, y);
+            break;
+        case 4:
+            tile(4, all, d, c, w, row, x, y);
+            break;
+        case 5:
+            tile(5, all, d, c, w, row, x, y);
+            break;
+        case 6:
+            tile(6, all, d, c, w, row, x, y);
+            break;
+        default:
+            break;
+        }
+    }
+}
+
+void RGK_NAME(depthwise)(const rgk_depthwise *d, const void *weights, bool turned, void *y)
+{
+    vreal w[9];
+    RGK_UNROLL
+    for (int k = 0; k < 9; k++)
+        w[k] = v_set(((const real *)weights)[turned ? 8 - k : k]);
+    const ptrdiff_t begin = ((ptrdiff_t)d->row - d->above) * (ptrdiff_t)d->in_width - d->left;
+    for (size_t j = 0; j < d->width; j += RGK_LANES) {
+        const column c = column_at(d, j);
+        const real *x = (const real *)d->x + begin + (ptrdiff_t)j;
+        if (c.all)
+            tiles(true, d, &c, w, x, (real *)y + j);
+        else
+            tiles(false, d, &c, w, x, (real *)y + j);
+    }
+}
+
+/* ---- the gradient of the weights ---- */
+
+/* A row of the plane meets the cotangents of the rows that see it by the taps above, level and below: those there are. */
+RGK_INLINE void meet(const bool all, const column *c, const real *x, const vreal u[3], const bool there[3],
+                     vreal sum[3][3])
+{
+    RGK_UNROLL
+    for (int k = 0; k < 3; k++) {
+        const vreal v = load(all, c, k, x);
+        RGK_UNROLL
+        for (int down = 0; down < 3; down++)
+            if (there[down])
+                sum[down][k] = v_fma(u[down], v, sum[down][k]);
+    }
+}
+
+RGK_INLINE vreal cotangent(const bool all, const rgk_depthwise *d, const column *c, const real *u, ptrdiff_t row)
+{
+    const real *at = u + row * (ptrdiff_t)d->width;
+    return !inside(row, d->rows) ? v_set(0) : all ? v_load(at) : v_load_part(at, c->n);
+}
+
+RGK_INLINE void meet_column(const bool all, const rgk_depthwise *d, const column *c, const real *x, const real *u,
+                            vreal sum[3][3])
+{
+    static const bool every[3] = {true, true, true};
+    vreal v[3] = {cotangent(all, d, c, u, d->above - 1), cotangent(all, d, c, u, d->above - 2)};
+    for (size_t row = 0; row < d->in_rows; row++, x += d->in_width) {
+        const ptrdiff_t seen = (ptrdiff_t)row + d->above; /* by its tap above */
+        v[2] = v[1];
+        v[1] = v[0];
+        v[0] = cotangent(all, d, c, u, seen);
+        if (seen >= 2 && seen < (ptrdiff_t)d->rows)
+            meet(all, c, x, v, every, sum);
+        else
+            meet(all, c, x, v,
+                 (const bool[]){inside(seen, d->rows), inside(seen - 1, d->rows), inside(seen - 2, d->rows)}, sum);
+    }
+}
+
+void RGK_NAME(depthwise_grad)(const rgk_depthwise *d, const void *vu, bool fresh, void *vsum)
+{
+    vreal sum[3][3];
+    real *out = vsum;
+    RGK_UNROLL
+    for (int k = 0; k < 9; k++)
+        sum[k / 3][k % 3] = v_set(0);
+    for (size_t j = 0; j < d->width; j += RGK_LANES) {
+        const column c = column_at(d, j);
+        const real *x = (const real *)d->x + (ptrdiff_t)j - d->left, *u = (const real *)vu + j;
+        if (c.all)
+            meet_column(true, d, &c, x, u, sum);
+        else
+            meet_column(false, d, &c, x, u, sum);
+    }
+    RGK_UNROLL
+    for (int k = 0; k < 9; k++)
+        out[k] = (fresh ? 0 : out[k]) + v_fold(sum[k / 3][k % 3], v_add);
+}
