@@ -30,6 +30,8 @@ bench_plan *bench_plan_new(rg_graph *g, rg_nodes fetch, rg_node *watch, int thre
 {
     bench_plan *p = calloc(1, sizeof *p);
     rg_plan *plan = p && g ? rg_compile(g, fetch, &(rg_plan_opts){.threads = threads}) : NULL;
+    if (p && g && !plan) /* what depends on the mode and changes nothing */
+        plan = rg_compile(g, fetch, &(rg_plan_opts){.threads = threads, .mode = RG_EVAL});
     if (!plan) {
         fprintf(stderr, "bench: %s\n", rg_graph_error(g));
         rg_graph_free(g);

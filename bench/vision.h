@@ -18,7 +18,7 @@ extern const char *const vision_names[]; /* as PyTorch's script knows them */
 const char *vision_start(const vision_row *row, int threads, int training, contestant *out);
 /* `words` behind the network and the batch: how PyTorch is to do it. */
 const char *vision_torch(const vision_row *row, int threads, int training, const char *layout, contestant *out);
-/* Multiply-adds of convolutions and products, counted twice; the input needs no gradient. */
+/* As the plan estimates them: multiply-adds count two; the input needs no gradient. */
 double vision_flops(const vision_row *row, int training);
 
 #endif

@@ -1,4 +1,4 @@
-/* networks.c - LeNet-5, AlexNet, ResNet-18. */
+/* networks.c - LeNet-5, a small network for MNIST, AlexNet twice, ResNet-18. */
 #include "networks.h"
 
 #include <math.h>
@@ -18,6 +18,15 @@ rg_node *lenet_logits(rg_node *image, int64_t classes, feature_maps *maps)
     if (maps)
         *maps = (feature_maps){.at = {first, second}, .n = 2};
     return rg_nn_linear(h, "fc3", classes, NULL);
+}
+
+rg_node *mnistcnn_logits(rg_node *image, int64_t classes)
+{
+    const rg_conv_opts three = {.kernel = {3, 3}};
+    rg_node *h = rg_relu(rg_nn_conv2d(image, "conv1", 32, &three));
+    h = rg_max_pool2d(rg_relu(rg_nn_conv2d(h, "conv2", 32, &three)), &(rg_pool_opts){.window = {2, 2}});
+    h = rg_relu(rg_nn_linear(rg_flatten(h, 1), "fc1", 128, NULL));
+    return rg_nn_linear(h, "fc2", classes, NULL);
 }
 
 /* ---- AlexNet ---- */
@@ -42,6 +51,21 @@ rg_node *alexnet_logits(rg_node *image, int64_t classes, double dropout)
     h = rg_relu(rg_nn_linear(rg_flatten(h, 1), "fc6", 4096, NULL));
     h = rg_relu(rg_nn_linear(rg_nn_dropout(h, dropout), "fc7", 4096, NULL));
     return rg_nn_linear(rg_nn_dropout(h, dropout), "fc8", classes, NULL);
+}
+
+rg_node *alexnet_tower_logits(rg_node *image, int64_t classes)
+{
+    const rg_pool_opts pool = {.window = {3, 3}, .stride = {2, 2}};
+    const rg_conv_opts first = {.kernel = {11, 11}, .stride = {4, 4}, .pad = {2, 2}};
+    const rg_conv_opts second = {.kernel = {5, 5}, .pad = {2, 2}}, three = {.kernel = {3, 3}, .pad = {1, 1}};
+    rg_node *h = rg_max_pool2d(rg_relu(rg_nn_conv2d(image, "conv1", 64, &first)), &pool);
+    h = rg_max_pool2d(rg_relu(rg_nn_conv2d(h, "conv2", 192, &second)), &pool);
+    h = rg_relu(rg_nn_conv2d(h, "conv3", 384, &three));
+    h = rg_relu(rg_nn_conv2d(h, "conv4", 256, &three));
+    h = rg_max_pool2d(rg_relu(rg_nn_conv2d(h, "conv5", 256, &three)), &pool);
+    h = rg_relu(rg_nn_linear(rg_flatten(h, 1), "fc6", 4096, NULL));
+    h = rg_relu(rg_nn_linear(h, "fc7", 4096, NULL));
+    return rg_nn_linear(h, "fc8", classes, NULL);
 }
 
 /* ---- ResNet-18 ---- */
