@@ -42,7 +42,7 @@ bool rgi_scan_batch(rg_node *self, rg_node *const in[], const bool batched[], rg
 /* Whether a derivative can flow through a value of this type. */
 static inline bool rgi_differentiable(const rg_node *n)
 {
-    return n->dtype == RG_F32 || n->dtype == RG_F64;
+    return rg_dtype_is_float(n->dtype);
 }
 
 /* Number of outputs a rule deals with. */

@@ -6,6 +6,7 @@
    constant. */
 #include "shadow.h"
 
+#include "../graph/bf16.h"
 #include "../graph/infer.h"
 #include "../graph/scan.h"
 #include "../ops/table_ops.h"
@@ -35,7 +36,9 @@ static rg_shape concrete(const rgi_shadow *s, rg_shape shape)
 
 static double element(const rg_tensor *t, size_t i)
 {
-    return t->dtype == RG_F64 ? ((const double *)t->data)[i] : (double)((const float *)t->data)[i];
+    return t->dtype == RG_F64    ? ((const double *)t->data)[i]
+           : t->dtype == RG_BF16 ? (double)rgi_bf16_to_f32(((const uint16_t *)t->data)[i])
+                                 : (double)((const float *)t->data)[i];
 }
 
 /* Values as the shadow's type; the caller frees `bytes` of them. */
@@ -44,7 +47,7 @@ static void *widened(const rgi_shadow *s, const rg_tensor *t, size_t *bytes)
     const size_t n = (size_t)rg_shape_count(t->shape);
     *bytes = n * rg_dtype_size(wider(t->dtype)) + 1;
     void *out = rgi_alloc(&s->source->allocator, *bytes);
-    if (out && (t->dtype == RG_F32 || t->dtype == RG_F64))
+    if (out && rg_dtype_is_float(t->dtype))
         for (size_t i = 0; i < n; i++)
             ((double *)out)[i] = element(t, i);
     else if (out && n)

@@ -66,10 +66,18 @@ void rgi_sweep_mark(rgi_sweep *s, size_t from, const rgi_region *region)
     }
 }
 
+/* The sum of two cotangents; of bf16 taken in f32. */
+static rg_node *added(rg_node *a, rg_node *b)
+{
+    if (a->dtype != RG_BF16)
+        return rg_add(a, b);
+    return rg_cast(rg_add(rg_cast(a, RG_F32), rg_cast(b, RG_F32)), RG_BF16);
+}
+
 void rgi_sweep_add(rgi_sweep *s, const rg_node *node, rg_node *ct)
 {
     rg_node **at = &s->ct[node->id];
-    *at = *at && ct ? rg_add(*at, ct) : ct ? ct : *at;
+    *at = *at && ct ? added(*at, ct) : ct ? ct : *at;
 }
 
 /* The first two items. */

@@ -3,6 +3,7 @@
    The key is XXH3 of the name, seeded; the words are Philox blocks. Element i of a uniform or normal draw takes the
    words of block i / (elements a block), so no draw depends on the order in which parameters are made or used.
    Transforms are computed in double and rounded once. */
+#include "bf16.h"
 #include "graph.h"
 #include "philox.h"
 
@@ -72,6 +73,8 @@ static void put(void *out, rg_dtype dtype, size_t i, double value)
         ((uint8_t *)out)[i] = value != 0;
         break;
     case RG_BF16:
+        ((uint16_t *)out)[i] = rgi_bf16_of_f64(value);
+        break;
     case RG_DTYPE_COUNT:
         break;
     }

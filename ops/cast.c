@@ -4,6 +4,8 @@
 #include "table_ops.h"
 #include "widen.h"
 
+#include "../graph/bf16.h"
+
 #include <math.h>
 
 typedef struct target {
@@ -13,7 +15,7 @@ typedef struct target {
 static rg_status infer(rg_infer *call)
 {
     const rg_dtype dtype = ((const target *)call->attr)->dtype;
-    if (dtype <= 0 || dtype >= RG_DTYPE_COUNT || !(RG_DT(dtype) & RG_DT_ALL))
+    if (dtype <= 0 || dtype >= RG_DTYPE_COUNT)
         return rg_infer_fail(call, RG_ERR_DTYPE, "no value can be cast to dtype %s", rg_dtype_name(dtype));
     call->out[0] = (rg_type){dtype, call->in[0].shape};
     return RG_OK;
@@ -65,6 +67,9 @@ static void store_floats(rg_dtype dtype, const double *x, size_t first, size_t n
     } else if (dtype == RG_F64) {
         for (size_t i = 0; i < n; i++)
             ((double *)out)[first + i] = x[i];
+    } else if (dtype == RG_BF16) {
+        for (size_t i = 0; i < n; i++)
+            ((uint16_t *)out)[first + i] = rgi_bf16_of_f64(x[i]);
     } else {
         for (size_t i = 0; i < n; i++)
             v[i] = dtype == RG_BOOL ? x[i] != 0 : truncated(x[i]);
@@ -72,8 +77,29 @@ static void store_floats(rg_dtype dtype, const double *x, size_t first, size_t n
     }
 }
 
+/* Between f32 and the type of weights that take half the room: straight loops. */
+static void store_halves(const float *x, size_t n, uint16_t *y)
+{
+    for (size_t i = 0; i < n; i++)
+        y[i] = rgi_bf16_of_f32(x[i]);
+}
+
+static void load_halves(const uint16_t *x, size_t n, float *y)
+{
+    for (size_t i = 0; i < n; i++)
+        y[i] = rgi_bf16_to_f32(x[i]);
+}
+
 static rg_status run(const rg_step *s, size_t lo, size_t hi)
 {
+    if (s->in_type[0].dtype == RG_F32 && s->out_type[0].dtype == RG_BF16) {
+        store_halves((const float *)s->in[0] + lo, hi - lo, (uint16_t *)s->out[0] + lo);
+        return RG_OK;
+    }
+    if (s->in_type[0].dtype == RG_BF16 && s->out_type[0].dtype == RG_F32) {
+        load_halves((const uint16_t *)s->in[0] + lo, hi - lo, (float *)s->out[0] + lo);
+        return RG_OK;
+    }
     const rg_dtype from = s->in_type[0].dtype, to = s->out_type[0].dtype;
     double f[RGI_BLOCK];
     int64_t v[RGI_BLOCK];
@@ -91,6 +117,9 @@ static rg_status run(const rg_step *s, size_t lo, size_t hi)
         else if (to == RG_F64)
             for (size_t i = 0; i < n; i++)
                 ((double *)s->out[0])[lo + i] = (double)v[i];
+        else if (to == RG_BF16)
+            for (size_t i = 0; i < n; i++)
+                ((uint16_t *)s->out[0])[lo + i] = rgi_bf16_of_f64((double)v[i]);
         else
             store_integers(to, v, lo, n, s->out[0]);
     }
@@ -104,7 +133,7 @@ const rg_op rgi_op_cast = {
     .n_in = 1,
     .n_out = 1,
     .traits = RG_ELEMENTWISE,
-    .dtypes = RG_DT_ALL,
+    .dtypes = RG_DT_ALL | RG_DT(RG_BF16),
     .attr_size = sizeof(target),
     .attrs = target_field,
     .infer = infer,

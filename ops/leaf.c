@@ -6,6 +6,7 @@
 #include "common.h"
 #include "table_ops.h"
 
+#include "../graph/bf16.h"
 #include "../graph/intern.h"
 #include "../graph/scope.h"
 
@@ -99,6 +100,9 @@ static rg_status run_full(const rg_step *step, size_t lo, size_t hi)
     void *const out = step->out[0];
     if (dtype == RG_F32 || dtype == RG_F64)
         rgi_kernels(dtype)->fill(hi - lo, value, (char *)out + lo * rg_dtype_size(dtype));
+    else if (dtype == RG_BF16)
+        for (size_t i = lo; i < hi; i++)
+            ((uint16_t *)out)[i] = rgi_bf16_of_f64(value);
     else if (dtype == RG_I64)
         for (size_t i = lo; i < hi; i++)
             ((int64_t *)out)[i] = (int64_t)value;
@@ -204,7 +208,7 @@ static bool graph_fits(rg_graph *g, const char *who)
 
 static bool dtype_fits(rg_graph *g, const char *who, const char *name, rg_dtype dtype)
 {
-    if (rg_dtype_size(dtype) && dtype != RG_BF16)
+    if (rg_dtype_size(dtype))
         return true;
     rgi_graph_fail(g, RG_ERR_DTYPE, NULL, "%s: '%s' cannot be %s (%d)", who, name, rg_dtype_name(dtype), (int)dtype);
     return false;
@@ -383,6 +387,8 @@ static bool representable(rg_dtype dtype, double *value)
     };
     if (dtype == RG_F32)
         *value = (double)(float)*value;
+    if (dtype == RG_BF16)
+        *value = (double)rgi_bf16_to_f32(rgi_bf16_of_f64(*value));
     if (rg_dtype_is_float(dtype))
         return true;
     return *value >= range[dtype].lo && *value <= range[dtype].hi && *value == floor(*value);

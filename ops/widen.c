@@ -1,6 +1,8 @@
 /* widen.c - blocks of elements of any type read as i64 or f64 and written back. */
 #include "widen.h"
 
+#include "../graph/bf16.h"
+
 void rgi_to_i64(rg_dtype dtype, const void *x, size_t first, size_t n, int64_t *out)
 {
     const int64_t *i64 = (const int64_t *)x + first;
@@ -21,9 +23,13 @@ void rgi_to_f64(rg_dtype dtype, const void *x, size_t first, size_t n, double *o
 {
     const double *f64 = (const double *)x + first;
     const float *f32 = (const float *)x + first;
+    const uint16_t *bf16 = (const uint16_t *)x + first;
     if (dtype == RG_F64)
         for (size_t i = 0; i < n; i++)
             out[i] = f64[i];
+    else if (dtype == RG_BF16)
+        for (size_t i = 0; i < n; i++)
+            out[i] = (double)rgi_bf16_to_f32(bf16[i]);
     else
         for (size_t i = 0; i < n; i++)
             out[i] = (double)f32[i];

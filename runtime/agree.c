@@ -1,6 +1,7 @@
 /* agree.c - an op that compares two values bit by bit: the check of rewrites. */
 #include "agree.h"
 
+#include "../graph/bf16.h"
 #include "../graph/error.h"
 
 #include <math.h>
@@ -20,7 +21,9 @@ static rg_status infer(rg_infer *call)
 
 static double element(rg_dtype dtype, const char *at)
 {
-    return dtype == RG_F64 ? *(const double *)(const void *)at : (double)*(const float *)(const void *)at;
+    return dtype == RG_F64    ? *(const double *)(const void *)at
+           : dtype == RG_BF16 ? (double)rgi_bf16_to_f32(*(const uint16_t *)(const void *)at)
+                              : (double)*(const float *)(const void *)at;
 }
 
 static bool both_nan(rg_dtype dtype, const char *a, const char *b)

@@ -2,12 +2,16 @@
    hold. Such plans run on one thread and fuse nothing, so that every op's result is there to be looked at. */
 #include "exec.h"
 
+#include "../graph/bf16.h"
+
 #include <math.h>
 #include <stdio.h>
 
 static double element(rg_dtype dtype, const void *at, size_t i)
 {
-    return dtype == RG_F64 ? ((const double *)at)[i] : (double)((const float *)at)[i];
+    return dtype == RG_F64    ? ((const double *)at)[i]
+           : dtype == RG_BF16 ? (double)rgi_bf16_to_f32(((const uint16_t *)at)[i])
+                              : (double)((const float *)at)[i];
 }
 
 /* The first element that is no finite number, or n. */

@@ -114,7 +114,9 @@ Test(errors, element_types)
     REFUSED(RG_ERR_DTYPE, rg_logical_and(a, a), "logical_and", "f32");
     REFUSED(RG_ERR_DTYPE, rg_concat(RG_NODES(a, d), 0), "concat", "f32", "f64");
     REFUSED(RG_ERR_SHAPE, rg_cross_entropy(rg_zeros(g, RG_F32, RG_SHAPE(3, 4)), d, NULL), "f64", "f32");
-    REFUSED(RG_ERR_DTYPE, rg_input(g, "bf", RG_BF16, RG_SHAPE(3)), "bf");
+    rg_node *bf = rg_input(g, "bf", RG_BF16, RG_SHAPE(3));
+    REFUSED(RG_ERR_DTYPE, rg_add(bf, bf), "add", "bf", "bf16");
+    REFUSED(RG_ERR_DTYPE, rg_param(g, "trained", RG_BF16, RG_SHAPE(3), NULL), "trained", "bf16", "frozen");
     REFUSED(RG_ERR_DTYPE, rg_one_hot(a, 3, RG_F32), "one_hot", "f32");
     rg_graph_free(g);
 }

@@ -169,8 +169,8 @@ Test(errors, shapes_and_types_are_named)
     expect_error(g, RG_ERR_SHAPE, "size -3 at axis 1 of [2, -3] is negative");
     cr_expect_null(rg_input(g, "x", RG_F32, RG_SHAPE(1, 1, 1, 1, 1, 1, 1, 1, 1)));
     expect_error(g, RG_ERR_SHAPE, "9 axes, at most 8");
-    cr_expect_null(rg_input(g, "x", RG_BF16, RG_SHAPE(1)));
-    expect_error(g, RG_ERR_DTYPE, "'x' cannot be bf16");
+    cr_expect_null(rg_input(g, "x", RG_DTYPE_COUNT, RG_SHAPE(1)));
+    expect_error(g, RG_ERR_DTYPE, "'x' cannot be ?");
     cr_expect_null(rg_scalar(g, RG_I32, 1.5));
     expect_error(g, RG_ERR_ARGUMENT, "1.5 is no i32");
     cr_expect_null(rg_scalar(g, RG_U8, 256));

@@ -75,12 +75,12 @@ static void expect_load_error(const char *header, const void *data, size_t n, rg
 Test(io_weights, round_trip)
 {
     begin();
-    static const rg_dtype dtypes[] = {RG_F32, RG_F64, RG_I32, RG_I64, RG_U8, RG_BOOL};
+    static const rg_dtype dtypes[] = {RG_F32, RG_F64, RG_I32, RG_I64, RG_U8, RG_BOOL, RG_BF16};
     rg_graph *a = rg_graph_new(&(rg_graph_opts){.seed = 1}), *b = rg_graph_new(&(rg_graph_opts){.seed = 2});
     rg_node *from[16], *to[16];
     uint64_t seed = 5;
     int n = 0;
-    for (int d = 0; d < 6; d++)
+    for (int d = 0; d < 7; d++)
         for (int s = 0; s < 2; s++, n++) {
             char name[32];
             const rg_shape shape = s ? RG_SHAPE(d + 1, 3) : RG_SCALAR;
