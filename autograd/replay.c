@@ -64,6 +64,8 @@ rg_scan *rgi_replay_begin(rgi_replay *r, const rg_scan *f)
         c->endless = f->endless;
         c->most = f->most;
         c->trips = rgi_now(r, f->trips);
+        c->choice = rgi_now(r, f->choice);
+        c->taken = f->taken;
     }
     return c;
 }

@@ -139,8 +139,10 @@ static bool batch_scan(batching *b, rg_node *v)
     rg_node *trips = rgi_with(r, f->trips);
     rg_scan *c = rgi_replay_begin(r, f);
     bool ok = c != NULL;
-    if (ok && trips)
+    if (ok && trips) {
         c->trips = rg_max(trips, RG_ALL_AXES, false);
+        c->choice = NULL; /* some examples take this branch, others that one */
+    }
     ok = ok && leaves(b, f, c, trips != NULL);
     for (size_t id = f->first_id; ok && id < v->id; id++)
         if (rgi_node(r->g, id)->region == f->region)

@@ -188,6 +188,8 @@ bool rgi_scan_reverse_whole(rgi_reversal *io)
     r.backward = ok ? rg_scan_begin(g, &opts) : NULL;
     if (r.backward) {
         r.backward->trips = trips;
+        r.backward->choice = f->choice ? rgi_seen(g, f->choice) : NULL;
+        r.backward->taken = f->taken;
         const rgi_substitution inner = {g->substitution, f->region, r.backward}, *const outer = g->substitution;
         rgi_scan_mark(&r.sweep, f, io->wants);
         ok = open_backward(&r);

@@ -29,6 +29,8 @@ struct rg_scan {
     size_t copied;                  /* of a copy: results of the one it is a copy of, which are its first ones */
     rg_node *trips;                 /* an i64 scalar outside: only so many steps are done, the first ones (of a reversed
                                         scan: the last of them first); what is stacked for the others is zero. Or NULL */
+    rg_node *choice;                /* of a branch: the bool scalar outside ... */
+    bool taken;                     /* ... that is so where it is taken, and trips 1. Or NULL */
 };
 
 /* The ops of a scan, of the leaves of its body, and of its results (in ops/scan.c). */

@@ -57,15 +57,19 @@ rg_node *rg_while_count(rg_scan *s)
 
 /* ---- branches ---- */
 
-/* One branch, done `trips` times (0 or 1): the stacks of its results. Empty on error. */
-static rg_nodes branch(rg_graph *g, const char *name, rg_node *trips, rg_branch build, void *user, rg_nodes in)
+/* The branch that is taken where `choice` is `taken`: the stacks of its results. Empty on error. */
+static rg_nodes branch(rg_node *choice, bool taken, rg_branch build, void *user, rg_nodes in)
 {
+    rg_graph *g = choice->graph;
     const rg_nodes none = {NULL, 0};
-    rg_scan *s = rg_scan_begin(g, &(rg_scan_opts){.name = name});
+    rg_node *trips = rg_cast(taken ? choice : rg_logical_not(choice), RG_I64);
+    rg_scan *s = rg_scan_begin(g, &(rg_scan_opts){.name = taken ? "then" : "else"});
     rg_node **seen = rgi_arena_alloc(&g->arena, (in.n + 1) * sizeof *seen);
     if (!s || !seen)
         return none;
     s->trips = trips;
+    s->choice = choice;
+    s->taken = taken;
     for (size_t i = 0; i < in.n; i++)
         seen[i] = rg_scan_slice(s, rg_unsqueeze(in.at[i], 0));
     rgi_scan_length_like(s, rg_zeros(g, RG_U8, RG_SHAPE(1)));
@@ -116,8 +120,7 @@ rg_nodes rg_cond(rg_node *predicate, rg_branch then_, rg_branch else_, void *use
                       rgi_format_operand(predicate, label, sizeof label));
         return none;
     }
-    rg_node *once = rg_cast(predicate, RG_I64), *never = rg_cast(rg_logical_not(predicate), RG_I64);
-    const rg_nodes a = branch(g, "then", once, then_, user, in), b = branch(g, "else", never, else_, user, in);
+    const rg_nodes a = branch(predicate, true, then_, user, in), b = branch(predicate, false, else_, user, in);
     rg_node **out = rgi_arena_alloc(&g->arena, (a.n + 1) * sizeof *out);
     if (!out || !a.at || !b.at || !alike(g, a, b))
         return none;

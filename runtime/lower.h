@@ -136,6 +136,8 @@ bool rgi_absorb(rgi_lowering *l, rgi_block *b);
 bool rgi_pack_operands(rgi_lowering *l, rgi_item **items, size_t *n);
 /* order.c */
 bool rgi_order(rgi_lowering *l, rgi_block *b, int32_t **order);
+/* choice.c: values of branches that no run needs together, and stacks that need no zeros for it. */
+bool rgi_find_choices(rgi_lowering *l);
 /* memory.c: what escapes, what is written in place, and how long each owner lives. */
 bool rgi_settle(rgi_lowering *l);
 

@@ -306,6 +306,9 @@ bool rgi_settle(rgi_lowering *l)
         return false;
     if (!p->opts.check) /* an anomaly is told with the operands it came from */
         reuse_operands(&s);
+    if (!rgi_find_choices(l))
+        return false;
+    compact(p);
     find_lives(&s);
     return true;
 }

@@ -26,13 +26,19 @@ static int by_time(const void *x, const void *y)
     return (*a)->first != (*b)->first ? ((*a)->first < (*b)->first ? -1 : 1) : (*a < *b ? -1 : 1);
 }
 
+/* Whether no run has both. */
+static bool exclusive(const rgi_buffer *a, const rgi_buffer *b)
+{
+    return a->choice && a->choice == b->choice && a->taken != b->taken;
+}
+
 /* `placed` is sorted by offset. Returns the lowest gap that is wide enough at the buffer's time. */
 static size_t lowest_gap(rgi_buffer *const *placed, size_t n, const rgi_buffer *b)
 {
     size_t end = 0;
     for (size_t i = 0; i < n; i++) {
         const rgi_buffer *other = placed[i];
-        if (other->last < b->first || other->first > b->last)
+        if (other->last < b->first || other->first > b->last || exclusive(other, b))
             continue;
         if (other->offset >= end + rounded(b->bytes))
             break;
@@ -154,6 +160,7 @@ bool rgi_offsets(const rg_allocator *allocator, rgi_buffer *buffers, size_t n, u
             *total = end > *total ? end : *total;
         }
         *peak = peak_of(buffers, n, change, positions + 1);
+        *peak = *peak < *total ? *peak : *total; /* of what is exclusive both were counted */
     }
     rgi_free(allocator, order, pointers);
     rgi_free(allocator, change, changes);

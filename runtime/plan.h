@@ -212,6 +212,9 @@ void rgi_kept_free(rg_plan *p);
 typedef struct rgi_buffer {
     size_t bytes, offset;
     uint32_t first, last;
+    const void *
+        choice; /* with another of this choice, but not taken where this one is, it is never alive in one run; or NULL */
+    bool taken;
 } rgi_buffer;
 /* Returns false when memory is short. *total: bytes needed; *peak: the least anybody could need. */
 bool rgi_offsets(const rg_allocator *allocator, rgi_buffer *buffers, size_t n, uint32_t positions, size_t *total,

@@ -36,7 +36,9 @@ typedef struct rgi_value {
     int32_t scalar;        /* a one-element RGI_FIXED value it equals everywhere, or RGI_NONE */
     int32_t unit;          /* the unit that makes it (while lowering), or RGI_NONE */
     int32_t loop;          /* the innermost loop it lives in, or RGI_NONE */
-    int32_t first, last;   /* items between which an owner's memory is in use */
+    int32_t first, last;   /* items between which an owner's memory is in use ... */
+    const rg_node *choice; /* ... in runs alone where this bool scalar ... */
+    bool taken;            /* ... is so; or NULL: in all */
     bool fetched;
 } rgi_value;
 

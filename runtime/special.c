@@ -154,8 +154,11 @@ static bool place(rg_plan *p, rgi_special *s, rgi_extra *extra, const uint32_t *
     for (size_t v = 0; ok && v < prog->n_values; v++) {
         const rgi_value *value = &prog->values[v];
         if (value->place == RGI_SLAB && value->part_of == RGI_NONE && value->first != RGI_NONE)
-            buffers[n++] = (rgi_buffer){
-                .bytes = rgi_bytes(prog, s, (int32_t)v), .first = begin[value->first], .last = end[value->last]};
+            buffers[n++] = (rgi_buffer){.bytes = rgi_bytes(prog, s, (int32_t)v),
+                                        .first = begin[value->first],
+                                        .last = end[value->last],
+                                        .choice = value->choice,
+                                        .taken = value->taken};
     }
     for (size_t i = 0; ok && i < s->n_steps; i++)
         if (extra[i].shared)

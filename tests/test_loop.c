@@ -265,6 +265,75 @@ Test(loop, one_branch_is_computed)
     rg_graph_free(g);
 }
 
+enum { WIDE = 2048, DEEP = 10 };
+
+static rg_nodes deep(rg_node *x, double by)
+{
+    static rg_node *out[1];
+    for (int k = 0; k < DEEP; k++)
+        x = rg_softmax(rg_mul(rg_sin(x), rg_exp(rg_scale(x, by * k))), 0);
+    out[0] = x;
+    return (rg_nodes){out, 1};
+}
+
+static rg_nodes deep_one(void *user, rg_nodes in)
+{
+    (void)user;
+    return deep(in.at[0], 0.1);
+}
+
+static rg_nodes deep_other(void *user, rg_nodes in)
+{
+    (void)user;
+    return deep(in.at[0], 0.2);
+}
+
+/* What the reverse pass keeps of two branches lies at one place; a plan that takes now the one and now the other is not
+   confused by what stands there. On several threads too, and where a branch is gone through twice. */
+Test(loop, branches_share_memory)
+{
+    rg_graph *g = rg_graph_new(NULL);
+    rg_node *x = rg_param(g, "x", RG_F64, RG_SHAPE(WIDE), &(rg_param_opts){.init = RG_UNIFORM, .scale = 2});
+    rg_node *go = rg_input(g, "go", RG_BOOL, RG_SCALAR), *loss[3], *d[3], *twice[3];
+    const rg_nodes y[3] = {RG_NODES(deep_one(NULL, RG_NODES(x)).at[0]), RG_NODES(deep_other(NULL, RG_NODES(x)).at[0]),
+                           rg_cond(go, deep_one, deep_other, NULL, RG_NODES(x))};
+    for (int k = 0; k < 3; k++) {
+        loss[k] = rg_sum(rg_square(rg_at(y[k], 0)), RG_ALL_AXES, false);
+        d[k] = rg_at(rg_grad(loss[k], RG_NODES(x)), 0);
+        twice[k] = rg_at(rg_hvp(loss[k], RG_NODES(x), RG_NODES(x)), 0);
+    }
+    rg_plan *p[3], *all[2];
+    for (int k = 0; k < 3; k++)
+        p[k] = must_compile(g, RG_NODES(loss[k], d[k]), &(rg_plan_opts){.threads = 1});
+    for (int k = 0; k < 2; k++)
+        all[k] = must_compile(g, RG_NODES(loss[0], d[0], twice[0], loss[1], d[1], twice[1], loss[2], d[2], twice[2]),
+                              &(rg_plan_opts){.threads = 1 + 2 * k});
+    for (int k = 0; k < 6; k++) {
+        const bool taken = k % 3 == 0;
+        must(rg_bind(p[2], go, &taken));
+        must(rg_run(p[2]));
+        must(rg_run(p[!taken]));
+        for (int i = 0; i < 2; i++) {
+            must(rg_bind(all[i], go, &taken));
+            must(rg_run(all[i]));
+        }
+        for (size_t e = 0; e < WIDE; e++) {
+            cr_assert_eq(value_at(p[2], d[2], e), value_at(p[!taken], d[!taken], e));
+            for (int i = 0; i < 2; i++) {
+                cr_assert_eq(value_at(all[i], d[2], e), value_at(all[i], d[!taken], e));
+                cr_assert(close_to(value_at(all[i], twice[2], e), value_at(all[i], twice[!taken], e), 1e-12));
+            }
+        }
+    }
+    const size_t one = rg_plan_bytes(p[0]), both = rg_plan_bytes(p[2]);
+    cr_expect(both * 10 < one * 12, "%zu bytes for one branch, %zu for one of two", one, both);
+    for (int k = 0; k < 3; k++)
+        rg_plan_free(p[k]);
+    for (int k = 0; k < 2; k++)
+        rg_plan_free(all[k]);
+    rg_graph_free(g);
+}
+
 static rg_nodes one_result(void *user, rg_nodes in)
 {
     (void)user;

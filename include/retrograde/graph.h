@@ -198,7 +198,8 @@ RG_API rg_node *rg_while_count(rg_scan *s);
    copied at once. */
 typedef rg_nodes (*rg_branch)(void *user, rg_nodes in);
 /* then_(in) where the bool scalar is true, else_(in) where it is not; only that branch is computed. Both return lists of
-   equal types and shapes. Derivatives of any order, both modes, flow through the branch that was taken. Errors: a predicate
+   equal types and shapes. Derivatives of any order, both modes, flow through the branch that was taken; what reverse mode
+   keeps of one branch lies where that of the other would. Errors: a predicate
    that is no bool scalar, results that differ, an input of 8 axes. */
 RG_API rg_nodes rg_cond(rg_node *predicate, rg_branch then_, rg_branch else_, void *user, rg_nodes in);
 
