@@ -42,6 +42,19 @@ static int levels_for_bytes(const rg_scan *f, int64_t steps)
     return levels;
 }
 
+/* A length of segments near `every` that leaves no steps over, if there is one: steps left over are one more copy of the body,
+   and sequences are copied where their segments do not fill them. */
+static int64_t dividing(int64_t steps, int64_t every)
+{
+    for (int64_t off = 0; every > 0 && off <= every / 3; off++) {
+        if (steps % (every + off) == 0)
+            return every + off;
+        if (off <= every / 4 && steps % (every - off) == 0)
+            return every - off;
+    }
+    return every;
+}
+
 bool rgi_scan_segment_steps(rg_scan *f, int64_t *every)
 {
     const rgi_shape *shape = ((rg_node *)f->xs.at[0])->shape;
@@ -55,11 +68,11 @@ bool rgi_scan_segment_steps(rg_scan *f, int64_t *every)
         return false;
     }
     if (f->keep_every == RG_KEEP_SQRT) {
-        *every = (int64_t)ceil(sqrt((double)a));
+        *every = dividing(a, (int64_t)ceil(sqrt((double)a)));
     } else if (f->keep_bytes) {
         f->levels = f->levels ? f->levels : 1 + levels_for_bytes(f, a);
         const double below = f->levels - 1;
-        *every = below > 0 ? (int64_t)ceil(pow((double)a, below / (below + 1))) : 0;
+        *every = below > 0 ? dividing(a, (int64_t)ceil(pow((double)a, below / (below + 1)))) : 0;
     }
     if (*every && a != b && (a % *every || b % *every)) {
         rgi_graph_fail(

@@ -10,9 +10,13 @@
         name, layer, LSTM, 64, 32, 256, 256, products \
     }
 static const recurrent rows[] = {
-    CELL("LSTM of the library", rg_nn_lstm, 4), CELL("LSTM", user_lstm, 4),
-    CELL("LSTM, peepholes", user_peephole, 4),  CELL("CIFG", user_cifg, 3),
-    CELL("GRU, Cho's", user_gru_cho, 3),        CELL("MGU", user_mgu, 2),
+    CELL("LSTM of the library", rg_nn_lstm, 4),
+    CELL("LSTM", user_lstm, 4),
+    CELL("LSTM, a weight a gate", user_lstm_apart, 4),
+    CELL("LSTM, peepholes", user_peephole, 4),
+    CELL("CIFG", user_cifg, 3),
+    CELL("GRU, Cho's", user_gru_cho, 3),
+    CELL("MGU", user_mgu, 2),
     CELL("GRU, mixing", user_gru_mixing, 3), /* six matrices, all of hidden x hidden */
 };
 

@@ -25,6 +25,7 @@ bench_start recurrent_ours, recurrent_onednn;
 
 /* Cells as a user writes them, with public operators alone: xs [T, B, in] -> outputs [T, B, hidden]. (user_cells.c) */
 rg_node *user_lstm(rg_node *xs, const char *name, int64_t hidden, const rg_rnn_opts *opts);
+rg_node *user_lstm_apart(rg_node *xs, const char *name, int64_t hidden, const rg_rnn_opts *opts);
 rg_node *user_peephole(rg_node *xs, const char *name, int64_t hidden, const rg_rnn_opts *opts);
 rg_node *user_cifg(rg_node *xs, const char *name, int64_t hidden, const rg_rnn_opts *opts);
 rg_node *user_gru_cho(rg_node *xs, const char *name, int64_t hidden, const rg_rnn_opts *opts);

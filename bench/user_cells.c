@@ -35,7 +35,34 @@ rg_node *user_lstm(rg_node *xs, const char *name, int64_t n, const rg_rnn_opts *
     return ys;
 }
 
-/* The same, with p c added to i and f, and p c' to o. */
+/* The same with a weight and a bias a gate, as the formulas stand in a text: z_k = W_k x + U_k h + b_k. */
+rg_node *user_lstm_apart(rg_node *xs, const char *name, int64_t n, const rg_rnn_opts *opts)
+{
+    (void)name, (void)opts;
+    rg_graph *g = rg_graph_of(xs);
+    static const char *const names[4][3] = {
+        {"wi", "ui", "bi"}, {"wf", "uf", "bf"}, {"wg", "ug", "bg"}, {"wo", "uo", "bo"}};
+    rg_node *w[4], *u[4], *b[4], *z[4];
+    for (int k = 0; k < 4; k++) {
+        w[k] = weight(g, names[k][0], n, rg_shape_of(xs).dim[2]);
+        u[k] = weight(g, names[k][1], n, n);
+        b[k] = rg_param(g, names[k][2], RG_F32, RG_SHAPE(n), NULL);
+    }
+    rg_scan *s = rg_scan_begin(g, NULL);
+    rg_node *x = rg_scan_slice(s, xs), *h = rg_scan_carry(s, zero_state(xs, n)),
+            *c = rg_scan_carry(s, zero_state(xs, n));
+    for (int k = 0; k < 4; k++)
+        z[k] = rg_add(rg_linear(x, w[k], b[k]), rg_linear(h, u[k], NULL));
+    rg_node *next = rg_add(rg_mul(rg_sigmoid(z[1]), c), rg_mul(rg_sigmoid(z[0]), rg_tanh(z[2])));
+    rg_node *y = rg_mul(rg_sigmoid(z[3]), rg_tanh(next));
+    rg_scan_next(s, h, y);
+    rg_scan_next(s, c, next);
+    rg_node *ys = rg_scan_stack(s, y);
+    rg_scan_end(s);
+    return ys;
+}
+
+/* The LSTM with p c added to i and f, and p c' to o. */
 rg_node *user_peephole(rg_node *xs, const char *name, int64_t n, const rg_rnn_opts *opts)
 {
     (void)name, (void)opts;

@@ -151,11 +151,12 @@ Test(segments, layers)
 }
 
 /* Bytes and lines of a plan that trains an LSTM over so many steps. */
-static size_t plan_of(int64_t steps, int64_t keep_every, int *lines)
+static size_t plan_of(int64_t steps, int64_t keep_every, size_t keep_bytes, int *lines)
 {
     rg_graph *g = rg_graph_new(NULL);
     rg_node *xs = rg_input(g, "xs", RG_F32, RG_SHAPE(steps, 1, 8)), *last[2];
-    rg_node *ys = rg_nn_lstm(xs, "net", 16, &(rg_rnn_opts){.keep_every = keep_every, .last = last});
+    rg_node *ys =
+        rg_nn_lstm(xs, "net", 16, &(rg_rnn_opts){.keep_every = keep_every, .keep_bytes = keep_bytes, .last = last});
     rg_node *loss = total(rg_square(last[0]));
     rg_node *step = rg_sgd(loss, &(rg_sgd_opts){.lr = 1e-3});
     rg_plan *p = must_compile(g, RG_NODES(loss, step), &(rg_plan_opts){.threads = 1});
@@ -178,11 +179,37 @@ static size_t plan_of(int64_t steps, int64_t keep_every, int *lines)
 Test(segments, memory_and_code)
 {
     int lines[3];
-    const size_t all = plan_of(10000, 0, &lines[0]), root = plan_of(10000, RG_KEEP_SQRT, &lines[1]),
-                 less = plan_of(625, RG_KEEP_SQRT, &lines[2]);
+    const size_t all = plan_of(10000, 0, 0, &lines[0]), root = plan_of(10000, RG_KEEP_SQRT, 0, &lines[1]),
+                 less = plan_of(625, RG_KEEP_SQRT, 0, &lines[2]);
     cr_expect(root * 12 < all, "%zu bytes keeping everything, %zu with segments", all, root);
     cr_expect(root < less * 5, "%zu bytes for 10000 steps, %zu for 625", root, less);
     cr_expect_eq(lines[1], lines[2]);
+}
+
+/* A budget takes as few levels of segments as it must, each one more copy of the forward loop, and keeps to it, what products
+   work in not counted. */
+Test(segments, memory_of_a_budget)
+{
+    static const size_t budget[] = {100000000, 1000000, 100000, 30000};
+    int lines[4], few;
+    size_t bytes[4];
+    const size_t work = plan_of(10, 0, 0, &few);
+    for (int k = 0; k < 4; k++) {
+        bytes[k] = plan_of(10000, 0, budget[k], &lines[k]) - work;
+        cr_expect(bytes[k] <= budget[k], "a budget of %zu: %zu bytes", budget[k], bytes[k]);
+        cr_expect(k == 0 || (bytes[k] < bytes[k - 1] && lines[k] > lines[k - 1]),
+                  "a budget of %zu: %zu bytes, %d lines; %zu, %d with a larger one", budget[k], bytes[k], lines[k],
+                  k ? bytes[k - 1] : 0, k ? lines[k - 1] : 0);
+    }
+}
+
+/* Lengths near the square root are taken where they leave nothing over: no copy of what is left, nor of the sequence. */
+Test(segments, lengths_that_divide)
+{
+    int even, odd;
+    const size_t divisible = plan_of(9960, RG_KEEP_SQRT, 0, &even), prime = plan_of(9967, RG_KEEP_SQRT, 0, &odd);
+    cr_expect(even < odd && divisible + 9000 * 8 * 4 < prime, "%d and %d lines, %zu and %zu bytes", even, odd,
+              divisible, prime);
 }
 
 Test(segments, errors)

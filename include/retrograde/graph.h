@@ -157,7 +157,7 @@ typedef struct rg_scan_opts {
        the carries alone, at the beginning of each segment of steps, whose forward pass is repeated, one segment at a time;
        gradients have the same bits. */
     int64_t keep_every; /* steps of a segment, or RG_KEEP_SQRT: about the square root of their number */
-    size_t keep_bytes;  /* about so much memory: segments of segments where need be, each level one more forward pass */
+    size_t keep_bytes;  /* about so much: L <= 3 levels of T^(1/(L+1)) segments, as few as fit; L more forward passes */
 } rg_scan_opts;
 #define RG_KEEP_SQRT (-1)
 
