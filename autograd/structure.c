@@ -124,7 +124,7 @@ static bool put_together(rgi_tracing *t, const rg_node *v, const part *parts, si
                 key += (size_t)index[a] * parts[i].stride[a];
             now[i] = parts[i].sets[key];
         }
-        if (memcmp(now, before, n * sizeof *now)) {
+        if (memcmp(now, before, n * sizeof *now) != 0) {
             last = rgi_set_join(&t->sets, now, n);
             memcpy(before, now, n * sizeof *now);
         }
