@@ -280,7 +280,7 @@ static rg_status examine(bench *b, bool second, rgi_tally *t, const char **what)
 {
     lists l = {.n = 0};
     rg_node *f = NULL;
-    for (size_t i = 0; i < b->n_x && l.n < 64; i++)
+    for (size_t i = 0; b->x && i < b->n_x && l.n < 64; i++)
         if (b->x[i].node) {
             l.which[l.n] = i;
             l.x[l.n++] = b->x[i].node;

@@ -50,10 +50,10 @@ rg_status rgi_slope_find(rgi_curve f, void *user, double step, rgi_slope *out)
    sqrt(252) times as large as each. */
 rg_status rgi_noise_find(rgi_curve f, void *user, double step, double *out)
 {
-    enum { VALUES = 9, ORDER = 5 };
+    enum { VALUES = 9, MIDDLE = 4, ORDER = 5 };
     double y[VALUES], most = 0;
     for (int k = 0; k < VALUES; k++) {
-        const rg_status status = f(user, (k - VALUES / 2) * step / 8, &y[k]);
+        const rg_status status = f(user, (k - MIDDLE) * step / 8, &y[k]);
         if (status)
             return status;
     }
