@@ -124,8 +124,11 @@ static void draw_edges(drawing *d, size_t i)
     const rgi_item *item = &d->prog->items[i];
     for (uint32_t k = 0; k < item->count; k++) {
         const rgi_use *use = &d->prog->uses[item->first + k];
-        for (uint32_t j = 0; j < use->n_in; j++)
-            draw_edge(d, use->in[j], "u", item->first + k);
+        for (uint32_t j = 0; j < use->n_in; j++) {
+            const int32_t packed = use->packed ? use->packed[j] : RGI_NONE;
+            const bool made = packed != RGI_NONE && d->prog->values[packed].place == RGI_SLAB;
+            draw_edge(d, made ? packed : use->in[j], "u", item->first + k);
+        }
     }
     if (item->count == 0)
         draw_edge(d, item->from, "s", i);
