@@ -1,6 +1,7 @@
 /* bench.c - what is asked for is measured, ours beside the rivals', in turns in one run; the limits of the machine too. */
 #include "gbench.h"
 #include "groups.h"
+#include "memory.h"
 #include "report.h"
 
 #include "../examples/arguments.h"
@@ -19,9 +20,11 @@ enum { N_GROUPS = sizeof groups / sizeof *groups, MAX_RESULTS = 1024 };
 
 typedef struct options {
     const char *json, *svg, *only;
+    const char *alone;   /* the one row, of whose contestants one is run: memory.h */
     int rounds, threads; /* threads: 0: one, then two */
+    int who;
     double seconds;
-    bool list;
+    bool list, memory;
 } options;
 
 /* Texts, each once. */
@@ -168,6 +171,43 @@ static bool write_to(const char *path, void (*write)(FILE *f, const result *resu
     return fclose(f) == 0;
 }
 
+/* Runs one contestant of the row that is named in full. */
+static int run_alone(const options *o)
+{
+    char name[160];
+    for (int i = 0; i < N_GROUPS; i++)
+        for (size_t j = 0; j < groups[i]->n_rows; j++) {
+            const void *row = row_of(groups[i], j);
+            snprintf(name, sizeof name, "%s/%s", groups[i]->name, row_name(row));
+            if (strcmp(name, o->alone) == 0)
+                return memory_alone(groups[i], row, o->threads, o->who);
+        }
+    return 1;
+}
+
+static int show_memory(const options *o, const char *program)
+{
+    for (int t = o->threads ? o->threads : 1; t <= (o->threads ? o->threads : 2); t++)
+        for (int i = 0; i < N_GROUPS; i++) {
+            bool headed = false;
+            for (size_t j = 0; j < groups[i]->n_rows; j++) {
+                const void *row = row_of(groups[i], j);
+                if (!wanted(o, groups[i], row))
+                    continue;
+                if (!headed)
+                    memory_head(groups[i], t);
+                headed = true;
+                memory_row(groups[i], program, row_name(row), t);
+            }
+        }
+    puts("\nPlan: working memory beside parameters, of it values; the rest is scratch of each thread. Alive: the "
+         "largest sum of\n"
+         "values that are needed at once, which no placement can do without. Process: all of it at most, its program "
+         "and\n"
+         "libraries included.");
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     options o = {.rounds = 9, .seconds = 0.05};
@@ -194,6 +234,19 @@ int main(int argc, char **argv)
          .least = 7,
          .most = 10000},
         {.name = "--seconds", .value = "S", .what = "the least that one turn lasts", .real = &o.seconds},
+        {.name = "--memory",
+         .what = "instead of times, what steps take of memory: every contestant in a process of its own",
+         .flag = &o.memory},
+        {.name = "--alone",
+         .value = "GROUP/CASE",
+         .what = "such a process: runs one contestant of the case",
+         .text = &o.alone},
+        {.name = "--who",
+         .value = "N",
+         .what = "with --alone: which rival; ours is -1",
+         .number = &o.who,
+         .least = -1,
+         .most = BENCH_RIVALS - 1},
         {.name = "--list", .what = "says what there is", .flag = &o.list},
     };
     const command self = {"retrograde_bench",
@@ -208,6 +261,10 @@ int main(int argc, char **argv)
                 printf("%s/%s\n", groups[i]->name, row_name(row_of(groups[i], j)));
         return 0;
     }
+    if (o.alone)
+        return run_alone(&o);
+    if (o.memory)
+        return show_memory(&o, argv[0]);
     const char *policy = getenv("OMP_WAIT_POLICY");
     if (policy && strcmp(policy, "passive") == 0)
         fputs("bench: warning: OMP_WAIT_POLICY=passive makes every meeting of two threads slow, for all\n", stderr);

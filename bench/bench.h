@@ -64,11 +64,16 @@ void bench_plan_bind(bench_plan *p, rg_node *input, void *data);
 /* Runs once and fills in *out; returns what a bench_start returns, and frees the plan if that is no NULL. `p` may be NULL. */
 const char *bench_plan_start(bench_plan *p, contestant *out);
 
+/* What the plan takes; false if the contestant is none. */
+bool bench_plan_estimate(const contestant *c, rg_estimate *out);
+
 /* ---- PyTorch, in a process of its own: rivals/torch_steps.py ---- */
 
 /* `request` is KIND and its words: what the function registered under KIND gets. */
 const char *torch_start(int threads, const char *request, contestant *out);
 void torch_stop(void);
+/* The number of that process; 0: there is none. */
+long torch_process(void);
 extern const char *torch_directory; /* where torch.sh lies */
 
 /* ---- limits ---- */

@@ -63,6 +63,12 @@ static double run(void *state, int64_t steps)
     return p->watch && !isfinite(*(const float *)rg_data(p->plan, p->watch)) ? -1 : seconds;
 }
 
+bool bench_plan_estimate(const contestant *c, rg_estimate *out)
+{
+    const bench_plan *const p = c->run == run ? c->state : NULL;
+    return p && rg_plan_estimate(p->plan, NULL, out) == RG_OK;
+}
+
 const char *bench_plan_start(bench_plan *p, contestant *out)
 {
     if (p && !p->failed && run(p, 1) >= 0) {

@@ -37,6 +37,11 @@ void torch_stop(void)
     n_models = 0;
 }
 
+long torch_process(void)
+{
+    return (long)torch.pid;
+}
+
 /* Sends what `to` holds and reads the number of the answer; false if there is none. */
 static int answer(double *number)
 {
