@@ -33,6 +33,13 @@ static const rg_window *make_window(rg_plan *p, rgi_special *s, const rgi_value 
     return !s->refused && node->op->window(&step, value->window_input, w) ? w : NULL;
 }
 
+/* What is known of a value while a group is made; all zero between groups. */
+typedef struct rgi_mark {
+    uint32_t maker;  /* 1 + the member that makes it, or 0 */
+    uint32_t spread; /* 1 + the spread that it is, or 0 */
+    uint32_t last;   /* the last member that reads it */
+} rgi_mark;
+
 typedef struct grouping {
     rg_plan *p;
     rgi_special *s;
@@ -41,7 +48,7 @@ typedef struct grouping {
     size_t slots, unit; /* slots in use at most, bytes of the widest element */
     int32_t head, foot; /* the value that a head delivers, or a foot draws, or RGI_NONE */
     bool *busy;
-    size_t n_busy;
+    size_t n_busy, n_room; /* operands in all; spreads there is room for */
 } grouping;
 
 static size_t take_slot(grouping *k)
@@ -54,24 +61,22 @@ static size_t take_slot(grouping *k)
     return SIZE_MAX;
 }
 
-/* The last member that reads value v, or -1. */
-static int64_t last_reader(const grouping *k, int32_t v)
+static const rgi_mark *mark_of(const grouping *k, int32_t v)
 {
-    const rgi_use *uses = &k->p->program->uses[k->item->first];
-    for (size_t m = k->item->count; m-- > 0;)
-        for (uint32_t i = 0; i < uses[m].n_in; i++)
-            if (uses[m].in[i] == v)
-                return (int64_t)m;
-    return -1;
+    return &k->s->marks[v];
 }
 
-static const rgi_operand *made_in_group(const grouping *k, int32_t v, size_t before)
+/* Notes which member makes each value, and which reads it last; with `no_more` takes it back. */
+static void mark_members(const grouping *k, bool no_more)
 {
     const rgi_use *uses = &k->p->program->uses[k->item->first];
-    for (size_t m = before; m-- > 0;)
-        if (uses[m].out[0] == v)
-            return &k->g->members[m].out;
-    return NULL;
+    for (uint32_t m = 0; m < k->item->count; m++) {
+        for (uint32_t i = 0; i < uses[m].n_in; i++)
+            if (uses[m].in[i] != RGI_NONE)
+                k->s->marks[uses[m].in[i]] =
+                    no_more ? (rgi_mark){0, 0, 0} : (rgi_mark){k->s->marks[uses[m].in[i]].maker, 0, m};
+        k->s->marks[uses[m].out[0]] = no_more ? (rgi_mark){0, 0, 0} : (rgi_mark){m + 1, 0, 0};
+    }
 }
 
 /* A block full of one constant number, shared by all who want the same. */
@@ -97,14 +102,6 @@ static bool is_number(const grouping *k, const rgi_value *v)
     return v->place == RGI_FIXED && v->part_of == RGI_NONE && k->s->counts[v->shape] == 1 && k->g->elements != 1;
 }
 
-static const rgi_spread *spread_of(const grouping *k, int32_t v)
-{
-    for (size_t n = 0; n < k->g->n_spreads; n++)
-        if (k->g->spreads[n].value == v)
-            return &k->g->spreads[n];
-    return NULL;
-}
-
 /* The number of elements after which a smaller operand begins again, as a bias of rows does; 0 if it is not so. */
 static size_t period_of(const rg_shape *from, const rg_shape *to)
 {
@@ -120,6 +117,22 @@ static size_t period_of(const rg_shape *from, const rg_shape *to)
     return n;
 }
 
+/* Room for one more: most groups have none or two. */
+static rgi_spread *add_spread(grouping *k)
+{
+    rgi_group *const g = k->g;
+    if (g->n_spreads == k->n_room) {
+        k->n_room = k->n_room ? 2 * k->n_room : 2;
+        rgi_spread *const more = rgi_special_alloc(k->s, k->n_room, sizeof *more);
+        if (!more)
+            return NULL;
+        if (g->n_spreads)
+            memcpy(more, g->spreads, g->n_spreads * sizeof *more);
+        g->spreads = more;
+    }
+    return &g->spreads[g->n_spreads++];
+}
+
 /* Operands from outside that are smaller than the group: they hold their blocks while all members run. */
 static bool make_spreads(grouping *k)
 {
@@ -128,21 +141,21 @@ static bool make_spreads(grouping *k)
     for (size_t m = 0; m < k->g->n_members; m++)
         for (uint32_t i = 0; i < uses[m].n_in; i++) {
             const int32_t v = uses[m].in[i];
-            if (v == RGI_NONE || spread_of(k, v))
+            if (v == RGI_NONE || mark_of(k, v)->spread)
                 continue;
             const rgi_value *value = &prog->values[v];
-            bool inside = false;
-            for (size_t j = 0; j < m && !inside; j++)
-                inside = uses[j].out[0] == v;
-            if (inside || v == k->head || is_number(k, value) ||
+            if (mark_of(k, v)->maker || v == k->head || is_number(k, value) ||
                 (!value->window && rg_shape_equal(k->s->shapes[value->shape], k->g->shape)))
                 continue;
-            rgi_spread *x = &k->g->spreads[k->g->n_spreads++];
+            rgi_spread *const x = add_spread(k);
+            if (!x)
+                return false;
             *x = (rgi_spread){.from = {.mode = RGI_MEMORY, .size = (uint32_t)rg_dtype_size(value->dtype)},
                               .slot = take_slot(k),
                               .period = value->window ? 0 : period_of(&k->s->shapes[value->shape], &k->g->shape),
                               .shape = k->s->shapes[value->shape],
                               .value = v};
+            k->s->marks[v].spread = (uint32_t)k->g->n_spreads;
             if (!rgi_terms_make(k->p, k->s, v, &x->from.terms) ||
                 (value->window && !(x->from.window = make_window(k->p, k->s, value))))
                 return false;
@@ -160,21 +173,20 @@ static bool make_operand(grouping *k, size_t member, uint32_t i)
     const rgi_value *value = &prog->values[v];
     const size_t size = rg_dtype_size(value->dtype);
     k->unit = size > k->unit ? size : k->unit;
-    const rgi_operand *made = made_in_group(k, v, member);
-    const rgi_spread *spread = spread_of(k, v);
+    const rgi_mark *const mark = mark_of(k, v);
     *o = (rgi_operand){.mode = RGI_MEMORY, .size = (uint32_t)size};
-    if (made) {
-        *o = *made;
+    if (mark->maker) {
+        *o = k->g->members[mark->maker - 1].out;
     } else if (v == k->head) {
         o->mode = RGI_HEAD;
     } else if (is_number(k, value)) {
         o->mode = RGI_NUMBER;
         o->at = number_block(k->s, value->fixed, size);
         return o->at != NULL;
-    } else if (spread) {
+    } else if (mark->spread) {
         o->mode = RGI_BLOCK;
-        o->slot = spread->slot;
-        o->spread = (uint32_t)(spread - k->g->spreads) + 1;
+        o->slot = k->g->spreads[mark->spread - 1].slot;
+        o->spread = mark->spread;
     } else {
         return rgi_terms_make(k->p, k->s, v, &o->terms);
     }
@@ -211,8 +223,8 @@ static bool make_output(grouping *k, size_t member)
         o->slot = take_slot(k);
     for (uint32_t i = 0; i < use->n_in; i++) { /* blocks nobody reads any more are free */
         const rgi_operand *in = &k->g->members[member].in[i];
-        const bool block = use->in[i] != RGI_NONE && in->mode == RGI_BLOCK && made_in_group(k, use->in[i], member);
-        if (block && last_reader(k, use->in[i]) == (int64_t)member)
+        const rgi_mark *const mark = use->in[i] == RGI_NONE ? NULL : mark_of(k, use->in[i]);
+        if (mark && mark->maker && in->mode == RGI_BLOCK && mark->last == member)
             k->busy[in->slot] = false;
     }
     return true;
@@ -278,6 +290,27 @@ static bool make_step(const grouping *k, const rgi_use *use, rg_step *step)
     return *last != NULL;
 }
 
+static bool make_members(grouping *k)
+{
+    const rgi_program *prog = k->p->program;
+    rgi_operand *in = rgi_special_alloc(k->s, k->n_busy, sizeof *in);
+    if (!in || !make_spreads(k))
+        return false;
+    for (size_t m = 0; m < k->g->n_members; m++) {
+        const rgi_use *use = &prog->uses[k->item->first + m];
+        k->g->members[m].in = in;
+        in += use->n_in;
+        if (!make_step(k, use, &k->g->members[m].step))
+            return false;
+        for (uint32_t i = 0; i < use->n_in; i++)
+            if (!make_operand(k, m, i))
+                return false;
+        if (!make_output(k, m))
+            return false;
+    }
+    return true;
+}
+
 rgi_group *rgi_group_make(rg_plan *p, rgi_special *s, const rgi_item *item, int32_t head, int32_t foot)
 {
     const rgi_program *prog = p->program;
@@ -287,28 +320,22 @@ rgi_group *rgi_group_make(rg_plan *p, rgi_special *s, const rgi_item *item, int3
         operands += prog->uses[item->first + m].n_in + 1;
     grouping k = {.p = p, .s = s, .item = item, .g = g, .unit = 1, .head = head, .foot = foot, .n_busy = operands};
     k.busy = rgi_special_alloc(s, operands, sizeof *k.busy);
-    if (!g || !k.busy)
+    if (!s->marks)
+        s->marks = rgi_special_alloc(s, prog->n_values, sizeof *s->marks);
+    if (!g || !k.busy || !s->marks)
         return NULL;
     g->members = rgi_special_alloc(s, item->count, sizeof *g->members);
-    g->spreads = rgi_special_alloc(s, operands, sizeof *g->spreads);
-    if (!g->members || !g->spreads)
+    if (!g->members)
         return NULL;
     const uint32_t shape = prog->values[prog->uses[item->first].out[0]].shape;
     g->shape = s->shapes[shape];
     g->elements = s->counts[shape];
     g->n_members = item->count;
-    if (!make_spreads(&k))
+    mark_members(&k, false);
+    const bool ok = make_members(&k);
+    mark_members(&k, true);
+    if (!ok)
         return NULL;
-    for (size_t m = 0; m < g->n_members; m++) {
-        const rgi_use *use = &prog->uses[item->first + m];
-        if (!make_step(&k, use, &g->members[m].step))
-            return NULL;
-        for (uint32_t i = 0; i < use->n_in; i++)
-            if (!make_operand(&k, m, i))
-                return NULL;
-        if (!make_output(&k, m))
-            return NULL;
-    }
     choose_block(&k);
     return g;
 }

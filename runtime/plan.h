@@ -34,7 +34,7 @@ typedef struct rgi_operand {
 
 typedef struct rgi_member {
     rg_step step;
-    rgi_operand in[RGI_MAX_ARITY], out;
+    rgi_operand *in, out;
 } rgi_member;
 
 /* An operand that is smaller than the group, or has gaps between its rows: brought into a block before the members run. */
@@ -139,17 +139,18 @@ typedef struct rgi_link {
 typedef struct rgi_special {
     struct rgi_special *next;
     rgi_arena arena;
-    uint64_t used;       /* when it was last run: the oldest goes first */
-    rg_shape *inputs;    /* the signature: bound shapes */
-    rg_shape *shapes;    /* of program.shapes */
-    size_t *counts;      /* elements of each */
-    rgi_packing *packed; /* of program.packed */
-    size_t *offsets;     /* of owners in the slab, by value */
-    size_t bytes;        /* of the slab's first part, the values ... */
-    size_t total;        /* ... and with the scratch of each thread behind it */
-    size_t peak;         /* largest sum of what lives at once */
-    size_t scratch;      /* a thread */
-    int64_t *sizes;      /* of the named dimensions */
+    uint64_t used;          /* when it was last run: the oldest goes first */
+    rg_shape *inputs;       /* the signature: bound shapes */
+    rg_shape *shapes;       /* of program.shapes */
+    size_t *counts;         /* elements of each */
+    rgi_packing *packed;    /* of program.packed */
+    size_t *offsets;        /* of owners in the slab, by value */
+    size_t bytes;           /* of the slab's first part, the values ... */
+    size_t total;           /* ... and with the scratch of each thread behind it */
+    size_t peak;            /* largest sum of what lives at once */
+    size_t scratch;         /* a thread */
+    int64_t *sizes;         /* of the named dimensions */
+    struct rgi_mark *marks; /* by value: groups.c */
     rgi_number *numbers;
     rg_status refused; /* why it could not be made, if not for want of memory */
     rgi_exec *steps;

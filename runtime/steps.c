@@ -21,13 +21,15 @@ size_t rgi_special_bytes(const rg_plan *p, const rgi_special *s, int32_t v)
 bool rgi_terms_make(const rg_plan *p, rgi_special *s, int32_t v, const rgi_terms **out)
 {
     const rgi_program *prog = p->program;
-    rgi_terms terms = {0};
+    rgi_terms terms = {.n = 0};
+    *out = NULL;
+    if (!prog->n_loops)
+        return true;
     for (int32_t w = v; prog->values[w].part_of != RGI_NONE; w = prog->values[w].part_of)
         if (prog->values[w].step_loop != RGI_NONE) {
             terms.depth[terms.n] = (uint32_t)prog->loops[prog->values[w].step_loop].depth;
             terms.stride[terms.n++] = rgi_special_bytes(p, s, w);
         }
-    *out = NULL;
     if (!terms.n)
         return true;
     rgi_terms *copy = rgi_special_alloc(s, 1, sizeof *copy);
