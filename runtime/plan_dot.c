@@ -77,15 +77,11 @@ static void draw_step(drawing *d, size_t i)
     }
 }
 
-static void note_makers(drawing *d, size_t i)
+/* A value, and all that it is a part of, comes from there. */
+static void note_maker(drawing *d, int32_t v, maker from)
 {
-    const rgi_item *item = &d->prog->items[i];
-    for (uint32_t k = 0; k < item->count; k++)
-        for (uint32_t j = 0; j < d->prog->uses[item->first + k].n_out; j++)
-            for (int32_t v = d->prog->uses[item->first + k].out[j]; v != RGI_NONE; v = d->prog->values[v].part_of)
-                d->made[v] = (maker){(int32_t)(item->first + k), RGI_NONE};
-    for (int32_t v = item->count == 0 ? item->to : RGI_NONE; v != RGI_NONE; v = d->prog->values[v].part_of)
-        d->made[v] = (maker){RGI_NONE, (int32_t)i};
+    for (; v != RGI_NONE; v = d->prog->values[v].part_of)
+        d->made[v] = from;
 }
 
 /* An edge from what made value v to a box named by `kind` and `number`. */
@@ -129,9 +125,13 @@ static void draw_edges(drawing *d, size_t i)
             const bool made = packed != RGI_NONE && d->prog->values[packed].place == RGI_SLAB;
             draw_edge(d, made ? packed : use->in[j], "u", item->first + k);
         }
+        for (uint32_t j = 0; j < use->n_out; j++) /* the next member of a group may read it */
+            note_maker(d, use->out[j], (maker){(int32_t)(item->first + k), RGI_NONE});
     }
-    if (item->count == 0)
+    if (item->count == 0) {
         draw_edge(d, item->from, "s", i);
+        note_maker(d, item->to, (maker){RGI_NONE, (int32_t)i});
+    }
 }
 
 char *rg_plan_dot(rg_plan *p)
@@ -160,10 +160,8 @@ char *rg_plan_dot(rg_plan *p)
         d.made[v] = (maker){RGI_NONE, RGI_NONE};
     for (size_t i = 0; i < prog->n_items; i++)
         draw_step(&d, i);
-    for (size_t i = 0; i < prog->n_items; i++) {
+    for (size_t i = 0; i < prog->n_items; i++)
         draw_edges(&d, i);
-        note_makers(&d, i);
-    }
     for (size_t k = 0; k < prog->n_fetches; k++)
         if (prog->fetches[k].value != RGI_NONE) {
             rgi_text_printf(&d.out, "    f%zu [shape=ellipse, fillcolor=\"#ffffff\", label=\"fetched %%%u\"];\n", k,

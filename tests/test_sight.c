@@ -155,6 +155,22 @@ Test(sight, digraph)
     finish(&s);
 }
 
+/* Members of a fused group read each other: edges lead from one to the next, and nothing is taken for a constant. */
+Test(sight, digraph_of_a_fused_group)
+{
+    rg_graph *g = rg_graph_new(NULL);
+    rg_node *x = rg_input(g, "x", RG_F32, RG_SHAPE(3000));
+    rg_plan *p = must_compile(g, RG_NODES(rg_tanh(rg_exp(rg_sin(x)))), NULL);
+    char *dot = rg_plan_dot(p);
+    cr_assert(dot);
+    cr_expect_eq(count(dot, "subgraph cluster_step"), 1, "%s", dot);
+    cr_expect_eq(count(dot, " -> u"), 3, "%s", dot);           /* x -> sin -> exp -> tanh */
+    cr_expect_eq(count(dot, " [shape=ellipse"), 2, "%s", dot); /* x and what is fetched */
+    rg_text_free(dot);
+    rg_plan_free(p);
+    rg_graph_free(g);
+}
+
 /* A box a value, none outside of the picture or of the memory. */
 Test(sight, memory_map)
 {

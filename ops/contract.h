@@ -1,0 +1,38 @@
+/* contract.h - what the rules of the contraction and its running share. */
+#ifndef RGI_CONTRACT_H
+#define RGI_CONTRACT_H
+
+#include "rules.h"
+
+typedef struct rgi_accumulate_attr {
+    rg_contract_opts axes; /* first: the rules of contract read it */
+    bool descending;
+} rgi_accumulate_attr;
+
+/* The axes of one operand in the order batch, free, contracted. */
+typedef struct rgi_operand_axes {
+    int32_t axis[RG_MAX_RANK];
+    int32_t batch, free, contracted; /* how many of each */
+} rgi_operand_axes;
+
+/* False: an axis outside, or named twice. */
+bool rgi_contract_axes(int32_t rank, const rg_axes *batch, const rg_axes *contracted, rgi_operand_axes *out);
+
+/* The product of matrices that is left, for each batch element. */
+typedef struct rgi_product {
+    size_t batch, m, n, k;
+    size_t a_row, a_col, a_batch, b_row, b_col, b_batch; /* strides in elements */
+    size_t tm, tn, rows, columns;                        /* task tile and how many there are */
+    size_t parts;                                        /* of the sum over k */
+    size_t tail_rows;                                    /* of a block that a tail is given */
+} rgi_product;
+
+/* The fields of both descriptors that have to do with running: contract_run.c. */
+void rgi_contract_geometry(const rg_step *s, void *out);
+void rgi_contract_cost(const rg_step *s, rg_cost *cost);
+rg_status rgi_contract_run(const rg_step *s, size_t lo, size_t hi);
+/* The second operand packed. */
+size_t rgi_contract_packed(const rg_step *s, size_t i, size_t *tasks);
+void rgi_contract_pack(const rg_step *s, size_t i, const void *from, void *to, size_t lo, size_t hi);
+
+#endif

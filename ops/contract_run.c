@@ -1,0 +1,242 @@
+/* contract_run.c - a contraction as products of matrices: cut into tiles, or along its sum where the result is small. */
+#include "contract.h"
+#include "table_ops.h"
+
+#include <string.h>
+
+#define RGI_SPLIT_K 4096      /* length of a part of the sum where it is split ... */
+#define RGI_SPLIT_RESULT 4096 /* ... which it is for results of at most so many elements */
+#define RGI_TAIL_ROWS 96      /* of a block for the tail, a multiple of it where rows are short ... */
+#define RGI_TAIL_COLUMNS 2048
+#define RGI_TAIL_BYTES ((size_t)512 * 1024) /* ... which stays in L2 with what the tail reads */
+
+static size_t least(size_t x, size_t y)
+{
+    return x < y ? x : y;
+}
+
+static size_t rounded(size_t bytes)
+{
+    return (bytes + 63) / 64 * 64;
+}
+
+/* Size and stride of a run of axes. */
+static void collapse(const rg_shape *shape, const int32_t *axis, int32_t n, size_t *size, size_t *stride)
+{
+    *size = 1;
+    *stride = n ? rgi_count_range(shape, axis[n - 1] + 1, shape->rank) : 0;
+    for (int32_t k = 0; k < n; k++)
+        *size *= (size_t)shape->dim[axis[k]];
+}
+
+void rgi_contract_geometry(const rg_step *s, void *out)
+{
+    const rg_contract_opts *o = s->attr;
+    const rg_shape *a = &s->in_type[0].shape, *b = &s->in_type[1].shape;
+    rgi_operand_axes x, y;
+    rgi_product p;
+    size_t same;
+    rgi_contract_axes(a->rank, &o->a_batch, &o->a_contract, &x);
+    rgi_contract_axes(b->rank, &o->b_batch, &o->b_contract, &y);
+    collapse(a, x.axis, x.batch, &p.batch, &p.a_batch);
+    collapse(a, x.axis + x.batch, x.free, &p.m, &p.a_row);
+    collapse(a, x.axis + x.batch + x.free, x.contracted, &p.k, &p.a_col);
+    collapse(b, y.axis, y.batch, &same, &p.b_batch);
+    collapse(b, y.axis + y.batch, y.free, &p.n, &p.b_col);
+    collapse(b, y.axis + y.batch + y.free, y.contracted, &same, &p.b_row);
+    /* a tail wants whole rows: few and long pieces */
+    const bool by_rows = s->tail && p.m >= RGI_TAIL_ROWS;
+    rgi_kernels(s->out_type->dtype)->gemm_tile(p.m, by_rows ? 1 : p.n, p.k, &p.tm, &p.tn);
+    p.tn = by_rows ? p.n : p.tn;
+    p.rows = p.m ? (p.m + p.tm - 1) / p.tm : 0;
+    p.columns = p.n ? (p.n + p.tn - 1) / p.tn : 0;
+    p.parts = s->op != &rgi_op_accumulate && p.k > 2 * RGI_SPLIT_K && p.batch * p.m * p.n <= RGI_SPLIT_RESULT
+                  ? (p.k + RGI_SPLIT_K - 1) / RGI_SPLIT_K
+                  : 1;
+    const size_t row = least(p.n + !p.n, RGI_TAIL_COLUMNS) * rg_dtype_size(s->out_type->dtype);
+    p.tail_rows = RGI_TAIL_ROWS * (1 + least(3, RGI_TAIL_BYTES / (2 * RGI_TAIL_ROWS * row)));
+    memcpy(out, &p, sizeof p);
+}
+
+size_t rgi_contract_packed(const rg_step *s, size_t i, size_t *tasks)
+{
+    const rgi_product *p = s->geometry;
+    return i == 1 && p->batch == 1 ? rgi_kernels(s->out_type->dtype)->gemm_packed(p->n, p->k, tasks) : 0;
+}
+
+void rgi_contract_pack(const rg_step *s, size_t i, const void *from, void *to, size_t lo, size_t hi)
+{
+    const rgi_product *p = s->geometry;
+    (void)i;
+    rgi_kernels(s->out_type->dtype)->gemm_pack(p->n, p->k, from, (ptrdiff_t)p->b_row, (ptrdiff_t)p->b_col, lo, hi, to);
+}
+
+/* Bytes of the second operand packed, which is done first where a tail takes many blocks of rows: each would pack it anew. */
+static size_t packed_first(const rg_step *s, const rgi_product *p, size_t *tasks)
+{
+    const bool often = s->tail && !s->packed && p->m > p->tail_rows && p->columns == 1 && p->b_col != 1;
+    return often && p->batch == 1 && p->parts == 1 && s->op == &rgi_op_contract
+               ? rgi_kernels(s->out_type->dtype)->gemm_packed(p->n, p->k, tasks)
+               : 0;
+}
+
+void rgi_contract_cost(const rg_step *s, rg_cost *cost)
+{
+    const rgi_product p = *(const rgi_product *)s->geometry;
+    size_t panels;
+    const rgk_table *kernels = rgi_kernels(s->out_type->dtype);
+    const double size = (double)rg_dtype_size(s->out_type->dtype);
+    cost->tasks[0] = p.batch * p.rows * p.columns;
+    cost->flops = 2.0 * (double)p.batch * (double)p.m * (double)p.n * (double)p.k;
+    cost->bytes =
+        size * (double)p.batch * ((double)p.m * (double)p.k + (double)p.k * (double)p.n + (double)p.m * (double)p.n);
+    cost->scratch = kernels->gemm_scratch(p.m, p.n, p.k);
+    cost->shared = packed_first(s, &p, &panels);
+    if (cost->shared) {
+        cost->tasks[1] = cost->tasks[0];
+        cost->tasks[0] = panels;
+    }
+    if (p.parts > 1) {
+        cost->tasks[0] = p.parts;
+        cost->tasks[1] = 1;
+        cost->shared = (p.parts + (s->tail != NULL)) * p.batch * p.m * p.n * rg_dtype_size(s->out_type->dtype);
+    } else if (s->tail) {
+        cost->scratch = rounded(cost->scratch) +
+                        least(p.m, p.tail_rows) * least(p.n, RGI_TAIL_COLUMNS) * rg_dtype_size(s->out_type->dtype);
+    }
+}
+
+/* Copies those rows and columns of the third operand, if there is one, to c. */
+static void begin_from(const rg_step *s, const rgi_product *p, size_t element, const size_t rows[2],
+                       const size_t columns[2], char *c, size_t pitch)
+{
+    const size_t size = rg_dtype_size(s->out_type->dtype);
+    for (size_t i = rows[0]; s->n_in == 3 && i < rows[1]; i++) {
+        const char *from = (const char *)s->in[2] + ((element * p->m + i) * p->n + columns[0]) * size;
+        memcpy(c + (i - rows[0]) * pitch * size, from, (columns[1] - columns[0]) * size);
+    }
+}
+
+/* Rows and columns of one batch element, over a part of the sum, to c, whose rows are `pitch` elements apart. */
+static void multiply(const rg_step *s, const rgi_product *p, size_t element, const size_t rows[2],
+                     const size_t columns[2], const size_t sum[2], char *c, size_t pitch)
+{
+    const size_t size = rg_dtype_size(s->out_type->dtype);
+    const char *a = s->in[0], *b = s->in[1];
+    if (p->k == 0) { /* an empty sum */
+        for (size_t i = 0; i < rows[1] - rows[0]; i++)
+            rgi_kernels(s->out_type->dtype)->fill(columns[1] - columns[0], 0, c + i * pitch * size);
+        if (s->op == &rgi_op_accumulate)
+            begin_from(s, p, element, rows, columns, c, pitch);
+        return;
+    }
+    rgk_gemm g = {
+        .m = rows[1] - rows[0],
+        .n = columns[1] - columns[0],
+        .k = sum[1] - sum[0],
+        .a = a + (element * p->a_batch + rows[0] * p->a_row + sum[0] * p->a_col) * size,
+        .a_row = (ptrdiff_t)p->a_row,
+        .a_col = (ptrdiff_t)p->a_col,
+        .b = b + (element * p->b_batch + sum[0] * p->b_row + columns[0] * p->b_col) * size,
+        .b_row = (ptrdiff_t)p->b_row,
+        .b_col = (ptrdiff_t)p->b_col,
+        .c = c,
+        .c_row = (ptrdiff_t)pitch,
+    };
+    if (s->op == &rgi_op_accumulate) {
+        begin_from(s, p, element, rows, columns, c, pitch);
+        g.accumulate = s->n_in == 3;
+        if (((const rgi_accumulate_attr *)s->attr)->descending) {
+            g.a = (const char *)g.a + (g.k - 1) * p->a_col * size;
+            g.b = (const char *)g.b + (g.k - 1) * p->b_row * size;
+            g.a_col = -g.a_col;
+            g.b_row = -g.b_row;
+        }
+    }
+    size_t panels;
+    g.packed = s->packed ? s->packed[1] : packed_first(s, p, &panels) ? s->shared : NULL;
+    if (g.packed && columns[0] % rgi_kernels(s->out_type->dtype)->lanes != 0)
+        g.packed = NULL;
+    if (g.packed) {
+        g.packed_n = p->n;
+        g.packed_k = p->k;
+        g.packed_l = sum[0];
+        g.packed_j = columns[0];
+    }
+    if (s->tail && g.n == p->n) { /* whole rows: what the tail reads beside them lies in one piece */
+        g.soon_bytes = g.m * g.n * size;
+        s->tail->reads(s, (element * p->m + rows[0]) * p->n, g.soon);
+    }
+    rgi_kernels(s->out_type->dtype)->gemm(&g, s->scratch);
+}
+
+/* The same, to the step's output or, in blocks, to its tail. */
+static rg_status deliver(const rg_step *s, const rgi_product *p, size_t element, const size_t rows[2],
+                         const size_t columns[2])
+{
+    const size_t all[2] = {0, p->k}, size = rg_dtype_size(s->out_type->dtype);
+    if (!s->tail) {
+        char *c = (char *)s->out[0] + ((element * p->m + rows[0]) * p->n + columns[0]) * size;
+        multiply(s, p, element, rows, columns, all, c, p->n);
+        return RG_OK;
+    }
+    char *const c = (char *)s->scratch + rounded(rgi_kernels(s->out_type->dtype)->gemm_scratch(p->m, p->n, p->k));
+    rg_status status = RG_OK;
+    for (size_t j = columns[0]; j < columns[1] && !status; j += RGI_TAIL_COLUMNS)
+        for (size_t i = rows[0]; i < rows[1] && !status; i += p->tail_rows) {
+            const size_t r[2] = {i, least(i + p->tail_rows, rows[1])},
+                         q[2] = {j, least(j + RGI_TAIL_COLUMNS, columns[1])};
+            const rg_block block = {c, q[1] - j, (element * p->m + i) * p->n + j, p->n, r[1] - i, q[1] - j};
+            multiply(s, p, element, r, q, all, c, block.stride);
+            status = s->tail->take(s, &block);
+        }
+    return status;
+}
+
+/* Tiles [lo, hi), row by row within each batch element; those that make a rectangle are done in one product. */
+static rg_status run_tiles(const rg_step *s, const rgi_product *p, size_t lo, size_t hi)
+{
+    const size_t tiles = p->rows * p->columns;
+    rg_status status = RG_OK;
+    while (lo < hi && !status) {
+        const size_t element = lo / tiles, row = lo % tiles / p->columns, column = lo % p->columns;
+        const size_t end = least(hi - element * tiles, tiles); /* tiles of this element to do, counted from its first */
+        size_t last_row = row + 1, last_column = p->columns;
+        if (column == 0 && end / p->columns > row)
+            last_row = end / p->columns;
+        else
+            last_column = least(p->columns, column + end - (row * p->columns + column));
+        const size_t rows[2] = {row * p->tm, least(last_row * p->tm, p->m)};
+        const size_t columns[2] = {column * p->tn, least(last_column * p->tn, p->n)};
+        status = deliver(s, p, element, rows, columns);
+        lo += (last_row - row) * (last_column - column);
+    }
+    return status;
+}
+
+rg_status rgi_contract_run(const rg_step *s, size_t lo, size_t hi)
+{
+    const rgi_product *p = s->geometry;
+    size_t panels;
+    if (s->phase == 0 && packed_first(s, p, &panels)) {
+        rgi_contract_pack(s, 1, s->in[1], s->shared, lo, hi);
+        return RG_OK;
+    }
+    if (p->parts == 1)
+        return run_tiles(s, p, lo, hi);
+    const size_t rows[2] = {0, p->m}, columns[2] = {0, p->n}, elements = p->batch * p->m * p->n,
+                 size = rg_dtype_size(s->out_type->dtype);
+    if (s->phase == 0) { /* parts of the sum, each on its own */
+        for (size_t part = lo; part < hi; part++)
+            for (size_t e = 0; e < p->batch; e++) {
+                const size_t sum[2] = {part * RGI_SPLIT_K, least((part + 1) * RGI_SPLIT_K, p->k)};
+                char *c = (char *)s->shared + (part * elements + e * p->m * p->n) * size;
+                multiply(s, p, e, rows, columns, sum, c, p->n);
+            }
+        return RG_OK;
+    }
+    void *sums = s->tail ? (char *)s->shared + p->parts * elements * size : s->out[0];
+    rgi_kernels(s->out_type->dtype)->reduce[RGK_SUM](p->parts, elements, elements, s->shared, sums);
+    const rg_block all = {sums, elements, 0, elements, 1, elements};
+    return s->tail ? s->tail->take(s, &all) : RG_OK;
+}
