@@ -95,6 +95,11 @@ static void choose(const struct clothes *data, uint8_t *to)
 
 /* ---- the program ---- */
 
+static int batch_of(const struct program *p, const struct clothes_options *o)
+{
+    return o->quick ? p->quick_batch : p->batch;
+}
+
 static int run(const struct program *p, const struct clothes_options *o, struct model *m, const struct clothes *data)
 {
     static uint8_t shown[FASHION_CLASSES * FASHION_PIXELS];
@@ -113,7 +118,7 @@ static int run(const struct program *p, const struct clothes_options *o, struct 
                               .train = {train, 2},
                               .valid = {test, 2},
                               .epochs = o->epochs,
-                              .batch = p->batch,
+                              .batch = batch_of(p, o),
                               .valid_batch = TEST_BATCH,
                               .plan = &(rg_plan_opts){.threads = o->threads},
                               .progress = stdout,
@@ -142,7 +147,7 @@ static int learn(const struct program *p, const struct clothes_options *o)
     int code = 1;
     if (clothes_load(&data, o, p->quick_images)) {
         const int64_t n = data.train.shape.dim[0];
-        code = build(&m, p, (n + p->batch - 1) / p->batch * o->epochs) ? run(p, o, &m, &data)
+        code = build(&m, p, (n + batch_of(p, o) - 1) / batch_of(p, o) * o->epochs) ? run(p, o, &m, &data)
                                                                          : fail(p, rg_graph_error(m.graph));
     }
     clothes_free(&data);
@@ -199,7 +204,7 @@ int fashion_main(int argc, char **argv, const struct program *p)
     snprintf(how, sizeof how, "only times training steps on made-up images of %d x %d, %d at once", p->full_side,
              p->full_side, p->full_batch);
     struct clothes_options o = {
-        .program = p->name, .what = what, .epochs = p->epochs, .quick_epochs = 1, .how = p->full_size ? how : NULL};
+        .program = p->name, .what = what, .epochs = p->epochs, .quick_epochs = p->quick_epochs, .how = p->full_size ? how : NULL};
     const int code = clothes_parse(&o, argc, argv);
     if (code >= 0)
         return code;

@@ -18,7 +18,8 @@ struct program {
     int epochs, batch;
     double rate;             /* the highest; one cycle */
     double accuracy;         /* of the test; a run of all epochs that learns less fails */
-    int quick_images;        /* with --quick: pictures made up, one epoch, this many of them ... */
+    int quick_images;        /* with --quick: so many pictures made up ... */
+    int quick_epochs, quick_batch;
     double quick_accuracy;   /* ... and the same */
     /* image [batch, 1, 28, 28], mean 0 and variance 1, to logits [batch, 10] */
     rg_node *(*network)(rg_node *image);

@@ -17,5 +17,9 @@ int main(int argc, char **argv)
                                           .batch = 128,
                                           .rate = 2e-3,
                                           .accuracy = 0.895,
-                                          .quick_images = 2000, .quick_accuracy = 0.5, .network = network});
+                                          .quick_images = 2000,
+.quick_epochs = 1,
+.quick_batch = 128,
+.quick_accuracy = 0.5,
+.network = network});
 }
