@@ -180,6 +180,7 @@ rg_status rg_run(rg_plan *p)
     if (!p)
         return rgi_fail(RG_ERR_ARGUMENT, "rg_run: the plan is NULL");
     rg_status status = rgi_special_choose(p, true);
+    p->refused = status != RG_OK;
     if (status)
         return status;
     const rgi_program *prog = p->program;
@@ -187,6 +188,7 @@ rg_status rg_run(rg_plan *p)
     status = rgi_execute(p);
     p->current->used = ++p->runs;
     p->ran = status == RG_OK;
+    p->refused = !p->ran;
     if (status)
         return status;
     for (size_t i = 0; i < prog->n_writes; i++)
@@ -207,27 +209,36 @@ static int64_t fetch_of(const rg_plan *p, const rg_node *node)
     return -1;
 }
 
+/* Which fetch a node is, of a plan that has run; errors are told in the name of `function`. */
+static rg_status find_result(const rg_plan *p, const rg_node *fetched, const char *function, int64_t *out)
+{
+    char label[RGI_LABEL];
+    if (!p || !fetched)
+        return rgi_fail(RG_ERR_ARGUMENT, "%s: %s is NULL", function, p ? "the node" : "the plan");
+    *out = fetch_of(p, fetched);
+    if (*out < 0)
+        return rgi_fail(RG_ERR_ARGUMENT, "%s: %s was not fetched", function,
+                        rgi_format_node(fetched, label, sizeof label));
+    if (!p->ran && !p->refused) /* a run that failed has told why */
+        return rgi_fail(RG_ERR_STATE, "%s: the plan has not run with what is bound now", function);
+    return p->ran ? RG_OK : RG_ERR_STATE;
+}
+
 const void *rg_data(rg_plan *p, rg_node *fetched)
 {
-    const int64_t i = p && p->ran ? fetch_of(p, fetched) : -1;
-    return i < 0 ? NULL : fetched_at(p, p->program->fetches[i].value);
+    int64_t i;
+    return find_result(p, fetched, "rg_data", &i) ? NULL : fetched_at(p, p->program->fetches[i].value);
 }
 
 rg_status rg_result(rg_plan *p, rg_node *fetched, rg_tensor *out)
 {
-    char label[RGI_LABEL];
-    if (!p || !fetched || !out)
-        return rgi_fail(RG_ERR_ARGUMENT, "rg_result: %s is NULL",
-                        !p         ? "the plan"
-                        : !fetched ? "the node"
-                                   : "the tensor");
+    int64_t i;
+    if (!out)
+        return rgi_fail(RG_ERR_ARGUMENT, "rg_result: the tensor is NULL");
     *out = (rg_tensor){0};
-    const int64_t i = fetch_of(p, fetched);
-    if (i < 0)
-        return rgi_fail(RG_ERR_ARGUMENT, "rg_result: %s was not fetched",
-                        rgi_format_node(fetched, label, sizeof label));
-    if (!p->ran)
-        return rgi_fail(RG_ERR_STATE, "rg_result: the plan has not run");
+    const rg_status status = find_result(p, fetched, "rg_result", &i);
+    if (status)
+        return status;
     const int32_t v = p->program->fetches[i].value;
     out->dtype = fetched->dtype;
     out->shape = p->current->shapes[p->program->values[v].shape];

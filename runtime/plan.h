@@ -191,7 +191,8 @@ struct rg_plan {
     rgi_special *specials, *current;
     size_t n_specials;
     uint64_t runs;
-    bool ran, changed; /* bindings changed since `current` was chosen */
+    bool ran, refused; /* the last run: its results stand; it ended with an error */
+    bool changed;      /* bindings, since `current` was chosen */
     /* of the run going on */
     uint32_t failed; /* an rg_status */
     char failure[RGI_ERROR_TEXT];

@@ -126,13 +126,18 @@ Test(plan, data_before_a_run_and_of_others_is_null)
     rg_node *x = rg_input(g, "x", RG_F32, RG_SHAPE(2)), *y = rg_exp(x), *hidden = rg_neg(x);
     rg_plan *p = must_compile(g, RG_NODES(y), &alone);
     cr_expect_null(rg_data(p, y));
+    cr_expect(strstr(rg_last_error(), "rg_data: the plan has not run"), "%s", rg_last_error());
     rg_tensor t;
     cr_expect(rg_result(p, y, &t) != RG_OK);
+    cr_expect(rg_run(p) != RG_OK);
+    cr_expect_null(rg_data(p, y));
+    cr_expect(strstr(rg_last_error(), "is not bound"), "%s", rg_last_error());
     const float data[2] = {0, 1};
     must(rg_bind(p, x, data));
     must(rg_run(p));
     cr_expect(rg_data(p, y));
     cr_expect_null(rg_data(p, hidden));
+    cr_expect(strstr(rg_last_error(), "was not fetched"), "%s", rg_last_error());
     cr_expect(rg_result(p, hidden, &t) != RG_OK);
     rg_plan_free(p);
     rg_graph_free(g);

@@ -69,8 +69,8 @@ RG_API RG_CHECKED rg_status rg_plan_prepare(rg_plan *p);
    is usable, and no parameter has been half written. */
 RG_API RG_CHECKED rg_status rg_run(rg_plan *p);
 
-/* Values of a fetched node after a run: row-major, valid until the next run, bind or free of the plan. NULL if the
-   node was not fetched or nothing ran yet. A fetched parameter is its value before the run. */
+/* Values of a fetched node after a run: row-major, valid until the next run, bind or free of the plan. NULL, with
+   rg_last_error, if the node was not fetched or nothing ran yet. A fetched parameter is its value before the run. */
 RG_API const void *rg_data(rg_plan *p, rg_node *fetched);
 /* The same with dtype and actual shape. */
 RG_API RG_CHECKED rg_status rg_result(rg_plan *p, rg_node *fetched, rg_tensor *out);
