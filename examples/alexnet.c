@@ -20,7 +20,7 @@ int main(int argc, char **argv)
     return fashion_main(argc, argv,
                         &(struct program){.name = "alexnet",
                                           .what = "AlexNet",
-                                          .epochs = 3,
+                                          .epochs = 1,
                                           .batch = 64,
                                           .rate = 5e-4,
 .accuracy = 0.87,

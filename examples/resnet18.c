@@ -20,7 +20,7 @@ int main(int argc, char **argv)
     return fashion_main(argc, argv,
                         &(struct program){.name = "resnet18",
                                           .what = "ResNet-18",
-                                          .epochs = 3,
+                                          .epochs = 1,
                                           .batch = 64,
                                           .rate = 2e-3,
 .accuracy = 0.88,
