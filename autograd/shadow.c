@@ -34,13 +34,6 @@ static rg_shape concrete(const rgi_shadow *s, rg_shape shape)
 
 /* ---- leaves ---- */
 
-static double element(const rg_tensor *t, size_t i)
-{
-    return t->dtype == RG_F64    ? ((const double *)t->data)[i]
-           : t->dtype == RG_BF16 ? (double)rgi_bf16_to_f32(((const uint16_t *)t->data)[i])
-                                 : (double)((const float *)t->data)[i];
-}
-
 /* Values as the shadow's type; the caller frees `bytes` of them. */
 static void *widened(const rgi_shadow *s, const rg_tensor *t, size_t *bytes)
 {
@@ -49,7 +42,7 @@ static void *widened(const rgi_shadow *s, const rg_tensor *t, size_t *bytes)
     void *out = rgi_alloc(&s->source->allocator, *bytes);
     if (out && rg_dtype_is_float(t->dtype))
         for (size_t i = 0; i < n; i++)
-            ((double *)out)[i] = element(t, i);
+            ((double *)out)[i] = rgi_float_at(t->dtype, t->data, i);
     else if (out && n)
         memcpy(out, t->data, *bytes - 1);
     return out;

@@ -2,6 +2,8 @@
 #ifndef RGI_BF16_H
 #define RGI_BF16_H
 
+#include <retrograde/base.h>
+
 #include <math.h>
 #include <stdint.h>
 #include <string.h>
@@ -34,6 +36,14 @@ static inline uint16_t rgi_bf16_of_f64(double x)
     }
     memcpy(&near, &bits, sizeof near);
     return rgi_bf16_of_f32(near);
+}
+
+/* Element i of a tensor of floats. */
+static inline double rgi_float_at(rg_dtype dtype, const void *at, size_t i)
+{
+    return dtype == RG_F64    ? ((const double *)at)[i]
+           : dtype == RG_BF16 ? (double)rgi_bf16_to_f32(((const uint16_t *)at)[i])
+                              : (double)((const float *)at)[i];
 }
 
 #endif

@@ -7,6 +7,27 @@
 
 #include <retrograde/ops.h>
 
+/* Of at most `unit`, how many parts n has. */
+static inline size_t rgi_parts(size_t n, size_t unit)
+{
+    return (n + unit - 1) / unit;
+}
+
+static inline size_t rgi_rounded(size_t bytes)
+{
+    return rgi_parts(bytes, 64) * 64;
+}
+
+static inline size_t rgi_smaller(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+static inline size_t rgi_larger(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
 /* The kernel table of a float dtype (f32 or f64). */
 static inline const rgk_table *rgi_kernels(rg_dtype dtype)
 {

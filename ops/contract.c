@@ -353,17 +353,11 @@ static rg_node *in_runs(rg_node *x, rg_axes *batch_axes, rg_axes *contracted)
     return rg_transpose(x, list(o.axis, o.batch + o.free + o.contracted));
 }
 
-/* What is stored as bf16 is multiplied and summed in f32. */
-static rg_node *summed(rg_node *x)
-{
-    return x && x->dtype == RG_BF16 ? rg_cast(x, RG_F32) : x;
-}
-
 rg_node *rg_contract(rg_node *a, rg_node *b, const rg_contract_opts *opts)
 {
     rg_contract_opts o = opts ? *opts : (rg_contract_opts){{0}, {0}, {0}, {0}};
-    a = summed(a);
-    b = summed(b);
+    a = rgi_summed(a);
+    b = rgi_summed(b);
     if (!a || !b)
         return rg_apply(&rgi_op_contract, RG_NODES(a, b), &o);
     if (!normalise(a, &o.a_batch) || !normalise(a, &o.a_contract) || !normalise(b, &o.b_batch) ||

@@ -27,6 +27,12 @@ typedef struct rgi_product {
     size_t tail_rows;                                    /* of a block that a tail is given */
 } rgi_product;
 
+/* What is stored as bf16, as f32, in which it is multiplied and summed. */
+static inline rg_node *rgi_summed(rg_node *x)
+{
+    return x && x->dtype == RG_BF16 ? rg_cast(x, RG_F32) : x;
+}
+
 /* The fields of both descriptors that have to do with running: contract_run.c. */
 void rgi_contract_geometry(const rg_step *s, void *out);
 void rgi_contract_cost(const rg_step *s, rg_cost *cost);

@@ -10,16 +10,6 @@
 #define RGI_TAIL_COLUMNS 2048
 #define RGI_TAIL_BYTES ((size_t)512 * 1024) /* ... which stays in L2 with what the tail reads */
 
-static size_t least(size_t x, size_t y)
-{
-    return x < y ? x : y;
-}
-
-static size_t rounded(size_t bytes)
-{
-    return (bytes + 63) / 64 * 64;
-}
-
 /* Size and stride of a run of axes. */
 static void collapse(const rg_shape *shape, const int32_t *axis, int32_t n, size_t *size, size_t *stride)
 {
@@ -53,8 +43,8 @@ void rgi_contract_geometry(const rg_step *s, void *out)
     p.parts = s->op != &rgi_op_accumulate && p.k > 2 * RGI_SPLIT_K && p.batch * p.m * p.n <= RGI_SPLIT_RESULT
                   ? (p.k + RGI_SPLIT_K - 1) / RGI_SPLIT_K
                   : 1;
-    const size_t row = least(p.n + !p.n, RGI_TAIL_COLUMNS) * rg_dtype_size(s->out_type->dtype);
-    p.tail_rows = RGI_TAIL_ROWS * (1 + least(3, RGI_TAIL_BYTES / (2 * RGI_TAIL_ROWS * row)));
+    const size_t row = rgi_smaller(p.n + !p.n, RGI_TAIL_COLUMNS) * rg_dtype_size(s->out_type->dtype);
+    p.tail_rows = RGI_TAIL_ROWS * (1 + rgi_smaller(3, RGI_TAIL_BYTES / (2 * RGI_TAIL_ROWS * row)));
     memcpy(out, &p, sizeof p);
 }
 
@@ -101,8 +91,9 @@ void rgi_contract_cost(const rg_step *s, rg_cost *cost)
         cost->tasks[1] = 1;
         cost->shared = (p.parts + (s->tail != NULL)) * p.batch * p.m * p.n * rg_dtype_size(s->out_type->dtype);
     } else if (s->tail) {
-        cost->scratch = rounded(cost->scratch) +
-                        least(p.m, p.tail_rows) * least(p.n, RGI_TAIL_COLUMNS) * rg_dtype_size(s->out_type->dtype);
+        cost->scratch = rgi_rounded(cost->scratch) + rgi_smaller(p.m, p.tail_rows) *
+                                                         rgi_smaller(p.n, RGI_TAIL_COLUMNS) *
+                                                         rg_dtype_size(s->out_type->dtype);
     }
 }
 
@@ -180,12 +171,12 @@ static rg_status deliver(const rg_step *s, const rgi_product *p, size_t element,
         multiply(s, p, element, rows, columns, all, c, p->n);
         return RG_OK;
     }
-    char *const c = (char *)s->scratch + rounded(rgi_kernels(s->out_type->dtype)->gemm_scratch(p->m, p->n, p->k));
+    char *const c = (char *)s->scratch + rgi_rounded(rgi_kernels(s->out_type->dtype)->gemm_scratch(p->m, p->n, p->k));
     rg_status status = RG_OK;
     for (size_t j = columns[0]; j < columns[1] && !status; j += RGI_TAIL_COLUMNS)
         for (size_t i = rows[0]; i < rows[1] && !status; i += p->tail_rows) {
-            const size_t r[2] = {i, least(i + p->tail_rows, rows[1])},
-                         q[2] = {j, least(j + RGI_TAIL_COLUMNS, columns[1])};
+            const size_t r[2] = {i, rgi_smaller(i + p->tail_rows, rows[1])},
+                         q[2] = {j, rgi_smaller(j + RGI_TAIL_COLUMNS, columns[1])};
             const rg_block block = {c, q[1] - j, (element * p->m + i) * p->n + j, p->n, r[1] - i, q[1] - j};
             multiply(s, p, element, r, q, all, c, block.stride);
             status = s->tail->take(s, &block);
@@ -200,14 +191,15 @@ static rg_status run_tiles(const rg_step *s, const rgi_product *p, size_t lo, si
     rg_status status = RG_OK;
     while (lo < hi && !status) {
         const size_t element = lo / tiles, row = lo % tiles / p->columns, column = lo % p->columns;
-        const size_t end = least(hi - element * tiles, tiles); /* tiles of this element to do, counted from its first */
+        const size_t end =
+            rgi_smaller(hi - element * tiles, tiles); /* tiles of this element to do, counted from its first */
         size_t last_row = row + 1, last_column = p->columns;
         if (column == 0 && end / p->columns > row)
             last_row = end / p->columns;
         else
-            last_column = least(p->columns, column + end - (row * p->columns + column));
-        const size_t rows[2] = {row * p->tm, least(last_row * p->tm, p->m)};
-        const size_t columns[2] = {column * p->tn, least(last_column * p->tn, p->n)};
+            last_column = rgi_smaller(p->columns, column + end - (row * p->columns + column));
+        const size_t rows[2] = {row * p->tm, rgi_smaller(last_row * p->tm, p->m)};
+        const size_t columns[2] = {column * p->tn, rgi_smaller(last_column * p->tn, p->n)};
         status = deliver(s, p, element, rows, columns);
         lo += (last_row - row) * (last_column - column);
     }
@@ -229,7 +221,7 @@ rg_status rgi_contract_run(const rg_step *s, size_t lo, size_t hi)
     if (s->phase == 0) { /* parts of the sum, each on its own */
         for (size_t part = lo; part < hi; part++)
             for (size_t e = 0; e < p->batch; e++) {
-                const size_t sum[2] = {part * RGI_SPLIT_K, least((part + 1) * RGI_SPLIT_K, p->k)};
+                const size_t sum[2] = {part * RGI_SPLIT_K, rgi_smaller((part + 1) * RGI_SPLIT_K, p->k)};
                 char *c = (char *)s->shared + (part * elements + e * p->m * p->n) * size;
                 multiply(s, p, e, rows, columns, sum, c, p->n);
             }

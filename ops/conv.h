@@ -11,27 +11,6 @@ typedef struct rgi_conv {
 
 extern const rg_attr_field rgi_conv_fields[];
 
-/* Of at most `unit`, how many parts n has. */
-static inline size_t rgi_parts(size_t n, size_t unit)
-{
-    return (n + unit - 1) / unit;
-}
-
-static inline size_t rgi_rounded(size_t bytes)
-{
-    return rgi_parts(bytes, 64) * 64;
-}
-
-static inline size_t rgi_smaller(size_t a, size_t b)
-{
-    return a < b ? a : b;
-}
-
-static inline size_t rgi_larger(size_t a, size_t b)
-{
-    return a > b ? a : b;
-}
-
 /* Outputs along an axis with `in` elements under a kernel of `size`; 0 where the kernel does not fit. */
 int64_t rgi_conv_outputs(const rgi_conv *a, int axis, int64_t in, int64_t size);
 

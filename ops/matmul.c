@@ -1,5 +1,5 @@
 /* matmul.c - matrix products as contractions. */
-#include "common.h"
+#include "contract.h"
 
 #include <retrograde/op.h>
 
@@ -87,16 +87,10 @@ static rg_node *both_batched(rg_node *a, bool ta, rg_node *b, bool tb)
         &(rg_contract_opts){leading, leading, one_axis(ta ? rank - 2 : rank - 1), one_axis(tb ? rank - 1 : rank - 2)});
 }
 
-/* What is stored as bf16, as f32: before it is moved. */
-static rg_node *summed(rg_node *x)
-{
-    return x && x->dtype == RG_BF16 ? rg_cast(x, RG_F32) : x;
-}
-
 static rg_node *product(const char *who, rg_node *a, bool ta, rg_node *b, bool tb)
 {
-    a = summed(a);
-    b = summed(b);
+    a = rgi_summed(a);
+    b = rgi_summed(b);
     if (!operands_fit(who, a, b, 1))
         return NULL;
     const int32_t ra = a->shape->a.rank, rb = b->shape->a.rank;
@@ -134,7 +128,7 @@ rg_node *rg_linear(rg_node *x, rg_node *weight, rg_node *bias)
     if (!inner_agree("rg_linear", x, last, weight, 1))
         return NULL;
     rg_node *y = rg_contract(x, weight, &(rg_contract_opts){{0, {0}}, {0, {0}}, one_axis(last), one_axis(1)});
-    return bias ? rg_add(y, summed(bias)) : y;
+    return bias ? rg_add(y, rgi_summed(bias)) : y;
 }
 
 rg_node *rg_outer(rg_node *a, rg_node *b)

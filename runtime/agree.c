@@ -19,16 +19,9 @@ static rg_status infer(rg_infer *call)
     return RG_OK;
 }
 
-static double element(rg_dtype dtype, const char *at)
-{
-    return dtype == RG_F64    ? *(const double *)(const void *)at
-           : dtype == RG_BF16 ? (double)rgi_bf16_to_f32(*(const uint16_t *)(const void *)at)
-                              : (double)*(const float *)(const void *)at;
-}
-
 static bool both_nan(rg_dtype dtype, const char *a, const char *b)
 {
-    return rg_dtype_is_float(dtype) && isnan(element(dtype, a)) && isnan(element(dtype, b));
+    return rg_dtype_is_float(dtype) && isnan(rgi_float_at(dtype, a, 0)) && isnan(rgi_float_at(dtype, b, 0));
 }
 
 static rg_status differs(const rg_step *step, size_t i, const char *a, const char *b)
@@ -39,7 +32,7 @@ static rg_status differs(const rg_step *step, size_t i, const char *a, const cha
     if (attr->node->file)
         snprintf(place, sizeof place, " (%.100s:%d)", attr->node->file, (int)attr->node->line);
     if (rg_dtype_is_float(dtype))
-        snprintf(values, sizeof values, ": %.17g becomes %.17g", element(dtype, a), element(dtype, b));
+        snprintf(values, sizeof values, ": %.17g becomes %.17g", rgi_float_at(dtype, a, 0), rgi_float_at(dtype, b, 0));
     return rgi_fail(RG_ERR_NUMERIC, "rg_run: rewrite '%s' changes %s%s at element %zu%s", attr->rewrite,
                     rgi_format_operand(attr->node, label, sizeof label), place, i, values);
 }

@@ -7,18 +7,11 @@
 #include <math.h>
 #include <stdio.h>
 
-static double element(rg_dtype dtype, const void *at, size_t i)
-{
-    return dtype == RG_F64    ? ((const double *)at)[i]
-           : dtype == RG_BF16 ? (double)rgi_bf16_to_f32(((const uint16_t *)at)[i])
-                              : (double)((const float *)at)[i];
-}
-
 /* The first element that is no finite number, or n. */
 static size_t first_bad(rg_dtype dtype, const void *at, size_t n)
 {
     for (size_t i = 0; at && i < n; i++) {
-        const double x = element(dtype, at, i);
+        const double x = rgi_float_at(dtype, at, i);
         if (!(x - x == 0))
             return i;
     }
@@ -55,14 +48,14 @@ static void print_input(char *text, size_t size, const rg_node *in, const rg_typ
         char where[96];
         print_place(where, sizeof where, &type->shape, bad);
         snprintf(text, size, "; %s holds %s at element %zu%s", label,
-                 isnan(element(type->dtype, at, bad)) ? "NaN" : "an infinity", bad, where);
+                 isnan(rgi_float_at(type->dtype, at, bad)) ? "NaN" : "an infinity", bad, where);
     } else if (elementwise && (n == 1 || place < n)) {
-        snprintf(text, size, "; %s is %.9g there", label, element(type->dtype, at, n == 1 ? 0 : place));
+        snprintf(text, size, "; %s is %.9g there", label, rgi_float_at(type->dtype, at, n == 1 ? 0 : place));
     } else {
         double least = INFINITY, most = -INFINITY;
         for (size_t i = 0; i < n; i++) {
-            least = fmin(least, element(type->dtype, at, i));
-            most = fmax(most, element(type->dtype, at, i));
+            least = fmin(least, rgi_float_at(type->dtype, at, i));
+            most = fmax(most, rgi_float_at(type->dtype, at, i));
         }
         snprintf(text, size, "; %s lies in [%.6g, %.6g]", label, least, most);
     }
@@ -88,9 +81,9 @@ rg_status rgi_find_anomaly(const rg_node *node, const rg_step *step)
         }
         if (node->file)
             snprintf(at, sizeof at, " (%.100s:%d)", node->file, (int)node->line);
-        return rgi_fail(RG_ERR_NUMERIC, "rg_run: %s%s made %s at element %zu%s%s",
-                        rgi_format_operand(node, label, sizeof label), at,
-                        isnan(element(type->dtype, step->out[k], bad)) ? "NaN" : "an infinity", bad, where, inputs);
+        return rgi_fail(
+            RG_ERR_NUMERIC, "rg_run: %s%s made %s at element %zu%s%s", rgi_format_operand(node, label, sizeof label),
+            at, isnan(rgi_float_at(type->dtype, step->out[k], bad)) ? "NaN" : "an infinity", bad, where, inputs);
     }
     return RG_OK;
 }
