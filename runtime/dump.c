@@ -70,7 +70,7 @@ static void print_step(rgi_text *t, const rg_plan *p, size_t i, int *indent)
     rgi_text_printf(t, "%4zu %c %*s%s", i, e && e->barrier ? '|' : ' ', 2 * *indent, "", names[item->kind]);
     if (e && (item->kind == RGI_RUN || item->kind == RGI_FUSED || item->kind == RGI_PACK)) {
         if (e->parallel)
-            rgi_text_printf(t, " shared by %zu tasks", e->tasks[0]);
+            rgi_text_printf(t, " shared by %zu tasks", rgi_most_tasks(e));
         else if (p->current->parallel)
             rgi_text_printf(t, " on thread %u", e->lane);
         print_amount(t, e->flops, "flop");

@@ -115,6 +115,15 @@ typedef struct rgi_exec {
     uint32_t input;        /* RGI_PACK: the number of the operand */
 } rgi_exec;
 
+/* Those of the phase that has most: a step whose first phase only prepares may have one there. */
+static inline size_t rgi_most_tasks(const rgi_exec *e)
+{
+    size_t most = 0;
+    for (uint32_t k = 0; k < RG_MAX_PHASES && e->tasks[k]; k++)
+        most = e->tasks[k] > most ? e->tasks[k] : most;
+    return most;
+}
+
 /* A packed operand at these sizes. */
 typedef struct rgi_packing {
     size_t bytes, tasks; /* 0: not worth it */

@@ -48,7 +48,7 @@ static void draw_use(drawing *d, uint32_t u, size_t step)
     rgi_print_escaped(&d->out, rgi_format_type(d->prog->graph, v->dtype, *shape_of(d, v), type, sizeof type));
     const rgi_exec *e = d->p->current ? &d->p->current->steps[step] : NULL;
     if (d->prog->items[step].count == 1 && e && e->parallel)
-        rgi_text_printf(&d->out, "\\n%zu tasks", e->tasks[0]);
+        rgi_text_printf(&d->out, "\\n%zu tasks", rgi_most_tasks(e));
     rgi_text_printf(&d->out, "\", fillcolor=\"%s\"];\n", v->place == RGI_VOID ? "#ffffff" : "#dcebd9");
 }
 
@@ -69,7 +69,8 @@ static void draw_step(drawing *d, size_t i)
     } else {
         const rgi_exec *e = d->p->current ? &d->p->current->steps[i] : NULL;
         char label[64];
-        snprintf(label, sizeof label, e && e->parallel ? "step %zu, %zu tasks" : "step %zu", i, e ? e->tasks[0] : 0);
+        snprintf(label, sizeof label, e && e->parallel ? "step %zu, %zu tasks" : "step %zu", i,
+                 e ? rgi_most_tasks(e) : 0);
         begin_frame(d, "step", i, label, "style=\"filled,rounded\"; color=\"#f4ead2\"");
         for (uint32_t k = 0; k < item->count; k++)
             draw_use(d, item->first + k, i);

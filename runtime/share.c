@@ -199,7 +199,7 @@ static double find_parallel(sharing *h)
         rgi_exec *e = &h->s->steps[i];
         const bool may = e->kind == RGI_RUN || e->kind == RGI_FUSED || e->kind == RGI_PACK;
         alone += nanoseconds(h, e) * rgi_step_calls(h->prog, h->s, i);
-        e->parallel = may && h->lanes > 1 && e->tasks[0] > 1 && nanoseconds(h, e) > h->machine->share_ns;
+        e->parallel = may && h->lanes > 1 && rgi_most_tasks(e) > 1 && nanoseconds(h, e) > h->machine->share_ns;
         for (int32_t l = h->prog->items[i].loop; e->parallel && l != RGI_NONE; l = h->prog->loops[l].parent)
             h->parallel_loop[l] = true;
     }
