@@ -28,6 +28,8 @@ static void print_value(rgi_text *t, const rg_plan *p, int32_t v)
         rgi_text_printf(t, " @%zu", s->offsets[owner]);
     else if (o->place == RGI_VOID)
         rgi_text_printf(t, " (block)");
+    if (value->again)
+        rgi_text_printf(t, " (again)");
     if (value->window)
         rgi_text_printf(t, " (window)");
     if (value->packed)
@@ -128,6 +130,27 @@ static void print_rewrites(rgi_text *t, const rgi_program *prog)
     rgi_text_printf(t, *before == ',' ? "\n" : "");
 }
 
+/* What is made again where it is read, and how much need not be kept for that. */
+static void print_repeats(rgi_text *t, const rg_plan *p)
+{
+    const rgi_program *prog = p->program;
+    const rgi_special *s = p->current;
+    double bytes = 0;
+    char label[RGI_LABEL];
+    for (size_t i = 0; i < prog->n_repeats; i++) {
+        const rgi_repeat *r = &prog->repeats[i];
+        rgi_format_type(prog->graph, r->node->dtype, s ? s->shapes[r->shape] : prog->shapes[r->shape]->a, label,
+                        sizeof label);
+        rgi_text_printf(t, "%s %%%u %s %s", i ? "," : "made again, not kept:", r->node->id, r->node->op->name, label);
+        bytes += s ? (double)s->counts[r->shape] * (double)rg_dtype_size(r->node->dtype) : 0;
+    }
+    if (prog->n_repeats && s) {
+        rgi_text_printf(t, ":");
+        print_amount(t, bytes, "B");
+    }
+    rgi_text_printf(t, prog->n_repeats ? "\n" : "");
+}
+
 char *rg_plan_dump(rg_plan *p)
 {
     if (!p)
@@ -144,6 +167,7 @@ char *rg_plan_dump(rg_plan *p)
     else
         rgi_text_printf(&t, "memory: unknown until the sizes are bound\n");
     print_rewrites(&t, prog);
+    print_repeats(&t, p);
     int indent = 0;
     for (size_t i = 0; i < prog->n_items; i++)
         print_step(&t, p, i, &indent);

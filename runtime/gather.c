@@ -4,8 +4,6 @@
    Outside of loops it stays where it is: there it frees what it reads before other steps run. */
 #include "lower.h"
 
-#define RGI_GATHERED 64 /* members of a group at most */
-#define RGI_SEVERAL (-2)
 
 typedef struct reading {
     uint32_t reader; /* a unit that reads something of this one */
@@ -84,7 +82,7 @@ bool rgi_gather(rgi_lowering *l, rgi_block *b)
         const rgi_unit *u = &l->units[from];
         const int32_t to = u->kind == RGI_FUSED && !u->into ? only_reader(&g, (uint32_t)from) : RGI_NONE;
         if (to != RGI_NONE && l->units[to].kind == RGI_FUSED && l->units[to].shape == u->shape &&
-            l->units[to].n_uses + u->n_uses <= RGI_GATHERED && !rgi_merge_units(l, from, to))
+            l->units[to].n_uses + u->n_uses <= RGI_GROUP_MEMBERS && !rgi_merge_units(l, from, to))
             return false;
     }
     return !l->failed;

@@ -94,7 +94,7 @@ static bool enter_body(rgi_lowering *l, rg_scan *s, int32_t loop)
     }
     for (size_t i = 0; i < s->xs.n && !l->failed; i++) {
         const rg_node *leaf = s->slices.at[i];
-        if (!l->live[leaf->id])
+        if (!l->live[leaf->id] || rgi_stand_in(l, leaf) != leaf)
             continue;
         l->value_of[leaf->id] = part_value(l, leaf, rgi_value_in_memory(l, s->xs.at[i]), loop);
     }

@@ -4,6 +4,8 @@
 
 #include "program.h"
 
+#define RGI_GROUP_MEMBERS 64 /* ops in a fused group at most */
+
 /* What becomes one item (a loop: several). */
 typedef struct rgi_unit {
     rgi_kind kind;
@@ -54,7 +56,7 @@ typedef struct rgi_lowering {
     rgi_unit *units;
     size_t n_units, unit_capacity;
     uint32_t n_ranks; /* uses made */
-    size_t value_capacity, use_capacity, item_capacity, loop_capacity, input_capacity, shape_capacity;
+    size_t value_capacity, use_capacity, item_capacity, loop_capacity, input_capacity, shape_capacity, repeat_capacity;
     rgi_block *root, *block;    /* outermost and present */
     const rg_op **built_in;     /* open-addressed set of RGI_BUILT_IN buckets */
     const rg_node *mode_reader; /* a live node that depends on the mode */
@@ -85,6 +87,8 @@ static inline rg_node *rgi_result_outside(const rgi_lowering *l, const rg_node *
 }
 /* rewrite.c: finds the stand-ins of live nodes; the graph may grow. */
 bool rgi_rewrite_nodes(rgi_lowering *l);
+/* From now on y stands for a node. False: out of memory. */
+bool rgi_stand_for(rgi_lowering *l, const rg_node *node, rg_node *y);
 /* What a node's value is taken from: itself, or what stands for it. */
 static inline rg_node *rgi_stand_in(const rgi_lowering *l, const rg_node *node)
 {

@@ -40,6 +40,7 @@ typedef struct rgi_value {
     const rg_node *choice; /* ... in runs alone where this bool scalar ... */
     bool taken;            /* ... is so; or NULL: in all */
     bool fetched;
+    bool again; /* made a second time, instead of being kept (repeat.h) */
 } rgi_value;
 
 /* One application of an op. Inputs whose values are not read are RGI_NONE in `in`; their shapes are in `in_shape`. */
@@ -106,6 +107,12 @@ typedef struct rgi_fetch {
     int32_t value; /* RGI_NONE for effects */
 } rgi_fetch;
 
+/* A value of which less is kept than is read: cheap ops make it again (repeat.h). */
+typedef struct rgi_repeat {
+    const rg_node *node;
+    uint32_t shape; /* of what need not lie in memory for it */
+} rgi_repeat;
+
 /* A program before memory.c has settled what is written in place. */
 typedef struct rgi_draft {
     rgi_value *values;
@@ -142,6 +149,8 @@ typedef struct rgi_program {
     const rgi_shape **shapes; /* distinct */
     size_t n_shapes;
     rgi_formula *formulas; /* RG_MAX_RANK a shape, of the named sizes only */
+    rgi_repeat *repeats;
+    size_t n_repeats;
     bool has_effects;
     uint32_t *rewritten; /* by rewrite: how often it held */
     rgi_draft *draft;    /* with a budget, or NULL */

@@ -90,6 +90,14 @@ static bool reserve(rgi_lowering *l)
     return true;
 }
 
+bool rgi_stand_for(rgi_lowering *l, const rg_node *node, rg_node *y)
+{
+    if (!reserve(l))
+        return false;
+    l->stand_ins[node->id] = y;
+    return true;
+}
+
 /* Notes that y stands for a node, unless y is made from it. False: out of memory. */
 static bool replace(rgi_lowering *l, rg_node *node, rg_node *y, size_t which)
 {
@@ -103,8 +111,8 @@ static bool replace(rgi_lowering *l, rg_node *node, rg_node *y, size_t which)
             l->failed = true;
             return false;
         }
-    } else if (reserve(l)) {
-        l->stand_ins[node->id] = y;
+    } else if (!rgi_stand_for(l, node, y)) {
+        return false;
     }
     l->p->rewritten[which]++;
     return !l->failed;

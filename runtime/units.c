@@ -1,11 +1,10 @@
 /* units.c - the units of a region: single ops and fused groups of elementwise ops; and their order, as items. */
 #include "lower.h"
+#include "repeat.h"
 
 #include "../ops/table_ops.h"
 
 #include <stdlib.h>
-
-#define RGI_GROUP_MEMBERS 64 /* ops in a fused group at most */
 
 int32_t rgi_unit_of(const rgi_lowering *l, int32_t value)
 {
@@ -366,8 +365,8 @@ bool rgi_lower_region(rgi_lowering *l, const rgi_region *region, int32_t loop, r
     }
     int32_t *order = NULL;
     ok = ok && drop_merged(l, &block) && rgi_gather(l, &block) && drop_merged(l, &block) &&
-         rgi_place_joined(l, &block) && (block.outer || (rgi_absorb(l, &block) && drop_merged(l, &block))) &&
-         rgi_order(l, &block, &order);
+         rgi_place_joined(l, &block) && rgi_repeat_in_groups(l, &block) &&
+         (block.outer || (rgi_absorb(l, &block) && drop_merged(l, &block))) && rgi_order(l, &block, &order);
     for (size_t i = 0; ok && i < block.n; i++) {
         const rgi_unit *u = &l->units[order[i]];
         for (size_t k = 0; k < u->n_body && ok; k++)

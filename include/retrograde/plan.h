@@ -42,6 +42,10 @@ typedef struct rg_plan_opts {
     /* Replace nothing, but compute both: rg_run fails with RG_ERR_NUMERIC at the first node that comes out otherwise, naming
        the identity, the node and the element. */
     bool check_rewrites;
+    /* Keep every value until it is read last. Otherwise those of cheap elementwise ops that are read long after (1 - z of a gate
+       in the reverse of a recurrence, a mask) are made again, in the same pass, by those who read them, where what they
+       are made from is there anyway: the results are the same to the last bit. rg_plan_dump names them. */
+    bool no_repeats;
     const rg_machine *machine; /* copied; NULL: figures of an x86 core of 2024, see rg_machine_measure */
 } rg_plan_opts;
 
