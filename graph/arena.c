@@ -116,6 +116,25 @@ static void *alloc_alone(rgi_arena *arena, size_t bytes)
     return memset((char *)c + RGI_CHUNK_HEADER, 0, bytes);
 }
 
+bool rgi_arena_reset(rgi_arena *arena, size_t bytes)
+{
+    const size_t want = bytes > arena->total ? bytes : arena->total;
+    if (want && (!arena->chunks || arena->chunks->next || arena->chunks->bytes < want)) {
+        rgi_arena_finish(arena);
+        arena->chunks = new_chunk(arena, want);
+        if (!arena->chunks)
+            return false;
+        arena->capacity = want;
+    }
+    arena->used = want ? RGI_CHUNK_HEADER : 0;
+    return true;
+}
+
+size_t rgi_arena_filled(const rgi_arena *arena)
+{
+    return arena->total - (arena->capacity - arena->used);
+}
+
 void *rgi_arena_alloc(rgi_arena *arena, size_t bytes)
 {
     size_t rounded;

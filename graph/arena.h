@@ -16,6 +16,10 @@ rg_allocator rgi_default_allocator(void);
 
 void rgi_arena_init(rgi_arena *arena, rg_allocator allocator);
 void rgi_arena_finish(rgi_arena *arena);
+/* Forgets what is in it, and keeps its memory: in one piece, of `bytes` at least. False when memory is short. */
+bool rgi_arena_reset(rgi_arena *arena, size_t bytes);
+/* Bytes in use. */
+size_t rgi_arena_filled(const rgi_arena *arena);
 /* Zeroed, aligned to 16; NULL when memory is short. */
 void *rgi_arena_alloc(rgi_arena *arena, size_t bytes);
 

@@ -102,6 +102,8 @@ static bool multiply(wide *product, int64_t factor)
 
 bool rgi_formula_value(const rgi_formula *f, const int64_t *sizes, int64_t *out)
 {
+    if (f->n == 1 && f->affine < 0 && f->denominator == 1) /* most are a name and a factor */
+        return !__builtin_mul_overflow(f->numerator, sizes[f->name[0]], out) && *out >= 0;
     wide value = f->numerator;
     for (int32_t i = 0; i < f->n; i++)
         if (!multiply(&value, sizes[f->name[i]]))

@@ -145,7 +145,8 @@ static rg_status run_single(const rgi_group *g, const int64_t *t)
         spread(g, x, rgi_at(x->from.at, x->from.terms, t), 0, g->elements, g->own + x->slot);
     }
     for (size_t m = 0; m < g->n_members; m++) {
-        const rg_status status = g->ops[m].op->run(&g->ops[m], 0, g->elements);
+        const rg_step *s = &g->members[m].step;
+        const rg_status status = s->op->run(s, 0, g->elements);
         if (status)
             return status;
     }

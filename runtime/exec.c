@@ -329,6 +329,11 @@ static const void *operand_at(const walker *w, const rgi_group *g, const rgi_ope
     return o->at ? rgi_at(o->at, o->terms, w->t) : NULL;
 }
 
+static const void *single_operand_at(const walker *w, const rgi_group *g, const rgi_member *m, uint32_t k)
+{
+    return m->in[k].mode == RGI_BLOCK ? operand_at(w, g, &m->in[k]) : m->step.in[k];
+}
+
 /* After a step of a checking plan, whose items have one op each: are all its floats finite? */
 static rg_status check_values(const walker *w, size_t i)
 {
@@ -352,6 +357,8 @@ static rg_status check_values(const walker *w, size_t i)
                                 : (rg_type){prog->values[v].dtype, w->s->shapes[prog->values[v].shape]};
         if (v == RGI_NONE)
             at = NULL;
+        else if (m && e->group->single)
+            at = output ? m->step.out[0] : single_operand_at(w, e->group, m, k);
         else if (m)
             at = operand_at(w, e->group, output ? &m->out : &m->in[k]);
         else if ((at = output ? e->step.out[k - n_in] : e->step.in[k]))

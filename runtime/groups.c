@@ -45,7 +45,8 @@ typedef struct grouping {
     rgi_special *s;
     const rgi_item *item;
     rgi_group *g;
-    size_t slots, unit; /* slots in use at most, bytes of the widest element */
+    size_t unit;        /* bytes of the widest element */
+    uint32_t shape;     /* of the group: index into program.shapes */
     int32_t head, foot; /* the value that a head delivers, or a foot draws, or RGI_NONE */
     bool *busy;
     size_t n_busy, n_room; /* operands in all; spreads there is room for */
@@ -63,7 +64,7 @@ static size_t take_slot(grouping *k)
 
 static const rgi_mark *mark_of(const grouping *k, int32_t v)
 {
-    return &k->s->marks[v];
+    return &k->p->marks[v];
 }
 
 /* Notes which member makes each value, and which reads it last; with `no_more` takes it back. */
@@ -73,28 +74,34 @@ static void mark_members(const grouping *k, bool no_more)
     for (uint32_t m = 0; m < k->item->count; m++) {
         for (uint32_t i = 0; i < uses[m].n_in; i++)
             if (uses[m].in[i] != RGI_NONE)
-                k->s->marks[uses[m].in[i]] =
-                    no_more ? (rgi_mark){0, 0, 0} : (rgi_mark){k->s->marks[uses[m].in[i]].maker, 0, m};
-        k->s->marks[uses[m].out[0]] = no_more ? (rgi_mark){0, 0, 0} : (rgi_mark){m + 1, 0, 0};
+                k->p->marks[uses[m].in[i]] =
+                    no_more ? (rgi_mark){0, 0, 0} : (rgi_mark){k->p->marks[uses[m].in[i]].maker, 0, m};
+        k->p->marks[uses[m].out[0]] = no_more ? (rgi_mark){0, 0, 0} : (rgi_mark){m + 1, 0, 0};
     }
 }
 
-/* A block full of one constant number, shared by all who want the same. */
-static const void *number_block(rgi_special *s, const void *number, size_t size)
+/* A block full of one constant number. The plan keeps it for all sizes. */
+static const void *number_block(rg_plan *p, const void *number, size_t size)
 {
-    for (rgi_number *x = s->numbers; x; x = x->next)
+    for (rgi_number *x = p->numbers; x; x = x->next)
         if (x->size == size && memcmp(x->block, number, size) == 0)
             return x->block;
-    rgi_number *x = rgi_special_alloc(s, 1, sizeof *x);
-    char *block = rgi_special_alloc(s, RGI_BLOCK_LARGEST * size + 64, 1);
+    rgi_number *x = rgi_arena_alloc(&p->arena, sizeof *x);
+    char *block = rgi_arena_alloc(&p->arena, RGI_BLOCK_LARGEST * size + 64);
     if (!x || !block)
         return NULL;
     block = (char *)(((uintptr_t)block + 63) & ~(uintptr_t)63);
     const rg_shape one = RG_SCALAR, many = RG_SHAPE(RGI_BLOCK_LARGEST);
     rgi_broadcast_copy(number, &one, &many, size, 0, RGI_BLOCK_LARGEST, block);
-    *x = (rgi_number){s->numbers, block, size};
-    s->numbers = x;
+    *x = (rgi_number){p->numbers, block, size};
+    p->numbers = x;
     return block;
+}
+
+/* Whether a value has as many elements along each axis as the group. */
+static bool has_shape(const grouping *k, const rgi_value *v)
+{
+    return v->shape == k->shape || rg_shape_equal(k->s->shapes[v->shape], k->g->shape);
 }
 
 static bool is_number(const grouping *k, const rgi_value *v)
@@ -144,18 +151,17 @@ static bool make_spreads(grouping *k)
             if (v == RGI_NONE || mark_of(k, v)->spread)
                 continue;
             const rgi_value *value = &prog->values[v];
-            if (mark_of(k, v)->maker || v == k->head || is_number(k, value) ||
-                (!value->window && rg_shape_equal(k->s->shapes[value->shape], k->g->shape)))
+            if (mark_of(k, v)->maker || v == k->head || is_number(k, value) || (!value->window && has_shape(k, value)))
                 continue;
             rgi_spread *const x = add_spread(k);
             if (!x)
                 return false;
-            *x = (rgi_spread){.from = {.mode = RGI_MEMORY, .size = (uint32_t)rg_dtype_size(value->dtype)},
+            *x = (rgi_spread){.from = {.mode = RGI_MEMORY, .size = (uint8_t)value->size},
                               .slot = take_slot(k),
                               .period = value->window ? 0 : period_of(&k->s->shapes[value->shape], &k->g->shape),
                               .shape = k->s->shapes[value->shape],
                               .value = v};
-            k->s->marks[v].spread = (uint32_t)k->g->n_spreads;
+            k->p->marks[v].spread = (uint32_t)k->g->n_spreads;
             if (!rgi_terms_make(k->p, k->s, v, &x->from.terms) ||
                 (value->window && !(x->from.window = make_window(k->p, k->s, value))))
                 return false;
@@ -171,22 +177,22 @@ static bool make_operand(grouping *k, size_t member, uint32_t i)
     if (v == RGI_NONE)
         return true;
     const rgi_value *value = &prog->values[v];
-    const size_t size = rg_dtype_size(value->dtype);
+    const size_t size = value->size;
     k->unit = size > k->unit ? size : k->unit;
     const rgi_mark *const mark = mark_of(k, v);
-    *o = (rgi_operand){.mode = RGI_MEMORY, .size = (uint32_t)size};
+    *o = (rgi_operand){.mode = RGI_MEMORY, .size = (uint8_t)size};
     if (mark->maker) {
         *o = k->g->members[mark->maker - 1].out;
     } else if (v == k->head) {
         o->mode = RGI_HEAD;
     } else if (is_number(k, value)) {
         o->mode = RGI_NUMBER;
-        o->at = number_block(k->s, value->fixed, size);
+        o->at = number_block(k->p, value->fixed, size);
         return o->at != NULL;
     } else if (mark->spread) {
         o->mode = RGI_BLOCK;
-        o->slot = k->g->spreads[mark->spread - 1].slot;
-        o->spread = mark->spread;
+        o->slot = (uint32_t)k->g->spreads[mark->spread - 1].slot;
+        o->spread = (uint16_t)mark->spread;
     } else {
         return rgi_terms_make(k->p, k->s, v, &o->terms);
     }
@@ -199,28 +205,28 @@ static bool make_output(grouping *k, size_t member)
     const rgi_use *use = &prog->uses[k->item->first + member];
     const int32_t v = use->out[0];
     rgi_operand *o = &k->g->members[member].out;
-    const size_t size = rg_dtype_size(prog->values[v].dtype);
+    const size_t size = prog->values[v].size;
     k->unit = size > k->unit ? size : k->unit;
-    *o = (rgi_operand){.mode = RGI_MEMORY, .size = (uint32_t)size};
+    *o = (rgi_operand){.mode = RGI_MEMORY, .size = (uint8_t)size};
     if (prog->values[v].place != RGI_VOID || prog->values[v].part_of != RGI_NONE) {
         const bool ok = rgi_terms_make(k->p, k->s, v, &o->terms);
         if (prog->values[v].window) {
             o->mode = RGI_WINDOW;
             k->g->windows = true;
             o->window = make_window(k->p, k->s, &prog->values[v]);
-            o->slot = take_slot(k);
+            o->slot = (uint32_t)take_slot(k);
             return ok && o->window;
         }
         if (k->g->n_members > 1 && k->g->elements * size >= RGI_STREAM_LEAST && prog->values[v].part_of == RGI_NONE) {
             o->mode = RGI_STREAM;
             k->g->streams = true;
-            o->slot = take_slot(k);
+            o->slot = (uint32_t)take_slot(k);
         }
         return ok;
     }
     o->mode = v == k->foot ? RGI_FOOT : RGI_BLOCK;
     if (o->mode == RGI_BLOCK)
-        o->slot = take_slot(k);
+        o->slot = (uint32_t)take_slot(k);
     for (uint32_t i = 0; i < use->n_in; i++) { /* blocks nobody reads any more are free */
         const rgi_operand *in = &k->g->members[member].in[i];
         const rgi_mark *const mark = use->in[i] == RGI_NONE ? NULL : mark_of(k, use->in[i]);
@@ -255,9 +261,9 @@ static void choose_block(grouping *k)
     g->block = block;
     g->scratch = slots * slot;
     for (size_t m = 0; m < g->n_members; m++) {
-        g->members[m].out.slot *= slot;
+        g->members[m].out.slot *= (uint32_t)slot;
         for (uint32_t i = 0; i < g->members[m].step.n_in; i++)
-            g->members[m].in[i].slot *= slot;
+            g->members[m].in[i].slot *= (uint32_t)slot;
     }
     for (size_t n = 0; n < g->n_spreads; n++)
         g->spreads[n].slot *= slot;
@@ -267,9 +273,9 @@ static void choose_block(grouping *k)
 static bool make_step(const grouping *k, const rgi_use *use, rg_step *step)
 {
     const uint32_t n = use->n_in + 1;
-    const rg_type **last = &k->s->types[use->n_in];
+    const rg_type **last = &k->s->types[use->n_in].at;
     rg_dtype dtype[RGI_MAX_ARITY + 1];
-    bool same = *last && rg_shape_equal((*last)->shape, k->g->shape);
+    bool same = *last && k->s->types[use->n_in].shape == k->shape;
     for (uint32_t i = 0; i < n; i++) {
         const int32_t v = i < use->n_in ? use->in[i] : use->out[0];
         dtype[i] = v == RGI_NONE ? use->node->in[i]->dtype : k->p->program->values[v].dtype;
@@ -280,6 +286,7 @@ static bool make_step(const grouping *k, const rgi_use *use, rg_step *step)
         for (uint32_t i = 0; types && i < n; i++)
             types[i] = (rg_type){dtype[i], k->g->shape};
         *last = types;
+        k->s->types[use->n_in].shape = k->shape;
     }
     *step = (rg_step){.op = use->node->op,
                       .attr = use->node->attr,
@@ -319,15 +326,16 @@ rgi_group *rgi_group_make(rg_plan *p, rgi_special *s, const rgi_item *item, int3
     for (uint32_t m = 0; m < item->count; m++)
         operands += prog->uses[item->first + m].n_in + 1;
     grouping k = {.p = p, .s = s, .item = item, .g = g, .unit = 1, .head = head, .foot = foot, .n_busy = operands};
-    k.busy = rgi_special_alloc(s, operands, sizeof *k.busy);
-    if (!s->marks)
-        s->marks = rgi_special_alloc(s, prog->n_values, sizeof *s->marks);
-    if (!g || !k.busy || !s->marks)
+    k.busy = rgi_arena_alloc(&p->temporary, operands * sizeof *k.busy);
+    if (!p->marks)
+        p->marks = rgi_arena_alloc(&p->temporary, (prog->n_values + 1) * sizeof *p->marks);
+    if (!g || !k.busy || !p->marks)
         return NULL;
     g->members = rgi_special_alloc(s, item->count, sizeof *g->members);
     if (!g->members)
         return NULL;
     const uint32_t shape = prog->values[prog->uses[item->first].out[0]].shape;
+    k.shape = shape;
     g->shape = s->shapes[shape];
     g->elements = s->counts[shape];
     g->n_members = item->count;
@@ -343,17 +351,15 @@ rgi_group *rgi_group_make(rg_plan *p, rgi_special *s, const rgi_item *item, int3
 bool rgi_group_single(rgi_special *s, rgi_group *g)
 {
     size_t moving = 0;
-    g->ops = rgi_special_alloc(s, g->n_members, sizeof *g->ops);
-    for (size_t m = 0; g->ops && m < g->n_members; m++) {
-        const rgi_member *member = &g->members[m];
-        g->ops[m] = member->step;
-        if (!rgi_pointers_make(s, &g->ops[m]))
+    for (size_t m = 0; m < g->n_members; m++) {
+        rgi_member *member = &g->members[m];
+        if (!rgi_pointers_make(s, &member->step))
             return false;
         moving += member->out.terms != NULL;
         for (uint32_t i = 0; i < member->step.n_in; i++)
             moving += member->in[i].terms != NULL;
     }
-    g->shifts = rgi_special_alloc(s, moving, sizeof *g->shifts);
+    g->shifts = moving ? rgi_special_alloc(s, moving, sizeof *g->shifts) : NULL;
     g->single = true;
-    return g->ops && g->shifts;
+    return !moving || g->shifts;
 }

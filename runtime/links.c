@@ -3,12 +3,20 @@
 
 #include <string.h>
 
-static bool add_link(rgi_special *s, int32_t *head, const void *at, size_t offset)
+/* *at = where number `from` of a kind is; for the slab, so many bytes into it. */
+static bool add_link(rgi_special *s, rgi_origin origin, const void *at, size_t from)
 {
-    const rgi_link link = {(const void **)(uintptr_t)at, offset, *head};
-    if (!rgi_push(&s->arena, (void **)&s->links, &s->n_links, &s->link_capacity, sizeof link, &link))
-        return false;
-    *head = (int32_t)s->n_links - 1;
+    rgi_links **const list = &s->links[origin];
+    if (!*list || (*list)->n == RGI_LINKS) {
+        rgi_links *more = rgi_special_alloc(s, 1, sizeof *more);
+        if (!more)
+            return false;
+        more->next = *list;
+        *list = more;
+    }
+    rgi_links *const l = *list;
+    l->at[l->n] = (const void **)(uintptr_t)at;
+    l->from[l->n++] = from;
     return true;
 }
 
@@ -19,11 +27,11 @@ static bool link_value(rg_plan *p, rgi_special *s, int32_t v, const void *at)
     const rgi_value *o = &p->program->values[owner];
     switch (o->place) {
     case RGI_SLAB:
-        return add_link(s, &s->slab_links, at, s->offsets[owner]);
+        return add_link(s, RGI_FROM_SLAB, at, s->offsets[owner]);
     case RGI_BOUND:
-        return add_link(s, &s->input_links[o->slot], at, 0);
+        return add_link(s, RGI_FROM_INPUT, at, (size_t)o->slot);
     case RGI_STORE:
-        return add_link(s, &s->store_links[o->slot], at, 0);
+        return add_link(s, RGI_FROM_STORE, at, (size_t)o->slot);
     case RGI_FIXED:
         memcpy((void *)(uintptr_t)at, &o->fixed, sizeof o->fixed);
         return true;
@@ -50,7 +58,8 @@ static intptr_t stride_of(const rg_plan *p, const rgi_special *s, int32_t v, int
 static bool link_operand(rg_plan *p, rgi_special *s, int32_t loop, rgi_group *g, rgi_operand *o, int32_t v,
                          const void *pointer, size_t own)
 {
-    if ((o->mode == RGI_MEMORY || o->mode == RGI_STREAM || o->mode == RGI_WINDOW) && !link_value(p, s, v, &o->at))
+    const bool memory = o->mode == RGI_MEMORY || o->mode == RGI_STREAM || o->mode == RGI_WINDOW;
+    if (memory && (!g->single || o->mode == RGI_WINDOW) && !link_value(p, s, v, &o->at))
         return false;
     if (!g->single)
         return true;
@@ -65,7 +74,7 @@ static bool link_operand(rg_plan *p, rgi_special *s, int32_t loop, rgi_group *g,
     if (o->mode == RGI_MEMORY)
         return link_value(p, s, v, pointer);
     if (o->mode == RGI_BLOCK || o->mode == RGI_WINDOW)
-        return add_link(s, &s->slab_links, pointer, own + o->slot);
+        return add_link(s, RGI_FROM_SLAB, pointer, own + o->slot);
     memcpy((void *)(uintptr_t)pointer, &o->at, sizeof o->at);
     return true;
 }
@@ -79,12 +88,13 @@ static bool link_group(rg_plan *p, rgi_special *s, const rgi_item *item, rgi_gro
         const rgi_use *use = &p->program->uses[item->first + m];
         for (uint32_t i = 0; i < use->n_in; i++)
             if (use->in[i] != RGI_NONE && !link_operand(p, s, item->loop, g, &g->members[m].in[i], use->in[i],
-                                                        g->single ? &g->ops[m].in[i] : NULL, own))
+                                                        g->single ? &g->members[m].step.in[i] : NULL, own))
                 return false;
-        if (!link_operand(p, s, item->loop, g, &g->members[m].out, use->out[0], g->single ? g->ops[m].out : NULL, own))
+        if (!link_operand(p, s, item->loop, g, &g->members[m].out, use->out[0],
+                          g->single ? g->members[m].step.out : NULL, own))
             return false;
     }
-    return !g->single || add_link(s, &s->slab_links, &g->own, own);
+    return !g->single || add_link(s, RGI_FROM_SLAB, &g->own, own);
 }
 
 bool rgi_steps_link(rg_plan *p, rgi_special *s, const rgi_extra *extra)
@@ -102,8 +112,8 @@ bool rgi_steps_link(rg_plan *p, rgi_special *s, const rgi_extra *extra)
             for (uint32_t k = 0; ok && use->packed && k < use->n_in; k++)
                 ok = use->packed[k] == RGI_NONE || !rgi_special_bytes(p, s, use->packed[k]) ||
                      link_value(p, s, use->packed[k], &e->packed[k]);
-            ok = ok && add_link(s, &s->slab_links, &e->step.shared, extra[i].offset);
-            ok = ok && add_link(s, &s->slab_links, &e->step.scratch, s->bytes);
+            ok = ok && add_link(s, RGI_FROM_SLAB, &e->step.shared, extra[i].offset);
+            ok = ok && add_link(s, RGI_FROM_SLAB, &e->step.scratch, s->bytes);
             const rgi_item members = rgi_members_of(item);
             ok = ok && (!e->group || link_group(p, s, &members, e->group, 0));
         } else if (e->kind == RGI_FUSED) {
@@ -114,4 +124,33 @@ bool rgi_steps_link(rg_plan *p, rgi_special *s, const rgi_extra *extra)
         }
     }
     return ok;
+}
+
+/* Notes an address, and whether it is another one than before. */
+static void note(const void **before, const void *now, bool *moved)
+{
+    *moved = *moved || *before != now;
+    *before = now;
+}
+
+static void follow(const rgi_links *l, const void *const *base)
+{
+    for (; l; l = l->next)
+        for (uint32_t i = 0; i < l->n; i++)
+            *l->at[i] = base[l->from[i]];
+}
+
+void rgi_links_follow(const rg_plan *p, rgi_special *s)
+{
+    for (const rgi_links *l = s->slab == p->slab ? NULL : s->links[RGI_FROM_SLAB]; l; l = l->next)
+        for (uint32_t i = 0; i < l->n; i++)
+            *l->at[i] = p->slab + l->from[i];
+    s->slab = p->slab;
+    bool inputs = false, store = false;
+    for (size_t i = 0; i < p->program->n_inputs; i++)
+        note(&s->input_data[i], p->bindings[i].data, &inputs);
+    for (size_t i = 0; i < p->n_stored; i++)
+        note(&s->store_data[i], p->stored[i], &store);
+    follow(inputs ? s->links[RGI_FROM_INPUT] : NULL, s->input_data);
+    follow(store ? s->links[RGI_FROM_STORE] : NULL, s->store_data);
 }

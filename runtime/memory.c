@@ -279,6 +279,16 @@ static void find_lives(settling *s)
         }
 }
 
+static bool list_owners(rgi_program *p)
+{
+    p->owners = rgi_arena_alloc(&p->arena, (p->n_values + 1) * sizeof *p->owners);
+    p->n_owners = 0;
+    for (size_t v = 0; p->owners && v < p->n_values; v++)
+        if (p->values[v].place == RGI_SLAB && p->values[v].part_of == RGI_NONE && p->values[v].first != RGI_NONE)
+            p->owners[p->n_owners++] = (int32_t)v;
+    return p->owners != NULL;
+}
+
 bool rgi_settle(rgi_lowering *l)
 {
     rgi_program *p = l->p;
@@ -310,5 +320,5 @@ bool rgi_settle(rgi_lowering *l)
         return false;
     compact(p);
     find_lives(&s);
-    return true;
+    return list_owners(p);
 }

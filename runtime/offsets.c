@@ -3,6 +3,7 @@
 #include "plan.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #define RGI_ALIGN 64
 #define RGI_QUADRATIC 4000 /* buffers up to which every pair may be looked at */
@@ -32,28 +33,89 @@ static bool exclusive(const rgi_buffer *a, const rgi_buffer *b)
     return a->choice && a->choice == b->choice && a->taken != b->taken;
 }
 
-/* `placed` is sorted by offset. Returns the lowest gap that is wide enough at the buffer's time. */
-static size_t lowest_gap(rgi_buffer *const *placed, size_t n, const rgi_buffer *b)
+/* What has been placed, sorted by offset: in columns, so that many lifetimes are looked at together. */
+typedef struct placed {
+    size_t n, *offset, *end;
+    int32_t *first, *last;
+    const rgi_buffer **buffer;
+} placed;
+
+#define RGI_TOGETHER 32
+
+/* Which of the next RGI_TOGETHER buffers from `at` are alive at the buffer's time: a byte each. */
+static void find_alive(const placed *y, size_t at, const rgi_buffer *b, uint8_t alive[RGI_TOGETHER])
 {
+    const int32_t first = (int32_t)b->first,
+                  last = (int32_t)b->last, *const begins = y->first + at, *const ends = y->last + at;
+    for (size_t i = 0; i < RGI_TOGETHER; i++)
+        alive[i] = (uint8_t)((ends[i] >= first) & (begins[i] <= last));
+}
+
+/* The lowest gap that is wide enough at the buffer's time. */
+static size_t lowest_gap(const placed *y, const rgi_buffer *b)
+{
+    const size_t bytes = rounded(b->bytes);
     size_t end = 0;
-    for (size_t i = 0; i < n; i++) {
-        const rgi_buffer *other = placed[i];
-        if (other->last < b->first || other->first > b->last || exclusive(other, b))
-            continue;
-        if (other->offset >= end + rounded(b->bytes))
-            break;
-        const size_t after = other->offset + rounded(other->bytes);
-        end = after > end ? after : end;
+    for (size_t i = 0; i < y->n; i += RGI_TOGETHER) {
+        uint8_t alive[RGI_TOGETHER];
+        find_alive(y, i, b, alive);
+        for (size_t k = 0; k < RGI_TOGETHER; k += sizeof(uint64_t)) {
+            uint64_t eight;
+            memcpy(&eight, alive + k, sizeof eight);
+            eight = __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__ ? __builtin_bswap64(eight) : eight;
+            for (; eight; eight &= eight - 1) {
+                const size_t j = i + k + (size_t)__builtin_ctzll(eight) / 8;
+                if (j >= y->n || (b->choice && exclusive(y->buffer[j], b)))
+                    continue;
+                if (y->offset[j] >= end + bytes)
+                    return end;
+                end = y->end[j] > end ? y->end[j] : end;
+            }
+        }
     }
     return end;
 }
 
-static void insert(rgi_buffer **placed, size_t n, rgi_buffer *b)
+/* Behind all whose offset is no larger. */
+static void insert(placed *y, const rgi_buffer *b)
 {
-    size_t i = n;
-    for (; i > 0 && placed[i - 1]->offset > b->offset; i--)
-        placed[i] = placed[i - 1];
-    placed[i] = b;
+    size_t low = 0, high = y->n;
+    while (low < high) {
+        const size_t middle = (low + high) / 2;
+        if (y->offset[middle] > b->offset)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    const size_t behind = y->n++ - low;
+    memmove(y->offset + low + 1, y->offset + low, behind * sizeof *y->offset);
+    memmove(y->end + low + 1, y->end + low, behind * sizeof *y->end);
+    memmove(y->first + low + 1, y->first + low, behind * sizeof *y->first);
+    memmove(y->last + low + 1, y->last + low, behind * sizeof *y->last);
+    memmove(y->buffer + low + 1, y->buffer + low, behind * sizeof *y->buffer);
+    y->offset[low] = b->offset;
+    y->end[low] = b->offset + rounded(b->bytes);
+    y->first[low] = (int32_t)b->first;
+    y->last[low] = (int32_t)b->last;
+    y->buffer[low] = b;
+}
+
+static bool place_by_size(rgi_arena *temporary, rgi_buffer *const *order, size_t n)
+{
+    const size_t room = n + RGI_TOGETHER;
+    placed y = {.n = 0};
+    y.offset = rgi_arena_alloc(temporary, room * (2 * sizeof *y.offset + 2 * sizeof *y.first + sizeof *y.buffer));
+    if (!y.offset)
+        return false;
+    y.end = y.offset + room;
+    y.buffer = (const rgi_buffer **)(void *)(y.end + room);
+    y.first = (int32_t *)(void *)(y.buffer + room);
+    y.last = y.first + room;
+    for (size_t i = 0; i < n; i++) {
+        order[i]->offset = lowest_gap(&y, order[i]);
+        insert(&y, order[i]);
+    }
+    return true;
 }
 
 /* Linear in their number: in order of time, each buffer takes the place of a dead one of its size, or a new one. */
@@ -104,22 +166,18 @@ static void place_by_time(const by_time_room *r, rgi_buffer *buffers, rgi_buffer
     }
 }
 
-static bool place_many(const rg_allocator *a, rgi_buffer *buffers, rgi_buffer *const *order, size_t n,
+static bool place_many(rgi_arena *temporary, rgi_buffer *buffers, rgi_buffer *const *order, size_t n,
                        uint32_t positions)
 {
     by_time_room r = {.n_shelves = 2 * n + 1};
-    const size_t pointers = (2 * n + positions + 3) * sizeof(rgi_buffer *);
-    r.shelves = rgi_alloc(a, r.n_shelves * sizeof *r.shelves);
-    r.below = rgi_alloc(a, pointers);
-    const bool ok = r.shelves && r.below;
-    if (ok) {
-        r.next = r.below + n;
-        r.ending = r.next + n;
-        place_by_time(&r, buffers, order, n);
-    }
-    rgi_free(a, r.shelves, r.n_shelves * sizeof *r.shelves);
-    rgi_free(a, r.below, pointers);
-    return ok;
+    r.shelves = rgi_arena_alloc(temporary, r.n_shelves * sizeof *r.shelves);
+    r.below = rgi_arena_alloc(temporary, (2 * n + positions + 3) * sizeof *r.below);
+    if (!r.shelves || !r.below)
+        return false;
+    r.next = r.below + n;
+    r.ending = r.next + n;
+    place_by_time(&r, buffers, order, n);
+    return true;
 }
 
 static size_t peak_of(const rgi_buffer *buffers, size_t n, int64_t *change, uint32_t positions)
@@ -136,33 +194,24 @@ static size_t peak_of(const rgi_buffer *buffers, size_t n, int64_t *change, uint
     return (size_t)peak;
 }
 
-bool rgi_offsets(const rg_allocator *allocator, rgi_buffer *buffers, size_t n, uint32_t positions, size_t *total,
-                 size_t *peak)
+bool rgi_offsets(rgi_arena *temporary, rgi_buffer *buffers, size_t n, uint32_t positions, size_t *total, size_t *peak)
 {
-    const size_t pointers = (2 * n + 1) * sizeof(rgi_buffer *), changes = ((size_t)positions + 3) * sizeof(int64_t);
-    rgi_buffer **order = rgi_alloc(allocator, pointers);
-    int64_t *change = rgi_alloc(allocator, changes);
-    bool ok = order && change;
+    rgi_buffer **order = rgi_arena_alloc(temporary, (n + 1) * sizeof *order);
+    int64_t *change = rgi_arena_alloc(temporary, ((size_t)positions + 3) * sizeof *change);
     *total = *peak = 0;
-    if (ok) {
-        rgi_buffer **placed = order + n;
-        for (size_t i = 0; i < n; i++)
-            order[i] = &buffers[i];
-        qsort(order, n, sizeof *order, n <= RGI_QUADRATIC ? by_size : by_time);
-        if (n > RGI_QUADRATIC)
-            ok = place_many(allocator, buffers, order, n, positions);
-        for (size_t i = 0; n <= RGI_QUADRATIC && i < n; i++) {
-            order[i]->offset = lowest_gap(placed, i, order[i]);
-            insert(placed, i, order[i]);
-        }
-        for (size_t i = 0; i < n; i++) {
-            const size_t end = buffers[i].offset + rounded(buffers[i].bytes);
-            *total = end > *total ? end : *total;
-        }
-        *peak = peak_of(buffers, n, change, positions + 1);
-        *peak = *peak < *total ? *peak : *total; /* of what is exclusive both were counted */
+    if (!order || !change)
+        return false;
+    for (size_t i = 0; i < n; i++)
+        order[i] = &buffers[i];
+    qsort(order, n, sizeof *order, n <= RGI_QUADRATIC ? by_size : by_time);
+    if (!(n <= RGI_QUADRATIC ? place_by_size(temporary, order, n)
+                             : place_many(temporary, buffers, order, n, positions)))
+        return false;
+    for (size_t i = 0; i < n; i++) {
+        const size_t end = buffers[i].offset + rounded(buffers[i].bytes);
+        *total = end > *total ? end : *total;
     }
-    rgi_free(allocator, order, pointers);
-    rgi_free(allocator, change, changes);
-    return ok;
+    *peak = peak_of(buffers, n, change, positions + 1);
+    *peak = *peak < *total ? *peak : *total; /* of what is exclusive both were counted */
+    return true;
 }

@@ -61,6 +61,9 @@ static rg_plan *plan_new(rgi_program *prog, bool own)
     p->store = g->store;
     rgi_store_retain(p->store);
     p->n_stored = g->store->n;
+    rgi_arena_init(&p->arena, *a);
+    rgi_arena_init(&p->spare, *a);
+    rgi_arena_init(&p->temporary, *a);
     p->bindings = rgi_alloc(a, (prog->n_inputs + 1) * sizeof *p->bindings);
     p->outs = rgi_alloc(a, (prog->n_fetches + 1) * sizeof *p->outs);
     p->stored = rgi_alloc(a, (p->n_stored + 1) * sizeof *p->stored);
@@ -101,6 +104,9 @@ void rg_plan_free(rg_plan *p)
         p->specials = s->next;
         rgi_special_free(p, s);
     }
+    rgi_arena_finish(&p->arena);
+    rgi_arena_finish(&p->spare);
+    rgi_arena_finish(&p->temporary);
     for (size_t i = 0; p->private_copies && i < p->n_stored; i++)
         if (p->private_copies[i])
             rgi_free(a, p->private_copies[i], p->store->at[i]->bytes + 1);
@@ -186,7 +192,6 @@ rg_status rg_run(rg_plan *p)
     const rgi_program *prog = p->program;
     rgi_kept_renew(p);
     status = rgi_execute(p);
-    p->current->used = ++p->runs;
     p->ran = status == RG_OK;
     p->refused = !p->ran;
     if (status)

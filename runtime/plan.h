@@ -23,17 +23,17 @@ typedef enum rgi_mode {
 } rgi_mode;
 
 typedef struct rgi_operand {
-    rgi_mode mode;
-    uint32_t size; /* bytes an element */
-    size_t slot;
-    uint32_t spread; /* 1 + the spread that it is, or 0 */
-    const void *at;
+    uint8_t mode;    /* an rgi_mode */
+    uint8_t size;    /* bytes an element */
+    uint16_t spread; /* 1 + the spread that it is, or 0 */
+    uint32_t slot;
+    const void *at; /* of a member of a single block: NULL, the step has it, but for RGI_WINDOW */
     const rgi_terms *terms;
     const rg_window *window; /* RGI_WINDOW; spreads: of one, or NULL */
 } rgi_operand;
 
 typedef struct rgi_member {
-    rg_step step;
+    rg_step step; /* with pointers in a single block; elsewhere every block has its own */
     rgi_operand *in, out;
 } rgi_member;
 
@@ -46,7 +46,7 @@ typedef struct rgi_spread {
     int32_t value;
 } rgi_spread;
 
-/* A block full of one number. */
+/* A block full of one number, for operands of fused groups. */
 typedef struct rgi_number {
     struct rgi_number *next;
     const void *block;
@@ -74,8 +74,7 @@ typedef struct rgi_group {
     bool windows; /* some result is one */
     bool streams; /* some result goes past the caches */
     bool single;  /* one block, hence one thread: */
-    rg_step *ops; /* the members with their pointers ... */
-    char *own;    /* ... and their scratch */
+    char *own;    /* the members' scratch */
     /* of a group with a head or a foot, whose step has it as its tail or source */
     rg_tail tail;
     rg_source source;
@@ -137,43 +136,46 @@ typedef struct rgi_kept {
     uint64_t version; /* of what is packed; 0: nothing yet */
 } rgi_kept;
 
-/* A pointer that depends on where something is: *at = base of source + offset. */
-typedef struct rgi_link {
-    const void **at;
-    size_t offset;
-    int32_t next; /* of the same source */
-} rgi_link;
+/* What a pointer follows. */
+typedef enum rgi_origin { RGI_FROM_SLAB, RGI_FROM_INPUT, RGI_FROM_STORE, RGI_ORIGINS } rgi_origin;
+
+/* Pointers that follow the same kind of thing: *at[i] is `from[i]` bytes into the slab, or where input or entry from[i] is. */
+#define RGI_LINKS 30
+typedef struct rgi_links {
+    struct rgi_links *next;
+    uint32_t n;
+    const void **at[RGI_LINKS];
+    size_t from[RGI_LINKS];
+} rgi_links;
 
 /* Everything made for one set of sizes. */
 typedef struct rgi_special {
     struct rgi_special *next;
     rgi_arena arena;
-    uint64_t used;          /* when it was last run: the oldest goes first */
-    rg_shape *inputs;       /* the signature: bound shapes */
-    rg_shape *shapes;       /* of program.shapes */
-    size_t *counts;         /* elements of each */
-    rgi_packing *packed;    /* of program.packed */
-    size_t *offsets;        /* of owners in the slab, by value */
-    size_t bytes;           /* of the slab's first part, the values ... */
-    size_t total;           /* ... and with the scratch of each thread behind it */
-    size_t peak;            /* largest sum of what lives at once */
-    size_t scratch;         /* a thread */
-    int64_t *sizes;         /* of the named dimensions */
-    struct rgi_mark *marks; /* by value: groups.c */
-    rgi_number *numbers;
-    rg_status refused; /* why it could not be made, if not for want of memory */
+    uint64_t used;       /* when it was last chosen: the oldest goes first */
+    rg_shape *inputs;    /* the signature: bound shapes */
+    rg_shape *shapes;    /* of program.shapes */
+    size_t *counts;      /* elements of each */
+    rgi_packing *packed; /* of program.packed */
+    size_t *offsets;     /* of owners in the slab, by value */
+    size_t bytes;        /* of the slab's first part, the values ... */
+    size_t total;        /* ... and with the scratch of each thread behind it */
+    size_t peak;         /* largest sum of what lives at once */
+    size_t scratch;      /* a thread */
+    int64_t *sizes;      /* of the named dimensions */
+    rg_status refused;   /* why it could not be made, if not for want of memory */
     rgi_exec *steps;
     size_t n_steps;
-    const rg_type *types[RGI_MAX_ARITY + 1]; /* of the last member of a group with so many inputs */
-    bool parallel;                           /* some step is */
-    rgi_link *links;
-    size_t n_links, link_capacity;
-    int32_t slab_links, *input_links, *store_links; /* heads */
-    const void *slab;                               /* what the links were resolved with */
-    const void **input_data, **store_data;
-    struct rgi_timeline *timeline; /* of the last run, where the plan keeps one */
-    rgi_program *own;              /* made to fit into the budget at these sizes, or NULL */
-    double nanoseconds;            /* estimated, of all steps on one thread */
+    struct {
+        const rg_type *at;
+        uint32_t shape;
+    } types[RGI_MAX_ARITY + 1]; /* of the last member of a group with so many inputs */
+    bool parallel;              /* some step is */
+    rgi_links *links[RGI_ORIGINS];
+    const void *slab, **input_data, **store_data; /* what they were resolved with */
+    struct rgi_timeline *timeline;                /* of the last run, where the plan keeps one */
+    rgi_program *own;                             /* made to fit into the budget at these sizes, or NULL */
+    double nanoseconds;                           /* estimated, of all steps on one thread */
 } rgi_special;
 
 typedef struct rgi_binding {
@@ -199,9 +201,15 @@ struct rg_plan {
     uint64_t refreshed; /* how often private copies were brought up to date */
     rgi_special *specials, *current;
     size_t n_specials;
-    uint64_t runs;
-    bool ran, refused; /* the last run: its results stand; it ended with an error */
-    bool changed;      /* bindings, since `current` was chosen */
+    uint64_t chosen;        /* specialisations, so often */
+    rgi_arena arena;        /* of what all of them share: */
+    rgi_number *numbers;    /* constants of fused groups */
+    rgi_arena spare;        /* of a forgotten one, for the next */
+    size_t special_bytes;   /* what the last one took of its arena */
+    rgi_arena temporary;    /* while one is made: */
+    struct rgi_mark *marks; /* by value: groups.c */
+    bool ran, refused;      /* the last run: its results stand; it ended with an error */
+    bool changed;           /* bindings, since `current` was chosen */
     /* of the run going on */
     uint32_t failed; /* an rg_status */
     char failure[RGI_ERROR_TEXT];
@@ -228,8 +236,7 @@ typedef struct rgi_buffer {
     bool taken;
 } rgi_buffer;
 /* Returns false when memory is short. *total: bytes needed; *peak: the least anybody could need. */
-bool rgi_offsets(const rg_allocator *allocator, rgi_buffer *buffers, size_t n, uint32_t positions, size_t *total,
-                 size_t *peak);
+bool rgi_offsets(rgi_arena *temporary, rgi_buffer *buffers, size_t n, uint32_t positions, size_t *total, size_t *peak);
 
 /* block.c: blocks [lo, hi) of a fused group. `t`: counters of the loops around it. */
 rg_status rgi_group_run(const rgi_group *g, size_t lo, size_t hi, char *scratch, const int64_t *t);
@@ -243,7 +250,7 @@ rg_status rgi_group_give(const rg_step *step, size_t first, size_t n, void *to);
 static inline size_t rgi_bytes(const rgi_program *prog, const rgi_special *s, int32_t v)
 {
     const rgi_value *value = &prog->values[v];
-    return value->packed ? s->packed[value->packed - 1].bytes : s->counts[value->shape] * rg_dtype_size(value->dtype);
+    return value->packed ? s->packed[value->packed - 1].bytes : s->counts[value->shape] * value->size;
 }
 
 static inline const void *rgi_at(const void *at, const rgi_terms *terms, const int64_t *t)

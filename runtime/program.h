@@ -24,6 +24,7 @@ typedef enum rgi_place {
 typedef struct rgi_value {
     const rg_node *node; /* whose value it is; for copies the node copied */
     rg_dtype dtype;
+    uint32_t size;         /* bytes an element */
     rgi_place place;       /* of owners; a part takes its owner's */
     uint32_t shape;        /* index into program.shapes */
     int32_t part_of;       /* the value whose memory this lies in, or RGI_NONE for an owner */
@@ -132,6 +133,8 @@ typedef struct rgi_program {
 
     rgi_value *values;
     size_t n_values;
+    int32_t *owners; /* the values with memory in the slab */
+    size_t n_owners;
     rgi_use *uses;
     size_t n_uses;
     rgi_packed *packed;

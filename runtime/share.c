@@ -220,29 +220,24 @@ static void stay_alone(sharing *h)
     memset(h->shared, 0, h->s->n_steps + 2);
 }
 
-bool rgi_share(const rg_plan *p, rgi_special *s, uint32_t *interval, bool *shared)
+bool rgi_share(rg_plan *p, rgi_special *s, uint32_t *interval, bool *shared)
 {
     const rgi_program *prog = p->program;
-    const rg_allocator *a = &prog->graph->allocator;
-    const size_t bytes = (prog->n_values + 1) * sizeof(touched);
     sharing h = {.p = p,
                  .prog = prog,
                  .s = s,
                  .machine = &prog->machine,
-                 .at = rgi_alloc(a, bytes),
-                 .parallel_loop = rgi_arena_alloc(&s->arena, prog->n_loops + 1),
+                 .at = rgi_arena_alloc(&p->temporary, (prog->n_values + 1) * sizeof(touched)),
+                 .parallel_loop = rgi_arena_alloc(&p->temporary, prog->n_loops + 1),
                  .interval = interval,
                  .shared = shared,
                  .now = 1,
                  .lanes = prog->opts.threads > RGI_LANES ? RGI_LANES : (uint32_t)prog->opts.threads};
-    if (!h.at || !h.parallel_loop) {
-        rgi_free(a, h.at, bytes);
+    if (!h.at || !h.parallel_loop)
         return false;
-    }
     const double alone = s->nanoseconds = find_parallel(&h);
     if (h.lanes == 1 || alone < h.machine->share_ns) {
         stay_alone(&h);
-        rgi_free(a, h.at, bytes);
         return true;
     }
     s->parallel = true;
@@ -262,6 +257,5 @@ bool rgi_share(const rg_plan *p, rgi_special *s, uint32_t *interval, bool *share
     even_out(&h, s->n_steps);
     if (h.together + RGI_START_NS > RGI_GAIN * alone)
         stay_alone(&h);
-    rgi_free(a, h.at, bytes);
     return !h.failed;
 }

@@ -9,7 +9,7 @@ extern const rg_machine rgi_usual_machine;
 
 /* Sets the lanes, cuts and barriers of the steps. interval[i]: how many meetings come before step i; shared[k]: several
    threads work in interval k. False: out of memory. */
-bool rgi_share(const rg_plan *p, rgi_special *s, uint32_t *interval, bool *shared);
+bool rgi_share(rg_plan *p, rgi_special *s, uint32_t *interval, bool *shared);
 /* Times a step is executed in a run: the trips of the loops around it. */
 double rgi_step_calls(const rgi_program *prog, const rgi_special *s, size_t step);
 

@@ -21,10 +21,11 @@ size_t rgi_special_bytes(const rg_plan *p, const rgi_special *s, int32_t v)
 bool rgi_terms_make(const rg_plan *p, rgi_special *s, int32_t v, const rgi_terms **out)
 {
     const rgi_program *prog = p->program;
-    rgi_terms terms = {.n = 0};
     *out = NULL;
-    if (!prog->n_loops)
+    if (!prog->n_loops || prog->values[v].part_of == RGI_NONE)
         return true;
+    rgi_terms terms;
+    terms.n = 0;
     for (int32_t w = v; prog->values[w].part_of != RGI_NONE; w = prog->values[w].part_of)
         if (prog->values[w].step_loop != RGI_NONE) {
             terms.depth[terms.n] = (uint32_t)prog->loops[prog->values[w].step_loop].depth;
@@ -42,8 +43,10 @@ bool rgi_terms_make(const rg_plan *p, rgi_special *s, int32_t v, const rgi_terms
 bool rgi_pointers_make(rgi_special *s, rg_step *step)
 {
     step->in = rgi_special_alloc(s, step->n_in + step->n_out, sizeof *step->in);
-    step->out = (void *const *)(const void *)(step->in + (step->in ? step->n_in : 0));
-    return step->in != NULL;
+    if (!step->in)
+        return false;
+    step->out = (void *const *)(const void *)(step->in + step->n_in);
+    return true;
 }
 
 /* Types of an op's inputs and outputs, in one array: inputs first. */
@@ -151,15 +154,17 @@ static bool make_run(rg_plan *p, rgi_special *s, const rgi_item *item, const rgi
     *scratch = cost.scratch;
     s->scratch = cost.scratch > s->scratch ? cost.scratch : s->scratch;
     extra->shared = cost.shared;
-    e->terms = rgi_special_alloc(s, use->n_in + use->n_out, sizeof *e->terms);
-    bool moves = false, ok = e->terms != NULL;
-    for (uint32_t i = 0; ok && i < use->n_in + use->n_out; i++) {
+    for (uint32_t i = 0; i < use->n_in + use->n_out; i++) {
         const int32_t v = i < use->n_in ? use->in[i] : use->out[i - use->n_in];
-        ok = v == RGI_NONE || rgi_terms_make(p, s, v, &e->terms[i]);
-        moves = moves || (ok && e->terms[i]);
+        const rgi_terms *terms = NULL;
+        if (v != RGI_NONE && !rgi_terms_make(p, s, v, &terms))
+            return false;
+        if (terms && !e->terms && !(e->terms = rgi_special_alloc(s, use->n_in + use->n_out, sizeof *e->terms)))
+            return false;
+        if (terms)
+            e->terms[i] = terms;
     }
-    e->terms = moves ? e->terms : NULL;
-    return ok;
+    return true;
 }
 
 /* ---- steps with groups --------------------------------------------------------------------------- */

@@ -29,9 +29,13 @@ rgi_group *rgi_group_make(rg_plan *p, rgi_special *s, const rgi_item *item, int3
 bool rgi_group_single(rgi_special *s, rgi_group *g);
 /* links.c: pointers, as links to what they follow. */
 bool rgi_steps_link(rg_plan *p, rgi_special *s, const rgi_extra *extra);
+/* Makes the pointers follow what has moved. */
+void rgi_links_follow(const rg_plan *p, rgi_special *s);
 /* straight.c: the calls that one thread makes. */
 bool rgi_straighten(rgi_special *s);
-/* special.c: the concrete sizes of any shape of the graph. False with the error set where one is impossible. */
+/* sizes.c: the named sizes, from the shapes bound, and the shapes and counts of all values. */
+rg_status rgi_sizes_find(const rg_plan *p, rgi_special *s);
+/* sizes.c: the concrete sizes of any shape of the graph. False with the error set where one is impossible. */
 bool rgi_special_shape(const rg_plan *p, const rgi_special *s, const rgi_shape *shape, rg_shape *out);
 /* lower: appends to an arena array. */
 bool rgi_push(rgi_arena *arena, void **at, size_t *n, size_t *capacity, size_t size, const void *item);

@@ -18,7 +18,7 @@ static rgi_call *add_calls(const rgi_exec *e, rgi_call *to)
     if (e->kind == RGI_RUN && e->tasks[0])
         *to++ = (rgi_call){&e->step, e->tasks[0]};
     for (size_t m = 0; e->kind == RGI_FUSED && e->group->elements && m < e->group->n_members; m++)
-        *to++ = (rgi_call){&e->group->ops[m], e->group->elements};
+        *to++ = (rgi_call){&e->group->members[m].step, e->group->elements};
     return to;
 }
 

@@ -68,6 +68,7 @@ int32_t rgi_value_new(rgi_lowering *l, const rg_node *node, rgi_place place)
     rgi_program *p = l->p;
     const rgi_value v = {.node = node,
                          .dtype = node->dtype,
+                         .size = (uint32_t)rg_dtype_size(node->dtype),
                          .place = place,
                          .shape = rgi_shape_number(l, node->shape),
                          .part_of = RGI_NONE,
