@@ -150,19 +150,30 @@ static void turn(const rgk_conv_grad *g, size_t o, size_t n, real *out)
     }
 }
 
-/* sum[term][output], whole vectors of outputs. */
+/* sum[block][term][output]: blocks of TILE_COLS outputs, the last one of whole vectors, one behind the other. */
 static void add_wide(const rgk_conv_grad *g, size_t from, size_t to, real *turned)
 {
     const size_t tiles = (g->k + TILE_ROWS - 1) / TILE_ROWS;
     for (size_t o = from; o < to; o += TILE_COLS) {
-        const size_t n = least(TILE_COLS, to - o);
+        const size_t n = least(TILE_COLS, to - o), width = padded(n);
         turn(g, o, n, turned);
         for (size_t q = 0; q < tiles; q++) {
             const size_t row = g->k * q / tiles, rows = g->k * (q + 1) / tiles - row;
-            real *sum = (real *)g->sum + row * padded(g->rows) + o;
-            const wide_tile t = {g, g->terms + row, turned, sum, sum + rows * padded(g->rows), padded(g->rows)};
-            wide_any((int)rows, (int)(padded(n) / RGK_LANES), &t);
+            real *sum = (real *)g->sum + o * g->k + row * width;
+            const wide_tile t = {g, g->terms + row, turned, sum, sum + rows * width, width};
+            wide_any((int)rows, (int)(width / RGK_LANES), &t);
         }
+    }
+}
+
+static void put_wide(size_t all, size_t k, size_t from, size_t to, const real *sum, real *dw)
+{
+    for (size_t o = from; o < to;) {
+        const size_t block = o / TILE_COLS * TILE_COLS, end = least(block + TILE_COLS, to);
+        const size_t width = padded(least(TILE_COLS, all - block));
+        turn_matrix(false, k, end - o, sum + block * k + (o - block), (ptrdiff_t)width, dw + (o - from) * k,
+                    (ptrdiff_t)k);
+        o = end;
     }
 }
 
@@ -322,7 +333,7 @@ void RGK_NAME(conv_grad)(const rgk_conv_grad *g, size_t from, size_t to, void *s
 void RGK_NAME(conv_grad_put)(size_t rows, size_t k, size_t from, size_t to, const void *sum, void *dw)
 {
     if (wide(rows, k))
-        turn_matrix(false, k, to - from, (const real *)sum + from, (ptrdiff_t)padded(rows), dw, (ptrdiff_t)k);
+        put_wide(rows, k, from, to, sum, dw);
     else
         memcpy(dw, (const real *)sum + from * k, (to - from) * k * sizeof(real));
 }
