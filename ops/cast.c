@@ -77,27 +77,14 @@ static void store_floats(rg_dtype dtype, const double *x, size_t first, size_t n
     }
 }
 
-/* Between f32 and the type of weights that take half the room: straight loops. */
-static void store_halves(const float *x, size_t n, uint16_t *y)
-{
-    for (size_t i = 0; i < n; i++)
-        y[i] = rgi_bf16_of_f32(x[i]);
-}
-
-static void load_halves(const uint16_t *x, size_t n, float *y)
-{
-    for (size_t i = 0; i < n; i++)
-        y[i] = rgi_bf16_to_f32(x[i]);
-}
-
 static rg_status run(const rg_step *s, size_t lo, size_t hi)
 {
     if (s->in_type[0].dtype == RG_F32 && s->out_type[0].dtype == RG_BF16) {
-        store_halves((const float *)s->in[0] + lo, hi - lo, (uint16_t *)s->out[0] + lo);
+        rgk(RGK_F32)->narrow(hi - lo, (const float *)s->in[0] + lo, (uint16_t *)s->out[0] + lo);
         return RG_OK;
     }
     if (s->in_type[0].dtype == RG_BF16 && s->out_type[0].dtype == RG_F32) {
-        load_halves((const uint16_t *)s->in[0] + lo, hi - lo, (float *)s->out[0] + lo);
+        rgk(RGK_F32)->widen(hi - lo, (const uint16_t *)s->in[0] + lo, (float *)s->out[0] + lo);
         return RG_OK;
     }
     const rg_dtype from = s->in_type[0].dtype, to = s->out_type[0].dtype;

@@ -11,7 +11,10 @@
 
    `accumulate` is the same sum, begun from what a third operand holds, the last rows first if asked for. Its elements are
    one chain of multiply-adds whatever their number, so a sum that goes on where another one stopped has the bits of the
-   sum of all: what the gradients of weights over pieces of a recurrence need. */
+   sum of all: what the gradients of weights over pieces of a recurrence need.
+
+   An operand may be bf16, the sums then are f32. Where both are, an instruction set may add their products in pairs
+   (kernels.h); accumulate adds one after the other, for a sum may go on in the middle of a pair. */
 #include "contract.h"
 #include "table_ops.h"
 
@@ -73,6 +76,14 @@ static bool collapses(const rgi_operand_axes *x)
            is_run(x->axis + x->batch + x->free, x->contracted);
 }
 
+/* What a product of operands of these types is, 0: there is none. */
+static rg_dtype product_dtype(rg_dtype a, rg_dtype b)
+{
+    a = a == RG_BF16 ? RG_F32 : a;
+    b = b == RG_BF16 ? RG_F32 : b;
+    return a == b ? a : (rg_dtype)0;
+}
+
 /* ---- shape rule --------------------------------------------------------------------------------- */
 
 static rg_status pairs_agree(const rg_infer *call, const rg_axes *a, const rg_axes *b)
@@ -90,7 +101,8 @@ static rg_status infer(rg_infer *call)
 {
     const rg_contract_opts *o = call->attr;
     rgi_operand_axes a, b;
-    if (call->in[0].dtype != call->in[1].dtype)
+    const rg_dtype dtype = product_dtype(call->in[0].dtype, call->in[1].dtype);
+    if (!dtype)
         return rg_infer_fail(call, RG_ERR_DTYPE, "a is %s, b is %s", rg_dtype_name(call->in[0].dtype),
                              rg_dtype_name(call->in[1].dtype));
     if (o->a_batch.n != o->b_batch.n || o->a_contract.n != o->b_contract.n)
@@ -108,7 +120,7 @@ static rg_status infer(rg_infer *call)
         return rg_infer_fail(call, RG_ERR_SHAPE, "the result would have %d axes, at most %d are possible",
                              a.batch + a.free + b.free, RG_MAX_RANK);
     rg_type *y = &call->out[0];
-    *y = (rg_type){.dtype = call->in[0].dtype};
+    *y = (rg_type){.dtype = dtype};
     for (int32_t k = 0; k < a.batch + a.free; k++)
         y->shape.dim[y->shape.rank++] = call->in[0].shape.dim[a.axis[k]];
     for (int32_t k = 0; k < b.free; k++)
@@ -158,11 +170,11 @@ static rg_node *put_back(rg_node *x, const int32_t *to, int32_t rank)
     return same ? x : rg_transpose(x, axes);
 }
 
-/* The gradient of an operand with axes x, from the cotangent g, in which the free axes of the other operand (axes y) begin
+/* The gradient of an operand of that dtype with axes x, from the cotangent g, in which the free axes of the other operand (axes y) begin
    at `other_free`; paired[k] is the axis of x summed with the k-th contracted axis of y. Of the two orders of the operands
    the one that needs no transposition is taken. */
-static rg_node *gradient(rg_node *g, rg_node *other, const rgi_operand_axes *x, const rgi_operand_axes *y,
-                         const int32_t *paired, int32_t other_free)
+static rg_node *gradient(rg_node *g, rg_node *other, rg_dtype dtype, const rgi_operand_axes *x,
+                         const rgi_operand_axes *y, const int32_t *paired, int32_t other_free)
 {
     const rg_contract_opts g_first = {range(0, x->batch), list(y->axis, y->batch), range(other_free, y->free),
                                       list(y->axis + y->batch, y->free)};
@@ -184,7 +196,9 @@ static rg_node *gradient(rg_node *g, rg_node *other, const rgi_operand_axes *x, 
     bool other_fits = true;
     for (int32_t k = 0; k < rank; k++)
         other_fits = other_fits && to_other[k] == k;
-    return other_fits ? rg_contract(other, g, &other_first) : put_back(rg_contract(g, other, &g_first), to_g, rank);
+    return rg_cast(other_fits ? rg_contract(other, g, &other_first)
+                              : put_back(rg_contract(g, other, &g_first), to_g, rank),
+                   dtype);
 }
 
 static void sort_both(const rg_node *self, rgi_operand_axes *a, rgi_operand_axes *b)
@@ -200,9 +214,9 @@ static void vjp(rg_node *self, rg_node *const ct[], rg_node *grad[])
     rgi_operand_axes a, b;
     sort_both(self, &a, &b);
     if (rg_wants(self, 0))
-        grad[0] = gradient(ct[0], rg_arg(self, 1), &a, &b, o->a_contract.axis, a.batch + a.free);
+        grad[0] = gradient(ct[0], rg_arg(self, 1), self->in[0]->dtype, &a, &b, o->a_contract.axis, a.batch + a.free);
     if (rg_wants(self, 1))
-        grad[1] = gradient(ct[0], rg_arg(self, 0), &b, &a, o->b_contract.axis, a.batch);
+        grad[1] = gradient(ct[0], rg_arg(self, 0), self->in[1]->dtype, &b, &a, o->b_contract.axis, a.batch);
 }
 
 static void jvp(rg_node *self, rg_node *const tangent[], rg_node *out[])
@@ -297,7 +311,7 @@ const rg_op rgi_op_contract = {
     .n_in = 2,
     .n_out = 1,
     .traits = RG_DELIVERS,
-    .dtypes = RG_DT_FLOATS,
+    .dtypes = RG_DT_FLOATS | RG_DT(RG_BF16),
     .attr_size = sizeof(rg_contract_opts),
     .attrs = contract_attrs,
     .infer = infer,
@@ -318,7 +332,7 @@ const rg_op rgi_op_accumulate = {
     .n_in = -1,
     .n_out = 1,
     .traits = RG_DELIVERS,
-    .dtypes = RG_DT_FLOATS,
+    .dtypes = RG_DT_FLOATS | RG_DT(RG_BF16),
     .attr_size = sizeof(rgi_accumulate_attr),
     .attrs = accumulate_attrs,
     .infer = infer_accumulate,
@@ -356,8 +370,6 @@ static rg_node *in_runs(rg_node *x, rg_axes *batch_axes, rg_axes *contracted)
 rg_node *rg_contract(rg_node *a, rg_node *b, const rg_contract_opts *opts)
 {
     rg_contract_opts o = opts ? *opts : (rg_contract_opts){{0}, {0}, {0}, {0}};
-    a = rgi_summed(a);
-    b = rgi_summed(b);
     if (!a || !b)
         return rg_apply(&rgi_op_contract, RG_NODES(a, b), &o);
     if (!normalise(a, &o.a_batch) || !normalise(a, &o.a_contract) || !normalise(b, &o.b_batch) ||

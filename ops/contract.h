@@ -27,8 +27,8 @@ typedef struct rgi_product {
     size_t tail_rows;                                    /* of a block that a tail is given */
 } rgi_product;
 
-/* What is stored as bf16, as f32, in which it is multiplied and summed. */
-static inline rg_node *rgi_summed(rg_node *x)
+/* What is stored as bf16, as f32. */
+static inline rg_node *rgi_widened(rg_node *x)
 {
     return x && x->dtype == RG_BF16 ? rg_cast(x, RG_F32) : x;
 }

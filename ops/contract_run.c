@@ -48,39 +48,58 @@ void rgi_contract_geometry(const rg_step *s, void *out)
     memcpy(out, &p, sizeof p);
 }
 
+static bool is_bf16(const rg_step *s, size_t i)
+{
+    return s->in_type[i].dtype == RG_BF16;
+}
+
+static size_t gemm_scratch(const rg_step *s, const rgi_product *p)
+{
+    const rgk_table *kernels = rgi_kernels(s->out_type->dtype);
+    return (is_bf16(s, 0) || is_bf16(s, 1) ? kernels->gemm_bf16_scratch : kernels->gemm_scratch)(p->m, p->n, p->k);
+}
+
+/* Bytes of the second operand packed. */
+static size_t packed_bytes(const rg_step *s, const rgi_product *p, size_t *tasks)
+{
+    const rgk_table *kernels = rgi_kernels(s->out_type->dtype);
+    if (!is_bf16(s, 1))
+        return is_bf16(s, 0) ? 0 : kernels->gemm_packed(p->n, p->k, tasks);
+    return is_bf16(s, 0) ? kernels->gemm_bf16_packed(p->n, p->k, tasks) : 0;
+}
+
 size_t rgi_contract_packed(const rg_step *s, size_t i, size_t *tasks)
 {
     const rgi_product *p = s->geometry;
-    return i == 1 && p->batch == 1 ? rgi_kernels(s->out_type->dtype)->gemm_packed(p->n, p->k, tasks) : 0;
+    return i == 1 && p->batch == 1 ? packed_bytes(s, p, tasks) : 0;
 }
 
 void rgi_contract_pack(const rg_step *s, size_t i, const void *from, void *to, size_t lo, size_t hi)
 {
     const rgi_product *p = s->geometry;
-    (void)i;
-    rgi_kernels(s->out_type->dtype)->gemm_pack(p->n, p->k, from, (ptrdiff_t)p->b_row, (ptrdiff_t)p->b_col, lo, hi, to);
+    const rgk_table *kernels = rgi_kernels(s->out_type->dtype);
+    (is_bf16(s, i) ? kernels->gemm_bf16_pack : kernels->gemm_pack)(p->n, p->k, from, (ptrdiff_t)p->b_row,
+                                                                   (ptrdiff_t)p->b_col, lo, hi, to);
 }
 
 /* Bytes of the second operand packed, which is done first where a tail takes many blocks of rows: each would pack it anew. */
 static size_t packed_first(const rg_step *s, const rgi_product *p, size_t *tasks)
 {
     const bool often = s->tail && !s->packed && p->m > p->tail_rows && p->columns == 1 && p->b_col != 1;
-    return often && p->batch == 1 && p->parts == 1 && s->op == &rgi_op_contract
-               ? rgi_kernels(s->out_type->dtype)->gemm_packed(p->n, p->k, tasks)
-               : 0;
+    return often && p->batch == 1 && p->parts == 1 && s->op == &rgi_op_contract ? packed_bytes(s, p, tasks) : 0;
 }
 
 void rgi_contract_cost(const rg_step *s, rg_cost *cost)
 {
     const rgi_product p = *(const rgi_product *)s->geometry;
     size_t panels;
-    const rgk_table *kernels = rgi_kernels(s->out_type->dtype);
-    const double size = (double)rg_dtype_size(s->out_type->dtype);
+    const double size = (double)rg_dtype_size(s->out_type->dtype), a_size = (double)rg_dtype_size(s->in_type[0].dtype),
+                 b_size = (double)rg_dtype_size(s->in_type[1].dtype);
     cost->tasks[0] = p.batch * p.rows * p.columns;
     cost->flops = 2.0 * (double)p.batch * (double)p.m * (double)p.n * (double)p.k;
-    cost->bytes =
-        size * (double)p.batch * ((double)p.m * (double)p.k + (double)p.k * (double)p.n + (double)p.m * (double)p.n);
-    cost->scratch = kernels->gemm_scratch(p.m, p.n, p.k);
+    cost->bytes = (double)p.batch * (a_size * (double)p.m * (double)p.k + b_size * (double)p.k * (double)p.n +
+                                     size * (double)p.m * (double)p.n);
+    cost->scratch = gemm_scratch(s, &p);
     cost->shared = packed_first(s, &p, &panels);
     if (cost->shared) {
         cost->tasks[1] = cost->tasks[0];
@@ -112,7 +131,8 @@ static void begin_from(const rg_step *s, const rgi_product *p, size_t element, c
 static void multiply(const rg_step *s, const rgi_product *p, size_t element, const size_t rows[2],
                      const size_t columns[2], const size_t sum[2], char *c, size_t pitch)
 {
-    const size_t size = rg_dtype_size(s->out_type->dtype);
+    const size_t size = rg_dtype_size(s->out_type->dtype), a_size = rg_dtype_size(s->in_type[0].dtype),
+                 b_size = rg_dtype_size(s->in_type[1].dtype);
     const char *a = s->in[0], *b = s->in[1];
     if (p->k == 0) { /* an empty sum */
         for (size_t i = 0; i < rows[1] - rows[0]; i++)
@@ -125,21 +145,24 @@ static void multiply(const rg_step *s, const rgi_product *p, size_t element, con
         .m = rows[1] - rows[0],
         .n = columns[1] - columns[0],
         .k = sum[1] - sum[0],
-        .a = a + (element * p->a_batch + rows[0] * p->a_row + sum[0] * p->a_col) * size,
+        .a = a + (element * p->a_batch + rows[0] * p->a_row + sum[0] * p->a_col) * a_size,
         .a_row = (ptrdiff_t)p->a_row,
         .a_col = (ptrdiff_t)p->a_col,
-        .b = b + (element * p->b_batch + sum[0] * p->b_row + columns[0] * p->b_col) * size,
+        .b = b + (element * p->b_batch + sum[0] * p->b_row + columns[0] * p->b_col) * b_size,
         .b_row = (ptrdiff_t)p->b_row,
         .b_col = (ptrdiff_t)p->b_col,
         .c = c,
         .c_row = (ptrdiff_t)pitch,
+        .a_bf16 = is_bf16(s, 0),
+        .b_bf16 = is_bf16(s, 1),
+        .in_order = s->op == &rgi_op_accumulate,
     };
     if (s->op == &rgi_op_accumulate) {
         begin_from(s, p, element, rows, columns, c, pitch);
         g.accumulate = s->n_in == 3;
         if (((const rgi_accumulate_attr *)s->attr)->descending) {
-            g.a = (const char *)g.a + (g.k - 1) * p->a_col * size;
-            g.b = (const char *)g.b + (g.k - 1) * p->b_row * size;
+            g.a = (const char *)g.a + (g.k - 1) * p->a_col * a_size;
+            g.b = (const char *)g.b + (g.k - 1) * p->b_row * b_size;
             g.a_col = -g.a_col;
             g.b_row = -g.b_row;
         }
@@ -158,7 +181,8 @@ static void multiply(const rg_step *s, const rgi_product *p, size_t element, con
         g.soon_bytes = g.m * g.n * size;
         s->tail->reads(s, (element * p->m + rows[0]) * p->n, g.soon);
     }
-    rgi_kernels(s->out_type->dtype)->gemm(&g, s->scratch);
+    const rgk_table *kernels = rgi_kernels(s->out_type->dtype);
+    (g.a_bf16 || g.b_bf16 ? kernels->gemm_bf16 : kernels->gemm)(&g, s->scratch);
 }
 
 /* The same, to the step's output or, in blocks, to its tail. */
@@ -171,7 +195,7 @@ static rg_status deliver(const rg_step *s, const rgi_product *p, size_t element,
         multiply(s, p, element, rows, columns, all, c, p->n);
         return RG_OK;
     }
-    char *const c = (char *)s->scratch + rgi_rounded(rgi_kernels(s->out_type->dtype)->gemm_scratch(p->m, p->n, p->k));
+    char *const c = (char *)s->scratch + rgi_rounded(gemm_scratch(s, p));
     rg_status status = RG_OK;
     for (size_t j = columns[0]; j < columns[1] && !status; j += RGI_TAIL_COLUMNS)
         for (size_t i = rows[0]; i < rows[1] && !status; i += p->tail_rows) {

@@ -71,7 +71,7 @@ static rg_node *broadcast_leading(rg_node *x, const rg_node *other)
         to.dim[k] = mine ? x->shape->a.dim[i] : other->shape->a.dim[j];
         same = same && (mine || i < 0);
     }
-    return same ? x : rg_broadcast_to(x, to);
+    return same ? x : rg_broadcast_to(rgi_widened(x), to);
 }
 
 static rg_node *both_batched(rg_node *a, bool ta, rg_node *b, bool tb)
@@ -89,8 +89,6 @@ static rg_node *both_batched(rg_node *a, bool ta, rg_node *b, bool tb)
 
 static rg_node *product(const char *who, rg_node *a, bool ta, rg_node *b, bool tb)
 {
-    a = rgi_summed(a);
-    b = rgi_summed(b);
     if (!operands_fit(who, a, b, 1))
         return NULL;
     const int32_t ra = a->shape->a.rank, rb = b->shape->a.rank;
@@ -128,7 +126,7 @@ rg_node *rg_linear(rg_node *x, rg_node *weight, rg_node *bias)
     if (!inner_agree("rg_linear", x, last, weight, 1))
         return NULL;
     rg_node *y = rg_contract(x, weight, &(rg_contract_opts){{0, {0}}, {0, {0}}, one_axis(last), one_axis(1)});
-    return bias ? rg_add(y, rgi_summed(bias)) : y;
+    return bias ? rg_add(y, rgi_widened(bias)) : y;
 }
 
 rg_node *rg_outer(rg_node *a, rg_node *b)

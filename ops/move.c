@@ -10,6 +10,7 @@
 #define TILE_ROWS ((size_t)16)  /* of those, what one cache line of 4-byte elements of the input gives */
 #define TILE_RUN ((size_t)64)   /* elements of each such row at a time */
 
+typedef uint16_t word2 __attribute__((may_alias));
 typedef uint32_t word4 __attribute__((may_alias));
 typedef uint64_t word8 __attribute__((may_alias));
 typedef uint32_t lanes __attribute__((vector_size(16)));
@@ -64,6 +65,12 @@ static void row_1(size_t n, const uint8_t *x, ptrdiff_t in, uint8_t *y, ptrdiff_
         y[(ptrdiff_t)i * out] = x[(ptrdiff_t)i * in];
 }
 
+static void row_2(size_t n, const word2 *x, ptrdiff_t in, word2 *y, ptrdiff_t out)
+{
+    for (size_t i = 0; i < n; i++)
+        y[(ptrdiff_t)i * out] = x[(ptrdiff_t)i * in];
+}
+
 static void row_4(size_t n, const word4 *x, ptrdiff_t in, word4 *y, ptrdiff_t out)
 {
     for (size_t i = 0; i < n; i++)
@@ -96,10 +103,12 @@ static void row(size_t size, size_t n, const void *x, ptrdiff_t in, void *y, ptr
         memset(y, *(const uint8_t *)x, n);
     else if (in == 0 && out == 1 && size == 4)
         fill_4(n, *(const word4 *)x, y);
-    else if (in == 0 && out == 1)
+    else if (in == 0 && out == 1 && size == 8)
         fill_8(n, *(const word8 *)x, y);
     else if (size == 1)
         row_1(n, x, in, y, out);
+    else if (size == 2)
+        row_2(n, x, in, y, out);
     else if (size == 4)
         row_4(n, x, in, y, out);
     else
@@ -112,6 +121,14 @@ static void plane_1(size_t n, size_t length, const uint8_t *x, ptrdiff_t in, uin
     for (size_t j0 = 0; j0 < length; j0 += 64)
         for (size_t i = 0; i < n; i++)
             for (size_t j = j0; j < length && j < j0 + 64; j++)
+                y[(ptrdiff_t)i * out + (ptrdiff_t)j] = x[(ptrdiff_t)i + (ptrdiff_t)j * in];
+}
+
+static void plane_2(size_t n, size_t length, const word2 *x, ptrdiff_t in, word2 *y, ptrdiff_t out)
+{
+    for (size_t j0 = 0; j0 < length; j0 += 32)
+        for (size_t i = 0; i < n; i++)
+            for (size_t j = j0; j < length && j < j0 + 32; j++)
                 y[(ptrdiff_t)i * out + (ptrdiff_t)j] = x[(ptrdiff_t)i + (ptrdiff_t)j * in];
 }
 
@@ -175,6 +192,8 @@ static void plane(const rgi_move *m, size_t first, const void *x, void *y)
     const ptrdiff_t in = m->in[m->last], out = m->out[m->plane];
     if (m->size == 1)
         plane_1(n, m->length, x, in, y, out);
+    else if (m->size == 2)
+        plane_2(n, m->length, x, in, y, out);
     else if (m->size == 4)
         plane_4(n, m->length, x, in, y, out);
     else

@@ -8,7 +8,7 @@
 
 void each_table(void (*f)(const rgk_table *t))
 {
-    for (int isa = 0; isa < RGK_ISA_COUNT; isa++)
+    for (int isa = 0; isa <= RGK_AVX512; isa++)
         for (int type = 0; type < RGK_TYPE_COUNT; type++)
             if (rgk_of((rgk_isa)isa, (rgk_type)type))
                 f(rgk_of((rgk_isa)isa, (rgk_type)type));

@@ -13,7 +13,7 @@ typedef struct frame {
     void *p;
 } frame;
 
-/* Calls f for every table present. */
+/* Calls f for every table present that has kernels of its own beside the products of bf16. */
 void each_table(void (*f)(const rgk_table *t));
 size_t width(const rgk_table *t);
 double get(const rgk_table *t, const void *p, size_t i);

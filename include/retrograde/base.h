@@ -63,7 +63,7 @@ typedef enum rg_dtype {
     RG_I64,
     RG_U8,
     RG_BOOL, /* one byte, 0 or 1 */
-    RG_BF16, /* the upper half of an f32, for storage: casts and products take it, and sum in f32 */
+    RG_BF16, /* the upper half of an f32, for storage: casts, products (which sum in f32) and transpositions take it */
     RG_DTYPE_COUNT
 } rg_dtype;
 

@@ -1,12 +1,31 @@
 /* gemm_narrow.c - products with one short side: a vector times a matrix by rows, and a few vectors times a matrix by
-   columns. The large operand is read once, as it lies; every element is one chain over l, as everywhere in gemm. */
+   columns. The large operand is read once, as it lies; every element is one chain over l, as everywhere in gemm. With
+   -DRGK_W_BF16 it holds bf16 numbers. */
+#include "bf16.h"
 #include "gemm.h"
+#include "gemm_form.h"
 #include "gemm_turn.h"
+
+#if defined(RGK_W_BF16)
+typedef uint16_t weight;
+
+RGK_INLINE vreal load_weights(const weight *p, size_t n)
+{
+    return n >= RGK_LANES ? v_load_bf16(p) : v_load_bf16_part(p, n);
+}
+#else
+typedef real weight;
+
+RGK_INLINE vreal load_weights(const weight *p, size_t n)
+{
+    return load_some(p, n);
+}
+#endif
 
 /* ---- one row or column, the matrix W by rows: they stream through, eight at a time ---- */
 
 /* y[j] = or += sum of x[i] w[i][j] over `rows` rows, w_row apart. */
-RGK_INLINE void stream_rows(const int rows, size_t n, const real *x, ptrdiff_t x_row, const real *w, ptrdiff_t w_row,
+RGK_INLINE void stream_rows(const int rows, size_t n, const real *x, ptrdiff_t x_row, const weight *w, ptrdiff_t w_row,
                             real *y, bool accumulate)
 {
     vreal a[8];
@@ -17,16 +36,17 @@ RGK_INLINE void stream_rows(const int rows, size_t n, const real *x, ptrdiff_t x
         vreal sum = accumulate ? load_some(y + j, n - j) : v_set(0);
         RGK_UNROLL
         for (int i = 0; i < rows; i++)
-            sum = v_fma(a[i], load_some(w + i * w_row + (ptrdiff_t)j, n - j), sum);
+            sum = v_fma(a[i], load_weights(w + i * w_row + (ptrdiff_t)j, n - j), sum);
         store_some(y + j, n - j, sum);
     }
 }
 
-static void stream(size_t n, size_t k, const real *x, ptrdiff_t x_row, const real *w, ptrdiff_t w_row, real *y,
+static void stream(size_t n, size_t k, const real *x, ptrdiff_t x_row, const weight *w, ptrdiff_t w_row, real *y,
                    bool accumulate)
 {
     for (size_t l = 0; l < k;) {
-        const real *from = w + (ptrdiff_t)l * w_row, *by = x + (ptrdiff_t)l * x_row;
+        const weight *from = w + (ptrdiff_t)l * w_row;
+        const real *by = x + (ptrdiff_t)l * x_row;
         if (k - l >= 8) {
             stream_rows(8, n, by, x_row, from, w_row, y, accumulate || l);
             l += 8;
@@ -41,7 +61,7 @@ static void stream(size_t n, size_t k, const real *x, ptrdiff_t x_row, const rea
 }
 
 /* y may have a step; its parts then are gathered and put back. */
-static void run_stream(size_t n, size_t k, const real *x, ptrdiff_t x_row, const real *w, ptrdiff_t w_row, real *y,
+static void run_stream(size_t n, size_t k, const real *x, ptrdiff_t x_row, const weight *w, ptrdiff_t w_row, real *y,
                        ptrdiff_t y_row, bool accumulate)
 {
     enum { BLOCK = 2048 }; /* elements of y that stay in L1 */
@@ -58,16 +78,12 @@ static void run_stream(size_t n, size_t k, const real *x, ptrdiff_t x_row, const
 
 /* ---- a few vectors, the matrix W by columns: squares of it are turned in registers ---- */
 
-/* As many sums as fit beside a square in the registers, and into one. */
-#define NARROW_MOST (RGK_VECTOR_BYTES == 64 ? 10 : 6)
-#define NARROW (RGK_LANES < NARROW_MOST ? RGK_LANES : NARROW_MOST)
-
 /* y[j][i] = or += sum over l of x[l][j] w[i][l] for j < cols and n rows of W. The result has rows or columns y_row apart. */
 typedef struct narrow {
     size_t n, k;
     const real *x;
     ptrdiff_t x_row, x_col;
-    const real *w;
+    const weight *w;
     ptrdiff_t w_row;
     real *y;
     ptrdiff_t y_row;
@@ -109,7 +125,8 @@ RGK_INLINE void narrow_cols(const int cols, const narrow *p)
     for (size_t i = 0; i < p->n; i += RGK_LANES) {
         const size_t rows = least(RGK_LANES, p->n - i);
         vreal sum[RGK_LANES];
-        const real *row[RGK_LANES], *x[(NARROW + 2) / 3]; /* x[q]: column 3 q of x */
+        const weight *row[RGK_LANES];
+        const real *x[(NARROW + 2) / 3]; /* x[q]: column 3 q of x */
         for (size_t q = 0; q < RGK_LANES; q++)
             row[q] = p->w + (ptrdiff_t)(i + least(q, rows - 1)) * p->w_row;
         RGK_UNROLL
@@ -120,7 +137,7 @@ RGK_INLINE void narrow_cols(const int cols, const narrow *p)
             vreal r[RGK_LANES];
             RGK_UNROLL
             for (size_t q = 0; q < RGK_LANES; q++)
-                r[q] = load_some(row[q] + l, k - l);
+                r[q] = load_weights(row[q] + l, k - l);
             turn_square(r);
             RGK_UNROLL
             for (size_t q = 0; q < RGK_LANES; q++) {
@@ -160,20 +177,38 @@ static void run_narrow(size_t cols, narrow p)
     }
 }
 
+static void run_form(const rgk_gemm *g, narrow_form form)
+{
+    switch (form) {
+    case NARROW_ROW:
+        run_stream(g->n, g->k, g->a, g->a_col, g->b, g->b_row, g->c, 1, g->accumulate);
+        break;
+    case NARROW_COLUMN:
+        run_stream(g->m, g->k, g->b, g->b_row, g->a, g->a_col, g->c, g->c_row, g->accumulate);
+        break;
+    case NARROW_ROWS:
+        run_narrow(g->m,
+                   (narrow){g->n, g->k, g->a, g->a_col, g->a_row, g->b, g->b_col, g->c, g->c_row, true, g->accumulate});
+        break;
+    case NARROW_COLUMNS:
+        run_narrow(
+            g->n, (narrow){g->m, g->k, g->b, g->b_row, g->b_col, g->a, g->a_row, g->c, g->c_row, false, g->accumulate});
+        break;
+    case NARROW_NOT:
+        break;
+    }
+}
+
+#if defined(RGK_W_BF16)
+void RGK_NAME(gemm_narrow_bf16)(const rgk_gemm *g, narrow_form form)
+{
+    run_form(g, form);
+}
+#else
 bool RGK_NAME(gemm_narrow)(const rgk_gemm *g)
 {
-    const real *a = g->a, *b = g->b;
-    real *c = g->c;
-    if (g->m == 1 && g->b_col == 1) {
-        run_stream(g->n, g->k, a, g->a_col, b, g->b_row, c, 1, g->accumulate);
-    } else if (g->n == 1 && g->a_row == 1) {
-        run_stream(g->m, g->k, b, g->b_row, a, g->a_col, c, g->c_row, g->accumulate);
-    } else if (g->m <= NARROW && g->b_row == 1) {
-        run_narrow(g->m, (narrow){g->n, g->k, a, g->a_col, g->a_row, b, g->b_col, c, g->c_row, true, g->accumulate});
-    } else if (g->n <= NARROW && g->a_col == 1) {
-        run_narrow(g->n, (narrow){g->m, g->k, b, g->b_row, g->b_col, a, g->a_row, c, g->c_row, false, g->accumulate});
-    } else {
-        return false;
-    }
-    return true;
+    const narrow_form form = narrow_form_of(g);
+    run_form(g, form);
+    return form != NARROW_NOT;
 }
+#endif

@@ -14,7 +14,9 @@ static bool tiny_fits(size_t m, size_t n, size_t k)
 
 RGK_INLINE real tiny_fma(real a, real b, real c)
 {
-#if RGK_HAVE_FMA && RGK_REAL_BYTES == 4
+#if defined(RGK_REAL_PAIRS)
+    return _mm_cvtss_f32(_mm_dpbf16_ps(_mm_set_ss(c), (__m128bh)_mm_set_ss(a), (__m128bh)_mm_set_ss(b)));
+#elif RGK_HAVE_FMA && RGK_REAL_BYTES == 4
     return __builtin_fmaf(a, b, c);
 #elif RGK_HAVE_FMA
     return __builtin_fma(a, b, c);
@@ -28,7 +30,9 @@ typedef real tiny_four __attribute__((vector_size(4 * RGK_REAL_BYTES)));
 
 RGK_INLINE void tiny_fma_four(real a, const tiny_four *b, tiny_four *c)
 {
-#if RGK_HAVE_FMA && RGK_HAVE_X86 && RGK_REAL_BYTES == 4
+#if defined(RGK_REAL_PAIRS)
+    *c = _mm_dpbf16_ps(*c, (__m128bh)_mm_set1_ps(a), (__m128bh)*b);
+#elif RGK_HAVE_FMA && RGK_HAVE_X86 && RGK_REAL_BYTES == 4
     *c = _mm_fmadd_ps(_mm_set1_ps(a), *b, *c);
 #elif RGK_HAVE_FMA && RGK_HAVE_X86
     *c = _mm256_fmadd_pd(_mm256_set1_pd(a), *b, *c);

@@ -2,6 +2,9 @@
 
    Every kernel source is compiled once per instruction set and floating type, with
        -DRGK_ISA=generic | avx2 | avx512      and      -DRGK_REAL_F32 | -DRGK_REAL_F64
+   and those of the matrix product once more with -DRGK_REAL_PAIRS where an instruction multiplies pairs of bf16 numbers and
+   adds both products to an f32: the operands then are matrices of pairs, and nothing else about the product is different. What uses the tiles of AMX is compiled with
+   -DRGK_TILES beside it.
    Arithmetic, shifts and bit operations are written with operators on the types below; comparisons and what else
    elementwise code needs are in vector.h. Nothing here depends on alignment. */
 #ifndef RGK_ISA_H
@@ -36,8 +39,18 @@ typedef uint64_t lane_uint;
 #define RGK_HALF_EPSILON 0x1p-54
 #define RGK_TYPE f64
 #define RGK_C(x) x
+#elif defined(RGK_REAL_PAIRS)
+typedef float real; /* of a sum, or the bits of a pair: bf16 numbers 2 l (the lower half) and 2 l + 1 along k */
+typedef int32_t lane_int;
+typedef uint32_t lane_uint;
+#define RGK_REAL_BYTES 4
+#if defined(RGK_TILES)
+#define RGK_TYPE tiles
 #else
-#error "compile kernels with -DRGK_REAL_F32 or -DRGK_REAL_F64"
+#define RGK_TYPE pairs
+#endif
+#else
+#error "compile kernels with -DRGK_REAL_F32, -DRGK_REAL_F64 or, those of products, -DRGK_REAL_PAIRS"
 #endif
 
 /* RGK_NAME(gemm) is rgk_avx512_f32_gemm. */
@@ -93,7 +106,11 @@ typedef real vreal_memory __attribute__((vector_size(RGK_VECTOR_BYTES), aligned(
 
 RGK_INLINE vreal v_set(real x)
 {
+#if defined(RGK_REAL_PAIRS)
+    return _mm512_set1_ps(x); /* bits, not to be computed with */
+#else
     return x - (vreal){0};
+#endif
 }
 
 RGK_INLINE vint v_set_int(lane_int x)
@@ -221,10 +238,13 @@ RGK_INLINE void v_store_part(real *p, size_t n, vreal x)
 }
 
 /* a b + c. The kernels but gemm are compiled with -ffp-contract=off, so that what is fused is what is written: an
-   inlined copy that a compiler happens to fuse otherwise would change bits. */
+   inlined copy that a compiler happens to fuse otherwise would change bits.
+   Of pairs: the product of the upper halves is added first, then that of the lower; subnormal numbers are zero. */
 RGK_INLINE vreal v_fma(vreal a, vreal b, vreal c)
 {
-#if RGK_HAVE_X86 && RGK_HAVE_FMA
+#if defined(RGK_REAL_PAIRS)
+    return _mm512_dpbf16_ps(c, (__m512bh)a, (__m512bh)b);
+#elif RGK_HAVE_X86 && RGK_HAVE_FMA
     return RGK_X86(fmadd)(a, b, c);
 #elif RGK_HAVE_FMA
     for (int i = 0; i < RGK_LANES; i++)

@@ -8,7 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-typedef enum rgk_isa { RGK_GENERIC, RGK_AVX2, RGK_AVX512, RGK_ISA_COUNT } rgk_isa;
+/* Those behind RGK_AVX512 have its kernels in all places but the products of bf16. */
+typedef enum rgk_isa { RGK_GENERIC, RGK_AVX2, RGK_AVX512, RGK_AVX512_BF16, RGK_AMX, RGK_ISA_COUNT } rgk_isa;
 typedef enum rgk_type { RGK_F32, RGK_F64, RGK_TYPE_COUNT } rgk_type;
 
 /* y[i] = f(x[i]); p holds the attribute(s) of those that have any. Error bounds: see vmath.h. */
@@ -108,6 +109,8 @@ typedef struct rgk_gemm {
     void *c;
     ptrdiff_t c_row;
     bool accumulate;
+    /* Of gemm_bf16. in_order: though both operands are bf16, products are added one after the other. */
+    bool a_bf16, b_bf16, in_order;
     /* Not NULL: packed has an n' x k' matrix as gemm_pack made it, B is its part from row packed_l and column packed_j, a
        multiple of the table's lanes, and b is not read. */
     const void *packed;
@@ -316,20 +319,38 @@ typedef struct rgk_table {
     size_t (*gemm_packed)(size_t n, size_t k, size_t *panels);
     void (*gemm_pack)(size_t n, size_t k, const void *b, ptrdiff_t b_row, ptrdiff_t b_col, size_t lo, size_t hi,
                       void *packed);
+    /* f32 alone: the product where a_bf16 or b_bf16 says that an operand holds bf16, aligned as such; C and the sums are f32. An
+       element has the bits of the product of f32 that hold the same numbers; but where both are bf16 and the instruction set
+       adds products in pairs (RGK_AVX512_BF16, unless in_order), numbers 2 l and 2 l + 1 along the sum are a pair, the second's
+       product is added first, each sum is rounded, and subnormal numbers and sums count as zero. B is packed as for gemm, where
+       both operands are bf16; 0: nothing is gained. */
+    size_t (*gemm_bf16_scratch)(size_t m, size_t n, size_t k);
+    void (*gemm_bf16)(const rgk_gemm *g, void *scratch);
+    size_t (*gemm_bf16_packed)(size_t n, size_t k, size_t *panels);
+    void (*gemm_bf16_pack)(size_t n, size_t k, const void *b, ptrdiff_t b_row, ptrdiff_t b_col, size_t lo, size_t hi,
+                           void *packed);
+    /* f32 alone: y[i] = x[i] from bf16, and to the nearest bf16, ties to even, NaN to NaN. */
+    void (*widen)(size_t n, const uint16_t *x, void *y);
+    void (*narrow)(size_t n, const void *x, uint16_t *y);
     /* Good task tile for a product: cutting C into tm x tn blocks costs little. Multiples of the micro-tile. */
     void (*gemm_tile)(size_t m, size_t n, size_t k, size_t *tm, size_t *tn);
 } rgk_table;
 
-/* The table in use: best instruction set of this machine, or what RETROGRADE_ISA (generic, avx2, avx512) masks it to.
+/* The table in use: best instruction set of this machine, or what RETROGRADE_ISA (generic, avx2, avx512,
+   avx512_bf16, amx) masks it to.
    Chosen once, at load. */
 const rgk_table *rgk(rgk_type type);
 /* A particular table, NULL where this machine cannot run it. For tests. */
 const rgk_table *rgk_of(rgk_isa isa, rgk_type type);
 const char *rgk_isa_name(rgk_isa isa);
+/* Whether the operating system lets this process use the tiles of AMX: asked for when first wanted, for it makes the frames of
+   signals larger, and then settled. Where it does not, RGK_AMX multiplies bf16 as RGK_AVX512 does. */
+bool rgk_amx_permitted(void);
 
 /* One constant table per build of the kernel sources. */
 extern const rgk_table rgk_generic_f32, rgk_generic_f64;
 extern const rgk_table rgk_avx2_f32, rgk_avx2_f64;
 extern const rgk_table rgk_avx512_f32, rgk_avx512_f64;
+extern const rgk_table rgk_avx512_bf16_f32, rgk_amx_f32;
 
 #endif

@@ -79,6 +79,8 @@ void RGK_NAME(conv_grad)(const rgk_conv_grad *g, size_t from, size_t to, void *s
 void RGK_NAME(depthwise)(const rgk_depthwise *d, const void *weights, bool turned, void *y);
 void RGK_NAME(depthwise_grad)(const rgk_depthwise *d, const void *u, bool fresh, void *sum);
 void RGK_NAME(conv_grad_put)(size_t rows, size_t k, size_t from, size_t to, const void *sum, void *dw);
+void RGK_NAME(widen)(size_t n, const uint16_t *x, void *y);
+void RGK_NAME(narrow)(size_t n, const void *x, uint16_t *y);
 void RGK_NAME(uniform)(uint64_t key, uint64_t step, uint64_t index, uint64_t first, size_t n, void *y);
 void RGK_NAME(normal)(uint64_t key, uint64_t step, uint64_t index, uint64_t first, size_t n, void *y);
 

@@ -1,4 +1,5 @@
-/* table.c - the table of this build: rgk_avx512_f32 and its like. */
+/* table.c - the table of this build: rgk_avx512_f32 and its like; with -DRGK_WITH_PAIRS or -DRGK_WITH_TILES
+   those whose products of bf16 are made of pairs. */
 #include "gemm.h"
 #include "list.h"
 #include "tile_size.h"
@@ -12,8 +13,33 @@
 #define RGK_TABLE_(isa, type) rgk_##isa##_##type
 #define RGK_TABLE(isa, type) RGK_TABLE_(isa, type)
 
+#if defined(RGK_WITH_PAIRS)
+const rgk_table rgk_avx512_bf16_f32 = {
+    .isa = RGK_AVX512_BF16,
+    .gemm_bf16_scratch = rgk_avx512_pairs_gemm_bf16_scratch,
+    .gemm_bf16 = rgk_avx512_pairs_gemm_bf16,
+    .gemm_bf16_packed = rgk_avx512_pairs_gemm_bf16_packed,
+    .gemm_bf16_pack = rgk_avx512_pairs_gemm_bf16_pack,
+#elif defined(RGK_WITH_TILES)
+const rgk_table rgk_amx_f32 = {
+    .isa = RGK_AMX,
+    .gemm_bf16_scratch = rgk_avx512_tiles_gemm_bf16_scratch,
+    .gemm_bf16 = rgk_avx512_tiles_gemm_bf16,
+    .gemm_bf16_packed = rgk_avx512_tiles_gemm_bf16_packed,
+    .gemm_bf16_pack = rgk_avx512_pairs_gemm_bf16_pack,
+#else
 const rgk_table RGK_TABLE(RGK_ISA, RGK_TYPE) = {
     .isa = RGK_PASTE(RGK_ISA_, RGK_ISA, ),
+#if defined(RGK_REAL_F32)
+    .gemm_bf16_scratch = RGK_NAME(gemm_bf16_scratch),
+    .gemm_bf16 = RGK_NAME(gemm_bf16),
+    .gemm_bf16_packed = RGK_NAME(gemm_bf16_packed),
+#endif
+#endif
+#if defined(RGK_REAL_F32)
+    .widen = RGK_NAME(widen),
+    .narrow = RGK_NAME(narrow),
+#endif
     .type = sizeof(real) == 4 ? RGK_F32 : RGK_F64,
     .lanes = RGK_LANES,
     .unary = {RGK_UNARY_ROWS(RGK_ENTRY)},

@@ -10,7 +10,8 @@ extern "C" {
 
 /* sum over the contracted axes of a * b, elementwise over the batch axes. Result axes: the batch axes in the order
    given, then a's other axes, then b's. Pairs of axes have equal sizes. f32, f64.
-   da and db are contractions again. Operands of bf16, here and below, are summed in f32, the type of the result. */
+   da and db are contractions again. Operands of bf16, here and below, alone or beside one of f32, are multiplied
+   as they are and summed in f32, the type of the result; the gradient of such an operand is rounded to bf16. */
 typedef struct rg_contract_opts {
     rg_axes a_batch, b_batch;       /* paired in order */
     rg_axes a_contract, b_contract; /* paired in order */
