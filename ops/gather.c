@@ -272,6 +272,14 @@ static rg_status run_scatter(const rg_step *step, size_t lo, size_t hi)
     return RG_OK;
 }
 
+/* Rows that were picked can be added to. */
+static bool settled(const rg_node *self, const rg_node *earlier)
+{
+    const gather_attr *a = rg_attr(self), *b = rg_attr(earlier);
+    return rg_op_of(earlier) == &rgi_op_gather && earlier->in[1] == self->in[1] && a->axis == b->axis &&
+           a->shared == b->shared && earlier->in[0]->shape == self->in[2]->shape;
+}
+
 /* Where the rows are not known: x [b.., p.., a, r..] against y [b.., p.., m.., r..], all of a read for each m. */
 static void reads_gather(const rg_step *step, size_t i, int32_t from[])
 {
@@ -323,6 +331,7 @@ const rg_op rgi_op_scatter_add = {
     .cost = cost_scatter,
     .run = run_scatter,
     .reads = reads_scatter,
+    .settled = settled,
 };
 
 rg_node *rg_gather(rg_node *x, rg_node *index, int axis)

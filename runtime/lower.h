@@ -71,6 +71,11 @@ bool rgi_push(rgi_arena *arena, void **at, size_t *n, size_t *capacity, size_t s
 /* failing.c: ops that say they may fail, and those that are not our own. No parameter is written before they succeeded. */
 bool rgi_list_built_in(rgi_lowering *l);
 bool rgi_can_fail(const rgi_lowering *l, const rg_op *op);
+/* The same of a node, asked in the order in which they run, where an earlier one may have settled it. by_input: by node id,
+   the last that may fail and reads that node. */
+bool rgi_may_fail(const rgi_lowering *l, const rg_node *node, const rg_node **by_input);
+/* Says so of every item. */
+bool rgi_mark_failing(rgi_lowering *l);
 
 /* hoist.c: makes l->outside, when it is known what is live; the graph may grow. */
 bool rgi_hoist(rgi_lowering *l);

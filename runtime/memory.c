@@ -119,14 +119,11 @@ static bool append(rgi_lowering *l, int32_t from, int32_t to)
 }
 
 /* The last item that may fail, or -1. */
-static int32_t last_failing(const rgi_lowering *l)
+static int32_t last_failing(const rgi_program *p)
 {
-    const rgi_program *p = l->p;
     int32_t last = -1;
     for (size_t i = 0; i < p->n_items; i++)
-        for (uint32_t k = 0; k < p->items[i].count; k++)
-            if (p->opts.check || rgi_can_fail(l, p->uses[p->items[i].first + k].node->op))
-                last = (int32_t)i;
+        last = p->items[i].may_fail ? (int32_t)i : last;
     for (size_t k = 0; k < p->n_loops; k++)
         if (p->loops[k].scan->most && (int32_t)p->loops[k].end > last)
             last = (int32_t)p->loops[k].end;
@@ -139,7 +136,7 @@ static bool write_parameters(settling *s)
 {
     rgi_lowering *l = s->l;
     rgi_program *p = s->p;
-    const int32_t fails = last_failing(l);
+    const int32_t fails = last_failing(p);
     for (size_t k = 0; k < p->n_writes; k++) {
         const int32_t source = rgi_owner(p, p->writes[k].value);
         if (p->values[source].place == RGI_STORE)
@@ -305,6 +302,8 @@ bool rgi_settle(rgi_lowering *l)
             p->values[rgi_owner(p, p->fetches[k].value)].fetched = true;
         }
     compact(p);
+    if (!rgi_mark_failing(l))
+        return false;
     find_accesses(&s);
     if (!p->opts.check)
         carries_in_place(&s);

@@ -9,7 +9,8 @@ typedef struct edges {
     int32_t *position;           /* unit number -> index in the block, RGI_NONE elsewhere */
     uint32_t *first, *next, *to; /* successors of a unit as a linked list of edges */
     size_t n, capacity_next, capacity_to, n_to;
-    uint32_t *before; /* units still to come before this one */
+    uint32_t *before;         /* units still to come before this one */
+    const rg_node **by_input; /* see rgi_may_fail */
 } edges;
 
 static bool add_edge(edges *e, int32_t from_unit, uint32_t to)
@@ -81,7 +82,7 @@ static void note_use(const edges *e, uint64_t key, const rgi_use *use, int32_t a
                      uint64_t *reader, uint64_t *fails)
 {
     const rgi_program *p = e->l->p;
-    *fails = key > *fails && rgi_can_fail(e->l, use->node->op) ? key : *fails;
+    *fails = key > *fails && rgi_may_fail(e->l, use->node, e->by_input) ? key : *fails;
     for (uint32_t i = 0; i < use->n_in; i++) {
         const int32_t owner = use->in[i] == RGI_NONE ? RGI_NONE : rgi_owner(p, use->in[i]);
         if (owner == RGI_NONE || p->values[owner].place != RGI_STORE || writer[p->values[owner].slot] == at)
@@ -129,7 +130,8 @@ static bool place_updates(edges *e)
     int32_t *writer = rgi_arena_alloc(&l->temporary, (slots + 1) * sizeof *writer); /* by slot: place of the unit */
     uint64_t *wanted = rgi_arena_alloc(&l->temporary, (n + 1) * sizeof *wanted);
     uint64_t *ready = rgi_arena_alloc(&l->temporary, (n + 1) * sizeof *ready); /* when old values are out of use */
-    if (!kept || !writes || !reader || !writer || !wanted || !ready)
+    e->by_input = rgi_arena_alloc(&l->temporary, (l->g->nodes.n + 1) * sizeof *e->by_input);
+    if (!e->by_input || !kept || !writes || !reader || !writer || !wanted || !ready)
         return false;
     for (size_t i = 0; i < slots; i++)
         writer[i] = RGI_NONE;

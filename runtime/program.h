@@ -81,6 +81,7 @@ typedef struct rgi_item {
     bool footed;           /* ... or the last draws its input from the others */
     int32_t from,
         to; /* RGI_COPY, RGI_INDEX, RGI_CLEAR, RGI_PACK, RGI_TEST; RGI_LOOP: from says how many steps, or RGI_NONE */
+    bool may_fail; /* no parameter is written before it has succeeded */
     int64_t every; /* RGI_COPY: not 0: only before the first of so many steps of its loop that lie in a row */
 } rgi_item;
 

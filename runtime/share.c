@@ -24,6 +24,7 @@ typedef struct sharing {
     rgi_special *s;
     const rg_machine *machine;
     touched *at;         /* by owner of memory */
+    touched failing;     /* "read" by what may fail, before parameters are written */
     bool *parallel_loop; /* a step in it is shared out */
     uint32_t *interval;
     bool *shared;
@@ -78,12 +79,18 @@ static uint32_t rivals_of(const sharing *h, const rgi_item *item)
         const touched *o = &h->at[rgi_owner(h->prog, v)];
         who = o->wrote_at == h->now ? joined(who, o->writer) : who;
         who = o->read_at == h->now ? joined(who, o->reader) : who;
+        const bool stores = h->prog->values[rgi_owner(h->prog, v)].place == RGI_STORE;
+        who = stores && h->failing.read_at == h->now ? joined(who, h->failing.reader) : who;
     }
     return who == RGI_ALL ? RGI_SEVERAL : who;
 }
 
 static void note(sharing *h, const rgi_item *item, uint32_t who)
 {
+    if (item->may_fail) {
+        h->failing.reader = h->failing.read_at == h->now ? joined(h->failing.reader, who) : who;
+        h->failing.read_at = h->now;
+    }
     rgi_cursor c = {0, 0};
     for (int32_t v; (v = rgi_next_read(h->prog, item, &c)) != RGI_NONE;) {
         touched *o = &h->at[rgi_owner(h->prog, v)];

@@ -122,3 +122,61 @@ Test(updates, the_gradient_takes_no_memory)
     free(with.weight);
     free(plain.weight);
 }
+
+/* Rows of a table that are picked, and that the update adds to. `early`: the rows themselves are read, so that a wrong index
+   is seen when they are picked. Beside them a weight that is updated without waiting for anything. */
+typedef struct table {
+    rg_graph *g;
+    rg_node *index, *rows, *w, *fetch[2];
+} table;
+
+static table pick(bool early)
+{
+    table t = {.g = rg_graph_new(NULL)};
+    const rg_param_opts init = {.init = RG_UNIFORM, .scale = 0.5};
+    t.index = rg_input(t.g, "index", RG_I64, RG_SHAPE(64));
+    t.w = rg_param(t.g, "w", RG_F32, RG_SHAPE(512, 256), &init);
+    t.rows = rg_param(t.g, "rows", RG_F32, RG_SHAPE(50, 256), &init);
+    rg_node *picked = rg_gather(t.rows, t.index, 0);
+    rg_node *loss = rg_sum(early ? rg_square(picked) : picked, RG_ALL_AXES, false);
+    t.fetch[0] = rg_assign(t.w, rg_scale(t.w, 0.5));
+    t.fetch[1] = rg_assign(t.rows, rg_sub(t.rows, rg_grad(loss, RG_NODES(t.rows)).at[0]));
+    return t;
+}
+
+/* Wrong indices leave every parameter as it was, on any number of threads; the plan runs on with right ones. */
+Test(updates, rows_that_were_picked_can_be_added_to)
+{
+    for (int early = 0; early < 2; early++)
+        for (int threads = 1; threads <= 4; threads++) {
+            const table t = pick(early);
+            rg_plan *p = must_compile(t.g, (rg_nodes){t.fetch, 2}, &(rg_plan_opts){.threads = threads});
+            int64_t index[64];
+            for (int i = 0; i < 64; i++)
+                index[i] = i * 7 % 50;
+            must(rg_bind(p, t.index, index));
+            must(rg_run(p));
+            char *dump = rg_plan_dump(p);
+            cr_expect(dump && (strstr(dump, "gather") != NULL) == early);
+            cr_expect(dump && (strstr(dump, "writes 'rows' in place") != NULL) && (!early || !strstr(dump, " copy ")),
+                      "%s", dump);
+            rg_text_free(dump);
+            static float rows[50 * 256], w[512 * 256];
+            memcpy(rows, rg_value(t.rows).data, sizeof rows);
+            memcpy(w, rg_value(t.w).data, sizeof w);
+            for (int bad = 0; bad < 20; bad++) {
+                index[bad * 3] = bad % 2 ? 50 : -1;
+                cr_expect(rg_run(p) == RG_ERR_ARGUMENT);
+                cr_expect(strstr(rg_last_error(), early ? "gather: index" : "scatter_add: index"), "%s",
+                          rg_last_error());
+                cr_expect(memcmp(rows, rg_value(t.rows).data, sizeof rows) == 0 &&
+                              memcmp(w, rg_value(t.w).data, sizeof w) == 0,
+                          "early %d, %d threads", early, threads);
+                index[bad * 3] = 3;
+            }
+            must(rg_run(p));
+            cr_expect(memcmp(rows, rg_value(t.rows).data, sizeof rows) != 0);
+            rg_plan_free(p);
+            rg_graph_free(t.g);
+        }
+}

@@ -217,6 +217,9 @@ struct rg_op {
     void (*reads)(const rg_step *step, size_t i, int32_t from[]);
     /* The one number that every element of the output is, whatever the inputs hold; false: none. Used when compiling. */
     bool (*uniform)(const void *attr, double *value);
+    /* RG_CAN_FAIL: whether the op cannot fail where `earlier`, a node that reads one of its inputs, has succeeded: both look
+       at the same indices, in the same bounds. Parameters need not wait for it then. */
+    bool (*settled)(const rg_node *self, const rg_node *earlier);
 };
 
 /* Checks, infers, interns and returns the node, or NULL with the graph's error set. `attr` is copied. */
