@@ -11,6 +11,7 @@
 #include "sweep.h"
 
 #include "../ops/rules.h"
+#include "../ops/table_ops.h"
 
 #include <retrograde/ops.h>
 
@@ -118,6 +119,30 @@ static void choose_sunk(reverse *r)
     }
 }
 
+/* Whether zeros can be made of a shape that is known by itself. */
+static bool is_plain(const rg_graph *g, const rgi_shape *shape)
+{
+    for (int32_t k = 0; k < shape->a.rank; k++) {
+        rgi_formula f;
+        if (shape->a.dim[k] != shape->b.dim[k] &&
+            (!rgi_formula_find(g, shape->a.dim[k], shape->b.dim[k], &f) || rgi_formula_name(&f) < 0))
+            return false;
+    }
+    return true;
+}
+
+/* A gradient that each step sums over rows, as that of a factor of all rows, is summed over the steps first, row by row: rows
+   then need nothing of each other until all steps are over. So where the rows are as large as a state of the scan. */
+static bool is_sum_of_rows(const rg_scan *f, const rg_scan *b, const rg_node *addend)
+{
+    if (addend->op != &rgi_op_sum || addend->region != b->region || !is_plain(f->graph, addend->in[0]->shape))
+        return false;
+    for (size_t j = 0; j < f->carries.n; j++)
+        if (((rg_node *)f->carries.at[j])->shape == addend->in[0]->shape)
+            return true;
+    return false;
+}
+
 /* What each backward step hands on, and what comes out at the end. Sums that are not sunk come first among all. */
 static bool close_backward(reverse *r)
 {
@@ -141,9 +166,11 @@ static bool close_backward(reverse *r)
         rg_node *ct = r->io->sunk[k] ? NULL : r->io->addend[k];
         if (!ct)
             continue;
-        rg_node *zeros = rg_zeros_like(rgi_seen(g, f->captures.at[k])), *begin = rgi_sum_begin(r->io->sums, zeros);
+        rg_node *const x = is_sum_of_rows(f, b, ct) ? ct->in[0] : ct;
+        rg_node *zeros = x == ct ? rg_zeros_like(rgi_seen(g, f->captures.at[k])) : rg_zeros(g, x->dtype, x->shape->a);
+        rg_node *begin = rgi_sum_begin(r->io->sums, zeros);
         r->total[k] = rg_scan_carry(b, begin ? begin : zeros);
-        rg_scan_next(b, r->total[k], rg_add(r->total[k], ct));
+        rg_scan_next(b, r->total[k], rg_add(r->total[k], x));
     }
     for (size_t i = 0; i < f->xs.n; i++) {
         rg_node *ct = slice_cotangent(r, i);
@@ -247,6 +274,8 @@ static void add_up(rg_scan *f, const rgi_reversal *r, rg_node *grad[])
             if (!r->addend[k] || r->sunk[k] != (bool)sunk)
                 continue;
             rg_node *value = sunk ? rgi_sink_value(r->backward, r->addend[k], r->sums, &at) : r->sums->value.at[at++];
+            if (!sunk && value && is_sum_of_rows(r->summed, r->backward, r->addend[k]))
+                value = rg_apply(&rgi_op_sum, RG_NODES(value), r->addend[k]->attr);
             for (size_t j = 0; j < f->captures.n; j++)
                 if (f->captures.at[j] == r->summed->captures.at[k] ||
                     rgi_seen(g, f->captures.at[j]) == r->summed->captures.at[k])

@@ -311,6 +311,13 @@ static double meet(double *clock, int workers)
     return last;
 }
 
+/* The loop that step `step` is in, if it is cut by rows, or NULL. */
+static const rgi_rows *rows_around(const rg_plan *p, uint32_t step)
+{
+    const int32_t loop = p->program->items[step].loop;
+    return loop == RGI_NONE ? NULL : p->current->steps[p->program->loops[loop].begin].rows;
+}
+
 /* The plan's own list for a team; its groups are those of `g`, in the same order. */
 static double as_planned(const model *m, const task_graph *g, const times *t, int workers)
 {
@@ -323,8 +330,17 @@ static double as_planned(const model *m, const task_graph *g, const times *t, in
         const rgi_exec *e = &p->current->steps[x->step];
         const size_t item = x->step;
         const bool loops = item && i && g->groups[i - 1].step >= x->step; /* a turn of a loop is over */
-        if (p->current->parallel && (e->barrier || loops || (item && p->current->steps[item - 1].kind == RGI_LOOP)))
+        const rgi_rows *rows = rows_around(p, x->step);
+        const bool enters = item && p->current->steps[item - 1].kind == RGI_LOOP;
+        if (p->current->parallel && (rows ? enters && !loops : e->barrier || loops || enters))
             meet(clock, workers);
+        if (rows && p->current->parallel) {
+            for (uint32_t k = 0; k < x->phases; k++)
+                for (size_t j = 0; j < x->tasks[k]; j++)
+                    for (size_t w = 0; w < rows->pieces; w++)
+                        clock[w] += t->at[i][k][j] / (double)rows->pieces;
+            continue;
+        }
         for (uint32_t k = 0; k < x->phases; k++) {
             if (k && e->parallel)
                 meet(clock, workers);

@@ -40,6 +40,12 @@ typedef struct rgi_formula { /* numerator / denominator * product of names * (af
 /* Finds the formula that gives a under the first and b under the second assignment. False: there is none, the size came
    from arithmetic that named dimensions do not allow. */
 bool rgi_formula_find(const rg_graph *g, int64_t a, int64_t b, rgi_formula *out);
+/* Which named dimension a formula is by itself, or -1. */
+static inline int32_t rgi_formula_name(const rgi_formula *f)
+{
+    const bool plain = f->n == 1 && f->numerator == 1 && f->denominator == 1 && f->affine < 0;
+    return plain ? f->name[0] : -1;
+}
 /* Its value for sizes[i] of the i-th dimension (base dimensions only are read). False: not an integer, negative, or
    too large. */
 bool rgi_formula_value(const rgi_formula *f, const int64_t *sizes, int64_t *out);

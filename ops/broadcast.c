@@ -185,11 +185,22 @@ const rg_op rgi_op_broadcast_like = {
     .run = rgi_move_step,
 };
 
+/* The repeated axes come between those of input 0, and are some of input 1. */
+static void reads_expand(const rg_step *step, size_t i, int32_t from[])
+{
+    const expand_attr *e = step->attr;
+    const int32_t at = (int32_t)e->at, n = (int32_t)e->n;
+    for (int32_t a = 0; i == 0 && a < step->in_type[0].shape.rank; a++)
+        from[a] = a < at ? a : a + n;
+    for (int32_t k = 0; i == 1 && k < n; k++)
+        from[e->from + k] = at + k;
+}
+
 const rg_op rgi_op_expand = {
     .name = "expand",
     .n_in = 2,
     .n_out = 1,
-    .traits = RG_MOVES,
+    .traits = RG_MOVES | RG_ROWS,
     .dtypes = RG_DT_ALL,
     .shape_only = 1 << 1,
     .attr_size = sizeof(expand_attr),
@@ -202,6 +213,7 @@ const rg_op rgi_op_expand = {
     .geometry = geometry,
     .cost = rgi_move_cost,
     .run = rgi_move_step,
+    .reads = reads_expand,
 };
 
 rg_node *rg_broadcast_to(rg_node *x, rg_shape shape)

@@ -240,11 +240,18 @@ const rg_op rgi_op_concat = {
     .run = run_concat,
 };
 
+/* Axis for axis, but for the joined one. */
+static void reads_part(const rg_step *step, size_t i, int32_t from[])
+{
+    for (int32_t a = 0; a < step->in_type[i].shape.rank; a++)
+        from[a] = a == (int32_t)((const part_attr *)step->attr)->axis ? -1 : a;
+}
+
 const rg_op rgi_op_concat_part = {
     .name = "concat_part",
     .n_in = -1,
     .n_out = 1,
-    .traits = RG_MOVES,
+    .traits = RG_MOVES | RG_ROWS,
     .dtypes = RG_DT_ALL,
     .shape_only = ~1u,
     .attr_size = sizeof(part_attr),
@@ -257,6 +264,7 @@ const rg_op rgi_op_concat_part = {
     .geometry = geometry_part,
     .cost = cost_part,
     .run = run_part,
+    .reads = reads_part,
 };
 
 /* ---- builders ---- */

@@ -151,11 +151,12 @@ static const rg_attr_field fields[] = {
 const rg_op rgi_op_standardise = {ROWS,
                                   .name = "standardise",
                                   .n_in = 1,
-                                  .traits = RG_INPLACE | RG_DELIVERS | RG_LIGHT,
+                                  .traits = RG_INPLACE | RG_DELIVERS | RG_LIGHT | RG_ROWS,
                                   .vjp = vjp_standardise,
                                   .jvp = vjp_standardise};
 
-const rg_op rgi_op_standardise_grad = {ROWS, .name = "standardise_grad", .n_in = 2, .vjp = vjp_grad, .jvp = jvp_grad};
+const rg_op rgi_op_standardise_grad = {
+    ROWS, .name = "standardise_grad", .n_in = 2, .traits = RG_ROWS, .vjp = vjp_grad, .jvp = jvp_grad};
 
 /* ---- builders ---- */
 

@@ -315,62 +315,56 @@ static void jvp_norm(rg_node *self, rg_node *const tangent[], rg_node *out[])
 
 /* ---- descriptors ---- */
 
-#define REDUCTION                                                                                                     \
-    .n_in = 1, .n_out = 1, .attr_size = sizeof(rgi_along), .attrs = rgi_along_fields, .infer = infer, .batch = batch, \
-    .cost = cost, .run = run, .draws = draws, .reads = rgi_along_reads
+#define REDUCTION(more)                                                                                           \
+    .n_in = 1, .n_out = 1, .traits = RG_ROWS | (more), .attr_size = sizeof(rgi_along), .attrs = rgi_along_fields, \
+    .infer = infer, .batch = batch, .cost = cost, .run = run, .draws = draws, .reads = rgi_along_reads
 
 const rg_op rgi_op_sum = {
-    REDUCTION,      .name = "sum",     .dtypes = RG_DT_NUMBERS,
+    REDUCTION(0),   .name = "sum",     .dtypes = RG_DT_NUMBERS,
     .vjp = vjp_sum, .jvp = jvp_linear, .data = &(const reduction){RGK_SUM, RGK_SUM, FINISH_NONE},
 };
 
 const rg_op rgi_op_mean = {
-    REDUCTION,       .name = "mean",    .dtypes = RG_DT_FLOATS,
+    REDUCTION(0),    .name = "mean",    .dtypes = RG_DT_FLOATS,
     .vjp = vjp_mean, .jvp = jvp_linear, .data = &(const reduction){RGK_SUM, RGK_SUM, FINISH_DIVIDE},
 };
 
 const rg_op rgi_op_prod = {
-    REDUCTION,       .name = "prod",  .dtypes = RG_DT_NUMBERS,
+    REDUCTION(0),    .name = "prod",  .dtypes = RG_DT_NUMBERS,
     .vjp = vjp_prod, .jvp = jvp_prod, .data = &(const reduction){RGK_PROD, RGK_PROD, FINISH_NONE},
 };
 
 const rg_op rgi_op_max = {
-    REDUCTION,           .name = "max",       .dtypes = RG_DT_NUMBERS,
+    REDUCTION(0),        .name = "max",       .dtypes = RG_DT_NUMBERS,
     .vjp = vjp_extremum, .jvp = jvp_extremum, .data = &(const reduction){RGK_MAX, RGK_MAX, FINISH_NONE},
 };
 
 const rg_op rgi_op_min = {
-    REDUCTION,           .name = "min",       .dtypes = RG_DT_NUMBERS,
+    REDUCTION(0),        .name = "min",       .dtypes = RG_DT_NUMBERS,
     .vjp = vjp_extremum, .jvp = jvp_extremum, .data = &(const reduction){RGK_MIN, RGK_MIN, FINISH_NONE},
 };
 
 const rg_op rgi_op_sum_squares = {
-    REDUCTION,
-    .name = "sum_squares",
-    .dtypes = RG_DT_FLOATS,
-    .vjp = vjp_sum_squares,
-    .jvp = jvp_sum_squares,
-    .data = &(const reduction){RGK_SUM_SQUARES, RGK_SUM, FINISH_NONE},
+    REDUCTION(0),           .name = "sum_squares",  .dtypes = RG_DT_FLOATS,
+    .vjp = vjp_sum_squares, .jvp = jvp_sum_squares, .data = &(const reduction){RGK_SUM_SQUARES, RGK_SUM, FINISH_NONE},
 };
 
 const rg_op rgi_op_norm = {
-    REDUCTION,       .name = "norm",  .dtypes = RG_DT_FLOATS,
+    REDUCTION(0),    .name = "norm",  .dtypes = RG_DT_FLOATS,
     .vjp = vjp_norm, .jvp = jvp_norm, .data = &(const reduction){RGK_SUM_SQUARES, RGK_SUM, FINISH_ROOT},
 };
 
 const rg_op rgi_op_all = {
-    REDUCTION,
+    REDUCTION(RG_ZERO_GRAD),
     .name = "all",
     .dtypes = RG_DT(RG_BOOL),
-    .traits = RG_ZERO_GRAD,
     .data = &(const reduction){RGK_MIN, RGK_MIN, FINISH_NONE},
 };
 
 const rg_op rgi_op_any = {
-    REDUCTION,
+    REDUCTION(RG_ZERO_GRAD),
     .name = "any",
     .dtypes = RG_DT(RG_BOOL),
-    .traits = RG_ZERO_GRAD,
     .data = &(const reduction){RGK_MAX, RGK_MAX, FINISH_NONE},
 };
 

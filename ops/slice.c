@@ -273,11 +273,18 @@ const rg_op rgi_op_slice = {
     .run = run_slice,
 };
 
+/* Axis for axis, but for the one that is cut. */
+static void reads_grad(const rg_step *step, size_t i, int32_t from[])
+{
+    for (int32_t a = 0; i < 2 && a < step->in_type[i].shape.rank; a++)
+        from[a] = a == (int32_t)((const slice_attr *)step->attr)->axis ? -1 : a;
+}
+
 const rg_op rgi_op_slice_grad = {
     .name = "slice_grad",
     .n_in = -1,
     .n_out = 1,
-    .traits = RG_MOVES,
+    .traits = RG_MOVES | RG_ROWS,
     .dtypes = RG_DT_ALL,
     .shape_only = 1 << 1 | 1 << 2,
     .attr_size = sizeof(slice_attr),
@@ -290,6 +297,7 @@ const rg_op rgi_op_slice_grad = {
     .geometry = geometry_grad,
     .cost = cost_grad,
     .run = run_grad,
+    .reads = reads_grad,
 };
 
 rg_node *rg_slice(rg_node *x, int axis, int64_t start, int64_t stop)

@@ -241,15 +241,22 @@ static rg_status run_log_softmax_grad(const rg_step *s, size_t lo, size_t hi)
 #define ROWS .n_out = 1, .dtypes = RG_DT_FLOATS, .batch = batch, .cost = cost, .reads = rgi_row_reads
 
 const rg_op rgi_op_softmax = {
-    ROWS,           .name = "softmax",  .n_in = 1,          .traits = RG_INPLACE, .infer = infer_rows,
-    .draws = draws, .vjp = vjp_softmax, .jvp = vjp_softmax, .run = run_softmax,
+    ROWS,
+    .name = "softmax",
+    .n_in = 1,
+    .traits = RG_INPLACE | RG_ROWS,
+    .infer = infer_rows,
+    .draws = draws,
+    .vjp = vjp_softmax,
+    .jvp = vjp_softmax,
+    .run = run_softmax,
 };
 
 const rg_op rgi_op_log_softmax = {
     ROWS,
     .name = "log_softmax",
     .n_in = 1,
-    .traits = RG_INPLACE,
+    .traits = RG_INPLACE | RG_ROWS,
     .infer = infer_rows,
     .draws = draws,
     .vjp = vjp_log_softmax,
@@ -261,6 +268,7 @@ const rg_op rgi_op_logsumexp = {
     ROWS,
     .name = "logsumexp",
     .n_in = 1,
+    .traits = RG_ROWS,
     .infer = infer_logsumexp,
     .vjp = vjp_logsumexp,
     .jvp = jvp_logsumexp,
@@ -271,6 +279,7 @@ const rg_op rgi_op_softmax_grad = {
     ROWS,
     .name = "softmax_grad",
     .n_in = 2,
+    .traits = RG_ROWS,
     .infer = infer_rows,
     .vjp = vjp_softmax_grad,
     .jvp = jvp_softmax_grad,
@@ -281,6 +290,7 @@ const rg_op rgi_op_log_softmax_grad = {
     ROWS,
     .name = "log_softmax_grad",
     .n_in = 2,
+    .traits = RG_ROWS,
     .infer = infer_rows,
     .vjp = vjp_log_softmax_grad,
     .jvp = jvp_log_softmax_grad,

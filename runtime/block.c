@@ -159,18 +159,22 @@ static rg_status run_single(const rgi_group *g, const int64_t *t)
     return RG_OK;
 }
 
-rg_status rgi_group_run(const rgi_group *g, size_t lo, size_t hi, char *scratch, const int64_t *t)
+rg_status rgi_group_part(const rgi_group *g, size_t first, size_t n, char *scratch, const int64_t *t)
 {
-    if (g->single)
-        return run_single(g, t);
-    place at = {.scratch = scratch, .t = t, .g = g};
+    place at = {.first = first, .scratch = scratch, .t = t, .g = g};
     rg_status status = RG_OK;
-    for (size_t b = lo; b < hi && !status; b++) {
-        at.first = b * g->block;
-        at.n = g->elements - at.first < g->block ? g->elements - at.first : g->block;
+    for (; n && !status; at.first += at.n, n -= at.n) {
+        at.n = n < g->block ? n : g->block;
         status = run_block(g, &at);
     }
     return ended(g, status);
+}
+
+rg_status rgi_group_run(const rgi_group *g, size_t lo, size_t hi, char *scratch, const int64_t *t)
+{
+    const size_t first = lo * g->block, end = hi * g->block;
+    return g->single ? run_single(g, t)
+                     : rgi_group_part(g, first, (end < g->elements ? end : g->elements) - first, scratch, t);
 }
 
 static const rgi_group *group_of(const rg_tail *tail)

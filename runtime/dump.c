@@ -62,6 +62,13 @@ static void print_amount(rgi_text *t, double x, const char *unit)
     rgi_text_printf(t, x < 10 && i ? " %.2f %s%s" : x < 100 && i ? " %.1f %s%s" : " %.0f %s%s", x, prefix[i], unit);
 }
 
+/* Whether step i is of a loop that is cut by rows. */
+static bool is_by_rows(const rg_plan *p, size_t i)
+{
+    const int32_t loop = p->program->items[i].loop;
+    return loop != RGI_NONE && p->current->steps[p->program->loops[loop].begin].rows;
+}
+
 static void print_step(rgi_text *t, const rg_plan *p, size_t i, int *indent)
 {
     static const char *const names[] = {"run", "fused", "copy", "index", "clear", "pack", "test", "loop", "next"};
@@ -73,7 +80,7 @@ static void print_step(rgi_text *t, const rg_plan *p, size_t i, int *indent)
     if (e && (item->kind == RGI_RUN || item->kind == RGI_FUSED || item->kind == RGI_PACK)) {
         if (e->parallel)
             rgi_text_printf(t, " shared by %zu tasks", rgi_most_tasks(e));
-        else if (p->current->parallel)
+        else if (p->current->parallel && !is_by_rows(p, i))
             rgi_text_printf(t, " on thread %u", e->lane);
         print_amount(t, e->flops, "flop");
         print_amount(t, e->traffic, "B");
@@ -89,6 +96,8 @@ static void print_step(rgi_text *t, const rg_plan *p, size_t i, int *indent)
         } else if (e && e->trips != SIZE_MAX) {
             rgi_text_printf(t, " %zu steps", e->trips);
         }
+        if (e && e->rows)
+            rgi_text_printf(t, ", %zu pieces of %zu rows", e->rows->pieces, (size_t)e->rows->batch / e->rows->pieces);
         const rg_node *held = prog->loops[item->loop].held;
         if (held)
             rgi_text_printf(t, ", stays in it for want of a batching rule: %%%u = %s", held->id, held->op->name);

@@ -1,5 +1,6 @@
 /* exec.c - running the steps: one parallel region a run, every thread walking the same list. The only file with OpenMP. */
 #include "exec.h"
+#include "rows.h"
 #include "timeline.h"
 
 #include <pthread.h>
@@ -259,6 +260,26 @@ static size_t test(walker *w, const rgi_exec *e, size_t i, bool *failed)
     return e->jump;
 }
 
+/* All steps of a loop for the pieces of its rows that are this thread's. */
+static void walk_rows(walker *w, size_t i)
+{
+    const rgi_exec *e = &w->s->steps[i];
+    const size_t n = e->rows->n_steps, last = e->trips - 1;
+    rg_status status = RG_OK;
+    for (size_t piece = w->thread; piece < e->rows->pieces && !status; piece += w->team)
+        for (size_t k = 0; k < e->trips && !status; k++) {
+            w->t[e->depth] = (int64_t)(e->reverse ? last - k : k);
+            for (size_t j = 0; j < n && !status; j++) {
+                const uint64_t begin = w->s->timeline ? rgi_now() : 0;
+                status = rgi_rows_run(e, piece, j, w->scratch, w->t);
+                if (w->s->timeline)
+                    rgi_timeline_note(w->s->timeline, w->thread, i + 1 + j, begin);
+            }
+        }
+    if (status)
+        fail(w->p, status);
+}
+
 static rg_status check_values(const walker *w, size_t i);
 
 static rg_status run_calls(const rgi_call *calls, uint32_t n)
@@ -289,6 +310,12 @@ static void walk(walker *w)
         if (e->barrier) {
             meet(w);
             failed = failed || __atomic_load_n(&p->failed, __ATOMIC_ACQUIRE) != RG_OK;
+        }
+        if (e->rows && w->team > 1) {
+            if (!failed)
+                walk_rows(w, i);
+            i = e->jump;
+            continue;
         }
         if (e->kind == RGI_LOOP || e->kind == RGI_NEXT) {
             i = turn(w, e, i);

@@ -4,7 +4,6 @@
    Outside of loops it stays where it is: there it frees what it reads before other steps run. */
 #include "lower.h"
 
-
 typedef struct reading {
     uint32_t reader; /* a unit that reads something of this one */
     uint32_t next;   /* the next entry of the same unit, or UINT32_MAX */

@@ -87,6 +87,22 @@ typedef struct rgi_call {
     size_t tasks;
 } rgi_call;
 
+/* A step of a loop for some rows. */
+typedef struct rgi_row_step {
+    size_t first, count; /* RGI_FUSED: elements; RGI_COPY: bytes */
+    rg_step step;        /* RGI_RUN: types and geometry of these rows ... */
+    size_t tasks;
+    const size_t *moved; /* ... whose operands, inputs and then the output, lie so many bytes into those of all rows */
+} rgi_row_step;
+
+/* A loop cut by rows: in each piece all steps are done without regard to the others. */
+typedef struct rgi_rows {
+    int64_t batch; /* rows */
+    size_t whole;  /* bytes that each piece reads in a step, as large as they are: weights */
+    size_t pieces, n_steps;
+    rgi_row_step *steps; /* of piece k from k n_steps on */
+} rgi_rows;
+
 /* What a thread walks over. */
 typedef struct rgi_exec {
     const rgi_call
@@ -99,6 +115,7 @@ typedef struct rgi_exec {
     bool barrier;         /* all threads meet before it */
     bool reverse;         /* RGI_LOOP, RGI_NEXT */
     uint32_t depth, jump; /* RGI_LOOP: the step after its end; RGI_NEXT: the first of its body */
+    const rgi_rows *rows; /* RGI_LOOP: several threads do pieces of it, each all steps; or NULL */
     size_t trips, every;  /* every: RGI_COPY, as in rgi_item, with depth and trips those of its loop */
     size_t most;          /* RGI_TEST: steps that may be done, or SIZE_MAX */
     rg_step step;         /* RGI_RUN */
@@ -240,6 +257,8 @@ bool rgi_offsets(rgi_arena *temporary, rgi_buffer *buffers, size_t n, uint32_t p
 
 /* block.c: blocks [lo, hi) of a fused group. `t`: counters of the loops around it. */
 rg_status rgi_group_run(const rgi_group *g, size_t lo, size_t hi, char *scratch, const int64_t *t);
+/* The same of elements, also where the group is a single block: several threads may. */
+rg_status rgi_group_part(const rgi_group *g, size_t first, size_t n, char *scratch, const int64_t *t);
 /* The tail of a group's head: all members over what the head has delivered. */
 rg_status rgi_group_take(const rg_step *step, const rg_block *block);
 size_t rgi_group_reads(const rg_step *step, size_t first, const void *at[RG_TAIL_READS]);

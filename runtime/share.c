@@ -1,7 +1,8 @@
 /* share.c - who does what and where threads meet. A step is shared out among all threads, or is done whole by one of them,
-   its lane. Independent steps too small to be shared out go to different lanes: gates, towers, directions. Between two
+   its lane; of a loop whose rows do not need each other (rows.c) every thread does some rows, from the first step to the last. Independent steps too small to be shared out go to different lanes: gates, towers, directions. Between two
    meetings no thread touches what another one writes. Nothing here changes a bit of any result: only who computes it and
    when. */
+#include "rows.h"
 #include "share.h"
 
 #include <string.h>
@@ -12,6 +13,9 @@
 #define RGI_LANES 256     /* threads whose loads are told apart */
 #define RGI_START_NS 1000 /* what it costs to wake the team and to send it to sleep again */
 #define RGI_GAIN 0.9      /* of the time on one thread: more than that is not worth a team */
+#define RGI_ROWS_LEAST 4  /* rows in a piece of a loop */
+#define RGI_NEAR \
+    ((size_t)1024 * 1024) /* bytes that each thread may read anew in every step: they stay in its own cache */
 
 typedef struct touched {
     uint32_t wrote_at, read_at; /* the interval of the last access ... */
@@ -213,6 +217,81 @@ static double find_parallel(sharing *h)
     return alone;
 }
 
+/* Nanoseconds of a loop: on one thread; with its steps shared out one by one; in pieces of its rows. */
+typedef struct prices {
+    double alone, stepwise, by_rows;
+} prices;
+
+static prices prices_of(const sharing *h, const rgi_loop *loop, const rgi_rows *rows, size_t pieces)
+{
+    const double calls = rgi_step_calls(h->prog, h->s, loop->begin);
+    prices x = {0, 0, 0};
+    for (size_t i = loop->begin + 1; i < loop->end; i++) {
+        const rgi_exec *e = &h->s->steps[i];
+        const double ns = nanoseconds(h, e) * calls;
+        const size_t tasks = rgi_most_tasks(e), lanes = tasks < h->lanes ? tasks : h->lanes;
+        x.alone += ns;
+        x.stepwise += e->parallel ? ns / (double)lanes + h->machine->meeting_ns * calls : ns;
+    }
+    x.by_rows = x.alone / (double)pieces;
+    if (rows->whole > RGI_NEAR)
+        x.by_rows += (double)rows->whole * (1 - 1 / (double)pieces) * h->machine->byte_ns * calls;
+    return x;
+}
+
+/* Which loops are cut by rows. */
+static bool find_rows(sharing *h, rgi_arena *temporary)
+{
+    size_t *const elements = h->prog->n_loops ? rgi_arena_alloc(temporary, h->prog->n_values * sizeof *elements) : NULL;
+    if (h->prog->n_loops && !elements)
+        return false;
+    for (size_t k = 0; k < h->prog->n_loops; k++) {
+        const rgi_loop *loop = &h->prog->loops[k];
+        rgi_exec *begin = &h->s->steps[loop->begin];
+        rgi_rows *rows, found;
+        if (begin->trips == 0 || !rgi_rows_find(h->p, h->s, (int32_t)k, elements, &found))
+            continue;
+        const size_t most = (size_t)found.batch / RGI_ROWS_LEAST, pieces = most < h->lanes ? most : h->lanes;
+        if (pieces < 2)
+            continue;
+        const prices x = prices_of(h, loop, &found, pieces);
+        const double entries = rgi_step_calls(h->prog, h->s, loop->begin) / (double)begin->trips;
+        if (x.by_rows >= x.stepwise || x.alone - x.by_rows < h->machine->share_ns * entries)
+            continue;
+        rows = rgi_arena_alloc(&h->s->arena, sizeof *rows);
+        if (!rows || !rgi_rows_cut(h->p, h->s, (int32_t)k, pieces, &found))
+            return false;
+        *rows = found;
+        begin->rows = rows;
+        for (size_t i = loop->begin + 1; i < loop->end; i++)
+            h->s->steps[i].parallel = false;
+        for (int32_t l = (int32_t)k; l != RGI_NONE; l = h->prog->loops[l].parent)
+            h->parallel_loop[l] = true;
+    }
+    return true;
+}
+
+/* The steps [first, end) of a loop that is cut by rows: all threads, without a meeting. */
+static void give_rows(sharing *h, size_t first, size_t end)
+{
+    const rgi_rows *rows = h->s->steps[first].rows;
+    bool meets = false;
+    for (size_t i = first; i < end && !meets; i++)
+        meets = is_work(&h->s->steps[i]) && rivals_of(h, &h->prog->items[i]) != RGI_NOBODY;
+    h->trips = rgi_step_calls(h->prog, h->s, first) / (double)h->s->steps[first].trips;
+    if (meets)
+        meet_before(h, first);
+    for (size_t i = first; i < end; i++) {
+        h->interval[i] = h->now;
+        if (!is_work(&h->s->steps[i]))
+            continue;
+        note(h, &h->prog->items[i], RGI_ALL);
+        h->common +=
+            nanoseconds(h, &h->s->steps[i]) * rgi_step_calls(h->prog, h->s, i) * h->lanes / (double)rows->pieces;
+    }
+    h->shared[h->now] = true;
+}
+
 /* All on one thread: no meetings. */
 static void stay_alone(sharing *h)
 {
@@ -220,6 +299,7 @@ static void stay_alone(sharing *h)
     for (size_t i = 0; i < h->s->n_steps; i++) {
         rgi_exec *e = &h->s->steps[i];
         e->parallel = e->barrier = false;
+        e->rows = NULL;
         e->lane = 0;
         e->cut = NULL;
         h->interval[i] = 1;
@@ -248,11 +328,12 @@ bool rgi_share(rg_plan *p, rgi_special *s, uint32_t *interval, bool *shared)
         return true;
     }
     s->parallel = true;
+    h.failed = !find_rows(&h, &p->temporary);
     for (size_t i = 0; i < s->n_steps; i++) {
         const rgi_item *item = &prog->items[i];
-        if (item->kind == RGI_LOOP && !h.parallel_loop[item->loop]) {
+        if (item->kind == RGI_LOOP && (s->steps[i].rows || !h.parallel_loop[item->loop])) {
             const size_t end = (size_t)prog->loops[item->loop].end + 1;
-            give_to_lane(&h, i, end);
+            (s->steps[i].rows ? give_rows : give_to_lane)(&h, i, end);
             i = end - 1;
         } else if (!is_work(&s->steps[i]) || s->steps[i].parallel || item->kind == RGI_TEST) {
             share_step(&h, i);

@@ -16,13 +16,6 @@ bool rgi_special_shape(const rg_plan *p, const rgi_special *s, const rgi_shape *
     return true;
 }
 
-/* Which named dimension a size is by itself, or -1. */
-static int32_t plain_name(const rgi_formula *f)
-{
-    const bool plain = f->n == 1 && f->numerator == 1 && f->denominator == 1 && f->affine < 0;
-    return plain ? f->name[0] : -1;
-}
-
 /* "'x' f32[batch, 784]", for messages. */
 static const char *format_input(const rg_node *node, char *text, size_t size)
 {
@@ -58,7 +51,7 @@ static rg_status solve_axis(const rgi_program *prog, rgi_special *s, int round, 
     if (shape->a.dim[axis] == shape->b.dim[axis] ||
         !rgi_formula_find(prog->graph, shape->a.dim[axis], shape->b.dim[axis], &f))
         return RG_OK;
-    const int32_t name = plain_name(&f);
+    const int32_t name = rgi_formula_name(&f);
     char label[2 * RGI_LABEL];
     int64_t value;
     if (name >= 0)

@@ -98,7 +98,8 @@ static rg_status build(rg_plan *p, rgi_special *s)
     uint32_t *interval = rgi_arena_alloc(&p->temporary, n * sizeof *interval);
     bool *shared = rgi_arena_alloc(&p->temporary, n + 1);
     const bool ok = extra && interval && shared && rgi_steps_make(p, s, extra) && rgi_share(p, s, interval, shared) &&
-                    place(p, s, extra, interval, shared) && rgi_steps_link(p, s, extra) && rgi_straighten(s) &&
+                    rgi_steps_settle(p, s, extra) && place(p, s, extra, interval, shared) &&
+                    rgi_steps_link(p, s, extra) && rgi_straighten(s) &&
                     (!prog->opts.profile || (s->timeline = rgi_timeline_new(prog, s)));
     return ok ? RG_OK : s->refused ? s->refused : rgi_fail(RG_ERR_MEMORY, "rg_run: out of memory");
 }

@@ -182,17 +182,13 @@ static void add_work(const rgi_group *g, rgi_exec *e)
     }
 }
 
-static bool make_fused(rg_plan *p, rgi_special *s, const rgi_item *item, rgi_exec *e, rgi_extra *extra)
+static bool make_fused(rg_plan *p, rgi_special *s, const rgi_item *item, rgi_exec *e)
 {
     rgi_group *g = rgi_group_make(p, s, item, RGI_NONE, RGI_NONE);
     if (!g)
         return false;
     e->group = g;
     e->tasks[0] = (g->elements + g->block - 1) / g->block;
-    if (e->tasks[0] <= 1 && !rgi_group_single(s, g))
-        return false;
-    extra->shared = g->single ? g->scratch : 0;
-    s->scratch = !g->single && g->scratch > s->scratch ? g->scratch : s->scratch;
     add_work(g, e);
     return true;
 }
@@ -288,7 +284,7 @@ bool rgi_steps_make(rg_plan *p, rgi_special *s, rgi_extra *extra)
         } else if (item->headed || item->footed) {
             ok = make_joined(p, s, item, e, &extra[i]);
         } else if (item->kind == RGI_FUSED) {
-            ok = make_fused(p, s, item, e, &extra[i]);
+            ok = make_fused(p, s, item, e);
         } else if (item->kind == RGI_PACK) {
             ok = make_pack(p, s, item, e);
         } else if (item->kind == RGI_LOOP || item->kind == RGI_NEXT) {
@@ -316,7 +312,29 @@ bool rgi_steps_make(rg_plan *p, rgi_special *s, rgi_extra *extra)
             if (item->kind == RGI_INDEX)
                 e->depth = (uint32_t)prog->loops[item->loop].depth;
         }
-        e->own = extra[i].shared;
     }
     return ok;
+}
+
+/* Whether several threads do parts of a step of a loop that is cut by rows. */
+static bool is_cut(const rgi_program *prog, const rgi_special *s, size_t i)
+{
+    const int32_t loop = prog->items[i].loop;
+    return loop != RGI_NONE && s->steps[prog->loops[loop].begin].rows;
+}
+
+bool rgi_steps_settle(const rg_plan *p, rgi_special *s, rgi_extra *extra)
+{
+    for (size_t i = 0; i < s->n_steps; i++) {
+        rgi_group *const g = s->steps[i].kind == RGI_FUSED ? s->steps[i].group : NULL;
+        if (g && s->steps[i].tasks[0] <= 1 && !is_cut(p->program, s, i)) {
+            if (!rgi_group_single(s, g))
+                return false;
+            extra[i].shared = g->scratch;
+        } else if (g && g->scratch > s->scratch) {
+            s->scratch = g->scratch;
+        }
+        s->steps[i].own = extra[i].shared;
+    }
+    return true;
 }

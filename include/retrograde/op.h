@@ -36,7 +36,11 @@ enum {
                            and the integer inputs say */
     RG_SUMS =
         1 << 14, /* the same of the reverse rule: each element of input 0 is added to one output element, or none */
-    RG_FOLLOWED = 1 << 15 /* of an RG_DELIVERS op: its tail may be whatever elementwise ops alone read its output */
+    RG_FOLLOWED = 1 << 15, /* of an RG_DELIVERS op: its tail may be whatever elementwise ops alone read its output */
+    RG_ROWS =
+        1
+        << 16 /* a row of output 0, along its first axis, comes from the rows of inputs that `reads` says go along with
+                         it, and has the same bits whatever other rows there are, if any */
 };
 
 /* Bit of a dtype in rg_op.dtypes. */
