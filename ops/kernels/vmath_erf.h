@@ -107,7 +107,7 @@ RGK_INLINE vreal v_erf(vreal x)
 }
 
 /* x Phi(x), Phi the normal distribution: with u the tail beyond |x|, x u for negative x, else x - x u. */
-RGK_INLINE vreal v_gelu(vreal x)
+RGK_INLINE vreal v_gelu_anywhere(vreal x)
 {
     /* Beyond, x u rounds to 0. */
     const vreal limit = v_set(RGK_REAL_BYTES == 4 ? RGK_C(15.0) : RGK_C(40.0));
@@ -121,6 +121,19 @@ RGK_INLINE vreal v_gelu(vreal x)
     const vreal low = b.low + v_fma(a.high, power_low, v_fma(t, tail.low, a.low) * power);
     const vreal y = (v_max(v_set(RGK_C(0.0)), x) - v_ldexp(b.high, e.n)) - v_ldexp(low, e.n);
     return v_copysign(y, x);
+}
+
+RGK_INLINE vreal v_gelu(vreal x)
+{
+#if RGK_HAVE_PIECES
+    const vreal end = v_set(RGK_UPPER_END), size = v_abs(x), t = v_min(end, size);
+    const vreal u = v_pieces(t, 3, -2, upper_pieces);
+    const vreal y = v_copysign(v_fma(-t, u, v_max(v_set(RGK_C(0.0)), x)), x);
+    const vmask far = v_le(end, size); /* few, mostly none */
+    return v_any(far) ? v_select(far, v_gelu_anywhere(x), y) : y;
+#else
+    return v_gelu_anywhere(x);
+#endif
 }
 
 /* 2 sqrt(2 / pi) and 0.044715 times that, high and low parts. */

@@ -3,6 +3,7 @@
 #define RGK_VMATH_EXP_H
 
 #include "vmath_log.h"
+#include "vmath_pieces.h"
 
 /* exp(r) = 1 + r + r^2 tail(r), |r| <= ln(2) / 2 (minimax relative to expm1). */
 #if RGK_REAL_BYTES == 4
@@ -188,9 +189,12 @@ RGK_INLINE vreal v_silu(vreal x)
     return v_ldexp(bounded * q, v_select(negative, e.n, zero));
 }
 
-/* With e = exp(2 |x|) - 1: e / (e + 2). */
+/* By pieces; or with e = exp(2 |x|) - 1: e / (e + 2). */
 RGK_INLINE vreal v_tanh(vreal x)
 {
+#if RGK_HAVE_PIECES
+    return v_copysign(v_pieces(v_min(v_set(RGK_TANH_END), v_abs(x)), 2, -4, tanh_pieces), x);
+#else
     /* Beyond, the result is 1. */
     const real limit = RGK_C(0.36) * (RGK_MANTISSA_BITS + 3);
     const vreal bounded = v_min(v_set(limit), v_abs(x));
@@ -200,6 +204,7 @@ RGK_INLINE vreal v_tanh(vreal x)
     /* The low part of the sum matters for small m, where it is exact. */
     const vreal sum = m + RGK_C(2.0);
     return v_copysign(v_quotient(m, sum, m - (sum - RGK_C(2.0))), x);
+#endif
 }
 
 /* log(1 + exp(x)) = max(x, 0) + log1p(exp(-|x|)) */
