@@ -4,6 +4,8 @@
        transpositions          two in a row are one or none; one that moves axes of a single element alone is a view
        transposed operand      a product reads its operand as it lies, where its groups of axes stay runs
        transposed product      (a b)^T = b^T a^T: the same sums, their rows exchanged with their columns
+       pooled mask             relu's mask behind the transpose of a pool is applied to what goes in: where a window has its
+                               maximum, x > 0 says what the maximum says; elsewhere both sides are +0
        part of a join          a slice of a concatenation that is one of what was joined
        join of parts           the concatenation of all slices of x is x                                              */
 #include "rewrite.h"
@@ -240,3 +242,20 @@ static rg_node *join_of_parts(rg_node *node, const rgi_facts *f)
 }
 
 const rgi_rewrite rgi_rewrite_join_of_parts = {"join of parts", join_of_parts};
+
+/* ---- pools ---- */
+
+static rg_node *pooled_mask(rg_node *node, const rgi_facts *f)
+{
+    if (node->op != &rgi_op_relu_grad || !rgi_made_by(f, 0, &rgi_op_max_pool_put))
+        return NULL;
+    const rg_node *const put = f->in[0];
+    rg_node *const x = node->in[1];
+    if (put->in[1] != x || node->shape != x->shape)
+        return NULL;
+    rg_node *const maxima = rg_apply(&rgi_op_max_pool, RG_NODES(x), put->attr); /* there already: the pool itself */
+    rg_node *const masked = rg_apply(&rgi_op_relu_grad, RG_NODES(put->in[0], maxima), NULL);
+    return rg_apply(&rgi_op_max_pool_put, RG_NODES(masked, x), put->attr);
+}
+
+const rgi_rewrite rgi_rewrite_pooled_mask = {"pooled mask", pooled_mask};

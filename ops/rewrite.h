@@ -36,7 +36,7 @@ extern const rgi_rewrite rgi_rewrite_identity, rgi_rewrite_twice, rgi_rewrite_ne
     rgi_rewrite_even, rgi_rewrite_idempotent, rgi_rewrite_power_of_two;
 /* identities_moves.c: elements that change places. */
 extern const rgi_rewrite rgi_rewrite_view_back, rgi_rewrite_transpositions, rgi_rewrite_transposed_operand,
-    rgi_rewrite_transposed_product, rgi_rewrite_part_of_join, rgi_rewrite_join_of_parts;
+    rgi_rewrite_transposed_product, rgi_rewrite_part_of_join, rgi_rewrite_join_of_parts, rgi_rewrite_pooled_mask;
 
 /* Attributes that rewrites read. */
 const rg_axes *rgi_transpose_axes(const rg_node *transpose);

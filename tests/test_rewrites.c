@@ -142,6 +142,17 @@ static rg_node *all_of_it(rg_node *x, rg_node *y)
     return rg_add(rg_concat(RG_NODES(parts[0], parts[1], parts[2]), 1), y);
 }
 
+/* The gradient of a pool of a relu: windows that overlap, and windows that do not. */
+static rg_node *relu_below_a_pool(rg_node *x, rg_node *y)
+{
+    rg_node *r = rg_relu(x), *wide = rg_max_pool2d(r, &(rg_pool_opts){.window = {3, 3}, .stride = {2, 2}}),
+            *even = rg_max_pool2d(r, &(rg_pool_opts){.window = {2, 2}});
+    rg_node *loss = rg_add(rg_sum(rg_mul(rg_sin(wide), wide), RG_ALL_AXES, false),
+                           rg_sum(rg_mul(even, rg_exp(even)), RG_ALL_AXES, false));
+    rg_node *of_one = rg_grad(rg_sum(rg_mul(rg_cos(wide), wide), RG_ALL_AXES, false), RG_NODES(x)).at[0];
+    return rg_add(rg_add(rg_grad(loss, RG_NODES(x)).at[0], of_one), y);
+}
+
 static const sample samples[] = {
     {"identity", times_one},
     {"identity", plus_negative_zero},
@@ -164,6 +175,7 @@ static const sample samples[] = {
     {"transposed product", turned_product},
     {"part of a join", one_of_two},
     {"join of parts", all_of_it},
+    {"pooled mask", relu_below_a_pool},
 };
 
 enum { SAMPLES = sizeof samples / sizeof samples[0] };
