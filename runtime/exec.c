@@ -11,7 +11,9 @@
 #include <omp.h>
 #endif
 
-#define RGI_SPINS 4096 /* looks at the meeting before the processor is given away */
+#define RGI_SPINS \
+    128 /* looks at the meeting, some microseconds, before the processor is given away: those who wait
+                         for a thread that shares it with them would keep it for themselves */
 
 /* In a child of fork the threads of the parent's OpenMP are gone, and libgomp would wait for them for ever. */
 static int forked;
