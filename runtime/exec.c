@@ -41,6 +41,8 @@ typedef struct walker {
     rg_plan *p;
     const rgi_special *s;
     uint32_t thread, team;
+    size_t at;       /* the present step */
+    uint64_t waited; /* nanoseconds at meetings, of a plan that keeps a timeline */
     char *scratch;
     int64_t t[RGI_MAX_LOOPS];    /* counters of the loops around the present step */
     size_t done[RGI_MAX_LOOPS];  /* steps of each that are over ... */
@@ -54,13 +56,10 @@ static inline void relax(void)
 #endif
 }
 
-static void meet(walker *w)
+static void wait_for_all(rg_plan *p, uint32_t team)
 {
-    if (w->team == 1)
-        return;
-    rg_plan *p = w->p;
     const uint32_t generation = __atomic_load_n(&p->meeting.generation, __ATOMIC_ACQUIRE);
-    if (__atomic_add_fetch(&p->meeting.arrived, 1, __ATOMIC_ACQ_REL) == w->team) {
+    if (__atomic_add_fetch(&p->meeting.arrived, 1, __ATOMIC_ACQ_REL) == team) {
         __atomic_store_n(&p->meeting.arrived, 0, __ATOMIC_RELAXED);
         __atomic_store_n(&p->meeting.generation, generation + 1, __ATOMIC_RELEASE);
         return;
@@ -69,6 +68,20 @@ static void meet(walker *w)
         relax();
         if (spins > RGI_SPINS)
             sched_yield();
+    }
+}
+
+static void meet(walker *w)
+{
+    if (w->team == 1)
+        return;
+    rgi_timeline *const t = w->s ? w->s->timeline : NULL;
+    const uint64_t begin = t ? rgi_now() : 0;
+    wait_for_all(w->p, w->team);
+    if (t) {
+        const uint64_t waited = rgi_now() - begin;
+        w->waited += waited;
+        t->lanes[w->thread].waits[w->at] += waited;
     }
 }
 
@@ -300,6 +313,7 @@ static void walk(walker *w)
     bool failed = false;
     for (size_t i = 0; i < s->n_steps;) {
         const rgi_exec *e = &s->steps[i];
+        w->at = i;
         if (alone && e->n_calls && !failed) {
             const rg_status status = run_calls(e->calls, e->n_calls);
             if (status) {
@@ -329,10 +343,10 @@ static void walk(walker *w)
         }
         if (!failed || (e->kind == RGI_RUN && e->parallel && e->tasks[1])) {
             /* a failed thread still comes to the meetings between the phases of a step */
-            const uint64_t begin = s->timeline ? rgi_now() : 0;
+            const uint64_t begin = s->timeline ? rgi_now() : 0, waited = w->waited;
             rg_status status = failed ? RG_OK : run_step(w, e);
             if (s->timeline)
-                rgi_timeline_note(s->timeline, w->thread, i, begin);
+                rgi_timeline_note(s->timeline, w->thread, i, begin, w->waited - waited);
             if (failed)
                 for (uint32_t k = 1; k < RG_MAX_PHASES && e->tasks[k]; k++)
                     meet(w);
@@ -419,6 +433,7 @@ static void walk_as(rg_plan *p, uint32_t thread, uint32_t team)
     walker w = {.p = p, .s = s, .thread = thread, .team = team, .scratch = p->slab + s->bytes + thread * s->scratch};
     meet(&w); /* what the caller wrote before is seen by all */
     walk(&w);
+    w.at = s->n_steps;
     meet(&w);
 }
 

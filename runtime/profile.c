@@ -50,7 +50,7 @@ rg_status rg_plan_estimate(rg_plan *p, const rg_roof *roof, rg_estimate *out)
 
 typedef struct row {
     const char *key;
-    double calls, flops, bytes, busy, elapsed, roof; /* seconds; roof: what it would take at the roof */
+    double calls, flops, bytes, busy, waited, elapsed, roof; /* seconds; roof: what it would take at the roof */
 } row;
 
 static int by_key(const void *a, const void *b)
@@ -76,6 +76,7 @@ static size_t merge(row *rows, size_t n)
             r->flops += rows[i].flops;
             r->bytes += rows[i].bytes;
             r->busy += rows[i].busy;
+            r->waited += rows[i].waited;
             r->elapsed += rows[i].elapsed;
             r->roof += rows[i].roof;
         } else {
@@ -88,26 +89,27 @@ static size_t merge(row *rows, size_t n)
 
 static void print_rows(rgi_text *t, const char *title, const row *rows, size_t n, double all, bool roof)
 {
-    rgi_text_printf(t, "\n%10s %7s %9s %9s %9s %s  %s\n", "us", "share", "calls", "GFLOP/s", "GB/s",
+    rgi_text_printf(t, "\n%10s %7s %9s %9s %9s %9s %s  %s\n", "us", "share", "waits", "calls", "GFLOP/s", "GB/s",
                     roof ? "% of roof" : "", title);
     for (size_t i = 0; i < n; i++) {
         const row *r = &rows[i];
         const double seconds = r->elapsed > 0 ? r->elapsed : 1e-9;
-        rgi_text_printf(t, "%10.1f %6.1f%% %9.0f %9.1f %9.1f ", r->busy * 1e6, all > 0 ? 100 * r->busy / all : 0,
-                        r->calls, r->flops / seconds * 1e-9, r->bytes / seconds * 1e-9);
+        rgi_text_printf(t, "%10.1f %6.1f%% %9.1f %9.0f %9.1f %9.1f ", r->busy * 1e6, all > 0 ? 100 * r->busy / all : 0,
+                        r->waited * 1e6, r->calls, r->flops / seconds * 1e-9, r->bytes / seconds * 1e-9);
         if (roof)
             rgi_text_printf(t, "%8.0f%% ", 100 * r->roof / seconds);
         rgi_text_printf(t, " %s\n", r->key);
     }
 }
 
-/* Seconds that each step took: of all threads together, and of the one it took longest. */
+/* Seconds that each step took: of all threads together, and of the one it took longest; and that threads waited for others in
+   it and in front of it. */
 static void sum_events(const rgi_timeline *t, row *steps, double *lane)
 {
     for (size_t k = 0; k < t->n_lanes; k++) {
         const rgi_lane *l = &t->lanes[k];
         for (size_t i = 0; i < l->n; i++)
-            lane[l->events[i].step] += (double)(l->events[i].end - l->events[i].begin) * 1e-9;
+            lane[l->events[i].step] += (double)(l->events[i].end - l->events[i].begin - l->events[i].waited) * 1e-9;
         for (size_t i = 0; i < l->n; i++) {
             row *r = &steps[l->events[i].step];
             double *time = &lane[l->events[i].step];
@@ -115,6 +117,8 @@ static void sum_events(const rgi_timeline *t, row *steps, double *lane)
             r->elapsed = *time > r->elapsed ? *time : r->elapsed;
             *time = 0;
         }
+        for (size_t i = 0; i < t->n_steps; i++)
+            steps[i].waited += (double)l->waits[i] * 1e-9;
     }
 }
 
@@ -164,9 +168,15 @@ static size_t drop_empty(row *rows, size_t n)
 {
     size_t kept = 0;
     for (size_t i = 0; i < n; i++)
-        if (rows[i].busy > 0)
+        if (rows[i].busy > 0 || rows[i].waited > 0)
             rows[kept++] = rows[i];
     return kept;
+}
+
+/* Percent of a run of so many threads. */
+static double share_of(double time, double seconds, size_t threads)
+{
+    return seconds > 0 ? 100 * time / seconds / (double)threads : 0;
 }
 
 char *rg_plan_profile(rg_plan *p, const rg_roof *roof)
@@ -187,15 +197,20 @@ char *rg_plan_profile(rg_plan *p, const rg_roof *roof)
         rgi_fail(RG_ERR_MEMORY, "rg_plan_profile: out of memory");
         return NULL;
     }
-    double busy = 0;
+    double busy = 0, waited = 0;
     size_t lost = 0;
     for (size_t i = 0; i < n; i++)
         busy += ops[i].busy;
-    for (size_t k = 0; k < t->n_lanes; k++)
+    for (size_t k = 0; k < t->n_lanes; k++) {
         lost += t->lanes[k].lost;
+        for (size_t i = 0; i <= n; i++)
+            waited += (double)t->lanes[k].waits[i] * 1e-9;
+    }
     const double seconds = (double)(t->end - t->begin) * 1e-9;
-    rgi_text_printf(&text, "run of %.1f us on %zu thread%s, which worked %.0f %% of it\n", seconds * 1e6, t->n_lanes,
-                    t->n_lanes > 1 ? "s" : "", seconds > 0 ? 100 * busy / seconds / (double)t->n_lanes : 0);
+    rgi_text_printf(&text, "run of %.1f us on %zu thread%s, which worked %.0f %% of it", seconds * 1e6, t->n_lanes,
+                    t->n_lanes > 1 ? "s" : "", share_of(busy, seconds, t->n_lanes));
+    rgi_text_printf(&text, t->n_lanes > 1 ? " and waited for each other %.1f %%\n" : "\n",
+                    share_of(waited, seconds, t->n_lanes));
     if (lost)
         rgi_text_printf(&text, "%zu events beyond the first %zu of a thread are not counted\n", lost, t->capacity);
     print_rows(&text, "op", ops, merge(ops, drop_empty(ops, n)), busy, roof);

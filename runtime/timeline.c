@@ -5,6 +5,7 @@
 
 #include "share.h"
 
+#include <string.h>
 #include <time.h>
 
 #define MOST_EVENTS ((size_t)1 << 20) /* a thread; those beyond are counted */
@@ -20,9 +21,13 @@ rgi_timeline *rgi_timeline_new(const rgi_program *prog, rgi_special *s)
         return NULL;
     t->n_lanes = n;
     t->capacity = events < (double)MOST_EVENTS ? (size_t)events : MOST_EVENTS;
-    for (size_t k = 0; k < n; k++)
-        if (!(t->lanes[k].events = rgi_arena_alloc(&s->arena, t->capacity * sizeof *t->lanes[k].events)))
+    for (size_t k = 0; k < n; k++) {
+        t->lanes[k].events = rgi_arena_alloc(&s->arena, t->capacity * sizeof *t->lanes[k].events);
+        t->lanes[k].waits = rgi_arena_alloc(&s->arena, (s->n_steps + 1) * sizeof *t->lanes[k].waits);
+        if (!t->lanes[k].events || !t->lanes[k].waits)
             return NULL;
+    }
+    t->n_steps = s->n_steps;
     return t;
 }
 
@@ -37,8 +42,10 @@ void rgi_timeline_start(rgi_timeline *t)
 {
     if (!t)
         return;
-    for (size_t k = 0; k < t->n_lanes; k++)
+    for (size_t k = 0; k < t->n_lanes; k++) {
         t->lanes[k].n = t->lanes[k].lost = 0;
+        memset(t->lanes[k].waits, 0, (t->n_steps + 1) * sizeof *t->lanes[k].waits);
+    }
     t->begin = rgi_now();
     t->end = 0;
 }

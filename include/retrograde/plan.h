@@ -116,9 +116,10 @@ typedef struct rg_estimate {
 
 /* Fills in *out for the sizes bound. `roof` may be NULL. Errors: sizes that are not known yet. */
 RG_API RG_CHECKED rg_status rg_plan_estimate(rg_plan *p, const rg_roof *roof, rg_estimate *out);
-/* The last run of a plan with opts.profile as tables: time, share, GFLOP/s, GB/s and percent of the roof (NULL: left out)
-   of each op and each scope of names, slowest first. NULL with the error set when there was no such run. Release with
-   rg_text_free. */
+/* The last run of a plan with opts.profile as tables: time of all threads together, share, time that threads waited for each
+   other in and before it, GFLOP/s, GB/s and percent of the roof (NULL: left out) of each op and each scope of names, slowest
+   first; above them, how much of the run the threads worked and waited. NULL with the error set when there was no such run.
+   Release with rg_text_free. */
 RG_API char *rg_plan_profile(rg_plan *p, const rg_roof *roof);
 /* The same run as JSON in the trace event format that Perfetto and Chrome's tracing page read: a lane a thread. */
 RG_API char *rg_plan_trace(rg_plan *p);
