@@ -288,7 +288,7 @@ static void walk_rows(walker *w, size_t i)
                 const uint64_t begin = w->s->timeline ? rgi_now() : 0;
                 status = rgi_rows_run(e, piece, j, w->scratch, w->t);
                 if (w->s->timeline)
-                    rgi_timeline_note(w->s->timeline, w->thread, i + 1 + j, begin);
+                    rgi_timeline_note(w->s->timeline, w->thread, i + 1 + j, begin, 0);
             }
         }
     if (status)
