@@ -269,6 +269,7 @@ const rg_op rgi_op_conv_data_grad = {
     CONV,
     .name = "conv_data_grad",
     .n_in = 3,
+    .traits = RG_DELIVERS | RG_FOLLOWED,
     .shape_only = 1 << 2,
     .infer = infer_data_grad,
     .vjp = vjp_data_grad,

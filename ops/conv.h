@@ -14,6 +14,8 @@ extern const rg_attr_field rgi_conv_fields[];
 /* Outputs along an axis with `in` elements under a kernel of `size`; 0 where the kernel does not fit. */
 int64_t rgi_conv_outputs(const rgi_conv *a, int axis, int64_t in, int64_t size);
 
+#define RGI_CONV_TAPS 512 /* of a kernel whose outputs go along the vectors, at most */
+
 /* Of conv and its data gradient where outputs, of a group, go along the vectors: conv_wide.c. */
 typedef struct rgi_conv_wide {
     bool used, data_grad;
@@ -22,8 +24,30 @@ typedef struct rgi_conv_wide {
     size_t images, packs, rows, strips;   /* a strip: of so many images; rows, how many in an image */
     size_t blocks, units, columns; /* outputs: in blocks of columns, shared out between so many tasks of a strip */
     size_t terms, remainders;
-    size_t starts_at, pixels_at, sums_at, planes_at, copy_at, scratch; /* planes: of a block of outputs, for a tail */
+    bool divided[3];                      /* by which taps are inside of the source: conv_classes.c */
+    size_t most_classes, most_runs, pass; /* pass: taps whose terms are added to all pixels at a time */
+    size_t classes_at, starts_at, pixels_at, sums_at, planes_at, copy_at,
+        scratch; /* planes: of a block of outputs, for a tail */
 } rgi_conv_wide;
+
+/* A strip: rows of results of one or several images. */
+typedef struct rgi_conv_part {
+    size_t image, images, group, depth, row, rows;
+} rgi_conv_part;
+
+/* Pixels that see the same terms: pixels [pixel, pixel + pixels) of a list, runs [run, run + runs) of another. */
+typedef struct rgi_conv_class {
+    size_t remainder, pixel, pixels, run, runs;
+    size_t added; /* of the runs, for the present outputs */
+} rgi_conv_class;
+
+/* The classes of a strip, by remainder; those of remainder r have terms [terms[r], terms[r + 1]). */
+typedef struct rgi_conv_lists {
+    rgi_conv_class *classes;
+    rgk_run *runs;
+    rgk_pixel *pixels;
+    size_t n, *terms;
+} rgi_conv_lists;
 
 /* Of both where the kernel is one element: conv_product.c. */
 typedef struct rgi_conv_product {
@@ -70,6 +94,14 @@ void rgi_conv_product_lay_out(rgi_conv_layout *l, bool data_grad, bool tail, con
 void rgi_conv_product_cost(const rg_step *s, const rgi_conv_layout *l, rg_cost *cost);
 rg_status rgi_conv_product_run(const rg_step *s, size_t lo, size_t hi);
 
+/* Of strips, whose rows are known: which axes are divided and how long the lists become. */
+void rgi_conv_classes_lay_out(rgi_conv_layout *l);
+void rgi_conv_list(const rgi_conv_layout *l, const rgi_conv_part *part, rgi_conv_lists *to);
+/* The number of each tap among all, in the order of the terms: where its weights stand, in units of channels. */
+void rgi_conv_ranks(const rgi_conv_layout *l, int32_t *ranks);
+/* Where in the source, whose first element is 0, what result i of an axis sees begins; see conv_classes.c. */
+ptrdiff_t rgi_conv_origin(const rgi_conv_layout *l, int axis, size_t i);
+
 void rgi_conv_wide_lay_out(rgi_conv_layout *l, bool data_grad, bool tail, const rgk_table *k, size_t size);
 size_t rgi_conv_packed(const rg_step *s, size_t i, size_t *tasks);
 void rgi_conv_pack(const rg_step *s, size_t i, const void *from, void *to, size_t lo, size_t hi);
@@ -86,6 +118,9 @@ static inline rg_status rgi_conv_deliver(const rg_step *s, const void *data, siz
 
 void rgi_conv_lay_out(const rg_step *s, void *out);
 void rgi_conv_cost(const rg_step *s, rg_cost *cost);
+/* Task `task` of those that are strips of an image: of `height` rows, at each of `depth` depths. */
+rgi_conv_part rgi_conv_strip(const rgi_conv_layout *l, size_t depth, size_t height, size_t task);
+void rgi_conv_data_grad_cost(const rg_step *s, const rgi_conv_layout *l, rg_cost *cost);
 rg_status rgi_conv_run(const rg_step *s, size_t lo, size_t hi);
 rg_status rgi_conv_data_grad_run(const rg_step *s, size_t lo, size_t hi);
 rg_status rgi_conv_weight_grad_run(const rg_step *s, size_t lo, size_t hi);

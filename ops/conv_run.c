@@ -1,4 +1,4 @@
-/* conv_run.c - convolution at concrete sizes: strips of an image, a padded copy of what a strip sees, terms.
+/* conv_run.c - convolution and its weight gradient at concrete sizes: strips of an image, a padded copy of what a strip sees, terms.
 
    For a tap u = k dilation, output p sees input p stride + u - before. In a copy whose elements are sorted by their
    remainder modulo the stride, that is a shift by u / stride within the part of remainder u % stride: strided and dilated
@@ -156,8 +156,7 @@ void rgi_conv_cost(const rg_step *s, rg_cost *cost)
         if (s->tail)
             cost->scratch = rgi_larger(cost->scratch, rgi_rounded(TAIL_ROWS * l->terms * size));
     } else if (r.data_grad) {
-        cost->tasks[0] = l->n * l->groups * l->count[0] * l->strips;
-        cost->scratch += (l->stride[0] * l->stride[1] * l->stride[2] + 1) * sizeof(size_t);
+        rgi_conv_data_grad_cost(s, l, cost);
     } else {
         cost->tasks[0] = l->n * l->groups * l->out[0] * l->strips;
         cost->scratch += s->tail ? l->out_planes * l->rows * l->out[2] * size : 0;
@@ -184,14 +183,9 @@ static void forward_terms(const rgi_conv_layout *l, rgk_term *t)
         }
 }
 
-/* A strip of outputs of one image and group: rows [row, row + rows) of depth `depth`. */
-typedef struct strip {
-    size_t image, group, depth, row, rows;
-} strip;
-
-static strip strip_at(const rgi_conv_layout *l, size_t depth, size_t height, size_t task)
+rgi_conv_part rgi_conv_strip(const rgi_conv_layout *l, size_t depth, size_t height, size_t task)
 {
-    strip t = {.row = task % l->strips * l->rows};
+    rgi_conv_part t = {.images = 1, .row = task % l->strips * l->rows};
     task /= l->strips;
     t.depth = task % depth;
     task /= depth;
@@ -207,7 +201,7 @@ static const char *at_element(const void *p, size_t element, size_t size)
 }
 
 /* What a strip of outputs sees of x: a copy in scratch, the `place`-th, or x itself. */
-static const void *forward_source(const rg_step *s, const rgi_conv_layout *l, const void *x, const strip *t,
+static const void *forward_source(const rg_step *s, const rgi_conv_layout *l, const void *x, const rgi_conv_part *t,
                                   size_t place)
 {
     const size_t size = rg_dtype_size(s->out_type[0].dtype);
@@ -243,7 +237,7 @@ rg_status rgi_conv_run(const rg_step *s, size_t lo, size_t hi)
     forward_terms(l, terms);
     rg_status status = RG_OK;
     for (size_t task = lo; task < hi && !status; task++) {
-        const strip t = strip_at(l, l->out[0], l->out[1], task);
+        const rgi_conv_part t = rgi_conv_strip(l, l->out[0], l->out[1], task);
         const size_t first =
             (((t.image * l->groups + t.group) * l->out_planes * l->out[0] + t.depth) * l->out[1] + t.row) * l->out[2];
         const rgk_conv job = {
@@ -268,143 +262,12 @@ rg_status rgi_conv_run(const rg_step *s, size_t lo, size_t hi)
     return status;
 }
 
-/* ---- data gradient ---- */
-
-/* Terms of the inputs of each remainder: those of remainder r are [starts[r], starts[r + 1]). */
-static void backward_terms(const rgi_conv_layout *l, rgk_term *terms, size_t *starts)
-{
-    const size_t remainders = l->stride[0] * l->stride[1] * l->stride[2], *n = l->source;
-    size_t at = 0;
-    for (size_t r = 0; r < remainders; r++) {
-        const size_t rest[3] = {r / l->stride[2] / l->stride[1], r / l->stride[2] % l->stride[1], r % l->stride[2]};
-        starts[r] = at;
-        for (size_t o = 0; o < l->out_planes; o++)
-            for (size_t k = 0; k < l->taps; k++) {
-                const size_t tap[3] = {k / l->kernel[2] / l->kernel[1], k / l->kernel[2] % l->kernel[1],
-                                       k % l->kernel[2]};
-                size_t source = o;
-                bool meets = true;
-                for (int i = 0; i < 3; i++) {
-                    const size_t reach = tap[i] * l->dilation[i];
-                    meets = meets && reach % l->stride[i] == rest[i];
-                    source = source * (l->whole ? l->out[i] : n[i]) + l->shift[i] - reach / l->stride[i];
-                }
-                if (meets)
-                    terms[at++] = (rgk_term){(int32_t)source, (int32_t)(o * l->in_planes * l->taps + k)};
-            }
-    }
-    starts[remainders] = at;
-}
-
-/* Steps q of an axis whose input q stride + rest - before exists, within [from, to): [*lo, *hi). */
-static void steps_inside(const rgi_conv_layout *l, int axis, size_t rest, size_t from, size_t to, size_t *lo,
-                         size_t *hi)
-{
-    const size_t stride = l->stride[axis], before = l->before[axis], end = l->in[axis] + before;
-    const size_t first = before > rest ? rgi_parts(before - rest, stride) : 0,
-                 last = end > rest ? rgi_parts(end - rest, stride) : 0;
-    *lo = rgi_larger(first, from);
-    *hi = rgi_larger(rgi_smaller(last, to), *lo);
-}
-
-/* Inputs [first, first + n) steps of one remainder, as planes of x. */
-typedef struct part {
-    size_t n[3];
-    void *x;
-} part;
-
-static void clear(const rgi_conv_layout *l, const part *p, size_t size)
-{
-    for (size_t c = 0; c < l->in_planes; c++)
-        for (size_t i = 0; i < p->n[1]; i++)
-            for (size_t j = 0; j < p->n[2]; j++)
-                memset((char *)p->x + (c * l->inputs + i * l->stride[1] * l->in[2] + j * l->stride[2]) * size, 0, size);
-}
-
-/* The copy of the cotangents that steps [row, row + rows) see. */
-static const void *backward_source(const rg_step *s, const rgi_conv_layout *l, const strip *t)
-{
-    const size_t size = rg_dtype_size(s->out_type[0].dtype);
-    const char *planes = at_element(s->in[0], (t->image * l->groups + t->group) * l->out_planes * l->outputs, size);
-    if (l->whole)
-        return at_element(planes, (t->depth * l->out[1] + t->row) * l->out[2], size);
-    rgk_source source = {.planes = l->out_planes};
-    const size_t first[3] = {l->first[0] + t->depth, l->first[1] + t->row, l->first[2]};
-    for (int i = 0; i < 3; i++) {
-        source.in[i] = l->out[i];
-        source.phases[i] = source.step[i] = 1;
-        source.n[i] = l->source[i];
-        source.first[i] = (ptrdiff_t)first[i] - (ptrdiff_t)l->shift[i];
-    }
-    void *copy = (char *)s->scratch + l->source_at;
-    rgi_kernels(s->out_type[0].dtype)->conv_source(&source, planes, copy);
-    return copy;
-}
-
-rg_status rgi_conv_data_grad_run(const rg_step *s, size_t lo, size_t hi)
-{
-    const rgi_conv_layout *l = s->geometry;
-    if (l->depthwise.used)
-        return rgi_conv_depthwise_run(s, lo, hi);
-    if (l->product.used)
-        return rgi_conv_product_run(s, lo, hi);
-    if (l->wide.used)
-        return rgi_conv_wide_run(s, lo, hi);
-    const rg_dtype dtype = s->out_type[0].dtype;
-    const size_t size = rg_dtype_size(dtype), remainders = l->stride[0] * l->stride[1] * l->stride[2];
-    rgk_term *terms = s->scratch;
-    size_t *starts = (size_t *)(void *)((char *)s->scratch + l->starts_at);
-    backward_terms(l, terms, starts);
-    for (size_t task = lo; task < hi; task++) {
-        const strip t = strip_at(l, l->count[0], l->count[1], task);
-        const char *source = backward_source(s, l, &t);
-        const size_t pitch = l->whole ? l->out[2] : l->source[2];
-        for (size_t r = 0; r < remainders; r++) {
-            const size_t rest[3] = {r / l->stride[2] / l->stride[1], r / l->stride[2] % l->stride[1], r % l->stride[2]};
-            const size_t from[3] = {l->first[0] + t.depth, l->first[1] + t.row, l->first[2]};
-            const size_t to[3] = {from[0] + 1, from[1] + t.rows, from[2] + l->count[2]};
-            size_t first[3], x = (t.image * l->groups + t.group) * l->in_planes;
-            part p;
-            for (int i = 0; i < 3; i++) {
-                size_t end;
-                steps_inside(l, i, rest[i], from[i], to[i], &first[i], &end);
-                p.n[i] = end - first[i];
-                x = x * l->in[i] + first[i] * l->stride[i] + rest[i] - l->before[i];
-            }
-            if (!p.n[0] || !p.n[1] || !p.n[2])
-                continue;
-            p.x = (char *)s->out[0] + x * size;
-            if (starts[r] == starts[r + 1]) {
-                clear(l, &p, size);
-                continue;
-            }
-            const rgk_conv job = {
-                .rows = l->in_planes,
-                .k = starts[r + 1] - starts[r],
-                .terms = terms + starts[r],
-                .source = source + ((first[1] - from[1]) * pitch + first[2] - from[2]) * size,
-                .weights = at_element(s->in[1], t.group * l->out_planes * l->in_planes * l->taps, size),
-                .weights_row = (ptrdiff_t)l->taps,
-                .height = p.n[1],
-                .width = p.n[2],
-                .pitch = pitch,
-                .y = p.x,
-                .y_row = (ptrdiff_t)l->inputs,
-                .y_down = (ptrdiff_t)(l->stride[1] * l->in[2]),
-                .y_right = (ptrdiff_t)l->stride[2],
-            };
-            rgi_kernels(dtype)->conv(&job);
-        }
-    }
-    return RG_OK;
-}
-
 /* ---- weight gradient ---- */
 
 /* What a strip of several images sees. */
-static const void *sources(const rg_step *s, const rgi_conv_layout *l, const strip *t, size_t images)
+static const void *sources(const rg_step *s, const rgi_conv_layout *l, const rgi_conv_part *t, size_t images)
 {
-    strip of = *t;
+    rgi_conv_part of = *t;
     if (l->whole)
         return forward_source(s, l, s->in[0], t, 0);
     for (size_t i = 0; i < images; i++) {
@@ -440,7 +303,7 @@ static void add_chunk(const rg_step *s, const rgi_conv_layout *l, const rgk_term
     }
     for (size_t image = begin; image < end; image += l->images)
         for (size_t i = 0; i < l->out[0] * l->strips; i++) {
-            strip t = strip_at(l, l->out[0], l->out[1], i);
+            rgi_conv_part t = rgi_conv_strip(l, l->out[0], l->out[1], i);
             t.image = image;
             t.group = group;
             const size_t row = ((image * l->groups + group) * l->out_planes * l->out[0] + t.depth) * l->out[1] + t.row;

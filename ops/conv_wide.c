@@ -5,17 +5,18 @@
    whole: so the results of one remainder of (i + before) / stride see a subset of the taps of their own.
 
    Phase 0 packs the weights. In phase 1 a task takes a strip of rows of one or several images and some of the outputs. It
-   copies what the strip sees, by pixels and padded with zeros, and goes over its outputs vectors by vectors. */
+   copies what the strip sees, by pixels and padded with zeros, and goes over its outputs vectors by vectors, and there over
+   the classes of pixels that see the same terms. */
 #include "conv.h"
 
 #include <string.h>
 
 #define SOURCE_BYTES ((size_t)384 << 10) /* of a strip's copy: within L2 */
+#define IMAGES_BYTES ((size_t)896 << 10) /* of that of several images, so that weights are gone over less often */
 #define MOST_PIXELS 256                  /* of a strip: their sums stay beside the weights in L2 */
 #define FEW_PIXELS 128                   /* of a plane: several images make a strip */
 #define LEAST_TASKS 16                   /* wanted */
 #define LEAST_TERMS 768                  /* of the weights that go with all pixels at a time */
-#define MOST_TAPS 512                    /* of a kernel */
 #define FEW_TERMS 16                     /* below which bringing sums into planes costs more than all the rest */
 
 /* ---- layout ---- */
@@ -48,7 +49,7 @@ void rgi_conv_wide_lay_out(rgi_conv_layout *l, bool data_grad, bool tail, const 
     w->outputs = data_grad ? l->in_planes : l->out_planes;
     memcpy(w->result, data_grad ? l->in : l->out, sizeof w->result);
     memcpy(w->seen, data_grad ? l->out : l->in, sizeof w->seen);
-    w->used = worth(k, w->outputs, w->channels * l->taps) && l->taps <= MOST_TAPS && w->result[0] && w->result[1] &&
+    w->used = worth(k, w->outputs, w->channels * l->taps) && l->taps <= RGI_CONV_TAPS && w->result[0] && w->result[1] &&
               w->result[2];
     if (!w->used)
         return;
@@ -61,7 +62,7 @@ void rgi_conv_wide_lay_out(rgi_conv_layout *l, bool data_grad, bool tail, const 
     w->strips = rgi_parts(height, w->rows);
     size_t images = w->strips > 1 || plane > FEW_PIXELS || w->result[0] > 1 ? 1 : rgi_larger(MOST_PIXELS / plane, 1);
     images = rgi_larger(rgi_smaller(images, l->n), 1);
-    while (images > 1 && copy_bytes(l, w->rows, images, size) > SOURCE_BYTES)
+    while (images > 1 && copy_bytes(l, w->rows, images, size) > IMAGES_BYTES)
         images--;
     w->packs = rgi_parts(l->n, images);
     w->images = rgi_larger(rgi_parts(l->n, rgi_larger(w->packs, 1)), 1);
@@ -75,8 +76,11 @@ void rgi_conv_wide_lay_out(rgi_conv_layout *l, bool data_grad, bool tail, const 
     for (int i = 0; i < 3; i++)
         w->extent[i] = extent(l, i, i == 0 ? 1 : i == 1 ? w->rows : width);
     const size_t pixels = w->images * w->rows * width;
-    w->starts_at = rgi_rounded(l->taps * sizeof(rgk_run));
-    w->pixels_at = w->starts_at + rgi_rounded(2 * (w->remainders + 1) * sizeof(size_t));
+    w->pass = rgi_parts(LEAST_TERMS, w->channels);
+    rgi_conv_classes_lay_out(l);
+    w->classes_at = rgi_rounded(w->most_runs * sizeof(rgk_run));
+    w->starts_at = w->classes_at + rgi_rounded(w->most_classes * sizeof(rgi_conv_class));
+    w->pixels_at = w->starts_at + rgi_rounded((w->remainders + 1) * sizeof(size_t));
     w->sums_at = w->pixels_at + rgi_rounded(pixels * sizeof(rgk_pixel));
     w->planes_at = w->sums_at + rgi_rounded(pixels * w->columns * size);
     w->copy_at = w->planes_at + (tail ? rgi_rounded(pixels * w->columns * size) : 0);
@@ -97,55 +101,6 @@ void rgi_conv_wide_cost(const rgi_conv_layout *l, size_t size, rg_cost *cost)
     cost->scratch = w->scratch;
 }
 
-/* ---- taps ---- */
-
-static void place_of(const size_t n[3], size_t flat, size_t out[3])
-{
-    out[0] = flat / n[2] / n[1];
-    out[1] = flat / n[2] % n[1];
-    out[2] = flat % n[2];
-}
-
-/* The runs of terms of each remainder, those of remainder r from starts[r] on; and the rank among all taps of each: where
-   its weights stand, in units of channels. Both lists are optional. */
-static void list_taps(const rgi_conv_layout *l, rgk_run *runs, size_t *starts, int32_t *ranks)
-{
-    const rgi_conv_wide *w = &l->wide;
-    size_t n = 0, rank = 0;
-    for (size_t r = 0; r < w->remainders; r++) {
-        size_t rest[3], last = 0;
-        place_of(l->stride, r, rest);
-        if (starts)
-            starts[r] = n;
-        const size_t first = n;
-        for (size_t q = 0; q < l->taps; q++) { /* in the order of the source */
-            const size_t tap = w->data_grad ? l->taps - 1 - q : q;
-            size_t at[3], source = 0;
-            bool meets = true;
-            place_of(l->kernel, tap, at);
-            for (int i = 0; i < 3; i++) {
-                const size_t reach = at[i] * l->dilation[i];
-                meets = meets && (!w->data_grad || reach % l->stride[i] == rest[i]);
-                source = source * w->extent[i] + (w->data_grad ? l->shift[i] - reach / l->stride[i] : reach);
-            }
-            if (!meets)
-                continue;
-            if (ranks)
-                ranks[tap] = (int32_t)rank;
-            rank++;
-            if (!runs)
-                continue;
-            if (n > first && source == last + 1)
-                runs[n - 1].k += (int32_t)w->channels;
-            else
-                runs[n++] = (rgk_run){(int32_t)(source * w->channels), (int32_t)w->channels};
-            last = source;
-        }
-    }
-    if (starts)
-        starts[w->remainders] = n;
-}
-
 /* ---- weights ---- */
 
 size_t rgi_conv_packed(const rg_step *s, size_t i, size_t *tasks)
@@ -161,10 +116,10 @@ void rgi_conv_pack(const rg_step *s, size_t i, const void *from, void *to, size_
     const rgi_conv_layout *l = s->geometry;
     const rgi_conv_wide *w = &l->wide;
     const rgk_table *k = rgi_kernels(s->out_type[0].dtype);
-    const size_t size = rg_dtype_size(s->out_type[0].dtype), most = w->data_grad ? 1 : MOST_TAPS / l->taps;
-    int32_t ranks[MOST_TAPS] = {0}, at[MOST_TAPS];
+    const size_t size = rg_dtype_size(s->out_type[0].dtype), most = w->data_grad ? 1 : RGI_CONV_TAPS / l->taps;
+    int32_t ranks[RGI_CONV_TAPS] = {0}, at[RGI_CONV_TAPS];
     (void)i;
-    list_taps(l, NULL, NULL, ranks);
+    rgi_conv_ranks(l, ranks);
     for (size_t first = 0, n; first < (w->data_grad ? 1 : w->channels); first += n) {
         n = rgi_smaller(most, w->channels - first);
         for (size_t c = 0; c < n; c++)
@@ -190,14 +145,10 @@ static const char *packed_weights(const rg_step *s)
 
 /* ---- strips ---- */
 
-typedef struct strip {
-    size_t image, images, group, depth, row, rows;
-} strip;
-
-static strip strip_at(const rgi_conv_layout *l, size_t task)
+static rgi_conv_part strip_at(const rgi_conv_layout *l, size_t task)
 {
     const rgi_conv_wide *w = &l->wide;
-    strip t = {.row = task % w->strips * w->rows};
+    rgi_conv_part t = {.row = task % w->strips * w->rows};
     task /= w->strips;
     t.depth = task % w->result[0];
     task /= w->result[0];
@@ -208,21 +159,14 @@ static strip strip_at(const rgi_conv_layout *l, size_t task)
     return t;
 }
 
-/* The first element of the source that a strip starting at `first` sees. */
-static ptrdiff_t begin_of(const rgi_conv_layout *l, int axis, size_t first)
-{
-    if (l->wide.data_grad)
-        return (ptrdiff_t)((first + l->before[axis]) / l->stride[axis]) - (ptrdiff_t)l->shift[axis];
-    return (ptrdiff_t)(first * l->stride[axis]) - (ptrdiff_t)l->before[axis];
-}
-
-static void copy_source(const rg_step *s, const rgi_conv_layout *l, const strip *t)
+static void copy_source(const rg_step *s, const rgi_conv_layout *l, const rgi_conv_part *t)
 {
     const rgi_conv_wide *w = &l->wide;
     const rgk_table *k = rgi_kernels(s->out_type[0].dtype);
     const size_t size = rg_dtype_size(s->out_type[0].dtype), pixel = w->channels * size;
     const size_t plane = w->seen[0] * w->seen[1] * w->seen[2];
-    const ptrdiff_t d0 = begin_of(l, 0, t->depth), h0 = begin_of(l, 1, t->row), x0 = begin_of(l, 2, 0);
+    const ptrdiff_t d0 = rgi_conv_origin(l, 0, t->depth), h0 = rgi_conv_origin(l, 1, t->row),
+                    x0 = rgi_conv_origin(l, 2, 0);
     const size_t left = x0 < 0 ? rgi_smaller((size_t)-x0, w->extent[2]) : 0, skipped = x0 > 0 ? (size_t)x0 : 0;
     const size_t there = rgi_smaller(w->seen[2] > skipped ? w->seen[2] - skipped : 0, w->extent[2] - left);
     char *to = (char *)s->scratch + w->copy_at;
@@ -243,46 +187,9 @@ static void copy_source(const rg_step *s, const rgi_conv_layout *l, const strip 
     }
 }
 
-/* How far from the beginning of its copy a result sees its first element, and its remainder. */
-static size_t seen_from(const rgi_conv_layout *l, int axis, size_t first, size_t i, size_t *rest)
-{
-    const size_t stride = l->stride[axis], at = first + i + l->before[axis];
-    *rest = l->wide.data_grad ? at % stride : 0;
-    return l->wide.data_grad ? at / stride - (first + l->before[axis]) / stride : i * stride;
-}
-
-/* The pixels of a strip by remainder, those of remainder r from starts[r] on. */
-static void list_pixels(const rgi_conv_layout *l, const strip *t, rgk_pixel *pixels, size_t *starts)
-{
-    const rgi_conv_wide *w = &l->wide;
-    const size_t width = w->result[2], area = w->extent[0] * w->extent[1] * w->extent[2];
-    size_t n = 0, rest[3];
-    seen_from(l, 0, t->depth, 0, &rest[0]);
-    for (size_t r = 0; r < w->remainders; r++) {
-        size_t of[3];
-        place_of(l->stride, r, of);
-        starts[r] = n;
-        if (rest[0] != of[0] && w->data_grad)
-            continue;
-        for (size_t m = 0; m < t->images; m++)
-            for (size_t i = 0; i < t->rows; i++) {
-                const size_t h = seen_from(l, 1, t->row, i, &rest[1]);
-                if (w->data_grad && rest[1] != of[1])
-                    continue;
-                const size_t step = w->data_grad ? l->stride[2] : 1;
-                size_t j = w->data_grad ? (of[2] + l->stride[2] - l->before[2] % l->stride[2]) % l->stride[2] : 0;
-                for (; j < width; j += step) {
-                    const size_t x = seen_from(l, 2, 0, j, &rest[2]);
-                    pixels[n++] = (rgk_pixel){(int32_t)((m * area + h * w->extent[2] + x) * w->channels),
-                                              (int32_t)((m * t->rows + i) * width + j)};
-                }
-            }
-    }
-    starts[w->remainders] = n;
-}
-
 /* The element of the result where block `block` of a strip's outputs begins. */
-static size_t destination(const rg_step *s, const rgi_conv_layout *l, const strip *t, size_t image, size_t block)
+static size_t destination(const rg_step *s, const rgi_conv_layout *l, const rgi_conv_part *t, size_t image,
+                          size_t block)
 {
     const rgi_conv_wide *w = &l->wide;
     const size_t columns = rgi_kernels(s->out_type[0].dtype)->conv_columns;
@@ -290,48 +197,69 @@ static size_t destination(const rg_step *s, const rgi_conv_layout *l, const stri
     return ((channel * w->result[0] + t->depth) * w->result[1] + t->row) * w->result[2];
 }
 
-/* Block `block` of outputs of a strip: sums[pixel][output]. */
-static void add_up(const rg_step *s, const rgi_conv_layout *l, const strip *t, size_t block, const rgk_run *runs,
-                   const size_t *run_starts, const rgk_pixel *pixels, const size_t *pixel_starts)
+/* Classes [first, end) of one remainder: sums[pixel][output] of a block of outputs, so many taps at a time that their weights
+   stay near while all pixels get them. The largest class asks for the weights that follow. */
+static void add_remainder(const rgk_table *k, const rgi_conv_layout *l, const rgi_conv_lists *lists, size_t first,
+                          size_t end, rgk_conv_wide *job, size_t row, size_t weight_bytes, const void *ahead)
+{
+    const size_t r = lists->classes[first].remainder, all = lists->terms[r + 1], pass = l->wide.pass * l->wide.channels;
+    size_t largest = first;
+    for (size_t c = first; c < end; c++) {
+        lists->classes[c].added = 0;
+        largest = lists->classes[c].pixels > lists->classes[largest].pixels ? c : largest;
+    }
+    for (size_t from = lists->terms[r], to; from == lists->terms[r] || from < all; from = to) {
+        to = from + pass;
+        for (size_t c = first; c < end; c++) {
+            rgi_conv_class *class = &lists->classes[c];
+            const rgk_run *run = lists->runs + class->run + class->added;
+            size_t runs = 0;
+            while (class->added + runs < class->runs && (size_t)run[runs].weights < to)
+                runs++;
+            class->added += runs;
+            job->fresh = from == lists->terms[r];
+            if (!runs && !job->fresh)
+                continue;
+            job->pixel = lists->pixels + class->pixel;
+            job->pixels = class->pixels;
+            job->run = run;
+            job->runs = runs;
+            job->ahead = class->added == class->runs ? ahead : NULL;
+            job->next = (const char *)job->weights + rgi_smaller(to, all) * row;
+            job->next_bytes = c == largest ? rgi_smaller(pass * row, weight_bytes - rgi_smaller(to, all) * row) : 0;
+            k->conv_wide(job);
+        }
+    }
+}
+
+/* Block `block` of outputs of a strip. */
+static void add_up(const rg_step *s, const rgi_conv_layout *l, const rgi_conv_part *t, size_t block,
+                   const rgi_conv_lists *lists)
 {
     const rgi_conv_wide *w = &l->wide;
     const rgk_table *k = rgi_kernels(s->out_type[0].dtype);
     const size_t size = rg_dtype_size(s->out_type[0].dtype);
     const size_t width = rgi_smaller(k->conv_columns, w->outputs - block * k->conv_columns),
                  row = rgi_parts(width, k->lanes) * k->lanes * size;
-    const char *weights = packed_weights(s) + (t->group * w->blocks + block) * packed_block(l, size);
-    const char *end_of_weights = packed_weights(s) + l->groups * w->blocks * packed_block(l, size);
+    const size_t at = (t->group * w->blocks + block) * packed_block(l, size),
+                 left = l->groups * w->blocks * packed_block(l, size) - at;
     rgk_conv_wide job = {.width = width,
                          .plane = w->result[0] * w->result[1] * w->result[2],
                          .source = (const char *)s->scratch + w->copy_at,
+                         .weights = packed_weights(s) + at,
                          .sum = (char *)s->scratch + w->sums_at};
-    const void *ahead = s->tail ? NULL : (const char *)s->out[0] + destination(s, l, t, t->image, block) * size;
-    for (size_t r = 0; r < w->remainders; r++) {
-        size_t from = run_starts[r];
-        const size_t end = run_starts[r + 1];
-        job.pixel = pixels + pixel_starts[r];
-        job.pixels = pixel_starts[r + 1] - pixel_starts[r];
-        job.fresh = true;
-        do {
-            size_t to = from, terms = 0;
-            while (to < end && terms < LEAST_TERMS)
-                terms += (size_t)runs[to++].k;
-            job.weights = weights;
-            job.ahead = to == end && t->images == 1 ? ahead : NULL;
-            job.run = runs + from;
-            job.runs = to - from;
-            weights += terms * row;
-            job.next = weights;
-            job.next_bytes = rgi_smaller(terms * row, (size_t)(end_of_weights - weights));
-            k->conv_wide(&job);
-            job.fresh = false;
-            from = to;
-        } while (from < end);
+    const void *ahead =
+        s->tail || t->images > 1 ? NULL : (const char *)s->out[0] + destination(s, l, t, t->image, block) * size;
+    for (size_t first = 0, end; first < lists->n; first = end) {
+        end = first;
+        while (end < lists->n && lists->classes[end].remainder == lists->classes[first].remainder)
+            end++;
+        add_remainder(k, l, lists, first, end, &job, row, left, ahead);
     }
 }
 
 /* The sums of a block of outputs to the result, or to the tail. */
-static rg_status put(const rg_step *s, const rgi_conv_layout *l, const strip *t, size_t block)
+static rg_status put(const rg_step *s, const rgi_conv_layout *l, const rgi_conv_part *t, size_t block)
 {
     const rgi_conv_wide *w = &l->wide;
     const rgk_table *k = rgi_kernels(s->out_type[0].dtype);
@@ -359,22 +287,26 @@ rg_status rgi_conv_wide_run(const rg_step *s, size_t lo, size_t hi)
             rgi_conv_pack(s, 1, s->in[1], s->shared, lo, hi);
         return RG_OK;
     }
-    rgk_run *runs = s->scratch;
-    size_t *run_starts = (size_t *)(void *)((char *)s->scratch + w->starts_at),
-           *pixel_starts = run_starts + w->remainders + 1, present = SIZE_MAX;
-    rgk_pixel *pixels = (rgk_pixel *)(void *)((char *)s->scratch + w->pixels_at);
-    list_taps(l, runs, run_starts, NULL);
+    rgi_conv_lists lists = {.runs = s->scratch,
+                            .classes = (rgi_conv_class *)(void *)((char *)s->scratch + w->classes_at),
+                            .terms = (size_t *)(void *)((char *)s->scratch + w->starts_at),
+                            .pixels = (rgk_pixel *)(void *)((char *)s->scratch + w->pixels_at)};
+    rgi_conv_part listed = {.images = 0};
+    size_t present = SIZE_MAX;
     rg_status status = RG_OK;
     for (size_t task = lo; task < hi && !status; task++) {
         const size_t unit = task % w->units;
-        const strip t = strip_at(l, task / w->units);
+        const rgi_conv_part t = strip_at(l, task / w->units);
         if (task / w->units != present) {
             present = task / w->units;
             copy_source(s, l, &t);
-            list_pixels(l, &t, pixels, pixel_starts);
+        }
+        if (t.images != listed.images || t.depth != listed.depth || t.row != listed.row || t.rows != listed.rows) {
+            rgi_conv_list(l, &t, &lists);
+            listed = t;
         }
         for (size_t b = w->blocks * unit / w->units; b < w->blocks * (unit + 1) / w->units && !status; b++) {
-            add_up(s, l, &t, b, runs, run_starts, pixels, pixel_starts);
+            add_up(s, l, &t, b, &lists);
             status = put(s, l, &t, b);
         }
     }

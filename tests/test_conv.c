@@ -239,6 +239,49 @@ Test(conv, what_follows_has_the_same_bits_in_its_blocks)
     }
 }
 
+/* The same of a gradient by the input, behind which comes the mask of what made that input, and another cotangent of it. */
+static void follow_back(const problem *q, rg_dtype dtype, const rg_plan_opts *opts, bool together, void *out)
+{
+    rg_graph *g = rg_graph_new(NULL);
+    const rg_param_opts spread = {.init = RG_UNIFORM, .scale = 1};
+    const rg_shape xs = RG_SHAPE(q->n, q->c, q->h, q->w);
+    rg_node *x = rg_param(g, "x", dtype, xs, &spread), *other = rg_param(g, "other", dtype, xs, &spread),
+            *w = rg_param(g, "w", dtype, RG_SHAPE(q->o, q->c / q->groups, q->kh, q->kw), &spread),
+            *u = rg_param(g, "u", dtype, RG_SHAPE(q->n, q->o, outputs(q, 0), outputs(q, 1)), &spread);
+    const rg_conv_opts o = {.stride = {q->stride[0], q->stride[1]},
+                            .pad = {q->pad[0], q->pad[1]},
+                            .dilation = {q->dilation[0], q->dilation[1]},
+                            .groups = q->groups};
+    rg_node *h = rg_relu(x), *y = rg_conv2d(h, w, NULL, &o);
+    rg_node *dx = rg_at(rg_vjp(RG_NODES(y, h), RG_NODES(u, other), RG_NODES(x)), 0);
+    rg_plan *p = must_compile(g, RG_NODES(dx), opts);
+    must(rg_run(p));
+    char *dump = rg_plan_dump(p);
+    cr_expect_eq(strstr(dump, "(block) = conv_data_grad") != NULL, together, "%s", dump);
+    rg_text_free(dump);
+    memcpy(out, rg_data(p, dx), (size_t)rg_shape_count(xs) * rg_dtype_size(dtype));
+    rg_plan_free(p);
+    rg_graph_free(g);
+}
+
+Test(conv, what_follows_a_gradient_has_the_same_bits_in_its_blocks)
+{
+    for (size_t i = 0; i < 2 * sizeof problems / sizeof *problems; i++) {
+        const problem *q = &problems[i / 2];
+        const rg_dtype dtype = i % 2 ? RG_F64 : RG_F32;
+        const size_t bytes = (size_t)(q->n * q->c * q->h * q->w) * rg_dtype_size(dtype);
+        char *apart = malloc(bytes + 1), *together = malloc(bytes + 1);
+        cr_assert(apart && together);
+        follow_back(q, dtype, &(rg_plan_opts){.threads = 1, .no_fuse = true}, false, apart);
+        for (int threads = 1; threads <= 3; threads++) {
+            follow_back(q, dtype, &(rg_plan_opts){.threads = threads}, true, together);
+            cr_expect(memcmp(apart, together, bytes) == 0, "problem %zu, %d threads: other bits", i / 2, threads);
+        }
+        free(apart);
+        free(together);
+    }
+}
+
 /* Weights that the plan does not change are packed once, until somebody changes them: the bits are those of weights that are
    bound and packed in every run, forwards and for the gradient by the image. */
 Test(conv, packed_weights_follow_their_parameter)

@@ -30,8 +30,8 @@ RGK_INLINE void wide_run(const int rows, const int vectors, const rgk_conv_wide 
         for (int j = 0; j < vectors; j++)
             sum[i][j] = c->fresh ? v_set(0) : v_load(from + j * RGK_LANES);
     }
-    const real *w = c->weights;
     for (size_t r = 0; r < c->runs; r++) {
+        const real *w = (const real *)c->weights + (size_t)c->run[r].weights * (size_t)(vectors * RGK_LANES);
         if (c->ahead) /* of the planes that get this tile, a share with every run */
             for (size_t o = c->width * r / c->runs; o < c->width * (r + 1) / c->runs; o++)
                 __builtin_prefetch((const real *)c->ahead + o * c->plane + p[0].to, 1);

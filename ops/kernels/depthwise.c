@@ -1,7 +1,8 @@
 /* depthwise.c - convolution of one plane under 3 x 3 weights, without stride, and the gradient of the weights.
 
    The plane is read where it lies, lanes beyond its edges as zeros, rows beyond them not at all. A vector of the plane is
-   loaded once for the three rows of outputs, or of cotangents, that meet it. */
+   loaded once for the three rows of outputs, or of cotangents, that meet it. There is little to compute, so while one plane
+   is worked on memory is asked for the next. */
 #include "list.h"
 #include "vector.h"
 
@@ -16,13 +17,13 @@ typedef struct column {
     bool all;
 } column;
 
-static size_t clamp(ptrdiff_t i, size_t most)
+RGK_INLINE size_t clamp(ptrdiff_t i, size_t most)
 {
     return i < 0 ? 0 : (size_t)i < most ? (size_t)i : most;
 }
 
 /* The outputs from j on. */
-static column column_at(const rgk_depthwise *d, size_t j)
+RGK_INLINE column column_at(const rgk_depthwise *d, size_t j)
 {
     const size_t left = d->width - j;
     column c = {.n = left < RGK_LANES ? left : RGK_LANES};
@@ -56,8 +57,11 @@ RGK_INLINE void tile(const int rows, const bool all, const rgk_depthwise *d, con
     RGK_UNROLL
     for (int i = 0; i < rows; i++)
         sum[i] = v_set(0);
+    const size_t plane = d->in_rows * d->in_width;
     RGK_UNROLL
     for (int q = 0; q < rows + 2; q++, x += d->in_width) {
+        if (q < rows)
+            __builtin_prefetch(x + plane);
         if (!inside(row + q - d->above, d->in_rows))
             continue;
         RGK_UNROLL
@@ -70,11 +74,13 @@ RGK_INLINE void tile(const int rows, const bool all, const rgk_depthwise *d, con
         }
     }
     RGK_UNROLL
-    for (int i = 0; i < rows; i++, y += d->width)
+    for (int i = 0; i < rows; i++, y += d->width) {
+        __builtin_prefetch(y + d->rows * d->width, 1);
         if (all)
             v_store(y, sum[i]);
         else
             v_store_part(y, c->n, sum[i]);
+    }
 }
 
 /* All rows of one vector. */
@@ -156,6 +162,8 @@ RGK_INLINE void meet_column(const bool all, const rgk_depthwise *d, const column
     vreal v[3] = {cotangent(all, d, c, u, d->above - 1), cotangent(all, d, c, u, d->above - 2)};
     for (size_t row = 0; row < d->in_rows; row++, x += d->in_width) {
         const ptrdiff_t seen = (ptrdiff_t)row + d->above; /* by its tap above */
+        __builtin_prefetch(x + d->in_rows * d->in_width);
+        __builtin_prefetch(u + (d->rows + row) * d->width);
         v[2] = v[1];
         v[1] = v[0];
         v[0] = cotangent(all, d, c, u, seen);

@@ -207,13 +207,14 @@ typedef struct rgk_pixel {
     int32_t from, to;
 } rgk_pixel;
 
-/* Terms whose source elements, `source` on from what a pixel sees, follow one another, as their weights do. */
+/* Terms whose source elements, `source` on from what a pixel sees, follow one another, as their weights do, rows of them from
+   `weights` on. */
 typedef struct rgk_run {
-    int32_t source, k;
+    int32_t source, k, weights;
 } rgk_run;
 
-/* sum[to][o] (+)= sum over runs, l of source[from + run.source + l] weights[row][o], for all pixels and o < width, where row
-   counts the terms. Rows of sums and weights are `width` outputs, filled up to whole vectors; width <= conv_columns. Where
+/* sum[to][o] (+)= sum over runs, l of source[from + run.source + l] weights[run.weights + l][o], for all pixels and o < width.
+   Rows of sums and weights are `width` outputs, filled up to whole vectors; width <= conv_columns. Where
    sums go to planes next, [o * plane + to] elements on from `ahead`, memory is asked for these. */
 typedef struct rgk_conv_wide {
     size_t pixels, runs, width;
