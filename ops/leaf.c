@@ -4,15 +4,14 @@
    run, so that it fuses. `assign` stores its second input into its first when a plan runs, which does that by itself:
    effects have no `run`. The value of an assign is what it stored. */
 #include "common.h"
+#include "fill.h"
 #include "table_ops.h"
 
-#include "../graph/bf16.h"
 #include "../graph/intern.h"
 #include "../graph/scope.h"
 
 #include <inttypes.h>
 #include <math.h>
-#include <string.h>
 
 typedef struct leaf_attr {
     rg_dtype dtype;
@@ -95,22 +94,7 @@ static rg_status infer_assign(rg_infer *call)
 
 static rg_status run_full(const rg_step *step, size_t lo, size_t hi)
 {
-    const double value = ((const full_attr *)step->attr)->value;
-    const rg_dtype dtype = step->out_type[0].dtype;
-    void *const out = step->out[0];
-    if (dtype == RG_F32 || dtype == RG_F64)
-        rgi_kernels(dtype)->fill(hi - lo, value, (char *)out + lo * rg_dtype_size(dtype));
-    else if (dtype == RG_BF16)
-        for (size_t i = lo; i < hi; i++)
-            ((uint16_t *)out)[i] = rgi_bf16_of_f64(value);
-    else if (dtype == RG_I64)
-        for (size_t i = lo; i < hi; i++)
-            ((int64_t *)out)[i] = (int64_t)value;
-    else if (dtype == RG_I32)
-        for (size_t i = lo; i < hi; i++)
-            ((int32_t *)out)[i] = (int32_t)value;
-    else
-        memset((uint8_t *)out + lo, (int)(uint8_t)value, hi - lo);
+    rgi_fill(step->out_type[0].dtype, ((const full_attr *)step->attr)->value, lo, hi, step->out[0]);
     return RG_OK;
 }
 
@@ -374,32 +358,12 @@ rg_node *(rg_const)(rg_graph *g, rg_dtype dtype, rg_shape shape, const void *dat
     return rg_apply_in(g, &rgi_op_const, (rg_nodes){NULL, 0}, &attr);
 }
 
-/* The value as an element of the type holds it; false where it has no such element. */
-static bool representable(rg_dtype dtype, double *value)
-{
-    static const struct {
-        double lo, hi;
-    } range[RG_DTYPE_COUNT] = {
-        [RG_I32] = {-0x1p31, 0x1p31 - 1},
-        [RG_I64] = {-0x1p63, 0x1p63 - 1024},
-        [RG_U8] = {0, 255},
-        [RG_BOOL] = {0, 1},
-    };
-    if (dtype == RG_F32)
-        *value = (double)(float)*value;
-    if (dtype == RG_BF16)
-        *value = (double)rgi_bf16_to_f32(rgi_bf16_of_f64(*value));
-    if (rg_dtype_is_float(dtype))
-        return true;
-    return *value >= range[dtype].lo && *value <= range[dtype].hi && *value == floor(*value);
-}
-
 rg_node *(rg_full)(rg_graph *g, rg_dtype dtype, rg_shape shape, double value)
 {
     if (!graph_fits(g, "rg_full") || !dtype_fits(g, "rg_full", "value", dtype))
         return NULL;
     const double wanted = value;
-    if (!representable(dtype, &value))
+    if (!rgi_representable(dtype, &value))
         return rgi_graph_fail(g, RG_ERR_ARGUMENT, NULL, "rg_full: %.17g is no %s", wanted, rg_dtype_name(dtype));
     return rg_apply_in(g, &rgi_op_full, (rg_nodes){NULL, 0}, &(full_attr){dtype, shape, value});
 }
@@ -433,7 +397,7 @@ rg_node *(rg_assign)(rg_node *param, rg_node *value)
     if (param && !param->entry)
         return rgi_graph_fail(g, RG_ERR_ARGUMENT, NULL, "rg_assign: %s is no parameter or buffer",
                               rgi_format_operand(param, label, sizeof label));
-    if (param && value && value->graph == g && value->region->parent)
+    if (param && value && value->graph == g && value->id < g->nodes.n && value->region->parent)
         return rgi_graph_fail(
             g, RG_ERR_REGION, NULL,
             "rg_assign: %s is inside the body of scan '%s': assign to '%s' after it, what rg_scan_last gives",
@@ -469,8 +433,8 @@ void(rg_attach)(rg_node *node, rg_node *assign)
     if (!node || !assign) {
         if (!g || g->error.status == RG_OK)
             rgi_graph_fail(g, RG_ERR_ARGUMENT, NULL, "rg_attach: input %d is NULL", node ? 1 : 0);
-    } else if (assign->graph != g) {
-        rgi_graph_fail(g, RG_ERR_ARGUMENT, NULL, "rg_attach: the effect belongs to another graph");
+    } else if (!rgi_usable(g, "rg_attach", "the node", node) || !rgi_usable(g, "rg_attach", "the effect", assign)) {
+        return;
     } else if (!(assign->op->traits & RG_EFFECT)) {
         rgi_graph_fail(g, RG_ERR_ARGUMENT, NULL, "rg_attach: %s is no effect",
                        rgi_format_operand(assign, label, sizeof label));

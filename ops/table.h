@@ -150,7 +150,7 @@ RGI_OP(slice_grad)
 RGI_OP(concat)
 RGI_OP(concat_part)
 
-/* indexing (gather.c, scatter.c, one_hot.c, arange.c) */
+/* indexing (gather.c, one_hot.c, sequence_mask.c, arange.c) */
 RGI_OP(gather)
 RGI_OP(scatter_add)
 RGI_OP(one_hot)
@@ -162,7 +162,7 @@ RGI_OP(cumsum)
 RGI_OP(linear_recurrence)
 RGI_OP(argsort)
 
-/* contraction (contract.c, matmul.c) */
+/* contraction (contract.c) */
 RGI_OP(contract)
 RGI_OP(accumulate)
 
@@ -193,7 +193,7 @@ RGI_OP(random)
 RGI_OP(random_like)
 RGI_OP(mix_index)
 
-/* losses (loss_terms.c, cross_entropy.c, nll.c, label_weight.c) */
+/* losses (loss_terms.c, cross_entropy.c, nll.c, labels.c) */
 RGI_OP(huber)
 RGI_OP(bce)
 RGI_OP(bce_logits)

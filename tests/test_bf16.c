@@ -184,9 +184,11 @@ Test(bf16, leaves)
             *f = rg_cast(rg_full(g, RG_BF16, RG_SHAPE(2), 0.1), RG_F64);
     rg_node *drawn =
         rg_cast(rg_buffer(g, "b", RG_BF16, RG_SHAPE(50), &(rg_param_opts){.init = RG_CONSTANT, .scale = 0.1}), RG_F32);
+    rg_node *like = rg_cast(rg_full_like(rg_const(g, RG_BF16, RG_SHAPE(3), values), -1.5), RG_F32);
     rg_node *count = rg_cast(rg_cast(rg_const(g, RG_I32, RG_SHAPE(2), (const int32_t[]){257, -3}), RG_BF16), RG_I64);
-    rg_plan *p = must_compile(g, RG_NODES(c, f, drawn, count), NULL);
+    rg_plan *p = must_compile(g, RG_NODES(c, f, drawn, count, like), NULL);
     must(rg_run(p));
+    cr_expect(value_at(p, like, 0) == -1.5 && value_at(p, like, 2) == -1.5);
     cr_expect(value_at(p, c, 0) == 1 && value_at(p, c, 1) == -2 && isinf(value_at(p, c, 2)));
     const double tenth = (double)of_bits((uint32_t)nearest(0.1) << 16);
     cr_expect_eq(value_at(p, f, 1), tenth);

@@ -1,0 +1,13 @@
+/* fill.h - one number as a value of any element type, and written over and over. */
+#ifndef RGI_FILL_H
+#define RGI_FILL_H
+
+#include <retrograde/base.h>
+
+/* *value as an element of the type holds it, rounded; false where an integer or bool has no such element. */
+bool rgi_representable(rg_dtype dtype, double *value);
+
+/* Writes elements [lo, hi) of a tensor. */
+void rgi_fill(rg_dtype dtype, double value, size_t lo, size_t hi, void *out);
+
+#endif
