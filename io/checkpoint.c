@@ -28,22 +28,6 @@ static const char format[] = "retrograde checkpoint 1";
 
 /* ---- saving ---- */
 
-static size_t escape(char *to, const char *text)
-{
-    size_t n = 0;
-    for (const char *c = text; *c; c++)
-        if (*c == '"' || *c == '\\') {
-            to[n++] = '\\';
-            to[n++] = *c;
-        } else if ((unsigned char)*c < 0x20) {
-            n += (size_t)snprintf(to + n, 7, "\\u%04x", (unsigned)*c);
-        } else {
-            to[n++] = *c;
-        }
-    to[n] = '\0';
-    return n;
-}
-
 rg_status rg_checkpoint_save(rg_graph *g, const char *path, const char *note)
 {
     if (!g || !path)
@@ -51,7 +35,7 @@ rg_status rg_checkpoint_save(rg_graph *g, const char *path, const char *note)
     note = note ? note : "";
     if (!rgi_utf8_valid(note, strlen(note)))
         return rgi_fail(RG_ERR_NAME, "rg_checkpoint_save: %s: the note is not UTF-8", path);
-    const size_t previous_bytes = strlen(path) + sizeof PREVIOUS, bytes = 6 * strlen(note) + 256;
+    const size_t previous_bytes = strlen(path) + sizeof PREVIOUS, bytes = RGI_JSON_ESCAPE * strlen(note) + 256;
     char *previous = rgi_alloc(&g->allocator, previous_bytes), *metadata = rgi_alloc(&g->allocator, bytes);
     rg_status status = RG_OK;
     if (!previous || !metadata) {
@@ -60,7 +44,8 @@ rg_status rg_checkpoint_save(rg_graph *g, const char *path, const char *note)
         snprintf(previous, previous_bytes, "%s" PREVIOUS, path);
         int n = snprintf(metadata, bytes, "%s%0*d\",\"format\":\"%s\",\"seed\":\"%016" PRIx64 "\",\"note\":\"",
                          opening + 1, DIGITS, 0, format, g->store->seed);
-        n += (int)escape(metadata + n, note);
+        for (const char *c = note; *c; c++)
+            n += (int)rgi_json_escape(*c, metadata + n);
         memcpy(metadata + n, "\"}", 3);
         status = rgi_st_save(g, "rg_checkpoint_save", path,
                              &(rgi_st_extra){.metadata = metadata, .previous = previous, .digest = DIGEST_AT});

@@ -9,6 +9,7 @@
 #include "source.h"
 
 #include <ctype.h>
+#include <inttypes.h>
 #include <locale.h>
 #include <math.h>
 #include <stdlib.h>
@@ -180,10 +181,10 @@ rg_status rg_read_csv(const char *path, const rg_csv_opts *opts, rg_tensor *out)
         t.opts.dtype = RG_F32;
     if (t.opts.dtype != RG_F32 && t.opts.dtype != RG_F64)
         return rgi_fail(RG_ERR_DTYPE, "rg_read_csv: a table is f32 or f64, not %s", rg_dtype_name(t.opts.dtype));
-    if (t.opts.skip_lines < 0 || strchr("\n\r\" .+-", t.opts.separator) || isalnum((unsigned char)t.opts.separator))
-        return rgi_fail(RG_ERR_ARGUMENT, "rg_read_csv: %s cannot be %d",
-                        t.opts.skip_lines < 0 ? "skip_lines" : "the separator",
-                        t.opts.skip_lines < 0 ? -1 : t.opts.separator);
+    if (t.opts.skip_lines < 0)
+        return rgi_fail(RG_ERR_ARGUMENT, "rg_read_csv: skip_lines cannot be %" PRId64, t.opts.skip_lines);
+    if (strchr("\n\r\" .+-", t.opts.separator) || isalnum((unsigned char)t.opts.separator))
+        return rgi_fail(RG_ERR_ARGUMENT, "rg_read_csv: the separator cannot be '%c'", t.opts.separator);
     rgi_source s;
     rg_status status = rgi_source_open(&s, "rg_read_csv", path);
     if (status)

@@ -1,6 +1,7 @@
 /* json.c - the strict JSON reader. */
 #include "json.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static bool fail(rgi_json *j, size_t at, const char *error)
@@ -85,6 +86,16 @@ bool rgi_utf8_valid(const char *text, size_t n)
         i += length;
     }
     return true;
+}
+
+size_t rgi_json_escape(char c, char to[RGI_JSON_ESCAPE])
+{
+    if ((unsigned char)c < 0x20)
+        return (size_t)snprintf(to, RGI_JSON_ESCAPE, "\\u%04x", (unsigned)c);
+    const bool marked = c == '"' || c == '\\';
+    to[0] = '\\';
+    to[marked] = c;
+    return 1 + (size_t)marked;
 }
 
 /* Four hexadecimal digits at `at`, or -1. */

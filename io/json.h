@@ -27,6 +27,10 @@ bool rgi_json_integer(rgi_json *j, int64_t *out);
 /* Nothing but white space is left. */
 bool rgi_json_end(rgi_json *j);
 
+/* Writes a byte of UTF-8 as it stands in a string, escaped where it must be; returns how many bytes that takes. */
+#define RGI_JSON_ESCAPE 8
+size_t rgi_json_escape(char c, char to[RGI_JSON_ESCAPE]);
+
 /* Whether `n` bytes are well-formed UTF-8. */
 bool rgi_utf8_valid(const char *text, size_t n);
 

@@ -85,7 +85,7 @@ static rg_status read_at(const struct load *l, void *out, size_t n, uint64_t off
 static rg_status open_file(struct load *l)
 {
     struct stat info;
-    l->fd = open(l->st.path, O_RDONLY | O_CLOEXEC);
+    l->fd = open(l->st.path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe is refused, not waited for */
     if (l->fd < 0 || fstat(l->fd, &info))
         return rgi_fail(RG_ERR_IO, "%s: %s: %s", l->st.caller, l->st.path, strerror(errno));
     if (!S_ISREG(info.st_mode))

@@ -324,6 +324,8 @@ rg_status rg_write_npy(const char *path, const rg_tensor *t)
     if (!rgi_npy_header(t, header, &n))
         return rgi_fail(RG_ERR_DTYPE, "rg_write_npy: %s: the format has no %s of rank %d", path,
                         rg_dtype_name(t->dtype), (int)t->shape.rank);
+    if (!t->data && rg_shape_count(t->shape))
+        return rgi_fail(RG_ERR_ARGUMENT, "rg_write_npy: %s: the tensor has no values", path);
     const rg_allocator memory = rgi_default_allocator();
     rgi_writer w;
     rg_status status = rgi_writer_open(&w, &memory, "rg_write_npy", path);

@@ -7,6 +7,7 @@
 #include "../graph/arena.h"
 #include "../graph/error.h"
 #include "bytes.h"
+#include "json.h"
 #include "npy.h"
 #include "writer.h"
 
@@ -212,23 +213,32 @@ static rg_status read_member(const rgi_source *s, const struct member *m, const 
 
 static int by_name(const void *a, const void *b)
 {
-    return strcmp(*(char *const *)a, *(char *const *)b);
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-/* Each is there once. */
+/* A name that is there twice, NULL if there is none. False: out of memory. */
+static bool find_twice(const char *const *names, size_t n, const char **twice)
+{
+    const char **sorted = calloc(n + 1, sizeof *sorted);
+    *twice = NULL;
+    if (!sorted)
+        return false;
+    if (n)
+        memcpy(sorted, names, n * sizeof *sorted);
+    qsort(sorted, n, sizeof *sorted, by_name);
+    for (size_t i = 1; i < n && !*twice; i++)
+        if (strcmp(sorted[i - 1], sorted[i]) == 0)
+            *twice = sorted[i];
+    free(sorted);
+    return true;
+}
+
 static rg_status verify_names(const rgi_source *s, const rg_archive *a)
 {
-    char **sorted = malloc((a->n + 1) * sizeof *sorted);
-    rg_status status = RG_OK;
-    if (!sorted)
+    const char *twice;
+    if (!find_twice((const char *const *)a->names, a->n, &twice))
         return rgi_fail(RG_ERR_MEMORY, "rg_read_npz: %s: out of memory", s->path);
-    memcpy(sorted, a->names, a->n * sizeof *sorted);
-    qsort(sorted, a->n, sizeof *sorted, by_name);
-    for (size_t i = 1; i < a->n && !status; i++)
-        if (strcmp(sorted[i - 1], sorted[i]) == 0)
-            status = rgi_source_fail(s, s->n, "directory", "member '%.100s.npy' is there twice", sorted[i]);
-    free(sorted);
-    return status;
+    return twice ? rgi_source_fail(s, s->n, "directory", "member '%.100s.npy' is there twice", twice) : RG_OK;
 }
 
 static rg_status read_members(const rgi_source *s, rg_archive *out)
@@ -327,6 +337,7 @@ struct stored {
     uint64_t size, local;
     uint32_t crc;
     size_t name_bytes;
+    bool utf8; /* the name is more than ASCII */
 };
 
 /* The fields that local header and directory share, from the version needed to the length of the extra field. The date
@@ -334,8 +345,8 @@ struct stored {
 static void put_common(struct record *r, const struct stored *m, size_t extra)
 {
     put(r, m->size >= UINT32_MAX || m->local >= UINT32_MAX ? 45 : 20, 2);
-    put(r, 0, 2); /* flags */
-    put(r, 0, 2); /* method: stored */
+    put(r, m->utf8 ? 1 << 11 : 0, 2); /* flags */
+    put(r, 0, 2);                     /* method: stored */
     put(r, 0, 2);
     put(r, 1 << 5 | 1, 2); /* 1 January 1980 */
     put(r, m->crc, 4);
@@ -361,6 +372,13 @@ static uint32_t checksum(const char *header, size_t header_bytes, const rg_tenso
     return (uint32_t)crc;
 }
 
+static bool is_ascii(const char *text)
+{
+    while (*text && (unsigned char)*text < 0x80)
+        text++;
+    return !*text;
+}
+
 static rg_status write_member(rgi_writer *w, const char *name, const rg_tensor *t, struct stored *m)
 {
     char header[RGI_NPY_HEADER];
@@ -371,7 +389,8 @@ static rg_status write_member(rgi_writer *w, const char *name, const rg_tensor *
     *m = (struct stored){.size = n + rg_tensor_bytes(t),
                          .local = w->written,
                          .crc = checksum(header, n, t),
-                         .name_bytes = strlen(name) + 4};
+                         .name_bytes = strlen(name) + 4,
+                         .utf8 = !is_ascii(name)};
     if (m->name_bytes > 60000)
         return rgi_fail(RG_ERR_NAME, "rg_write_npz: %s: a name of %zu bytes is too long", w->path, m->name_bytes - 4);
     /* Padding (an extra field that nobody reads) puts the elements at a multiple of 64. */
@@ -467,19 +486,36 @@ static rg_status write_directory(rgi_writer *w, const char *const *names, const 
     return status ? status : rgi_writer_put(w, r.at, r.n);
 }
 
+/* Names are there, once each and in UTF-8; so are the values. */
+static rg_status check_members(const char *path, const char *const *names, const rg_tensor *tensors, size_t n)
+{
+    const char *twice;
+    for (size_t i = 0; i < n; i++) {
+        if (!names[i] || !*names[i])
+            return rgi_fail(RG_ERR_NAME, "rg_write_npz: %s: tensor %zu has no name", path, i);
+        if (!rgi_utf8_valid(names[i], strlen(names[i])))
+            return rgi_fail(RG_ERR_NAME, "rg_write_npz: %s: the name of tensor %zu is not UTF-8", path, i);
+        if (!tensors[i].data && rg_shape_count(tensors[i].shape))
+            return rgi_fail(RG_ERR_ARGUMENT, "rg_write_npz: %s: '%.100s' has no values", path, names[i]);
+    }
+    if (!find_twice(names, n, &twice))
+        return rgi_fail(RG_ERR_MEMORY, "rg_write_npz: %s: out of memory", path);
+    return twice ? rgi_fail(RG_ERR_NAME, "rg_write_npz: %s: '%.100s' is there twice", path, twice) : RG_OK;
+}
+
 rg_status rg_write_npz(const char *path, const char *const *names, const rg_tensor *tensors, size_t n)
 {
     if (!path || (n && (!names || !tensors)))
         return rgi_fail(RG_ERR_ARGUMENT, "rg_write_npz: %s is NULL", !path ? "path" : names ? "tensors" : "names");
-    for (size_t i = 0; i < n; i++)
-        if (!names[i] || !*names[i])
-            return rgi_fail(RG_ERR_NAME, "rg_write_npz: %s: tensor %zu has no name", path, i);
+    rg_status status = check_members(path, names, tensors, n);
+    if (status)
+        return status;
     const rg_allocator memory = rgi_default_allocator();
     struct stored *members = calloc(n + 1, sizeof *members);
     rgi_writer w = {.fd = -1};
     if (!members)
         return rgi_fail(RG_ERR_MEMORY, "rg_write_npz: %s: out of memory", path);
-    rg_status status = rgi_writer_open(&w, &memory, "rg_write_npz", path);
+    status = rgi_writer_open(&w, &memory, "rg_write_npz", path);
     for (size_t i = 0; i < n && !status; i++)
         status = write_member(&w, names[i], &tensors[i], &members[i]);
     if (!status)

@@ -43,13 +43,10 @@ static void put_format(struct text *text, const char *format, ...)
 static void put_name(struct text *text, const char *name)
 {
     put(text, "\"", 1);
-    for (const char *c = name; *c; c++)
-        if (*c == '"' || *c == '\\')
-            put_format(text, "\\%c", *c);
-        else if ((unsigned char)*c < 0x20)
-            put_format(text, "\\u%04x", (unsigned)*c);
-        else
-            put(text, c, 1);
+    for (const char *c = name; *c; c++) {
+        char escaped[RGI_JSON_ESCAPE];
+        put(text, escaped, rgi_json_escape(*c, escaped));
+    }
     put(text, "\"", 1);
 }
 

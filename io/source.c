@@ -43,7 +43,7 @@ rg_status rgi_source_open(rgi_source *s, const char *caller, const char *path)
     if (!path)
         return rgi_fail(RG_ERR_ARGUMENT, "%s: path is NULL", caller);
     struct stat info;
-    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe is refused, not waited for */
     rg_status status = RG_OK;
     if (fd < 0 || fstat(fd, &info))
         status = rgi_fail(RG_ERR_IO, "%s: %s: %s", caller, path, strerror(errno));

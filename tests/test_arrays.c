@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 static void expect(const rg_tensor *t, rg_dtype dtype, rg_shape shape, const void *values)
 {
@@ -215,11 +216,64 @@ Test(io_npz, what_is_written_comes_back)
     must(rg_read_npz(path, &a));
     cr_assert_eq(a.n, 0);
     rg_archive_free(&a);
-    const char *const twice[] = {"n", "n"};
-    must(rg_write_npz(path, twice, (const rg_tensor[]){tensors[1], tensors[1]}, 2));
+    cr_assert_eq(files(false), 1);
+    end();
+}
+
+/* A name that is there twice is refused by both sides; other tools must read the names that are written. */
+Test(io_npz, names)
+{
+    begin();
+    static unsigned char bytes[4096];
+    int64_t n = -5;
+    const rg_tensor number = {RG_I64, RG_SCALAR, &n, NULL}, both[] = {number, number};
+    rg_archive a;
+    must(rg_write_npz(path, (const char *const[]){"n", "m"}, both, 2));
+    const size_t length = read_bytes(bytes, sizeof bytes);
+    for (size_t i = 0; i + 5 <= length; i++)
+        if (memcmp(bytes + i, "m.npy", 5) == 0)
+            bytes[i] = 'n';
+    write_bytes(bytes, length);
     cr_assert_eq(rg_read_npz(path, &a), RG_ERR_FORMAT);
     cr_assert(says("'n.npy' is there twice") && says(path), "%s", rg_last_error());
-    cr_assert_eq(files(false), 1);
+    cr_assert_eq(rg_write_npz(path, (const char *const[]){"n", "n"}, both, 2), RG_ERR_NAME);
+    cr_assert(says("'n' is there twice") && says(path), "%s", rg_last_error());
+    cr_assert_eq(rg_write_npz(path, (const char *const[]){"\xff"}, &number, 1), RG_ERR_NAME);
+    cr_assert(says("not UTF-8"), "%s", rg_last_error());
+    must(rg_write_npz(path,
+                      (const char *const[]){"gr\xc3\xb6\xc3\x9f"
+                                            "e"},
+                      &number, 1));
+    read_bytes(bytes, sizeof bytes);
+    cr_assert_eq(bytes[7], 1 << 3, "the flag for UTF-8, else the names are read as those of DOS");
+    must(rg_read_npz(path, &a));
+    cr_assert_str_eq(a.names[0], "gr\xc3\xb6\xc3\x9f"
+                                 "e");
+    rg_archive_free(&a);
+    end();
+}
+
+Test(io_npz, tensors_without_values_are_refused)
+{
+    begin();
+    const rg_tensor none = {RG_F32, RG_SHAPE(3), NULL, NULL};
+    cr_assert_eq(rg_write_npz(path, (const char *const[]){"x"}, &none, 1), RG_ERR_ARGUMENT);
+    cr_assert(says("'x' has no values"), "%s", rg_last_error());
+    cr_assert_eq(rg_write_npy(path, &none), RG_ERR_ARGUMENT);
+    cr_assert(says("has no values"), "%s", rg_last_error());
+    end();
+}
+
+/* Nobody writes into the pipe: to wait for it were to wait forever. */
+Test(io_npy, pipes_are_refused, .timeout = 20)
+{
+    begin();
+    rg_tensor t;
+    rg_archive a;
+    cr_assert_eq(mkfifo(path, 0600), 0);
+    cr_assert_eq(rg_read_npy(path, &t), RG_ERR_IO);
+    cr_assert(says(path), "%s", rg_last_error());
+    cr_assert_eq(rg_read_npz(path, &a), RG_ERR_IO);
     end();
 }
 

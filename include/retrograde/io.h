@@ -43,7 +43,8 @@ typedef struct rg_archive {
    than the file can hold is allocated. Released with rg_archive_free, empty on error. May be called from any thread. */
 RG_API RG_CHECKED rg_status rg_read_npz(const char *path, rg_archive *out);
 /* Writes n tensors, stored as numpy.savez does, replacing the file as rg_save does. Equal tensors make equal files.
-   Errors: RG_ERR_IO, RG_ERR_MEMORY, RG_ERR_DTYPE, RG_ERR_NAME. */
+   Errors: RG_ERR_IO, RG_ERR_MEMORY, RG_ERR_DTYPE, RG_ERR_ARGUMENT for a tensor without values, RG_ERR_NAME for a name that
+   is empty, there twice, or not UTF-8. */
 RG_API RG_CHECKED rg_status rg_write_npz(const char *path, const char *const *names, const rg_tensor *tensors,
                                          size_t n);
 /* The tensor of that name, or NULL. Lives as long as the archive. */
