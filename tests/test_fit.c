@@ -581,6 +581,10 @@ Test(fit, errors)
         cr_assert(says(rows[i].message), "'%s' lacks '%s'", rg_last_error(), rows[i].message);
     }
     cr_assert_eq(rg_fit(NULL, NULL), RG_ERR_ARGUMENT);
+    rg_fit_state state;
+    rows[3].opts.valid = rows[3].opts.train;
+    cr_assert_eq(rg_evaluate(&rows[3].opts, &state), RG_ERR_SHAPE);
+    cr_assert(says("rg_evaluate|'y' has 102 examples"), "%s", rg_last_error());
     t.opts.plan = &one_thread;
     ((float *)t.y.data)[50] = INFINITY;
     cr_assert_eq(rg_fit(&t.opts, NULL), RG_ERR_NUMERIC);

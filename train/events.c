@@ -18,7 +18,7 @@
 
 struct rg_events {
     FILE *file;
-    char path[1024];
+    char path[2048];
 };
 
 /* CRC-32C (Castagnoli), bit by bit: records are short. */
@@ -101,6 +101,11 @@ rg_events *rg_events_open(const char *directory)
     rg_events *e = calloc(1, sizeof *e);
     if (!e) {
         rgi_fault(RG_ERR_MEMORY, "rg_events_open: out of memory");
+        return NULL;
+    }
+    if (strlen(directory) > sizeof e->path / 2) {
+        rgi_fault(RG_ERR_IO, "rg_events_open: %.60s..: a path of %zu bytes is too long", directory, strlen(directory));
+        free(e);
         return NULL;
     }
     if (mkdir(directory, 0777) && errno != EEXIST) {

@@ -16,32 +16,35 @@ static rg_status check_column(const rgi_feed *f, size_t i)
 {
     const rg_column *c = &f->set.at[i];
     if (!c->input || !c->values || !c->values->data)
-        return rgi_fault(RG_ERR_ARGUMENT, "rg_fit: %s: column %zu has no %s", f->name, i,
+        return rgi_fault(RG_ERR_ARGUMENT, "%s: %s: column %zu has no %s", f->who, f->name, i,
                          c->input ? "values" : "input");
     const char *input = rg_name(c->input);
     if (c->axis < 0 || c->axis >= c->values->shape.rank)
-        return rgi_fault(RG_ERR_SHAPE, "rg_fit: %s: column '%s': axis %d of values with %d dimensions", f->name, input,
-                         c->axis, (int)c->values->shape.rank);
+        return rgi_fault(RG_ERR_SHAPE, "%s: %s: column '%s': axis %d of values with %d dimensions", f->who, f->name,
+                         input, c->axis, (int)c->values->shape.rank);
     if (c->values->dtype != rg_dtype_of(c->input))
-        return rgi_fault(RG_ERR_DTYPE, "rg_fit: %s: column '%s': the values are %s, the input is %s", f->name, input,
-                         rg_dtype_name(c->values->dtype), rg_dtype_name(rg_dtype_of(c->input)));
+        return rgi_fault(RG_ERR_DTYPE, "%s: %s: column '%s': the values are %s, the input is %s", f->who, f->name,
+                         input, rg_dtype_name(c->values->dtype), rg_dtype_name(rg_dtype_of(c->input)));
     if (c->values->shape.rank != rg_shape_of(c->input).rank)
-        return rgi_fault(RG_ERR_SHAPE, "rg_fit: %s: column '%s': the values have %d dimensions, the input has %d",
+        return rgi_fault(RG_ERR_SHAPE, "%s: %s: column '%s': the values have %d dimensions, the input has %d", f->who,
                          f->name, input, (int)c->values->shape.rank, (int)rg_shape_of(c->input).rank);
+    if (rg_shape_count(c->values->shape) < 0)
+        return rgi_fault(RG_ERR_SHAPE, "%s: %s: column '%s': its values have a negative size, or too many elements",
+                         f->who, f->name, input);
     const int64_t n = c->values->shape.dim[c->axis];
     if (i && n != f->n)
-        return rgi_fault(RG_ERR_SHAPE, "rg_fit: %s: column '%s' has %lld examples, those before it have %lld", f->name,
-                         input, (long long)n, (long long)f->n);
+        return rgi_fault(RG_ERR_SHAPE, "%s: %s: column '%s' has %lld examples, those before it have %lld", f->who,
+                         f->name, input, (long long)n, (long long)f->n);
     return RG_OK;
 }
 
 static rg_status check(rgi_feed *f)
 {
     if (!f->set.at || f->set.n < 1 || f->set.n > RGI_FEED_COLUMNS)
-        return rgi_fault(RG_ERR_ARGUMENT, "rg_fit: %s: %zu columns: it takes 1 to %d", f->name, f->set.n,
+        return rgi_fault(RG_ERR_ARGUMENT, "%s: %s: %zu columns: it takes 1 to %d", f->who, f->name, f->set.n,
                          RGI_FEED_COLUMNS);
     if (f->batch < 1)
-        return rgi_fault(RG_ERR_ARGUMENT, "rg_fit: %s: a batch of %lld examples", f->name, (long long)f->batch);
+        return rgi_fault(RG_ERR_ARGUMENT, "%s: %s: a batch of %lld examples", f->who, f->name, (long long)f->batch);
     for (size_t i = 0; i < f->set.n; i++) {
         const rg_status status = check_column(f, i);
         if (status)
@@ -49,7 +52,7 @@ static rg_status check(rgi_feed *f)
         f->n = f->set.at[i].values->shape.dim[f->set.at[i].axis];
     }
     if (f->n < 1)
-        return rgi_fault(RG_ERR_SHAPE, "rg_fit: %s: there is no example", f->name);
+        return rgi_fault(RG_ERR_SHAPE, "%s: %s: there is no example", f->who, f->name);
     f->batch = f->batch < f->n ? f->batch : f->n;
     f->batches = (f->n + f->batch - 1) / f->batch;
     return RG_OK;
@@ -170,7 +173,8 @@ rg_status rgi_feed_begin(rgi_feed *f, bool threaded)
         }
     }
     if (!ok)
-        return rgi_fault(RG_ERR_MEMORY, "rg_fit: %s: out of memory for batches of %lld", f->name, (long long)f->batch);
+        return rgi_fault(RG_ERR_MEMORY, "%s: %s: out of memory for batches of %lld", f->who, f->name,
+                         (long long)f->batch);
     if (threaded && (f->slot[0].own[0] || f->prepare) && pthread_mutex_init(&f->lock, NULL) == 0) {
         if (pthread_cond_init(&f->changed, NULL) == 0) {
             f->threaded = pthread_create(&f->thread, NULL, work, f) == 0;

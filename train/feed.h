@@ -16,7 +16,7 @@ typedef struct rgi_slot {
 } rgi_slot;
 
 typedef struct rgi_feed {
-    const char *name; /* "train" or "valid", for errors */
+    const char *who, *name; /* for errors: "rg_fit" or "rg_evaluate"; "train" or "valid" */
     rg_dataset set;
     int64_t n, batch, batches; /* examples; of a batch; batches of an epoch */
     bool shuffled;

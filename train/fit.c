@@ -7,6 +7,7 @@
 
 #include <retrograde/graph.h>
 #include <retrograde/io.h>
+#include <retrograde/op.h>
 #include <retrograde/train.h>
 
 #include "fault.h"
@@ -22,6 +23,7 @@
 #include <unistd.h>
 
 struct fit {
+    const char *who; /* for errors: "rg_fit" or "rg_evaluate" */
     rg_fit_opts opts;
     rg_graph *graph;
     rg_plan *train, *valid;
@@ -39,33 +41,35 @@ struct fit {
 
 /* ---- before the first epoch ---- */
 
-static rg_status check_scalar(rg_node *node, const char *what)
+static rg_status check_scalar(const struct fit *f, rg_node *node, const char *what)
 {
     if (!node)
-        return rgi_fault(RG_ERR_ARGUMENT, "rg_fit: %s is NULL", what);
+        return rgi_fault(RG_ERR_ARGUMENT, "%s: %s is NULL", f->who, what);
     const rg_dtype dtype = rg_dtype_of(node);
+    char label[160];
     if (rg_shape_of(node).rank != 0 || (dtype != RG_F32 && dtype != RG_F64))
-        return rgi_fault(RG_ERR_SHAPE, "rg_fit: %s is no f32 or f64 scalar", what);
+        return rgi_fault(RG_ERR_SHAPE, "%s: %s is no f32 or f64 scalar, it is %s", f->who, what,
+                         rg_describe(node, label, sizeof label));
     return RG_OK;
 }
 
 static rg_status check_opts(struct fit *f, bool trains)
 {
     rg_fit_opts *o = &f->opts;
-    rg_status status = check_scalar(o->loss, "loss");
+    rg_status status = check_scalar(f, o->loss, "loss");
     for (size_t i = 0; i < o->metrics.n && !status && i < RG_FIT_METRICS; i++)
-        status = check_scalar(o->metrics.at[i], "a metric");
+        status = check_scalar(f, rg_at(o->metrics, i), "a metric");
     if (status)
         return status;
     if (o->metrics.n > RG_FIT_METRICS)
-        return rgi_fault(RG_ERR_ARGUMENT, "rg_fit: %zu metrics, more than %d", o->metrics.n, RG_FIT_METRICS);
+        return rgi_fault(RG_ERR_ARGUMENT, "%s: %zu metrics, more than %d", f->who, o->metrics.n, RG_FIT_METRICS);
     if (trains && !o->step)
-        return rgi_fault(RG_ERR_ARGUMENT, "rg_fit: step is NULL");
+        return rgi_fault(RG_ERR_ARGUMENT, "%s: step is NULL", f->who);
     if (o->epochs < 0 || o->batch < 0 || o->valid_batch < 0 || o->patience < 0 || o->checkpoint_every < 0)
-        return rgi_fault(RG_ERR_ARGUMENT, "rg_fit: a negative number of epochs, examples or batches");
+        return rgi_fault(RG_ERR_ARGUMENT, "%s: a negative number of epochs, examples or batches", f->who);
     if (o->watch_metric < 0 || (size_t)o->watch_metric > o->metrics.n || !(o->min_delta >= 0))
-        return rgi_fault(RG_ERR_ARGUMENT, "rg_fit: watch_metric is %d of %zu metrics, min_delta is %g", o->watch_metric,
-                         o->metrics.n, o->min_delta);
+        return rgi_fault(RG_ERR_ARGUMENT, "%s: watch_metric is %d of %zu metrics, min_delta is %g", f->who,
+                         o->watch_metric, o->metrics.n, o->min_delta);
     o->epochs = o->epochs ? o->epochs : 1;
     o->batch = o->batch ? o->batch : 32;
     o->valid_batch = o->valid_batch ? o->valid_batch : o->batch;
@@ -89,7 +93,7 @@ static rg_status compile(struct fit *f, rg_mode mode, rg_plan **out)
     rg_plan_opts plan = f->opts.plan ? *f->opts.plan : (rg_plan_opts){0};
     plan.mode = mode;
     *out = rg_compile(f->graph, (rg_nodes){fetch, n}, &plan);
-    return *out ? RG_OK : rgi_fault(rg_graph_status(f->graph), "rg_fit: %s", rg_graph_error(f->graph));
+    return *out ? RG_OK : rgi_fault(rg_graph_status(f->graph), "%s: %s", f->who, rg_graph_error(f->graph));
 }
 
 /* From the checkpoint, if there is one. */
@@ -120,7 +124,8 @@ static rg_status begin(struct fit *f)
 {
     const rg_fit_opts *o = &f->opts;
     rg_status status;
-    f->feed = (rgi_feed){.name = "train",
+    f->feed = (rgi_feed){.who = f->who,
+                         .name = "train",
                          .set = o->train,
                          .batch = o->batch,
                          .shuffled = !o->in_order,
@@ -130,7 +135,7 @@ static rg_status begin(struct fit *f)
     if ((status = rgi_feed_begin(&f->feed, !o->no_prefetch)) || (status = compile(f, RG_TRAIN, &f->train)))
         return status;
     if (o->valid.n) {
-        f->valid_feed = (rgi_feed){.name = "valid", .set = o->valid, .batch = o->valid_batch};
+        f->valid_feed = (rgi_feed){.who = f->who, .name = "valid", .set = o->valid, .batch = o->valid_batch};
         if ((status = rgi_feed_begin(&f->valid_feed, false)) || (status = compile(f, RG_EVAL, &f->valid)))
             return status;
     }
@@ -342,7 +347,7 @@ rg_status rg_fit(const rg_fit_opts *opts, rg_fit_report *report)
         *report = (rg_fit_report){.best_epoch = -1};
     if (!opts)
         return rgi_fault(RG_ERR_ARGUMENT, "rg_fit: opts is NULL");
-    struct fit f = {.opts = *opts};
+    struct fit f = {.who = "rg_fit", .opts = *opts};
     rg_status status = check_opts(&f, true);
     if (!status)
         status = train(&f);
@@ -359,10 +364,10 @@ rg_status rg_evaluate(const rg_fit_opts *opts, rg_fit_state *result)
 {
     if (!opts || !result)
         return rgi_fault(RG_ERR_ARGUMENT, "rg_evaluate: %s is NULL", opts ? "result" : "opts");
-    struct fit f = {.opts = *opts};
+    struct fit f = {.who = "rg_evaluate", .opts = *opts};
     rg_status status = check_opts(&f, false);
     if (!status) {
-        f.valid_feed = (rgi_feed){.name = "valid", .set = opts->valid, .batch = f.opts.valid_batch};
+        f.valid_feed = (rgi_feed){.who = f.who, .name = "valid", .set = opts->valid, .batch = f.opts.valid_batch};
         if (!(status = rgi_feed_begin(&f.valid_feed, false)) && !(status = compile(&f, RG_EVAL, &f.valid)))
             status = validate(&f);
     }
