@@ -32,7 +32,7 @@ static bool make(const layer *l, rg_node *x, const char *name, int64_t out, weig
     const rg_shape shape = rg_shape_of(x);
     const int64_t groups = l->groups ? l->groups : 1;
     rg_shape kernel = {.rank = l->rank + 2};
-    int64_t terms = 1;
+    double terms = 1; /* of an output's sum, by plane */
     char text[160];
     if (!x || !name)
         return rg_build_fail(g, RG_ERR_ARGUMENT, "%s: %s is NULL", l->who, x ? "name" : "x"), false;
@@ -54,13 +54,13 @@ static bool make(const layer *l, rg_node *x, const char *name, int64_t out, weig
         if (l->kernel[i] < 1)
             return refuse(g, l, name, "opts.kernel must say how large the kernel is"), false;
         kernel.dim[2 + i] = l->kernel[i];
-        terms *= l->kernel[i];
+        terms *= (double)l->kernel[i];
     }
     rg_scope_push(g, name);
     w->kernel = rg_param(g, "weight", rg_dtype_of(x), kernel, NULL);
     if (!l->no_bias)
         w->bias = rg_param(g, "bias", rg_dtype_of(x), RG_SHAPE(out),
-                           &(rg_param_opts){.init = RG_UNIFORM, .scale = 1 / sqrt((double)(terms * kernel.dim[1]))});
+                           &(rg_param_opts){.init = RG_UNIFORM, .scale = 1 / sqrt(terms * (double)kernel.dim[1])});
     rg_scope_pop(g);
     return w->kernel && (w->bias || l->no_bias);
 }

@@ -10,9 +10,10 @@
 
 static const char scope[] = "ema";
 
-static rg_node *average(rg_node *param, rg_node *begun, double decay)
+static rg_node *average(rg_graph *g, rg_node *param, rg_node *begun, double decay)
 {
-    rg_graph *g = rg_graph_of(param);
+    if (rg_graph_of(param) != g)
+        return rg_build_fail(g, RG_ERR_ARGUMENT, "rg_ema: a param is %s", param ? "of another graph" : "NULL");
     rg_node *mean = rg_buffer(g, rg_name(param), rg_dtype_of(param), rg_shape_of(param), NULL);
     return rg_assign(mean, rg_lerp(rg_where(begun, mean, param), rg_latest(param), 1 - decay));
 }
@@ -37,7 +38,7 @@ rg_node *rg_ema(rg_node *step, double decay, rg_nodes params)
     effects[1] = rg_assign(begun, rg_logical_not(rg_zeros_like(begun)));
     bool ok = effects[1] != NULL;
     for (size_t i = 0; ok && i < params.n; i++)
-        ok = (effects[i + 2] = average(params.at[i], begun, decay)) != NULL;
+        ok = (effects[i + 2] = average(g, rg_at(params, i), begun, decay)) != NULL;
     rg_scope_pop(g);
     rg_node *both = ok ? rg_group(g, (rg_nodes){effects, params.n + 2}) : NULL;
     free(effects);

@@ -24,13 +24,14 @@ rg_node *rg_nn_gradient_x_input(rg_node *score, rg_node *x)
 
 /* Sum over the steps of a scan along `walk` of the gradient of the model at a point that each step chooses. */
 typedef struct path {
+    const char *name;
     rg_scan *scan;
     rg_node *step, *sum;
 } path;
 
 static path begin(rg_node *x, rg_node *walk, const char *name)
 {
-    path p = {.scan = rg_scan_begin(rg_graph_of(x), &(rg_scan_opts){.name = name})};
+    path p = {.name = name, .scan = rg_scan_begin(rg_graph_of(x), &(rg_scan_opts){.name = name})};
     p.step = rg_scan_slice(p.scan, walk);
     p.sum = rg_scan_carry(p.scan, rg_zeros_like(x));
     return p;
@@ -39,6 +40,8 @@ static path begin(rg_node *x, rg_node *walk, const char *name)
 static rg_node *finish(path *p, rg_model model, void *user, rg_node *at)
 {
     rg_node *score = at ? model(user, at) : NULL;
+    if (at && !score)
+        rg_build_fail(rg_graph_of(at), RG_ERR_ARGUMENT, "%s: the model gives no score", p->name);
     rg_scan_next(p->scan, p->sum, rg_add(p->sum, gradient(score, at)));
     rg_node *total = rg_scan_last(p->scan, p->sum);
     rg_scan_end(p->scan);

@@ -42,6 +42,11 @@ static bool check_opts(const rgi_optim *o)
                       rg_describe(c->lr_node, label, sizeof label));
         return false;
     }
+    if (c->lr_node && rg_graph_of(c->lr_node) != o->graph) {
+        rg_build_fail(o->graph, RG_ERR_ARGUMENT, "%s: lr_node, %s, belongs to another graph", o->name,
+                      rg_describe(c->lr_node, label, sizeof label));
+        return false;
+    }
     if (c->accumulate < 0)
         return fail(o, RG_ERR_ARGUMENT, "accumulate is negative");
     if (c->grads.n && !c->params.n)
@@ -58,7 +63,7 @@ static bool check_pairs(const rgi_optim *o)
         return false;
     }
     for (size_t i = 0; i < o->params.n; i++) {
-        rg_node *p = o->params.at[i], *g = o->grads.at[i];
+        rg_node *p = o->params.at[i], *g = rg_at(o->grads, i);
         char a[LABEL], b[LABEL];
         if (!p || !g) {
             rg_build_fail(o->graph, RG_ERR_ARGUMENT, "%s: %s %zu is NULL", o->name, p ? "grad" : "param", i);

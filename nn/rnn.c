@@ -89,7 +89,7 @@ static rg_node *run_direction(const direction *d, rg_node *xs, int at, rg_node *
         last[i] = rg_scan_last(scan, carry[i]);
     }
     rg_scan_end(scan);
-    return rg_graph_error(d->g) ? NULL : ys;
+    return rg_scan_last(scan, carry[0]) ? ys : NULL; /* a scan that could not end has no results */
 }
 
 static bool good_initial(const rgi_cell *cell, rg_node *xs, const char *name, int64_t hidden, const rg_rnn_opts *o)
@@ -130,7 +130,7 @@ static bool good_arguments(const rgi_cell *cell, rg_node *xs, const char *name, 
     else if (shape.rank != 3)
         rg_build_fail(g, RG_ERR_SHAPE, "%s: '%s': xs must be [time, batch, features], it has %d axes", cell->name, name,
                       (int)shape.rank);
-    else if (hidden < 1)
+    else if (hidden < 1 || hidden > INT32_MAX)
         rg_build_fail(g, RG_ERR_ARGUMENT, "%s: '%s': hidden is %lld", cell->name, name, (long long)hidden);
     else if (o->layers < 1)
         rg_build_fail(g, RG_ERR_ARGUMENT, "%s: '%s': %d layers", cell->name, name, o->layers);
