@@ -7,8 +7,10 @@
 static rg_nodes stored(rg_graph *g, const char *prefix, bool all)
 {
     const rg_nodes none = {NULL, 0};
-    if (!g || !prefix)
+    if (!g || !prefix) {
+        rgi_graph_fail(g, RG_ERR_ARGUMENT, NULL, "rg_params: the %s is NULL", g ? "prefix" : "graph");
         return none;
+    }
     const size_t n = g->stored.n, length = strlen(prefix);
     rg_node **const picked = rgi_arena_alloc(&g->arena, (n ? n : 1) * sizeof *picked);
     if (!picked) {
@@ -66,7 +68,10 @@ const char *(rg_scope_name)(const rg_graph *g)
 
 rg_nodes(rg_nodes_copy)(rg_graph *g, rg_nodes list)
 {
-    return g && (list.at || list.n == 0) ? rgi_nodes_copy(g, list.at, list.n) : (rg_nodes){NULL, 0};
+    if (g && (list.at || list.n == 0))
+        return rgi_nodes_copy(g, list.at, list.n);
+    rgi_graph_fail(g, RG_ERR_ARGUMENT, NULL, "rg_nodes_copy: the %s is NULL", g ? "list" : "graph");
+    return (rg_nodes){NULL, 0};
 }
 
 const char *rg_describe(const rg_node *node, char *buffer, size_t size)

@@ -31,32 +31,44 @@ static const char *list_dtypes(unsigned mask, char *buffer, size_t size)
     return buffer;
 }
 
+/* A plan's own nodes come when bodies are closed. */
+static bool usable(const rg_graph *g, const rg_node *v)
+{
+    return v && v->graph == g && v->id < g->nodes.n && (v->region->open || g->in_compile);
+}
+
+bool rgi_usable(rg_graph *g, const char *who, const char *what, const rg_node *v)
+{
+    char label[2 * RGI_LABEL];
+    if (usable(g, v))
+        return true;
+    if (!v) {
+        if (g->error.status == RG_OK)
+            rgi_graph_fail(g, RG_ERR_ARGUMENT, NULL, "%s: %s is NULL", who, what);
+    } else if (v->graph != g) {
+        rgi_graph_fail(g, RG_ERR_ARGUMENT, NULL, "%s: %s, %s, belongs to another graph", who, what,
+                       rgi_format_node(v, label, sizeof label));
+    } else if (v->id >= g->nodes.n) {
+        rgi_graph_fail(g, RG_ERR_REGION, NULL, "%s: %s is a result of a scan that has not ended (rg_scan_end)", who,
+                       what);
+    } else {
+        rgi_graph_fail(
+            g, RG_ERR_REGION, NULL,
+            "%s: %s, %s, is inside the body of scan '%s', which has ended: take it out with rg_scan_stack or "
+            "rg_scan_last",
+            who, what, rgi_format_operand(v, label, sizeof label), rgi_scan_name(v->region->scan));
+    }
+    return false;
+}
+
 static bool input_fits(rg_graph *g, const rg_op *op, rg_nodes in, size_t i)
 {
     char label[2 * RGI_LABEL], list[RGI_LABEL];
     const rg_node *const v = in.at[i];
-    if (!v) {
-        if (g->error.status == RG_OK)
-            rgi_graph_fail(g, RG_ERR_ARGUMENT, NULL, "%s: input %zu is NULL", builder(op, label, sizeof label), i);
-        return false;
-    }
-    if (v->graph != g) {
-        rgi_graph_fail(g, RG_ERR_ARGUMENT, NULL, "%s: input %zu, %s, belongs to another graph", op->name, i,
-                       rgi_format_node(v, label, sizeof label));
-        return false;
-    }
-    if (v->id >= g->nodes.n) {
-        rgi_graph_fail(g, RG_ERR_REGION, NULL, "%s: input %zu is a result of a scan that has not ended (rg_scan_end)",
-                       op->name, i);
-        return false;
-    }
-    if (!v->region->open && !g->in_compile) { /* a plan's own nodes come later */
-        rgi_graph_fail(
-            g, RG_ERR_REGION, NULL,
-            "%s: input %zu, %s, is inside the body of scan '%s', which has ended: take it out with rg_scan_stack or "
-            "rg_scan_last",
-            op->name, i, rgi_format_operand(v, label, sizeof label), rgi_scan_name(v->region->scan));
-        return false;
+    if (!usable(g, v)) {
+        char what[32];
+        snprintf(what, sizeof what, "input %zu", i);
+        return rgi_usable(g, v ? op->name : builder(op, label, sizeof label), what, v);
     }
     if (v->op->n_out != 1) {
         rgi_graph_fail(g, RG_ERR_ARGUMENT, NULL, "%s: input %zu, %s, has several results: use rg_output", op->name, i,

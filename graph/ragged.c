@@ -10,10 +10,9 @@ bool rgi_scan_set_lengths(rg_scan *s, rg_node *lengths)
 {
     rg_graph *g = s->graph;
     char type[RGI_LABEL], label[RGI_LABEL];
-    if (lengths->graph != g)
-        rgi_graph_fail(g, RG_ERR_ARGUMENT, NULL, "rg_scan_begin: the lengths of scan '%s' belong to another graph",
-                       rgi_scan_name(s));
-    else if ((lengths->dtype != RG_I32 && lengths->dtype != RG_I64) || lengths->shape->a.rank != 1)
+    if (!rgi_usable(g, "rg_scan_begin", "the list of lengths", lengths))
+        return false;
+    if ((lengths->dtype != RG_I32 && lengths->dtype != RG_I64) || lengths->shape->a.rank != 1)
         rgi_graph_fail(g, lengths->shape->a.rank != 1 ? RG_ERR_SHAPE : RG_ERR_DTYPE, NULL,
                        "rg_scan_begin: the lengths of scan '%s' must be i32 or i64 [batch], %s is %s", rgi_scan_name(s),
                        rgi_format_node(lengths, label, sizeof label),

@@ -45,7 +45,8 @@ rg_nodes(rg_params_of)(rg_node *node)
 {
     const rg_nodes none = {NULL, 0};
     marks m;
-    if (!node || !marks_new(&m, node->graph, "rg_params_of"))
+    if (!node || (node->id >= node->graph->nodes.n && !rgi_usable(node->graph, "rg_params_of", "the node", node)) ||
+        !marks_new(&m, node->graph, "rg_params_of"))
         return none;
     rg_graph *g = node->graph;
     m.at[node->id] = 1;
@@ -71,6 +72,9 @@ rg_nodes(rg_attached)(rg_nodes roots)
     const rg_nodes none = {NULL, 0};
     rg_graph *g = rg_graph_of(rg_at(roots, 0));
     marks m;
+    for (size_t i = 0; g && i < roots.n; i++)
+        if (roots.at[i] && !rgi_usable(g, "rg_attached", "a root", roots.at[i]))
+            return none;
     if (!g || g->attached.n == 0 || !marks_new(&m, g, "rg_attached"))
         return none;
     const size_t pairs = g->attached.n / 2;

@@ -12,8 +12,10 @@ const char *rgi_scan_name(const rg_scan *s)
 
 rg_scan *(rg_scan_begin)(rg_graph *g, const rg_scan_opts *opts)
 {
-    if (!g)
+    if (!g) {
+        rgi_fail(RG_ERR_ARGUMENT, "rg_scan_begin: the graph is NULL");
         return NULL;
+    }
     if (opts && (opts->keep_every < RG_KEEP_SQRT || (opts->keep_every && opts->keep_bytes))) {
         rgi_graph_fail(g, RG_ERR_ARGUMENT, NULL,
                        opts->keep_bytes ? "rg_scan_begin: both keep_every and keep_bytes"
@@ -58,10 +60,10 @@ static bool takes(rg_scan *s, const char *what, rg_node *outer)
     if (!s || !outer)
         return false;
     rg_graph *g = s->graph;
-    if (outer->graph != g)
-        rgi_graph_fail(g, RG_ERR_ARGUMENT, NULL, "%s: a node of another graph", what);
-    else if (!s->region->open)
+    if (!s->region->open)
         rgi_graph_fail(g, RG_ERR_REGION, NULL, "%s: scan '%s' has ended", what, rgi_scan_name(s));
+    else if (!rgi_usable(g, what, "the node from outside", outer))
+        return false;
     else if (rgi_region_within(outer->region, s->region))
         rgi_graph_fail(g, RG_ERR_REGION, NULL,
                        "%s: the node is inside the body of scan '%s', it must come from outside", what,
@@ -174,6 +176,8 @@ void(rg_scan_next)(rg_scan *s, rg_node *carry, rg_node *next)
         return;
     rg_graph *g = s->graph;
     char a[RGI_LABEL], b[RGI_LABEL], la[RGI_LABEL], lb[RGI_LABEL];
+    if (s->region->open && !rgi_usable(g, "rg_scan_next", "the next value", next))
+        return;
     if (carry->op != &rgi_op_scan_carry || carry->region != s->region)
         rgi_graph_fail(g, RG_ERR_ARGUMENT, NULL, "rg_scan_next: %s is no carry of scan '%s'",
                        rgi_format_node(carry, la, sizeof la), rgi_scan_name(s));
@@ -200,6 +204,9 @@ void(rg_scan_next)(rg_scan *s, rg_node *carry, rg_node *next)
 static rg_node *project(rg_scan *s, rg_node *of, bool last, int64_t every)
 {
     rg_graph *g = s->graph;
+    if (!s->region->open && !s->node)
+        return rgi_graph_fail(g, RG_ERR_STATE, NULL, "rg_scan_%s: scan '%s' could not end, it has no results",
+                              last ? "last" : "stack", rgi_scan_name(s));
     for (size_t i = 0; i < s->results.n; i++) {
         rg_node *r = s->results.at[i];
         const rgi_projection *p = rgi_projection_of(r);
@@ -267,6 +274,8 @@ rg_node *rgi_scan_stack(rg_scan *s, rg_node *y)
                        rgi_scan_name(s));
         return NULL;
     }
+    if ((y->graph != g || y->id >= g->nodes.n) && !rgi_usable(g, "rg_scan_stack", "the value", y))
+        return NULL;
     const bool inside = y->region == s->region;
     if (inside && y->op == &rgi_op_scan_slice)
         return s->xs.at[y->result]; /* the stack of the slices is the sequence */

@@ -237,6 +237,10 @@ rg_node *rg_selu(rg_node *x)
 
 rg_node *rg_celu(rg_node *x, double alpha)
 {
+    char label[2 * RGI_LABEL];
+    if (x && !(fabs(alpha) > 0 && isfinite(alpha)))
+        return rg_build_fail(x->graph, RG_ERR_ARGUMENT, "rg_celu: alpha is %g, of %s", alpha,
+                             rgi_format_operand(x, label, sizeof label));
     return rg_scale(rg_elu(rg_scale(x, 1 / alpha), 1), alpha);
 }
 

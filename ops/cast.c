@@ -16,7 +16,7 @@ static rg_status infer(rg_infer *call)
 {
     const rg_dtype dtype = ((const target *)call->attr)->dtype;
     if (dtype <= 0 || dtype >= RG_DTYPE_COUNT)
-        return rg_infer_fail(call, RG_ERR_DTYPE, "no value can be cast to dtype %s", rg_dtype_name(dtype));
+        return rg_infer_fail(call, RG_ERR_DTYPE, "there is no element type %d to cast to", (int)dtype);
     call->out[0] = (rg_type){dtype, call->in[0].shape};
     return RG_OK;
 }

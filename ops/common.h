@@ -52,4 +52,17 @@ static inline size_t rgi_count_range(const rg_shape *shape, int32_t from, int32_
     return n;
 }
 
+/* Element i of a tensor of f32 or f64, read and written. */
+static inline double rgi_get(rg_dtype dtype, const void *x, size_t i)
+{
+    return dtype == RG_F64 ? ((const double *)x)[i] : (double)((const float *)x)[i];
+}
+static inline void rgi_put(rg_dtype dtype, void *x, size_t i, double value)
+{
+    if (dtype == RG_F64)
+        ((double *)x)[i] = value;
+    else
+        ((float *)x)[i] = (float)value;
+}
+
 #endif

@@ -271,7 +271,7 @@ const rg_op rgi_op_concat_part = {
 
 static rg_graph *graph_of(rg_nodes xs)
 {
-    for (size_t i = 0; i < xs.n; i++)
+    for (size_t i = 0; xs.at && i < xs.n; i++)
         if (xs.at[i])
             return xs.at[i]->graph;
     return NULL;

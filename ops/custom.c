@@ -121,7 +121,7 @@ rg_node *rg_custom(rg_node *y, rg_nodes xs, const rg_custom_opts *opts)
         return rg_build_fail(g, RG_ERR_MEMORY, "rg_custom: out of memory");
     in[0] = y;
     for (size_t i = 0; i < xs.n; i++)
-        in[i + 1] = xs.at[i];
+        in[i + 1] = rg_at(xs, i);
     rg_custom_opts o = *opts;
     o.name = o.name ? rgi_string(g, o.name) : NULL;
     rg_node *out = rg_apply(!o.jvp   ? &rgi_op_custom_vjp

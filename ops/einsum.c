@@ -159,7 +159,7 @@ static rg_node *fail(rg_graph *g, const char *text, const char *why)
 rg_node *rg_einsum(const char *text, rg_nodes xs)
 {
     spec s;
-    rg_graph *g = xs.n && xs.at[0] ? xs.at[0]->graph : NULL;
+    rg_graph *g = rg_graph_of(rg_at(xs, 0));
     if (!g || g->error.status != RG_OK)
         return NULL;
     const char *why = text ? parse(text, &s) : "no letters are given";

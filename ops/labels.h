@@ -37,19 +37,6 @@ double rgi_row_weight(const rgi_rows *r, size_t row, size_t c);
 /* Sum of the weights of a row over all classes. */
 double rgi_row_weights(const rgi_rows *r, size_t row);
 
-/* Element i of a float tensor, read and written. */
-static inline double rgi_get(rg_dtype dtype, const void *x, size_t i)
-{
-    return dtype == RG_F64 ? ((const double *)x)[i] : (double)((const float *)x)[i];
-}
-static inline void rgi_put(rg_dtype dtype, void *x, size_t i, double value)
-{
-    if (dtype == RG_F64)
-        ((double *)x)[i] = value;
-    else
-        ((float *)x)[i] = (float)value;
-}
-
 /* The weights for a batch rule: `in` of the original rank, or with the leading axis that all other inputs have. */
 rg_node *rgi_label_batch_weight(rg_node *weight, bool batched, rg_node *labels);
 

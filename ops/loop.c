@@ -14,8 +14,10 @@
 rg_scan *rg_while_begin(rg_graph *g, const rg_while_opts *opts)
 {
     const rg_while_opts o = opts ? *opts : (rg_while_opts){.name = NULL};
-    if (!g)
+    if (!g) {
+        rgi_fail(RG_ERR_ARGUMENT, "rg_while_begin: the graph is NULL");
         return NULL;
+    }
     if (o.max_iter < 0 || o.max_iter == INT64_MAX) {
         rg_build_fail(g, RG_ERR_ARGUMENT, "rg_while_begin: max_iter %" PRId64 " is no number of steps", o.max_iter);
         return NULL;
@@ -41,7 +43,9 @@ void rg_while_test(rg_scan *s, rg_node *go)
         rg_build_fail(g, RG_ERR_REGION, "rg_while_test: '%s' is no open loop", rgi_scan_name(s));
     else if (s->test)
         rg_build_fail(g, RG_ERR_STATE, "rg_while_test: loop '%s' has its test already", rgi_scan_name(s));
-    else if (go->graph != g || go->dtype != RG_BOOL || go->shape->a.rank)
+    else if (!rgi_usable(g, "rg_while_test", "the test", go))
+        return;
+    else if (go->dtype != RG_BOOL || go->shape->a.rank)
         rg_build_fail(g, RG_ERR_ARGUMENT, "rg_while_test: the test must be a bool scalar, it is %s",
                       rgi_format_operand(go, label, sizeof label));
     else if (rgi_region_join(g, "rg_while_test", s->region, go->region) == s->region)
@@ -65,6 +69,8 @@ static rg_nodes branch(rg_node *choice, bool taken, rg_branch build, void *user,
     rg_node *trips = rg_cast(taken ? choice : rg_logical_not(choice), RG_I64);
     rg_scan *s = rg_scan_begin(g, &(rg_scan_opts){.name = taken ? "then" : "else"});
     rg_node **seen = rgi_arena_alloc(&g->arena, (in.n + 1) * sizeof *seen);
+    if (!seen)
+        rg_build_fail(g, RG_ERR_MEMORY, "rg_cond: out of memory");
     if (!s || !seen)
         return none;
     s->trips = trips;
@@ -75,8 +81,12 @@ static rg_nodes branch(rg_node *choice, bool taken, rg_branch build, void *user,
     rgi_scan_length_like(s, rg_zeros(g, RG_U8, RG_SHAPE(1)));
     const rg_nodes results = g->error.status ? none : build(user, (rg_nodes){seen, in.n});
     rg_node **stacks = rgi_arena_alloc(&g->arena, (results.n + 1) * sizeof *stacks);
+    if (!stacks)
+        rg_build_fail(g, RG_ERR_MEMORY, "rg_cond: out of memory");
     for (size_t k = 0; stacks && k < results.n; k++)
-        stacks[k] = rgi_scan_stack(s, results.at[k]);
+        stacks[k] = rgi_usable(g, "rg_cond", "a result of a branch", rg_at(results, k))
+                        ? rgi_scan_stack(s, results.at[k])
+                        : NULL;
     rg_scan_end(s);
     return stacks && !g->error.status ? (rg_nodes){stacks, results.n} : none;
 }
@@ -112,7 +122,7 @@ rg_nodes rg_cond(rg_node *predicate, rg_branch then_, rg_branch else_, void *use
         return none;
     bool ok = then_ && else_;
     for (size_t i = 0; ok && i < in.n; i++)
-        ok = in.at[i] != NULL;
+        ok = rg_at(in, i) != NULL;
     if (!ok || predicate->dtype != RG_BOOL || predicate->shape->a.rank) {
         rg_build_fail(g, RG_ERR_ARGUMENT,
                       ok ? "rg_cond: the predicate must be a bool scalar, it is %s"

@@ -125,6 +125,12 @@ rg_node *rg_linear(rg_node *x, rg_node *weight, rg_node *bias)
     const int32_t last = x->shape->a.rank - 1;
     if (!inner_agree("rg_linear", x, last, weight, 1))
         return NULL;
+    if (bias && (bias->shape->a.rank != 1 || bias->shape->a.dim[0] != weight->shape->a.dim[0])) {
+        char of[2 * RGI_LABEL];
+        return rg_build_fail(x->graph, RG_ERR_SHAPE,
+                             "rg_linear: the bias %s must be one number for each row of the weight %s",
+                             rgi_format_operand(bias, label, sizeof label), rgi_format_operand(weight, of, sizeof of));
+    }
     rg_node *y = rg_contract(x, weight, &(rg_contract_opts){{0, {0}}, {0, {0}}, one_axis(last), one_axis(1)});
     return bias ? rg_add(y, rgi_widened(bias)) : y;
 }

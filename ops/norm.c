@@ -179,8 +179,9 @@ rg_node *rg_group_norm(rg_node *x, int64_t groups, rg_node *weight, rg_node *bia
     if (rgi_norm_wrong("group_norm", x, weight, bias, eps, 1))
         return NULL;
     if (!x || rank < 2 || groups < 1 || x->shape->a.dim[1] % groups)
-        return rg_build_fail(x ? x->graph : NULL, RG_ERR_SHAPE, "group_norm: %lld groups of axis 1; inputs: %s",
-                             (long long)groups, rgi_format_operand(x, text, sizeof text));
+        return rg_build_fail(x ? x->graph : NULL, RG_ERR_SHAPE,
+                             "group_norm: %lld groups do not divide axis 1; inputs: %s", (long long)groups,
+                             rgi_format_operand(x, text, sizeof text));
     rg_shape cut = {.rank = rank + 1, .dim = {x->shape->a.dim[0], groups, x->shape->a.dim[1] / groups}};
     for (int32_t i = 2; i < rank && i + 1 < RG_MAX_RANK; i++)
         cut.dim[i + 1] = x->shape->a.dim[i];

@@ -291,30 +291,36 @@ static rg_node *build(const rg_op *op, rg_node *x, int rank, const options *o)
 
 rg_node *rg_max_pool1d(rg_node *x, const rg_pool1d_opts *opts)
 {
-    return build(&rgi_op_max_pool, x, 1, OPTIONS(opts));
+    const rg_pool1d_opts o = opts ? *opts : (rg_pool1d_opts){.window = {0}};
+    return build(&rgi_op_max_pool, x, 1, OPTIONS(&o));
 }
 
 rg_node *rg_max_pool2d(rg_node *x, const rg_pool_opts *opts)
 {
-    return build(&rgi_op_max_pool, x, 2, OPTIONS(opts));
+    const rg_pool_opts o = opts ? *opts : (rg_pool_opts){.window = {0}};
+    return build(&rgi_op_max_pool, x, 2, OPTIONS(&o));
 }
 
 rg_node *rg_max_pool3d(rg_node *x, const rg_pool3d_opts *opts)
 {
-    return build(&rgi_op_max_pool, x, 3, OPTIONS(opts));
+    const rg_pool3d_opts o = opts ? *opts : (rg_pool3d_opts){.window = {0}};
+    return build(&rgi_op_max_pool, x, 3, OPTIONS(&o));
 }
 
 rg_node *rg_avg_pool1d(rg_node *x, const rg_pool1d_opts *opts)
 {
-    return build(&rgi_op_avg_pool, x, 1, OPTIONS(opts));
+    const rg_pool1d_opts o = opts ? *opts : (rg_pool1d_opts){.window = {0}};
+    return build(&rgi_op_avg_pool, x, 1, OPTIONS(&o));
 }
 
 rg_node *rg_avg_pool2d(rg_node *x, const rg_pool_opts *opts)
 {
-    return build(&rgi_op_avg_pool, x, 2, OPTIONS(opts));
+    const rg_pool_opts o = opts ? *opts : (rg_pool_opts){.window = {0}};
+    return build(&rgi_op_avg_pool, x, 2, OPTIONS(&o));
 }
 
 rg_node *rg_avg_pool3d(rg_node *x, const rg_pool3d_opts *opts)
 {
-    return build(&rgi_op_avg_pool, x, 3, OPTIONS(opts));
+    const rg_pool3d_opts o = opts ? *opts : (rg_pool3d_opts){.window = {0}};
+    return build(&rgi_op_avg_pool, x, 3, OPTIONS(&o));
 }

@@ -132,19 +132,6 @@ static void cost(const rg_step *s, rg_cost *cost)
     cost->scratch = x ? c.k * terms * sizeof(double) : 0;
 }
 
-static double load(rg_dtype dtype, const void *x, size_t i)
-{
-    return dtype == RG_F64 ? ((const double *)x)[i] : (double)((const float *)x)[i];
-}
-
-static void store(rg_dtype dtype, double value, void *y, size_t i)
-{
-    if (dtype == RG_F64)
-        ((double *)y)[i] = value;
-    else
-        ((float *)y)[i] = (float)value;
-}
-
 /* A product under way: the coefficient of every set of the numbers e, as a bit mask. */
 typedef struct partial {
     double at[TERMS];
@@ -157,7 +144,7 @@ static void multiply(partial *p, const rg_step *s, size_t x, size_t i)
     const rg_dtype dtype = s->in_type[x].dtype;
     double v[1 + DIRECTIONS];
     for (size_t a = 0; a <= m; a++)
-        v[a] = load(dtype, s->in[x + a], i);
+        v[a] = rgi_get(dtype, s->in[x + a], i);
     for (size_t set = (size_t)1 << m; set-- > 0;) {
         double sum = p->at[set] * v[0];
         for (size_t a = 0; a < m; a++)
@@ -173,14 +160,14 @@ static void column_tangent(const rg_step *s, rgi_collapse c, size_t column, size
     partial p = {{1}};
     for (size_t j = 0; j < c.k; j++)
         multiply(&p, s, 0, first + j * c.inner);
-    store(s->out_type[0].dtype, p.at[full], s->out[0], column);
+    rgi_put(s->out_type[0].dtype, s->out[0], column, p.at[full]);
 }
 
 static void column_grad(const rg_step *s, rgi_collapse c, size_t column, size_t first)
 {
     const size_t terms = (size_t)1 << (s->n_in - 2);
     const rg_dtype dtype = s->out_type[0].dtype;
-    const double factor = load(dtype, s->in[0], column);
+    const double factor = rgi_get(dtype, s->in[0], column);
     double *before = s->scratch; /* what lies before each element */
     partial p = {{1}};
     for (size_t j = 0; j < c.k; j++) {
@@ -193,7 +180,7 @@ static void column_grad(const rg_step *s, rgi_collapse c, size_t column, size_t 
         double sum = 0;
         for (size_t set = 0; set < terms; set++)
             sum += before[j * terms + set] * p.at[terms - 1 - set];
-        store(dtype, factor * sum, s->out[0], first + j * c.inner);
+        rgi_put(dtype, s->out[0], first + j * c.inner, factor * sum);
         multiply(&p, s, 1, first + j * c.inner);
     }
 }

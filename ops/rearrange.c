@@ -23,29 +23,36 @@ static bool find_axis(const char *who, const rg_node *x, int axis, int32_t *out)
 
 rg_node *rg_flip(rg_node *x, rg_axes axes)
 {
-    bool all[RG_MAX_RANK] = {false};
-    const int32_t n = x && axes.n < 0 ? x->shape->a.rank : axes.n;
-    for (int32_t k = 0; x && k < n; k++) {
-        int32_t axis;
-        if (!find_axis("rg_flip", x, axes.n < 0 ? k : axes.axis[k], &axis))
+    uint32_t mask = 0;
+    char label[2 * RGI_LABEL];
+    for (int32_t k = 0, axis; x && k < axes.n && k < RG_MAX_RANK; k++)
+        if (!find_axis("rg_flip", x, axes.axis[k], &axis))
             return NULL;
-        if (!all[axis])
+    if (x && !rg_axes_mask(axes, x->shape->a.rank, &mask))
+        return rg_build_fail(x->graph, RG_ERR_ARGUMENT, "rg_flip: the axes of %s to flip are too many, or one is twice",
+                             rgi_format_operand(x, label, sizeof label));
+    for (int32_t axis = 0; x && mask >> axis; axis++)
+        if (mask >> axis & 1)
             x = rg_slice_step(x, axis, RG_END, RG_END, -1);
-        all[axis] = true;
-    }
     return x;
 }
 
 rg_node *rg_roll(rg_node *x, int axis, int64_t shift)
 {
+    char label[2 * RGI_LABEL];
     int32_t at;
     if (!find_axis("rg_roll", x, axis, &at))
         return NULL;
     const int64_t n = x->shape->a.dim[at];
-    if (!is_named(x, at))
-        shift = n ? (shift % n + n) % n : 0;
+    if (!is_named(x, at)) {
+        shift = n ? shift % n : 0;
+        shift += shift < 0 ? n : 0;
+    }
     if (shift == 0)
         return x;
+    if (shift == INT64_MIN) /* which has no opposite */
+        return rg_build_fail(x->graph, RG_ERR_ARGUMENT, "rg_roll: a shift by %lld along axis %d of %s",
+                             (long long)shift, at, rgi_format_operand(x, label, sizeof label));
     return rg_concat(RG_NODES(rg_slice(x, at, -shift, RG_END), rg_slice(x, at, 0, -shift)), at);
 }
 
@@ -99,12 +106,13 @@ rg_node *rg_pad(rg_node *x, int axis, int64_t before, int64_t after, rg_pad_mode
     int32_t at;
     if (!find_axis("rg_pad", x, axis, &at))
         return NULL;
-    const int64_t most = before > after ? before : after, least = mode == RG_PAD_REFLECT ? most + 1 : most > 0;
-    if (before < 0 || after < 0 || (int)mode < 0 || mode > RG_PAD_REPLICATE) {
+    const int64_t most = before > after ? before : after;
+    if (before < 0 || after < 0 || most > RG_END - 2 || (int)mode < 0 || mode > RG_PAD_REPLICATE) {
         rg_build_fail(x->graph, RG_ERR_ARGUMENT, "rg_pad: %lld before and %lld after axis %d of %s, mode %d",
                       (long long)before, (long long)after, at, rgi_format_operand(x, label, sizeof label), (int)mode);
         return NULL;
     }
+    const int64_t least = mode == RG_PAD_REFLECT ? most + 1 : most > 0;
     if (mode != RG_PAD_CONSTANT && !is_named(x, at) && x->shape->a.dim[at] < least) {
         rg_build_fail(x->graph, RG_ERR_SHAPE, "rg_pad: axis %d of %s is too short to %s %lld elements", at,
                       rgi_format_operand(x, label, sizeof label), mode == RG_PAD_REFLECT ? "reflect" : "replicate into",
@@ -134,7 +142,8 @@ rg_nodes rg_split(rg_node *x, int axis, int64_t parts)
                       rgi_format_operand(x, label, sizeof label), (long long)parts);
         return none;
     }
-    rg_node **out = rgi_arena_alloc(&x->graph->arena, (size_t)parts * sizeof *out);
+    size_t bytes;
+    rg_node **out = rgi_size_mul((size_t)parts, sizeof *out, &bytes) ? rgi_arena_alloc(&x->graph->arena, bytes) : NULL;
     if (!out) {
         rg_build_fail(x->graph, RG_ERR_MEMORY, "rg_split: out of memory");
         return none;

@@ -52,7 +52,8 @@ rg_node *rg_cosine_similarity(rg_node *a, rg_node *b, int axis, double eps)
     char label[2 * RGI_LABEL], other[2 * RGI_LABEL];
     const rg_axes axes = {.n = 1, .axis = {axis}};
     if (a && !(eps >= 0))
-        return rg_build_fail(a->graph, RG_ERR_ARGUMENT, "rg_cosine_similarity: eps %g is negative", eps);
+        return rg_build_fail(a->graph, RG_ERR_ARGUMENT, "rg_cosine_similarity: eps is %g, of %s", eps,
+                             rgi_format_operand(a, label, sizeof label));
     if (a && b && a->shape != b->shape)
         return rg_build_fail(a->graph, RG_ERR_SHAPE, "rg_cosine_similarity: %s and %s differ in shape",
                              rgi_format_operand(a, label, sizeof label), rgi_format_operand(b, other, sizeof other));

@@ -30,18 +30,26 @@ static int64_t clip(int64_t position, int64_t size, int64_t lo, int64_t hi)
     return position < lo ? lo : position > hi ? hi : position;
 }
 
-/* How many elements of an axis of `size` are taken, the first of them at *first. Named positions are not clipped, so that
-   the number of elements is one function of the names; that they lie inside is checked with the sizes bound. */
-static int64_t resolve(int64_t size, const slice_attr *a, int64_t *first)
+/* How far it is, in the direction of the step, from the first element taken of an axis of `size`, at *first, to where the
+   slice stops; negative if that lies the other way. Named positions are not clipped, so that the number of elements is
+   one function of the names; that they lie inside is checked with the sizes bound. */
+static int64_t distance(int64_t size, const slice_attr *a, int64_t *first)
 {
     const int64_t lo = a->step > 0 ? 0 : -1, hi = a->step > 0 ? size : size - 1;
     const int64_t start = a->named & START ? a->start : clip(a->start, size, lo, hi);
-    int64_t stop = a->named & STOP ? a->stop : clip(a->stop, size, lo, hi);
+    const int64_t stop = a->named & STOP                    ? a->stop
+                         : a->step < 0 && a->stop == RG_END ? -1
+                                                            : clip(a->stop, size, lo, hi);
     *first = start;
-    if (a->step > 0)
-        return start < stop ? (stop - start - 1) / a->step + 1 : 0;
-    stop = a->stop == RG_END ? -1 : stop;
-    return start > stop ? (int64_t)((uint64_t)(start - stop - 1) / (0 - (uint64_t)a->step)) + 1 : 0;
+    return a->step > 0 ? stop - start : start - stop;
+}
+
+/* How many elements are taken. */
+static int64_t resolve(int64_t size, const slice_attr *a, int64_t *first)
+{
+    const int64_t all = distance(size, a, first);
+    const uint64_t step = a->step > 0 ? (uint64_t)a->step : 0 - (uint64_t)a->step;
+    return all > 0 ? (int64_t)((uint64_t)(all - 1) / step) + 1 : 0;
 }
 
 /* ---- shape rules ---- */
@@ -305,15 +313,33 @@ rg_node *rg_slice(rg_node *x, int axis, int64_t start, int64_t stop)
     return rg_slice_step(x, axis, start, stop, 1);
 }
 
+/* Whether a slice of x with named positions is empty for some sizes and not for others: then the number of its elements is no
+   formula of the names, although it is 0 for the numbers that stand for them. `b`: `a` under the second assignment. */
+static bool disordered(const rg_node *x, const slice_attr *a, const slice_attr *b)
+{
+    int64_t first;
+    if (a->axis < 0 || a->axis >= x->shape->a.rank || a->step == 0)
+        return false; /* the shape rule says so */
+    const int64_t all = distance(x->shape->a.dim[a->axis], a, &first);
+    return all < 0 && all != distance(x->shape->b.dim[a->axis], b, &first);
+}
+
 rg_node *rg_slice_step(rg_node *x, int axis, int64_t start, int64_t stop, int64_t step)
 {
     rg_node *in[2] = {x, NULL};
-    slice_attr a = {rgi_axis(x, axis, 0), start, stop, step, 0};
-    int64_t second;
-    if (x && rgi_dim_second(x->graph, start, &second) == RG_OK && second != start)
+    slice_attr a = {rgi_axis(x, axis, 0), start, stop, step, 0}, b = a;
+    char label[2 * RGI_LABEL], from[RGI_LABEL], to[RGI_LABEL];
+    if (x && rgi_dim_second(x->graph, start, &b.start) == RG_OK && b.start != start)
         a.named |= START;
-    if (x && rgi_dim_second(x->graph, stop, &second) == RG_OK && second != stop)
+    if (x && rgi_dim_second(x->graph, stop, &b.stop) == RG_OK && b.stop != stop)
         a.named |= STOP;
+    b.named = a.named;
+    if (a.named && disordered(x, &a, &b))
+        return rg_build_fail(x->graph, RG_ERR_SHAPE,
+                             "slice: from %s to %s of axis %d of %s: which comes first depends on the sizes bound",
+                             rgi_format_size(x->graph, start, from, sizeof from),
+                             rgi_format_size(x->graph, stop, to, sizeof to), axis,
+                             rgi_format_operand(x, label, sizeof label));
     if (a.named) {
         const rg_shape positions = RG_SHAPE(a.named & START ? start : 0, a.named & STOP ? stop : 0);
         in[1] = rg_zeros(x->graph, RG_BOOL, positions);

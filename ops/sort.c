@@ -253,21 +253,23 @@ static rg_node *axis_last(rg_node *x, int32_t axis, bool back)
     return rg_transpose(x, order);
 }
 
-/* Whether all have the rank of x, and the axis exists. */
-static bool one_rank(const char *who, rg_node *x, rg_node *other, int axis, int32_t *at)
+/* Whether the axis exists and both have the same sizes along all others. */
+static bool rows_agree(const char *who, const rg_node *x, const rg_node *other, int axis, int32_t *at)
 {
     char a[2 * RGI_LABEL], b[2 * RGI_LABEL];
-    if (!x || !other) /* the builders below say which */
-        return false;
-    if (!rg_axis_normalise(axis, x->shape->a.rank, at))
-        rg_build_fail(x->graph, RG_ERR_ARGUMENT, "%s: axis %d is outside the rank of %s", who, axis,
-                      rgi_format_operand(x, a, sizeof a));
-    else if (other->shape->a.rank != x->shape->a.rank)
-        rg_build_fail(x->graph, RG_ERR_SHAPE, "%s: %s and %s have different ranks", who,
-                      rgi_format_operand(other, b, sizeof b), rgi_format_operand(x, a, sizeof a));
-    else
-        return true;
-    return false;
+    const int32_t rank = x->shape->a.rank;
+    rgi_format_operand(x, a, sizeof a);
+    rgi_format_operand(other, b, sizeof b);
+    if (!rg_axis_normalise(axis, rank, at))
+        return rg_build_fail(x->graph, RG_ERR_ARGUMENT, "%s: axis %d is outside the rank of %s", who, axis, a), false;
+    if (other->shape->a.rank != rank)
+        return rg_build_fail(x->graph, RG_ERR_SHAPE, "%s: %s and %s have different ranks", who, b, a), false;
+    for (int32_t k = 0; k < rank; k++)
+        if (k != *at && (x->shape->a.dim[k] != other->shape->a.dim[k] || x->shape->b.dim[k] != other->shape->b.dim[k]))
+            return rg_build_fail(x->graph, RG_ERR_SHAPE, "%s: %s and %s differ along axis %d, only axis %d may differ",
+                                 who, b, a, k, *at),
+                   false;
+    return true;
 }
 
 rg_node *rg_take_along(rg_node *x, rg_node *index, int axis)
@@ -275,7 +277,7 @@ rg_node *rg_take_along(rg_node *x, rg_node *index, int axis)
     int32_t at;
     if (!x || !index)
         return rg_gather(x, index, axis);
-    if (!one_rank("rg_take_along", x, index, axis, &at))
+    if (!rows_agree("rg_take_along", x, index, axis, &at))
         return NULL;
     rg_node *y = rgi_gather_shared(axis_last(x, at, false), axis_last(index, at, false), x->shape->a.rank - 1);
     return axis_last(y, at, true);
@@ -283,11 +285,15 @@ rg_node *rg_take_along(rg_node *x, rg_node *index, int axis)
 
 rg_node *rg_put_along(rg_node *updates, rg_node *index, rg_node *like, int axis)
 {
+    char a[2 * RGI_LABEL], b[2 * RGI_LABEL];
     int32_t at;
     if (!updates || !index || !like)
         return rg_scatter_add(updates, index, like, axis);
-    if (!one_rank("rg_put_along", like, index, axis, &at))
+    if (!rows_agree("rg_put_along", like, index, axis, &at))
         return NULL;
+    if (updates->shape != index->shape)
+        return rg_build_fail(like->graph, RG_ERR_SHAPE, "rg_put_along: the updates %s are not shaped as the index %s",
+                             rgi_format_operand(updates, a, sizeof a), rgi_format_operand(index, b, sizeof b));
     rg_node *y = rgi_scatter_shared(axis_last(updates, at, false), axis_last(index, at, false),
                                     axis_last(like, at, false), like->shape->a.rank - 1);
     return axis_last(y, at, true);

@@ -21,7 +21,10 @@ rg_node *rgi_on_diagonal(rg_graph *g, const rg_shape *shape, int32_t p, int32_t 
 rg_node *rg_eye(rg_graph *g, rg_dtype dtype, int64_t rows, int64_t columns)
 {
     const rg_shape shape = RG_SHAPE(rows, columns);
-    return g ? rg_cast(rgi_on_diagonal(g, &shape, 0, 1), dtype) : NULL;
+    if (!g || rows < 0 || columns < 0)
+        return rg_build_fail(g, RG_ERR_ARGUMENT, g ? "rg_eye: %lld x %lld" : "rg_eye: the graph is NULL",
+                             (long long)rows, (long long)columns);
+    return rg_cast(rgi_on_diagonal(g, &shape, 0, 1), dtype);
 }
 
 /* Keeps what stands on diagonal k and below it (or above it). */
@@ -30,7 +33,9 @@ static rg_node *triangle(const char *who, rg_node *x, int64_t k, bool below)
     char label[2 * RGI_LABEL];
     if (!x)
         return NULL;
+    const int64_t beyond = (int64_t)1 << 52; /* any size: a scalar is given as a double, which holds it */
     const rg_shape *s = &x->shape->a;
+    k = k < -beyond ? -beyond : k > beyond ? beyond : k;
     if (s->rank < 2) {
         rg_build_fail(x->graph, RG_ERR_SHAPE, "%s: %s is no matrix", who, rgi_format_operand(x, label, sizeof label));
         return NULL;

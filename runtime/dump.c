@@ -162,8 +162,10 @@ static void print_repeats(rgi_text *t, const rg_plan *p)
 
 char *rg_plan_dump(rg_plan *p)
 {
-    if (!p)
+    if (!p) {
+        rgi_fail(RG_ERR_ARGUMENT, "rg_plan_dump: the plan is NULL");
         return NULL;
+    }
     const rgi_program *prog = p->program;
     rgi_text t;
     rgi_text_init(&t, &prog->graph->allocator);

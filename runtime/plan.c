@@ -82,8 +82,10 @@ static rg_plan *plan_new(rgi_program *prog, bool own)
 
 rg_plan *rg_compile(rg_graph *g, rg_nodes fetch, const rg_plan_opts *opts)
 {
-    if (!g)
+    if (!g) {
+        rgi_fail(RG_ERR_ARGUMENT, "rg_compile: the graph is NULL");
         return NULL;
+    }
     rgi_program *prog = rgi_program_new(g, fetch, opts);
     rg_plan *p = prog ? plan_new(prog, opts && opts->snapshot) : NULL;
     if (prog && !p)
@@ -126,8 +128,10 @@ void rg_plan_free(rg_plan *p)
 
 rg_plan *rg_plan_fork(rg_plan *p)
 {
-    if (!p)
+    if (!p) {
+        rgi_fail(RG_ERR_ARGUMENT, "rg_plan_fork: the plan is NULL");
         return NULL;
+    }
     bool own = p->program->has_effects;
     for (size_t i = 0; i < p->n_stored; i++)
         own = own || p->private_copies[i];

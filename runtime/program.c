@@ -38,7 +38,7 @@ static bool check_fetch(rg_graph *g, rg_nodes fetch)
         return false;
     }
     for (size_t i = 0; i < fetch.n; i++) {
-        const rg_node *node = fetch.at[i];
+        const rg_node *node = rg_at(fetch, i);
         if (!node || node->graph != g) {
             rgi_compile_fail(g, RG_ERR_ARGUMENT, NULL, "rg_compile: fetched node %zu is %s", i,
                              node ? "of another graph" : "NULL");

@@ -99,7 +99,8 @@ RG_API rg_node *rg_leaky_relu(rg_node *x, double slope); /* x, slope x below 0; 
 RG_API rg_node *rg_elu(rg_node *x, double alpha);
 /* 1.0507 elu(x, 1.6733): Klambauer et al. 2017 */
 RG_API rg_node *rg_selu(rg_node *x);
-/* x, alpha (exp(x / alpha) - 1) below 0: Barron 2017; dx = g, g exp(x / alpha) where x <= 0 */
+/* x, alpha (exp(x / alpha) - 1) below 0: Barron 2017; dx = g, g exp(x / alpha) where x <= 0. Errors: RG_ERR_ARGUMENT for
+   an alpha that is 0 or not finite. */
 RG_API rg_node *rg_celu(rg_node *x, double alpha);
 /* x Phi(x), Phi the normal distribution function: Hendrycks and Gimpel 2016; dx = g (Phi(x) + x phi(x)) */
 RG_API rg_node *rg_gelu(rg_node *x);

@@ -9,7 +9,7 @@
    Errors: a window, stride or dilation below 1, a padding below 0 or of more than half the window, a mean with
    dilation (RG_ERR_ARGUMENT); a window that spans more than the padded input, too few axes (RG_ERR_SHAPE); a dtype that
    is not taken (RG_ERR_DTYPE). Then the result is NULL and the graph's error is set. A graph is used by one thread at a
-   time. The options are copied and may not be NULL. */
+   time. The options are copied; a window is required. */
 #ifndef RETROGRADE_OPS_POOL_H
 #define RETROGRADE_OPS_POOL_H
 

@@ -50,8 +50,8 @@ RG_API rg_node *rg_ones_like(rg_node *x);
    count from the end (stop = -1 leaves the last element out), what lies outside is clipped, the result may be empty.
    RG_END is the end: behind the last element as a stop, and, with a negative step, the last element as a start and
    before the first as a stop, so that (RG_END, RG_END, -1) turns the axis round. Positions are numbers or named
-   dimensions. dx = zeros with g put in. Errors: step 0; in rg_run, a bound size so short that positions would be
-   clipped otherwise than when the slice was built. */
+   dimensions. dx = zeros with g put in. Errors: step 0; named positions of which either may come first; in rg_run, a
+   bound size so short that positions would be clipped otherwise than when the slice was built. */
 RG_API rg_node *rg_slice(rg_node *x, int axis, int64_t start, int64_t stop);
 RG_API rg_node *rg_slice_step(rg_node *x, int axis, int64_t start, int64_t stop, int64_t step);
 /* Joined along an existing axis: [a, n_0, b], [a, n_1, b], .. -> [a, n_0 + n_1 + .., b]; one dtype, and sizes that
