@@ -5,7 +5,7 @@
 #include "../graph/scan.h"
 #include "../ops/batch.h"
 #include "../ops/placeholder.h"
-#include "rule.h"
+#include "sweep.h"
 
 #include <retrograde/autograd.h>
 #include <retrograde/ops.h>
@@ -152,23 +152,14 @@ static rg_shape joined(const rg_shape *a, const rg_shape *b)
 /* y and x are floats of one graph, and the result has not too many axes. */
 static bool check(rg_node *y, rg_node *x, const char *caller)
 {
-    rg_graph *g = y ? y->graph : x ? x->graph : NULL;
     char a[RGI_LABEL], b[RGI_LABEL];
-    if (!g || g->error.status != RG_OK)
+    if (!rgi_check_pair(caller, y, x))
         return false;
-    if (!y || !x) {
-        rgi_graph_fail(g, RG_ERR_ARGUMENT, NULL, "%s: the %s is NULL", caller, y ? "variable" : "function");
-    } else if (x->graph != g) {
-        rgi_graph_fail(g, RG_ERR_ARGUMENT, NULL, "%s: the variable is a node of another graph", caller);
-    } else if (!rgi_differentiable(y) || !rgi_differentiable(x)) {
-        rgi_graph_fail(g, RG_ERR_GRADIENT, NULL, "%s: both must be floats, the function is %s, the variable %s", caller,
-                       rg_describe(y, a, sizeof a), rg_describe(x, b, sizeof b));
-    } else if (y->shape->a.rank + x->shape->a.rank > RG_MAX_RANK) {
-        rgi_graph_fail(g, RG_ERR_SHAPE, NULL, "%s: %d axes of %s and %d of %s are more than %d", caller,
+    if (y->shape->a.rank + x->shape->a.rank > RG_MAX_RANK)
+        rgi_graph_fail(y->graph, RG_ERR_SHAPE, NULL, "%s: %d axes of %s and %d of %s are more than %d", caller,
                        y->shape->a.rank, rgi_format_node(y, a, sizeof a), x->shape->a.rank,
                        rgi_format_node(x, b, sizeof b), RG_MAX_RANK);
-    }
-    return g->error.status == RG_OK;
+    return y->graph->error.status == RG_OK;
 }
 
 static rg_node *jacobian(rg_node *y, rg_node *x, const char *caller)

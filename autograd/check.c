@@ -1,11 +1,10 @@
 /* check.c - the certificate of a gradient, rg_grad_check.
 
-   The loss is written once more in f64 (shadow.h). There, with variables x,
-   random directions d and e: <gradient, d>  against the slope of the loss along
-   d        and element by element jvp(d)         against <gradient, d> the same
-   number by the other mode <H d, e>       against the slope of <gradient, e>
-   along d   second order, forward over reverse and then each op by itself
-   (check_nodes.c), which names what is wrong. */
+   The loss is written once more in f64 (shadow.h). There, with variables x and random directions d and e:
+       <gradient, d>   against the slope of the loss along d, and element by element
+       jvp(d)          against <gradient, d>: the same number by the other mode
+       <H d, e>        against the slope of <gradient, e> along d: second order, forward over reverse
+   and then each op by itself (check_nodes.c), which names what is wrong. */
 #include "check.h"
 #include "rule.h"
 
@@ -21,8 +20,7 @@
 
 #define ELEMENTS 256 /* of one wrt, looked at one by one */
 
-/* One wrt: what stands for it in the shadow (NULL: the loss does not depend on
- * it), and two directions. */
+/* One wrt: what stands for it in the shadow (NULL: the loss does not depend on it), and two directions. */
 typedef struct variable {
     rg_node *wrt, *node, *d, *e;
     size_t n;
@@ -141,9 +139,8 @@ static rg_status wrong_wrt(size_t i, const rg_node *v)
 {
     char label[RGI_LABEL];
     return rgi_fail(RG_ERR_DTYPE,
-                    "rg_grad_check: wrt %zu must be an f32 or f64 parameter or "
-                    "buffer, or an input in opts.inputs, it is "
-                    "%s",
+                    "rg_grad_check: wrt %zu must be an f32 or f64 parameter or buffer, or an input in opts.inputs, it "
+                    "is %s",
                     i, v ? rgi_format_operand(v, label, sizeof label) : "NULL");
 }
 
@@ -159,7 +156,7 @@ static rg_status make_variables(checker *c, rg_nodes wrt, rg_nodes inputs)
     const rg_allocator *a = &c->s.source->allocator;
     for (size_t i = 0; i < wrt.n; i++) {
         variable *v = &c->x[i];
-        rg_node *w = wrt.at[i];
+        rg_node *w = rg_at(wrt, i);
         bool given = w && w->entry;
         for (size_t k = 0; w && k < inputs.n; k++)
             given = given || inputs.at[k] == w;
@@ -185,8 +182,7 @@ static rg_status make_variables(checker *c, rg_nodes wrt, rg_nodes inputs)
     return RG_OK;
 }
 
-/* Stopped gradients get their values: one after the other, since they may
- * depend on one another. */
+/* Stopped gradients get their values: one after the other, since they may depend on one another. */
 static rg_status hold_stops(checker *c)
 {
     const size_t n = c->s.n_stops;
@@ -379,14 +375,11 @@ static void describe(checker *c)
     }
     if (r->worst_element >= 0)
         snprintf(r->text, sizeof r->text,
-                 "%s: largest relative error %.3g (tolerance %.3g), %s element "
-                 "%lld: %.12g, differences give %.12g%s",
+                 "%s: largest relative error %.3g (tolerance %.3g), %s element %lld: %.12g, differences give %.12g%s",
                  r->passed ? "passed" : "FAILED", r->worst, c->tally.tolerance, label, (long long)r->worst_element,
                  r->analytic, r->numeric, more);
     else
-        snprintf(r->text, sizeof r->text,
-                 "%s: largest relative error %.3g (tolerance %.3g) of %zu "
-                 "comparisons%s%s%s",
+        snprintf(r->text, sizeof r->text, "%s: largest relative error %.3g (tolerance %.3g) of %zu comparisons%s%s%s",
                  r->passed ? "passed" : "FAILED", r->worst, c->tally.tolerance, r->compared, *r->fault ? "; " : "",
                  r->fault, more);
 }
@@ -403,8 +396,8 @@ static rg_status check(checker *c, rg_nodes wrt, const rg_grad_check_opts *o)
     if (c->all && !status)
         status = elements(c, o->elements > 0 ? (size_t)o->elements : ELEMENTS);
     if (c->all && !status)
-        status = rgi_check_nodes(&c->s, c->loss, (rg_nodes){c->nodes, c->grads.n}, !o->first_order, &c->tally,
-                                 &r->worst_node, &r->worst_rule, &r->rough_node, &r->nodes);
+        status = rgi_check_nodes(&c->s, (rg_nodes){c->nodes, c->grads.n}, !o->first_order, &c->tally, &r->worst_node,
+                                 &r->worst_rule, &r->rough_node, &r->nodes);
     if (status)
         return status;
     r->worst = fmax(r->worst, c->tally.worst);
@@ -420,10 +413,16 @@ rg_status rg_grad_check(rg_node *loss, rg_nodes wrt, const rg_grad_check_opts *o
     char label[RGI_LABEL];
     if (!loss || !report)
         return rgi_fail(RG_ERR_ARGUMENT, "rg_grad_check: %s is NULL", loss ? "the report" : "the loss");
+    if (loss->id >= loss->graph->nodes.n || loss->region->parent)
+        return rgi_fail(RG_ERR_REGION, "rg_grad_check: the loss, a node of scan '%s', must stand outside of bodies",
+                        rgi_scan_name(loss->region->scan));
     if (!rgi_differentiable(loss) || loss->shape->a.rank)
         return rgi_fail(RG_ERR_GRADIENT, "rg_grad_check: the loss must be a float scalar, it is %s",
                         rgi_format_operand(loss, label, sizeof label));
     const rg_grad_check_opts o = opts ? *opts : (rg_grad_check_opts){0};
+    if (o.inputs.n && (!o.inputs.at || !o.values))
+        return rgi_fail(RG_ERR_ARGUMENT, "rg_grad_check: %zu inputs, but opts.%s is NULL", o.inputs.n,
+                        o.inputs.at ? "values" : "inputs");
     rg_graph *g = loss->graph;
     const rg_allocator *a = &g->allocator;
     checker c = {.n = wrt.n, .scale = 1, .report = report};

@@ -1,11 +1,9 @@
-/* check_node.c - the rules of one op, at one place: the node by itself in a
-   graph of its own.
+/* check_node.c - the rules of one op, at one place: the node by itself in a graph of its own.
 
    With y the outputs and u random cotangents, f = <u, y>:
-       reverse   <vjp(u)_i, d_i>  against the slope of f along d_i, one input
-   after the other forward   <u, jvp(d)>      against sum_i <vjp(u)_i, d_i>: the
-   same number second    the gradient of q = sum_i <vjp(u)_i, w_i> along (d, e)
-   against the slope of q there */
+       reverse   <vjp(u)_i, d_i>  against the slope of f along d_i, one input after the other
+       forward   <u, jvp(d)>      against sum_i <vjp(u)_i, d_i>: the same number
+       second    the gradient of q = sum_i <vjp(u)_i, w_i> along (d, e) against the slope of q there */
 #include "check.h"
 #include "rule.h"
 
@@ -19,8 +17,7 @@
 
 #define OUTPUTS 8
 
-/* A tensor that is moved along a direction: value, direction, and the node that
- * reads it. */
+/* A tensor that is moved along a direction: value, direction, and the node that reads it. */
 typedef struct variable {
     rg_node *node;
     size_t n;

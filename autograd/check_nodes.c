@@ -1,6 +1,5 @@
-/* check_nodes.c - each op between the variables and the loss by itself, at the
-   values that its inputs have there: so that a wrong rule is named, and one
-   that the loss as a whole would forgive is found. */
+/* check_nodes.c - each op between the variables and the loss by itself, at the values that its inputs have there: so that a
+   wrong rule is named, and one that the loss as a whole would forgive is found. */
 #include "check.h"
 #include "rule.h"
 
@@ -41,8 +40,7 @@ static bool has_rules(const rg_node *v)
     return any && (v->op->n_out > 1 || rgi_differentiable(v));
 }
 
-/* The values of a body are those of its steps; only bodies that lie in no other
- * are looked into. */
+/* The values of a body are those of its steps; only bodies that lie in no other are looked into. */
 static bool visible(const rg_node *v)
 {
     const rg_scan *s = v->region->scan;
@@ -96,8 +94,7 @@ static void collect(survey *y, size_t n)
     }
 }
 
-/* The value of input i of a node: of a stack, the first step's. False: there is
- * no step. */
+/* The value of input i of a node: of a stack, the first step's. False: there is no step. */
 static bool value_of(rg_plan *p, const candidate *c, const survey *y, uint32_t i, rg_tensor *out)
 {
     const rg_node *in = c->copy->in[i];
@@ -143,13 +140,12 @@ static rg_status check_all(survey *y, rg_plan *p, bool second, rgi_tally *t, rg_
     return RG_OK;
 }
 
-rg_status rgi_check_nodes(const rgi_shadow *s, rg_node *loss, rg_nodes variables, bool second, rgi_tally *t,
-                          rg_node **node, const char **what, rg_node **rough, size_t *n_nodes)
+rg_status rgi_check_nodes(const rgi_shadow *s, rg_nodes variables, bool second, rgi_tally *t, rg_node **node,
+                          const char **what, rg_node **rough, size_t *n_nodes)
 {
     const rg_allocator *a = &s->to->allocator;
     const size_t n = s->to->nodes.n;
     size_t operands = 1;
-    (void)loss;
     for (size_t id = 0; id < s->n; id++)
         operands += s->of[id] && s->of[id]->id < n ? s->of[id]->n_in : 0;
     survey y = {.s = s};

@@ -111,42 +111,13 @@ static bool forward_node(forward *f, rg_node *v)
     return true;
 }
 
-static bool check_tangents(rg_graph *g, rg_nodes xs, rg_nodes tangents)
-{
-    char a[RGI_LABEL], b[RGI_LABEL];
-    if (xs.n != tangents.n) {
-        rgi_graph_fail(g, RG_ERR_ARGUMENT, NULL, "rg_jvp: %zu inputs, but %zu tangents", xs.n, tangents.n);
-        return false;
-    }
-    for (size_t i = 0; i < xs.n; i++) {
-        const rg_node *x = xs.at[i], *t = tangents.at[i];
-        if (!x || x->graph != g || !rgi_differentiable(x)) {
-            rgi_graph_fail(g, x && x->graph == g ? RG_ERR_DTYPE : RG_ERR_ARGUMENT, NULL,
-                           "rg_jvp: input %zu is no float node of this graph", i);
-            return false;
-        }
-        if (t && (t->dtype != x->dtype || t->shape != x->shape)) {
-            rgi_graph_fail(g, t->dtype == x->dtype ? RG_ERR_SHAPE : RG_ERR_DTYPE, NULL,
-                           "rg_jvp: input %zu is %s, its tangent is %s", i,
-                           rgi_format_type(g, x->dtype, x->shape->a, a, sizeof a),
-                           rgi_format_type(g, t->dtype, t->shape->a, b, sizeof b));
-            return false;
-        }
-    }
-    return true;
-}
-
 rg_nodes rg_jvp(rg_nodes ys, rg_nodes xs, rg_nodes tangents)
 {
     const rg_nodes none = {NULL, 0};
-    rg_graph *g = ys.n && ys.at[0] ? ys.at[0]->graph : xs.n && xs.at[0] ? xs.at[0]->graph : NULL;
-    if (!g || g->error.status != RG_OK || !check_tangents(g, xs, tangents))
+    rg_graph *g = rgi_graph_of_lists("rg_jvp", ys, xs);
+    if (!g || g->error.status != RG_OK || !rgi_check_floats(g, "rg_jvp", "output", ys) ||
+        !rgi_check_floats(g, "rg_jvp", "input", xs) || !rgi_check_alike(g, "rg_jvp", "input", xs, "tangent", tangents))
         return none;
-    for (size_t i = 0; i < ys.n; i++)
-        if (!ys.at[i] || ys.at[i]->graph != g || !rgi_differentiable(ys.at[i])) {
-            rgi_graph_fail(g, RG_ERR_DTYPE, NULL, "rg_jvp: output %zu is no float node of this graph", i);
-            return none;
-        }
     forward f = {.g = g};
     if (!rgi_sweep_init(&f.marks, g))
         return none;

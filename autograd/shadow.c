@@ -1,9 +1,7 @@
 /* shadow.c - a graph in f64 beside another one.
 
-   Nodes are applied again in the order of their ids, with attributes in which
-   element types are wider and sizes concrete. A stopped gradient becomes a
-   parameter that holds the value: differences then see what derivatives see, a
-   constant. */
+   Nodes are applied again in the order of their ids, with attributes in which element types are wider and sizes concrete. A
+   stopped gradient becomes a parameter that holds the value: differences then see what derivatives see, a constant. */
 #include "shadow.h"
 
 #include "../graph/bf16.h"
@@ -74,9 +72,7 @@ static rg_node *copy_input(rgi_shadow *s, const rg_node *v, rg_nodes inputs, con
     for (size_t i = 0; i < inputs.n; i++)
         if (inputs.at[i] == v)
             return holder(s, v, &values[i]);
-    *status = rgi_fail(RG_ERR_ARGUMENT,
-                       "the loss depends on the input %s, which has no value: "
-                       "give it in opts.inputs",
+    *status = rgi_fail(RG_ERR_ARGUMENT, "the loss depends on the input %s, which has no value: give it in opts.inputs",
                        rgi_format_operand(v, label, sizeof label));
     return NULL;
 }
@@ -103,8 +99,7 @@ static rg_node *copy_stop(rgi_shadow *s, const rg_node *v)
     char name[32];
     rg_node *live = s->of[v->in[0]->id];
     if (!live || live->dtype != RG_F64 || live->region->parent)
-        return live; /* an integer, or inside a body, where each step has a value of
-                    its own */
+        return live; /* an integer, or inside a body, where each step has a value of its own */
     snprintf(name, sizeof name, "s%u", (unsigned)v->id);
     rg_node *held = rg_buffer(s->to, name, RG_F64, live->shape->a, NULL);
     return held && push_stop(s, held, live) ? held : NULL;
@@ -218,8 +213,7 @@ static bool copy_body_node(rgi_shadow *s, rg_node *v)
 
 /* ---- all of it ---- */
 
-/* Sizes of the named dimensions, from the values of the inputs that have such
- * an axis by itself. */
+/* Sizes of the named dimensions, from the values of the inputs that have such an axis by itself. */
 static rg_status solve_sizes(rgi_shadow *s, rg_nodes inputs, const rg_tensor *values)
 {
     char label[RGI_LABEL], have[RGI_LABEL];
@@ -246,8 +240,7 @@ static rg_status solve_sizes(rgi_shadow *s, rg_nodes inputs, const rg_tensor *va
     return RG_OK;
 }
 
-/* Whether a node is inside a body that has ended: it is copied with its scan.
- */
+/* Whether a node is inside a body that has ended: it is copied with its scan. */
 static bool inside(const rg_node *v)
 {
     return v->region->parent != NULL;

@@ -1,11 +1,9 @@
 /* slope.c - derivatives by differences.
 
-   Two five-point estimates, with steps h and h / 2, have errors h^4 f5 / 30 and
-   a sixteenth of it; what they differ by is what the better one is to be
-   trusted by. Both are blind to a kink at 0 itself, whose slopes they average.
-   The slopes of the two sides differ by J(h) = (f(h) - 2 f(0) + f(-h)) / h,
-   which is h f'' where f is smooth, so 2 J(h/2) - J(h) is of order h^3 there,
-   and the jump of the slope at a kink. */
+   Two five-point estimates, with steps h and h / 2, have errors h^4 f5 / 30 and a sixteenth of it; what they differ by is
+   what the better one is to be trusted by. Both are blind to a kink at 0 itself, whose slopes they average. The slopes of
+   the two sides differ by J(h) = (f(h) - 2 f(0) + f(-h)) / h, which is h f'' where f is smooth, so 2 J(h/2) - J(h) is of
+   order h^3 there, and the jump of the slope at a kink. */
 #include "slope.h"
 
 #include "../graph/philox.h"
@@ -66,9 +64,10 @@ rg_status rgi_noise_find(rgi_curve f, void *user, double step, double *out)
     return RG_OK;
 }
 
-/* The differences of rgi_slope_find make at most 3 / step of an error of the values, and errors are a few times what is
-   found of noise. Where values stand still for all of a small step, being rounded, they do not for a wide one. Where they
-   stand still for all of that too, as of 1 - tanh(x)^2 far out, what is left is the rounding of numbers of size `unit`. */
+/* The differences of rgi_slope_find make at most 3 / step of an error of the values, and errors are a few times what
+   is found of noise. Where values stand still for all of a small step, being rounded, they do not for a wide one.
+   Where they stand still for all of that too, as of 1 - tanh(x)^2 far out, what is left is the rounding of numbers
+   of size `unit`. */
 rg_status rgi_slope_doubt(rgi_curve f, void *user, double unit, rgi_slope *s)
 {
     double near = 0, wide = 0;

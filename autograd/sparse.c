@@ -2,7 +2,7 @@
    the sums it gives. */
 #include "batch.h"
 #include "colouring.h"
-#include "rule.h"
+#include "sweep.h"
 
 #include "../ops/placeholder.h"
 
@@ -28,18 +28,11 @@ static bool no_memory(recipe *r)
 /* y and x are floats of one graph, outside of bodies, with an axis to spare. */
 static bool check(rg_node *y, rg_node *x, const char *caller)
 {
-    rg_graph *g = y ? y->graph : x ? x->graph : NULL;
     char a[RGI_LABEL], b[RGI_LABEL];
-    if (!g || g->error.status != RG_OK)
+    if (!rgi_check_pair(caller, y, x))
         return false;
-    if (!y || !x)
-        rgi_graph_fail(g, RG_ERR_ARGUMENT, NULL, "%s: the %s is NULL", caller, y ? "variable" : "function");
-    else if (x->graph != g)
-        rgi_graph_fail(g, RG_ERR_ARGUMENT, NULL, "%s: the variable is a node of another graph", caller);
-    else if (!rgi_differentiable(y) || !rgi_differentiable(x))
-        rgi_graph_fail(g, RG_ERR_GRADIENT, NULL, "%s: both must be floats, the function is %s, the variable %s", caller,
-                       rg_describe(y, a, sizeof a), rg_describe(x, b, sizeof b));
-    else if (g->open.n || y->region->parent || x->region->parent)
+    rg_graph *g = y->graph;
+    if (g->open.n || y->region->parent || x->region->parent)
         rgi_graph_fail(g, RG_ERR_REGION, y, "%s: inside the body of a scan there is no structure to be found", caller);
     else if (y->shape->a.rank == RG_MAX_RANK || x->shape->a.rank == RG_MAX_RANK)
         rgi_graph_fail(g, RG_ERR_SHAPE, NULL, "%s: %s and %s must have fewer than %d axes", caller,

@@ -9,6 +9,7 @@
 #include <retrograde/autograd.h>
 #include <retrograde/ops.h>
 
+#include <stdio.h>
 #include <string.h>
 
 bool rgi_sweep_init(rgi_sweep *s, rg_graph *g)
@@ -127,47 +128,83 @@ bool rgi_sweep_node(rgi_sweep *s, rg_node *node)
     return s->graph->error.status == RG_OK;
 }
 
-static bool check_lists(rg_graph *g, rg_nodes ys, rg_nodes cts, rg_nodes xs, const char *who)
+static bool check_float(rg_graph *g, const char *who, const char *what, const rg_node *v)
 {
-    char a[RGI_LABEL], b[RGI_LABEL], l[RGI_LABEL];
-    if (cts.n != ys.n) {
-        rgi_graph_fail(g, RG_ERR_ARGUMENT, NULL, "%s: %zu outputs, but %zu cotangents", who, ys.n, cts.n);
+    char label[2 * RGI_LABEL];
+    if (!rgi_usable(g, who, what, v))
+        return false;
+    if (!rgi_differentiable(v))
+        rgi_graph_fail(g, RG_ERR_DTYPE, NULL, "%s: %s, %s, is %s: derivatives need f32 or f64", who, what,
+                       rgi_format_operand(v, label, sizeof label), rg_dtype_name(v->dtype));
+    return rgi_differentiable(v);
+}
+
+bool rgi_check_floats(rg_graph *g, const char *who, const char *what, rg_nodes list)
+{
+    for (size_t i = 0; i < list.n; i++) {
+        char one[32];
+        snprintf(one, sizeof one, "%s %zu", what, i);
+        if (!check_float(g, who, one, rg_at(list, i)))
+            return false;
+    }
+    return true;
+}
+
+bool rgi_check_alike(rg_graph *g, const char *who, const char *of, rg_nodes list, const char *what, rg_nodes like)
+{
+    char a[2 * RGI_LABEL], b[2 * RGI_LABEL];
+    if (like.n != list.n || (like.n && !like.at)) {
+        rgi_graph_fail(g, RG_ERR_ARGUMENT, NULL, "%s: %zu %ss, but %zu %ss%s", who, list.n, of, like.n, what,
+                       like.n && !like.at ? ", whose list is NULL" : "");
         return false;
     }
-    for (size_t i = 0; i < ys.n + xs.n; i++) {
-        const rg_node *v = i < ys.n ? ys.at[i] : xs.at[i - ys.n];
-        if (!v || v->graph != g) {
-            rgi_graph_fail(g, RG_ERR_ARGUMENT, NULL, "%s: %s %zu is %s", who, i < ys.n ? "output" : "wrt",
-                           i < ys.n ? i : i - ys.n, v ? "a node of another graph" : "NULL");
+    for (size_t i = 0; i < list.n; i++) {
+        const rg_node *x = list.at[i], *t = like.at[i];
+        if (!t)
+            continue;
+        if (!rgi_usable(g, who, what, t))
             return false;
-        }
-        if (!rgi_differentiable(v)) {
-            rgi_graph_fail(g, RG_ERR_DTYPE, NULL, "%s: %s %s is %s: derivatives need f32 or f64", who,
-                           i < ys.n ? "output" : "wrt", rgi_format_node(v, l, sizeof l),
-                           rgi_format_type(g, v->dtype, v->shape->a, a, sizeof a));
-            return false;
-        }
-    }
-    for (size_t i = 0; i < ys.n; i++) {
-        const rg_node *y = ys.at[i], *ct = cts.at[i];
-        if (ct && (ct->dtype != y->dtype || ct->shape != y->shape)) {
-            rgi_graph_fail(g, ct->dtype == y->dtype ? RG_ERR_SHAPE : RG_ERR_DTYPE, NULL,
-                           "%s: output %zu is %s, its cotangent is %s", who, i,
-                           rgi_format_type(g, y->dtype, y->shape->a, a, sizeof a),
-                           rgi_format_type(g, ct->dtype, ct->shape->a, b, sizeof b));
+        if (t->dtype != x->dtype || t->shape != x->shape) {
+            rgi_graph_fail(g, t->dtype == x->dtype ? RG_ERR_SHAPE : RG_ERR_DTYPE, NULL,
+                           "%s: %s %zu is %s, its %s is %s", who, of, i, rgi_format_operand(x, a, sizeof a), what,
+                           rgi_format_operand(t, b, sizeof b));
             return false;
         }
     }
     return true;
 }
 
-static rg_graph *graph_of_lists(rg_nodes ys, rg_nodes xs)
+bool rgi_check_pair(const char *who, const rg_node *y, const rg_node *x)
+{
+    char a[2 * RGI_LABEL], b[2 * RGI_LABEL];
+    if (!y || !x) {
+        rg_build_fail(rg_graph_of(y ? y : x), RG_ERR_ARGUMENT, "%s: the %s is NULL", who, y ? "variable" : "function");
+        return false;
+    }
+    rg_graph *const g = y->graph;
+    if (g->error.status != RG_OK || !rgi_usable(g, who, "the function", y) || !rgi_usable(g, who, "the variable", x))
+        return false;
+    if (rgi_differentiable(y) && rgi_differentiable(x))
+        return true;
+    rgi_graph_fail(g, RG_ERR_GRADIENT, NULL, "%s: both must be floats, the function is %s, the variable %s", who,
+                   rgi_format_operand(y, a, sizeof a), rgi_format_operand(x, b, sizeof b));
+    return false;
+}
+
+static bool check_lists(rg_graph *g, rg_nodes ys, rg_nodes cts, rg_nodes xs, const char *who)
+{
+    return rgi_check_floats(g, who, "output", ys) && rgi_check_floats(g, who, "wrt", xs) &&
+           rgi_check_alike(g, who, "output", ys, "cotangent", cts);
+}
+
+rg_graph *rgi_graph_of_lists(const char *who, rg_nodes ys, rg_nodes xs)
 {
     for (size_t i = 0; i < ys.n + xs.n; i++) {
-        const rg_node *v = i < ys.n ? ys.at[i] : xs.at[i - ys.n];
+        const rg_node *v = i < ys.n ? rg_at(ys, i) : rg_at(xs, i - ys.n);
         if (v)
             return v->graph;
     }
+    rgi_fail(RG_ERR_ARGUMENT, "%s: no node is given, hence no graph", who);
     return NULL;
 }
 
@@ -207,7 +244,7 @@ static rg_nodes vjp(rg_graph *g, rg_nodes ys, rg_nodes cts, rg_nodes xs)
 
 rg_nodes rg_vjp(rg_nodes ys, rg_nodes cotangents, rg_nodes xs)
 {
-    rg_graph *g = graph_of_lists(ys, xs);
+    rg_graph *g = rgi_graph_of_lists("rg_vjp", ys, xs);
     if (!g || g->error.status != RG_OK || !check_lists(g, ys, cotangents, xs, "rg_vjp"))
         return (rg_nodes){NULL, 0};
     return vjp(g, ys, cotangents, xs);
@@ -216,13 +253,15 @@ rg_nodes rg_vjp(rg_nodes ys, rg_nodes cotangents, rg_nodes xs)
 rg_nodes rg_grad(rg_node *loss, rg_nodes wrt)
 {
     const rg_nodes none = {NULL, 0}, ys = {&loss, 1};
-    rg_graph *g = graph_of_lists(ys, wrt);
+    rg_graph *g = rgi_graph_of_lists("rg_grad", ys, wrt);
     if (!g || g->error.status != RG_OK)
         return none;
     if (!loss) {
         rgi_graph_fail(g, RG_ERR_ARGUMENT, NULL, "rg_grad: the loss is NULL");
         return none;
     }
+    if (!rgi_usable(g, "rg_grad", "the loss", loss))
+        return none;
     if (!rgi_differentiable(loss) || loss->shape->a.rank != 0) {
         char type[RGI_LABEL], label[RGI_LABEL];
         rgi_graph_fail(g, RG_ERR_GRADIENT, NULL, "rg_grad: the loss must be a float scalar, %s is %s",

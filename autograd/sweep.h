@@ -28,4 +28,14 @@ void rgi_sweep_add(rgi_sweep *s, const rg_node *node, rg_node *ct);
 /* Propagates the cotangent of one node to its inputs. Nodes with no cotangent, and those that nobody needs, are skipped. */
 bool rgi_sweep_node(rgi_sweep *s, rg_node *node);
 
+/* What the public functions check of their lists; false with the graph's error set, which begins with `who`. Each of a
+   list can be used now and is a float; `what` is the word for one. */
+bool rgi_check_floats(rg_graph *g, const char *who, const char *what, rg_nodes list);
+/* `like` has one for each of the list, NULL or of its type; `of` and `what` are the words for one. */
+bool rgi_check_alike(rg_graph *g, const char *who, const char *of, rg_nodes list, const char *what, rg_nodes like);
+/* The same of a function and its variable. False without an error recorded: the graph has one, or there is no graph. */
+bool rgi_check_pair(const char *who, const rg_node *y, const rg_node *x);
+/* The graph of the first node there is; NULL (last error set) if there is none. */
+rg_graph *rgi_graph_of_lists(const char *who, rg_nodes ys, rg_nodes xs);
+
 #endif
