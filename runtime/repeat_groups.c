@@ -76,22 +76,24 @@ static void find_readings(repeating *r)
     }
 }
 
+static void pin(repeating *r, int32_t v)
+{
+    if (v != RGI_NONE) /* what is written has no value yet while loops in front of it are lowered */
+        r->pinned[rgi_owner(r->l->p, v)] = true;
+}
+
 static void find_pinned(repeating *r)
 {
     const rgi_program *p = r->l->p;
     for (size_t i = 0; i < p->n_fetches; i++)
-        if (p->fetches[i].value != RGI_NONE)
-            r->pinned[rgi_owner(p, p->fetches[i].value)] = true;
+        pin(r, p->fetches[i].value);
     for (size_t i = 0; i < p->n_writes; i++) {
-        r->pinned[rgi_owner(p, p->writes[i].value)] = true;
-        r->pinned[rgi_owner(p, p->writes[i].param)] = true;
+        pin(r, p->writes[i].value);
+        pin(r, p->writes[i].param);
     }
     const rg_scan *s = r->b->region->scan;
-    for (size_t j = 0; s && j < s->nexts.n; j++) { /* the next step's */
-        const int32_t v = r->l->value_of[((rg_node *)s->nexts.at[j])->id];
-        if (v != RGI_NONE)
-            r->pinned[rgi_owner(p, v)] = true;
-    }
+    for (size_t j = 0; s && j < s->nexts.n; j++) /* the next step's */
+        pin(r, r->l->value_of[((rg_node *)s->nexts.at[j])->id]);
 }
 
 /* The op that makes a value of this block elementwise, in its group's shape, or NULL. */
