@@ -34,6 +34,7 @@ typedef struct repeating {
     bool *whole;       /* by owner: has parts */
     reading *readings; /* ... */
     size_t n, capacity;
+    size_t n_values; /* those that were there before: what is made again lies in its unit alone, and has no entries */
 } repeating;
 
 /* What makes a value again in another unit: ops in the order in which they are run. */
@@ -119,6 +120,8 @@ static bool is_there(const repeating *r, int32_t v, uint32_t place, bool *more)
     const rgi_program *p = r->l->p;
     const int32_t owner = rgi_owner(p, v);
     *more = false;
+    if ((size_t)owner >= r->n_values)
+        return false;
     const rgi_unit *u = &r->l->units[r->order[place]];
     for (size_t k = 0; k < u->n_uses; k++)
         for (uint32_t i = 0; i < u->uses[k].n_in; i++)
@@ -132,11 +135,12 @@ static bool is_there(const repeating *r, int32_t v, uint32_t place, bool *more)
            !(p->values[owner].node->op->traits & RG_LEAF && at == RGI_SLAB); /* a carry, which is overwritten */
 }
 
-/* Collects what makes v from what is there. */
+/* Collects what makes v from what is there: ops of the shape that all members of the group have. */
 static bool find_cone(const repeating *r, int32_t v, uint32_t place, cone *c, int depth)
 {
     const rgi_use *op = maker(r, v);
-    if (!op || depth == RGI_DEEP || !rgi_is_cheap(r->l, op->node))
+    if (!op || depth == RGI_DEEP || !rgi_is_cheap(r->l, op->node) ||
+        r->l->p->values[v].node->shape != r->l->units[r->order[place]].shape)
         return false;
     for (uint32_t i = 0; i < op->n_in; i++) {
         const int32_t w = op->in[i];
@@ -326,7 +330,7 @@ static bool find_order(repeating *r)
 bool rgi_repeat_in_groups(rgi_lowering *l, rgi_block *b)
 {
     repeating r = {.l = l, .b = b};
-    const size_t n = l->p->n_values;
+    const size_t n = r.n_values = l->p->n_values;
     if (!rgi_repeats(l) || b->n <= RGI_LATE)
         return true;
     r.order = rgi_arena_alloc(&l->temporary, (b->n + 1) * sizeof *r.order);
