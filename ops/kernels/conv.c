@@ -64,9 +64,34 @@ static void run_rows(const rgk_conv *c)
                 const size_t row = c->rows * q / tiles, rows = c->rows * (q + 1) / tiles - row;
                 t.weights = (const real *)c->weights + (ptrdiff_t)row * c->weights_row;
                 t.y = (real *)c->y + (ptrdiff_t)row * c->y_row + (ptrdiff_t)h * c->y_down + j;
-                conv_tile_any((int)rows, (int)vectors, &t);
+                conv_tile_across((int)rows, (int)vectors, &t);
             }
         }
+}
+
+/* Rows of few vectors: tiles of several rows, for a tile of one would have too few sums on their way. */
+static void run_rows_down(const rgk_conv *c)
+{
+    const size_t tiles = (c->rows + TILE_ROWS - 1) / TILE_ROWS, panels = (c->height + TILE_VECTORS - 1) / TILE_VECTORS;
+    conv_tile t = {.k = c->k,
+                   .terms = c->terms,
+                   .weights_row = c->weights_row,
+                   .y_row = c->y_row,
+                   .source_down = (ptrdiff_t)c->pitch,
+                   .y_down = c->y_down};
+    for (size_t p = 0; p < panels; p++) {
+        const size_t h = c->height * p / panels, height = c->height * (p + 1) / panels - h;
+        for (size_t j = 0; j < c->width; j += RGK_LANES) {
+            t.last = least(RGK_LANES, c->width - j);
+            t.source = (const real *)c->source + h * c->pitch + j;
+            for (size_t q = 0; q < tiles; q++) {
+                const size_t row = c->rows * q / tiles, rows = c->rows * (q + 1) / tiles - row;
+                t.weights = (const real *)c->weights + (ptrdiff_t)row * c->weights_row;
+                t.y = (real *)c->y + (ptrdiff_t)row * c->y_row + (ptrdiff_t)h * c->y_down + j;
+                conv_tile_down((int)rows, (int)height, &t);
+            }
+        }
+    }
 }
 
 void RGK_NAME(conv)(const rgk_conv *c)
@@ -79,7 +104,10 @@ void RGK_NAME(conv)(const rgk_conv *c)
         return;
     }
     if (!dense && by_rows(c)) {
-        run_rows(c);
+        if (c->height > 1 && c->width <= (TILE_VECTORS - 1) * RGK_LANES)
+            run_rows_down(c);
+        else
+            run_rows(c);
         return;
     }
     const size_t tiles = (c->rows + TILE_ROWS - 1) / TILE_ROWS;
@@ -99,7 +127,7 @@ void RGK_NAME(conv)(const rgk_conv *c)
             t.weights = (const real *)c->weights + (ptrdiff_t)row * c->weights_row;
             t.y = dense ? y + j : block;
             t.y_row = dense ? c->y_row : TILE_COLS;
-            conv_tile_any((int)rows, vectors, &t);
+            conv_tile_across((int)rows, vectors, &t);
             for (size_t i = 0; !dense && i < rows; i++)
                 put(pixels, n, c->y_right, block + i * TILE_COLS, y + (ptrdiff_t)i * c->y_row);
         }

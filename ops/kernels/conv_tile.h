@@ -11,8 +11,8 @@
 
 #include <stdbool.h>
 
-/* rows x vectors outputs: vectors of neighbouring pixels from the source, weights broadcast. Of the last vector `last`
-   columns are there. */
+/* rows x vectors outputs: vectors of pixels from the source, weights broadcast. Of a row of pixels, of whose last vector `last`
+   columns are there; or, `down`, of one of several rows, of each of which `last` columns are there. */
 typedef struct conv_tile {
     size_t k;
     const rgk_term *terms;
@@ -21,9 +21,10 @@ typedef struct conv_tile {
     real *y;
     ptrdiff_t y_row;
     size_t last;
+    ptrdiff_t source_down, y_down; /* from one row to the next */
 } conv_tile;
 
-RGK_INLINE void conv_tile_run(const int rows, const int vectors, const conv_tile *t)
+RGK_INLINE void conv_tile_run(const int rows, const int vectors, const bool down, const conv_tile *t)
 {
     vreal sum[TILE_ROWS][TILE_VECTORS];
     RGK_UNROLL
@@ -33,7 +34,7 @@ RGK_INLINE void conv_tile_run(const int rows, const int vectors, const conv_tile
             sum[i][j] = v_set(0);
     }
     const size_t k = t->k, last = t->last;
-    const ptrdiff_t row = t->weights_row;
+    const ptrdiff_t row = t->weights_row, step = down ? t->source_down : RGK_LANES;
     const real *source = t->source, *weights = t->weights;
     const rgk_term *terms = t->terms;
     for (size_t l = 0; l < k; l++) {
@@ -41,10 +42,10 @@ RGK_INLINE void conv_tile_run(const int rows, const int vectors, const conv_tile
         vreal b[TILE_VECTORS];
         RGK_UNROLL
         for (int j = 0; j < vectors; j++) {
-            if (j < vectors - 1 || last == RGK_LANES)
-                b[j] = v_load(v + j * RGK_LANES);
+            if ((!down && j < vectors - 1) || last == RGK_LANES)
+                b[j] = v_load(v + j * step);
             else
-                b[j] = v_load_part(v + j * RGK_LANES, last);
+                b[j] = v_load_part(v + j * step, last);
         }
         RGK_UNROLL
         for (int i = 0; i < rows; i++) {
@@ -58,58 +59,67 @@ RGK_INLINE void conv_tile_run(const int rows, const int vectors, const conv_tile
     RGK_UNROLL
     for (int i = 0; i < rows; i++, y += t->y_row) {
         RGK_UNROLL
-        for (int j = 0; j < vectors - 1; j++)
-            v_store(y + j * RGK_LANES, sum[i][j]);
-        store_some(y + (vectors - 1) * RGK_LANES, last, sum[i][vectors - 1]);
+        for (int j = 0; j < vectors; j++)
+            store_some(y + j * (down ? t->y_down : RGK_LANES), down || j == vectors - 1 ? last : RGK_LANES, sum[i][j]);
     }
 }
 
-RGK_INLINE void conv_tile_rows(int rows, const int vectors, const conv_tile *t)
+RGK_INLINE void conv_tile_rows(int rows, const int vectors, const bool down, const conv_tile *t)
 {
     switch (rows) {
     case 1:
-        conv_tile_run(1, vectors, t);
+        conv_tile_run(1, vectors, down, t);
         break;
     case 2:
-        conv_tile_run(2, vectors, t);
+        conv_tile_run(2, vectors, down, t);
         break;
     case 3:
-        conv_tile_run(3, vectors, t);
+        conv_tile_run(3, vectors, down, t);
         break;
     case 4:
-        conv_tile_run(4, vectors, t);
+        conv_tile_run(4, vectors, down, t);
         break;
     case 5:
-        conv_tile_run(5, vectors, t);
+        conv_tile_run(5, vectors, down, t);
         break;
     case 6:
-        conv_tile_run(6, vectors, t);
+        conv_tile_run(6, vectors, down, t);
         break;
     default:
         break;
     }
 }
 
-static void conv_tile_any(int rows, int vectors, const conv_tile *t)
+RGK_INLINE void conv_tile_any(int rows, int vectors, const bool down, const conv_tile *t)
 {
     switch (vectors) {
     case 1:
-        conv_tile_rows(rows, 1, t);
+        conv_tile_rows(rows, 1, down, t);
         break;
     case 2:
-        conv_tile_rows(rows, 2, t);
+        conv_tile_rows(rows, 2, down, t);
         break;
 #if TILE_VECTORS == 4
     case 3:
-        conv_tile_rows(rows, 3, t);
+        conv_tile_rows(rows, 3, down, t);
         break;
     case 4:
-        conv_tile_rows(rows, 4, t);
+        conv_tile_rows(rows, 4, down, t);
         break;
 #endif
     default:
         break;
     }
+}
+
+static void conv_tile_across(int rows, int vectors, const conv_tile *t)
+{
+    conv_tile_any(rows, vectors, false, t);
+}
+
+static void conv_tile_down(int rows, int vectors, const conv_tile *t)
+{
+    conv_tile_any(rows, vectors, true, t);
 }
 
 #endif
