@@ -14,10 +14,11 @@
 #define SOURCE_BYTES ((size_t)384 << 10) /* of a strip's copy: within L2 */
 #define IMAGES_BYTES ((size_t)896 << 10) /* of that of several images, so that weights are gone over less often */
 #define MOST_PIXELS 256                  /* of a strip: their sums stay beside the weights in L2 */
-#define FEW_PIXELS 128                   /* of a plane: several images make a strip */
-#define LEAST_TASKS 16                   /* wanted */
-#define LEAST_TERMS 768                  /* of the weights that go with all pixels at a time */
-#define FEW_TERMS 16                     /* below which bringing sums into planes costs more than all the rest */
+#define SUM_BYTES ((size_t)80 << 10) /* the same in bytes, where outputs are few and images enough for all threads */
+#define FEW_PIXELS 128               /* of a plane: several images make a strip */
+#define LEAST_TASKS 16               /* wanted */
+#define LEAST_TERMS 768              /* of the weights that go with all pixels at a time */
+#define FEW_TERMS 16                 /* below which bringing sums into planes costs more than all the rest */
 
 /* ---- layout ---- */
 
@@ -54,7 +55,11 @@ void rgi_conv_wide_lay_out(rgi_conv_layout *l, bool data_grad, bool tail, const 
     if (!w->used)
         return;
     const size_t height = w->result[1], width = w->result[2], plane = height * width;
-    size_t rows = rgi_smaller(rgi_larger(MOST_PIXELS / width, 1), height);
+    w->columns = rgi_smaller(k->conv_columns, rgi_parts(w->outputs, k->lanes) * k->lanes);
+    size_t most = MOST_PIXELS;
+    if (l->n * l->groups * w->result[0] >= LEAST_TASKS)
+        most = rgi_larger(most, SUM_BYTES / (w->columns * size));
+    size_t rows = rgi_smaller(rgi_larger(most / width, 1), height);
     while (rows > 1 && copy_bytes(l, rows, 1, size) > SOURCE_BYTES)
         rows--;
     w->strips = rgi_parts(height, rows);
@@ -70,7 +75,6 @@ void rgi_conv_wide_lay_out(rgi_conv_layout *l, bool data_grad, bool tail, const 
     w->blocks = rgi_parts(w->outputs, k->conv_columns);
     const size_t strips = w->packs * l->groups * w->result[0] * w->strips;
     w->units = rgi_larger(rgi_smaller(w->blocks, rgi_parts(LEAST_TASKS, rgi_larger(strips, 1))), 1);
-    w->columns = rgi_smaller(k->conv_columns, rgi_parts(w->outputs, k->lanes) * k->lanes);
     w->remainders = data_grad ? l->stride[0] * l->stride[1] * l->stride[2] : 1;
     w->terms = w->channels * l->taps;
     for (int i = 0; i < 3; i++)
