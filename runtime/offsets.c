@@ -1,5 +1,5 @@
 /* offsets.c - placing buffers in the slab: largest first, each at the lowest offset where nothing that lives at the same
-   time lies (greedy by size; Pisarchyk and Lee 2020). Very many buffers are placed in order of time instead, on the places of dead ones of their size. */
+   time lies (greedy by size; Pisarchyk and Lee 2020). Where that leaves holes, what makes the peak is placed first, and others by and by. Very many buffers are placed in order of time instead, on the places of dead ones of their size. */
 #include "plan.h"
 
 #include <stdlib.h>
@@ -7,10 +7,17 @@
 
 #define RGI_ALIGN 64
 #define RGI_QUADRATIC 4000 /* buffers up to which every pair may be looked at */
+#define RGI_TRIES 8        /* placements looked for ... */
+#define RGI_CLOSE 256      /* ... until one is so close to the peak, as a part of it */
 
 static size_t rounded(size_t bytes)
 {
     return (bytes + RGI_ALIGN - 1) / RGI_ALIGN * RGI_ALIGN;
+}
+
+static size_t end_of(const rgi_buffer *b)
+{
+    return b->offset + rounded(b->bytes);
 }
 
 static int by_size(const void *x, const void *y)
@@ -25,6 +32,13 @@ static int by_time(const void *x, const void *y)
 {
     const rgi_buffer *const *a = x, *const *b = y;
     return (*a)->first != (*b)->first ? ((*a)->first < (*b)->first ? -1 : 1) : (*a < *b ? -1 : 1);
+}
+
+static int by_span(const void *x, const void *y)
+{
+    const rgi_buffer *const *a = x, *const *b = y;
+    const uint32_t m = (*a)->last - (*a)->first, n = (*b)->last - (*b)->first;
+    return m != n ? (m < n ? 1 : -1) : by_size(x, y);
 }
 
 /* Whether no run has both. */
@@ -100,21 +114,74 @@ static void insert(placed *y, const rgi_buffer *b)
     y->buffer[low] = b;
 }
 
-static bool place_by_size(rgi_arena *temporary, rgi_buffer *const *order, size_t n)
+static bool make_room(rgi_arena *temporary, placed *y, size_t n)
 {
     const size_t room = n + RGI_TOGETHER;
-    placed y = {.n = 0};
-    y.offset = rgi_arena_alloc(temporary, room * (2 * sizeof *y.offset + 2 * sizeof *y.first + sizeof *y.buffer));
-    if (!y.offset)
+    y->offset = rgi_arena_alloc(temporary, room * (2 * sizeof *y->offset + sizeof *y->buffer + 2 * sizeof *y->first));
+    if (!y->offset)
         return false;
-    y.end = y.offset + room;
-    y.buffer = (const rgi_buffer **)(void *)(y.end + room);
-    y.first = (int32_t *)(void *)(y.buffer + room);
-    y.last = y.first + room;
+    y->end = y->offset + room;
+    y->buffer = (const rgi_buffer **)(void *)(y->end + room);
+    y->first = (int32_t *)(void *)(y->buffer + room);
+    y->last = y->first + room;
+    return true;
+}
+
+/* Places the buffers in an order, and returns where the last one ends. */
+static size_t place_in_order(placed *y, rgi_buffer *const *order, size_t n)
+{
+    size_t total = 0;
+    y->n = 0;
     for (size_t i = 0; i < n; i++) {
-        order[i]->offset = lowest_gap(&y, order[i]);
-        insert(&y, order[i]);
+        order[i]->offset = lowest_gap(y, order[i]);
+        insert(y, order[i]);
+        const size_t end = end_of(order[i]);
+        total = end > total ? end : total;
     }
+    return total;
+}
+
+/* Those alive at a position in front, longest-lived first; the others keep their order. */
+static void bring_forward(rgi_buffer **order, rgi_buffer **others, size_t n, uint32_t at)
+{
+    size_t alive = 0, rest = 0;
+    for (size_t i = 0; i < n; i++)
+        if (order[i]->first <= at && at <= order[i]->last)
+            order[alive++] = order[i];
+        else
+            others[rest++] = order[i];
+    memcpy(order + alive, others, rest * sizeof *others);
+    qsort(order, alive, sizeof *order, by_span);
+}
+
+/* What makes the peak is placed first, without holes; then whatever stands out at the top before it, and so on: the best
+   placement counts. */
+static bool improve(rgi_arena *temporary, placed *y, rgi_buffer **order, size_t n, uint32_t at, size_t peak,
+                    size_t total)
+{
+    size_t *best = rgi_arena_alloc(temporary, n * (sizeof *best + 2 * sizeof *order));
+    if (!best)
+        return false;
+    rgi_buffer **whose = (rgi_buffer **)(void *)(best + n);
+    for (size_t i = 0; i < n; i++) {
+        best[i] = order[i]->offset;
+        whose[i] = order[i];
+    }
+    bring_forward(order, whose + n, n, at);
+    for (int k = 0; k < RGI_TRIES && total - peak > peak / RGI_CLOSE; k++) {
+        const size_t end = place_in_order(y, order, n);
+        for (size_t i = 0; end < total && i < n; i++)
+            best[i] = whose[i]->offset;
+        total = end < total ? end : total;
+        size_t top = 0;
+        for (size_t i = 1; i < n; i++)
+            top = end_of(order[i]) > end_of(order[top]) ? i : top;
+        rgi_buffer *const moved = order[top];
+        memmove(order + 1, order, top * sizeof *order);
+        order[0] = moved;
+    }
+    for (size_t i = 0; i < n; i++)
+        whose[i]->offset = best[i];
     return true;
 }
 
@@ -180,7 +247,8 @@ static bool place_many(rgi_arena *temporary, rgi_buffer *buffers, rgi_buffer *co
     return true;
 }
 
-static size_t peak_of(const rgi_buffer *buffers, size_t n, int64_t *change, uint32_t positions)
+/* *at: where it is. */
+static size_t peak_of(const rgi_buffer *buffers, size_t n, int64_t *change, uint32_t positions, uint32_t *at)
 {
     for (size_t i = 0; i < n; i++) {
         change[buffers[i].first] += (int64_t)rounded(buffers[i].bytes);
@@ -189,6 +257,7 @@ static size_t peak_of(const rgi_buffer *buffers, size_t n, int64_t *change, uint
     int64_t now = 0, peak = 0;
     for (uint32_t i = 0; i <= positions; i++) {
         now += change[i];
+        *at = now > peak ? i : *at;
         peak = now > peak ? now : peak;
     }
     return (size_t)peak;
@@ -198,20 +267,29 @@ bool rgi_offsets(rgi_arena *temporary, rgi_buffer *buffers, size_t n, uint32_t p
 {
     rgi_buffer **order = rgi_arena_alloc(temporary, (n + 1) * sizeof *order);
     int64_t *change = rgi_arena_alloc(temporary, ((size_t)positions + 3) * sizeof *change);
+    const bool few = n <= RGI_QUADRATIC;
+    uint32_t at = 0;
+    placed y;
     *total = *peak = 0;
     if (!order || !change)
         return false;
     for (size_t i = 0; i < n; i++)
         order[i] = &buffers[i];
-    qsort(order, n, sizeof *order, n <= RGI_QUADRATIC ? by_size : by_time);
-    if (!(n <= RGI_QUADRATIC ? place_by_size(temporary, order, n)
-                             : place_many(temporary, buffers, order, n, positions)))
+    qsort(order, n, sizeof *order, few ? by_size : by_time);
+    *peak = peak_of(buffers, n, change, positions + 1, &at);
+    if (!few && !place_many(temporary, buffers, order, n, positions))
         return false;
+    if (few && !make_room(temporary, &y, n))
+        return false;
+    *total = few ? place_in_order(&y, order, n) : 0;
+    if (few && *total > *peak && *total - *peak > *peak / RGI_CLOSE &&
+        !improve(temporary, &y, order, n, at, *peak, *total))
+        return false;
+    *total = 0;
     for (size_t i = 0; i < n; i++) {
-        const size_t end = buffers[i].offset + rounded(buffers[i].bytes);
+        const size_t end = end_of(&buffers[i]);
         *total = end > *total ? end : *total;
     }
-    *peak = peak_of(buffers, n, change, positions + 1);
     *peak = *peak < *total ? *peak : *total; /* of what is exclusive both were counted */
     return true;
 }

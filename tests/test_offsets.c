@@ -1,0 +1,114 @@
+/* test_offsets.c - where buffers lie in the slab: never two at one place at one time, aligned, never worse than greedy by size,
+   and close to what no placement can do without. */
+#include "must.h"
+
+#include "runtime/plan.h"
+
+#include <stdlib.h>
+
+enum { MOST = 120, POSITIONS = 60, ALIGN = 64 };
+
+static size_t rounded(size_t bytes)
+{
+    return (bytes + ALIGN - 1) / ALIGN * ALIGN;
+}
+
+static uint32_t draw(uint64_t *state, uint32_t below)
+{
+    *state = *state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    return (uint32_t)(*state >> 33) % below;
+}
+
+/* Lifetimes like those of a training step: some from a forward step to its reverse one, the others short. */
+static size_t make_buffers(rgi_buffer *b, uint64_t *state)
+{
+    const size_t n = 1 + draw(state, MOST - 1);
+    for (size_t i = 0; i < n; i++) {
+        const uint32_t first = draw(state, POSITIONS), more = draw(state, 4);
+        const bool nested = draw(state, 3) == 0 && first < POSITIONS / 2;
+        b[i] = (rgi_buffer){.bytes = (size_t)draw(state, 5) == 0 ? draw(state, 300) : (size_t)64 * draw(state, 2000),
+                            .first = first,
+                            .last = nested ? POSITIONS - 1 - first : first + more};
+        b[i].last = b[i].last < POSITIONS ? b[i].last : POSITIONS - 1;
+    }
+    return n;
+}
+
+static bool together(const rgi_buffer *a, const rgi_buffer *b)
+{
+    return a->first <= b->last && b->first <= a->last;
+}
+
+static int by_size(const void *x, const void *y)
+{
+    const rgi_buffer *const *a = x, *const *b = y;
+    if ((*a)->bytes != (*b)->bytes)
+        return (*a)->bytes < (*b)->bytes ? 1 : -1;
+    return (*a)->first != (*b)->first ? ((*a)->first < (*b)->first ? -1 : 1) : (*a < *b ? -1 : 1);
+}
+
+/* Largest first, each at the lowest multiple of 64 where it fits: looked for one by one. */
+static size_t greedy(const rgi_buffer *buffers, size_t n)
+{
+    const rgi_buffer *order[MOST];
+    size_t at[MOST], total = 0;
+    for (size_t i = 0; i < n; i++)
+        order[i] = &buffers[i];
+    qsort(order, n, sizeof *order, by_size);
+    for (size_t i = 0; i < n; i++) {
+        at[i] = 0;
+        for (bool moved = true; moved;) {
+            moved = false;
+            for (size_t j = 0; j < i; j++)
+                if (together(order[i], order[j]) && at[i] < at[j] + rounded(order[j]->bytes) &&
+                    at[j] < at[i] + rounded(order[i]->bytes)) {
+                    at[i] = at[j] + rounded(order[j]->bytes);
+                    moved = true;
+                }
+        }
+        total = at[i] + rounded(order[i]->bytes) > total ? at[i] + rounded(order[i]->bytes) : total;
+    }
+    return total;
+}
+
+static size_t alive_at_once(const rgi_buffer *b, size_t n)
+{
+    size_t peak = 0;
+    for (uint32_t t = 0; t < POSITIONS; t++) {
+        size_t now = 0;
+        for (size_t i = 0; i < n; i++)
+            now += b[i].first <= t && t <= b[i].last ? rounded(b[i].bytes) : 0;
+        peak = now > peak ? now : peak;
+    }
+    return peak;
+}
+
+Test(offsets, apart_and_close_to_the_peak)
+{
+    uint64_t state = 7;
+    double ours = 0, theirs = 0;
+    rg_graph *g = rg_graph_new(NULL);
+    for (int round = 0; round < 400; round++) {
+        rgi_buffer b[MOST];
+        const size_t n = make_buffers(b, &state);
+        size_t total = 0, peak = 0;
+        rgi_arena arena;
+        rgi_arena_init(&arena, g->allocator);
+        cr_assert(rgi_offsets(&arena, b, n, POSITIONS, &total, &peak));
+        rgi_arena_finish(&arena);
+        for (size_t i = 0; i < n; i++) {
+            cr_assert(b[i].offset % ALIGN == 0 && b[i].offset + rounded(b[i].bytes) <= total);
+            for (size_t j = 0; j < i; j++)
+                cr_assert(!together(&b[i], &b[j]) || !b[i].bytes || !b[j].bytes ||
+                              b[i].offset + b[i].bytes <= b[j].offset || b[j].offset + b[j].bytes <= b[i].offset,
+                          "round %d: buffers %zu and %zu overlap", round, i, j);
+        }
+        const size_t simple = greedy(b, n);
+        cr_expect(peak == alive_at_once(b, n), "round %d", round);
+        cr_expect(total <= simple, "round %d: %zu bytes, largest first takes %zu", round, total, simple);
+        ours += peak ? (double)total / (double)peak : 1;
+        theirs += peak ? (double)simple / (double)peak : 1;
+    }
+    cr_expect(ours / 400 < 1.03 && ours < theirs, "%.4f of the peak, largest first %.4f", ours / 400, theirs / 400);
+    rg_graph_free(g);
+}
