@@ -185,7 +185,9 @@ Test(sight, memory_map)
     char *svg = rg_plan_memory_map(s.p);
     cr_assert(svg);
     cr_expect(strncmp(svg, "<svg ", 5) == 0 && strstr(svg, "</svg>\n"));
-    cr_expect_eq(count(svg, "<title>"), count(svg, "</title></rect>"));
+    cr_expect_eq(count(svg, "<title>"), count(svg, "</title><rect "));
+    cr_expect(count(svg, "text-anchor=\"middle\" stroke=\"none\"") > 2, "large boxes say what they are");
+    cr_expect(strstr(svg, ">of a step itself</text>") && strstr(svg, ">others</text>"), "a legend");
     cr_expect(count(svg, "<title>") > 5);
     double width, height;
     cr_assert(sscanf(strstr(svg, "viewBox"), "viewBox=\"0 0 %lf %lf\"", &width, &height) == 2);
