@@ -32,11 +32,24 @@ typedef struct moments {
     real mean, r;
 } moments;
 
-RGK_INLINE moments moments_of(const rgk_rows *r, const real *x)
+/* Rows are done a few at a time, as many as L1 holds: what waits for one's sum is done beside the sums of the others. */
+#define TOGETHER ((size_t)4)
+#define TOGETHER_BYTES ((size_t)16 * 1024)
+
+RGK_INLINE size_t together(size_t rows, size_t cols)
 {
-    const real mean = row_mean(r->cols, x, x, RGK_C(0.0), plain_term);
-    const real variance = row_mean(r->cols, x, x, mean, deviation_squared);
-    return (moments){mean, RGK_C(1.0) / v_sqrt(v_set(variance + (real)r->eps))[0]};
+    const size_t fit = TOGETHER_BYTES / (cols * sizeof(real)), most = fit < TOGETHER ? fit : TOGETHER;
+    return most == 0 ? 1 : rows < most ? rows : most;
+}
+
+RGK_INLINE void moments_of(size_t n, size_t cols, double eps, const real *x, moments out[TOGETHER])
+{
+    for (size_t k = 0; k < n; k++)
+        out[k].mean = row_mean(cols, x + k * cols, x + k * cols, RGK_C(0.0), plain_term);
+    for (size_t k = 0; k < n; k++) {
+        const real variance = row_mean(cols, x + k * cols, x + k * cols, out[k].mean, deviation_squared);
+        out[k].r = RGK_C(1.0) / v_sqrt(v_set(variance + (real)eps))[0];
+    }
 }
 
 RGK_INLINE vreal standard(vreal x, vreal mean, vreal r)
@@ -44,19 +57,27 @@ RGK_INLINE vreal standard(vreal x, vreal mean, vreal r)
     return (x - mean) * r;
 }
 
+RGK_INLINE void put_standard(size_t n, const real *x, const moments *m, real *y)
+{
+    const vreal mean = v_set(m->mean), r = v_set(m->r);
+    size_t i = 0;
+    for (; i + RGK_LANES <= n; i += RGK_LANES)
+        v_store(y + i, standard(v_load(x + i), mean, r));
+    if (i < n)
+        v_store_part(y + i, n - i, standard(v_load_part(x + i, n - i), mean, r));
+}
+
 void RGK_NAME(standardise)(const rgk_rows *rows, const void *vx, void *vy)
 {
     const size_t cols = rows->cols;
     const real *x = vx;
     real *y = vy;
-    for (size_t k = 0; k < rows->rows; k++, x += cols, y += cols) {
-        const moments m = moments_of(rows, x);
-        const vreal mean = v_set(m.mean), r = v_set(m.r);
-        size_t i = 0;
-        for (; i + RGK_LANES <= cols; i += RGK_LANES)
-            v_store(y + i, standard(v_load(x + i), mean, r));
-        if (i < cols)
-            v_store_part(y + i, cols - i, standard(v_load_part(x + i, cols - i), mean, r));
+    for (size_t k = 0, n; k < rows->rows; k += n, x += n * cols, y += n * cols) {
+        moments m[TOGETHER];
+        n = together(rows->rows - k, cols);
+        moments_of(n, cols, rows->eps, x, m);
+        for (size_t q = 0; q < n; q++)
+            put_standard(cols, x + q * cols, &m[q], y + q * cols);
     }
 }
 
@@ -82,11 +103,19 @@ void RGK_NAME(standardise_grad)(const rgk_rows *rows, const void *vu, const void
     const size_t cols = rows->cols;
     const real *u = vu, *x = vx;
     real *dx = vdx;
-    for (size_t k = 0; k < rows->rows; k++, u += cols, x += cols, dx += cols) {
-        const moments m = moments_of(rows, x);
-        const real mean_u = row_mean(cols, u, u, RGK_C(0.0), plain_term);
-        const real slope = row_mean(cols, u, x, m.mean, times_deviation) * m.r * m.r * m.r;
-        put_gradient(cols, u, x, (const real[]){mean_u, m.r, m.mean, slope}, dx);
+    for (size_t k = 0, n; k < rows->rows; k += n, u += n * cols, x += n * cols, dx += n * cols) {
+        moments m[TOGETHER];
+        real mean_u[TOGETHER], slope[TOGETHER];
+        n = together(rows->rows - k, 2 * cols);
+        moments_of(n, cols, rows->eps, x, m);
+        for (size_t q = 0; q < n; q++) {
+            mean_u[q] = row_mean(cols, u + q * cols, u + q * cols, RGK_C(0.0), plain_term);
+            slope[q] =
+                row_mean(cols, u + q * cols, x + q * cols, m[q].mean, times_deviation) * m[q].r * m[q].r * m[q].r;
+        }
+        for (size_t q = 0; q < n; q++)
+            put_gradient(cols, u + q * cols, x + q * cols, (const real[]){mean_u[q], m[q].r, m[q].mean, slope[q]},
+                         dx + q * cols);
     }
 }
 
