@@ -162,14 +162,6 @@ static void run_block(block *b)
     }
 }
 
-/* Rows of V that are packed at a time. Rows of S that must be packed are so once for every piece of V: where somewhat shorter
-   sums make V one piece, they are taken. */
-static size_t k_most(size_t n, bool s_direct)
-{
-    const size_t one_piece = V_BYTES / sizeof(real) / round_up(n + !n, TILE_COLS) / 4 * 4;
-    return !s_direct && one_piece < K_BLOCK && one_piece >= K_BLOCK / 2 ? one_piece : K_BLOCK;
-}
-
 /* Columns of V that are packed at a time: one panel is enough where all rows of S pass at once. */
 static size_t v_block(size_t m, size_t k_part)
 {
@@ -184,7 +176,7 @@ static void run(const rgk_gemm *g, bool turned, real *scratch)
     const size_t row_part = flat ? TILE_ROWS : even_part(g->m, once ? ONCE_ROWS : ROW_BLOCK, TILE_ROWS);
     const size_t wide = least(g->n, ONCE_COLS), short_k = ONCE_BYTES / sizeof(real) / (wide ? wide : 1);
     const bool s_direct = g->a_col == 1 || (g->a_row == 1 && g->n <= 2 * TILE_COLS);
-    const size_t k_part = even_part(g->k, !once ? k_most(g->n, s_direct) : least(short_k, K_BLOCK), 4);
+    const size_t k_part = even_part(g->k, !once ? (s_direct ? K_BLOCK : K_PACKED) : least(short_k, K_BLOCK), 4);
     const size_t v_part = even_part(g->n, once ? ONCE_COLS : v_block(g->m, k_part), TILE_COLS);
     block b = {.g = g, .turned = turned, .v_packed = scratch, .s_direct = s_direct};
     b.s_packed = b.v_packed + k_part * (once ? TILE_COLS : v_part);
