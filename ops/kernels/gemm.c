@@ -10,8 +10,9 @@
 #include "gemm_tiny.h"
 
 /* Where all rows of S pass at once, for they are few, V is read where it lies, in blocks of long runs of memory, the next on
-   its way to L2 meanwhile: in the order of memory, for only that is fast when it comes from far. */
-#define ONCE_ROWS ((size_t)288)
+   its way to L2 meanwhile: in the order of memory, for only that is fast when it comes from far. With more rows, packed panels are
+   worth their packing. */
+#define ONCE_ROWS ((size_t)60) /* below ROW_BLOCK */
 #define ONCE_COLS ((size_t)1024)
 #define ONCE_BYTES ((size_t)384 * 1024)
 /* Short sums into a large C: rows of C are finished one tile after the other, for writing them is what takes time. */
@@ -209,7 +210,7 @@ size_t RGK_NAME(gemm_scratch)(size_t m, size_t n, size_t k)
         return 0;
     const size_t k_part = least(round_up(k, 4), K_BLOCK);
     const size_t plain = packed_most(m, n, k_part), turned = packed_most(n, m, k_part);
-    return ((plain > turned ? plain : turned) + (k_part + TILE_COLS) * ONCE_ROWS) * sizeof(real);
+    return ((plain > turned ? plain : turned) + (k_part + TILE_COLS) * ROW_BLOCK) * sizeof(real);
 }
 
 /* ---- which form ---- */

@@ -104,7 +104,7 @@ static const real tanh_pieces[PIECES_ROWS][32] = {
 };
 
 /* The normal distribution's tail beyond t, eight parts from 1/4 on. */
-#define RGK_UPPER_END 3.25f
+#define RGK_UPPER_END 3.0f
 static const real upper_pieces[PIECES_ROWS][32] = {
     {0.0f,         0.26500082f,  0.297133207f, 0.327411532f, 0.358610034f, 0.389811397f, 0.421054244f, 0.45292449f,
      0.485764503f, 0.532664537f, 0.595222235f, 0.655093431f, 0.717614889f, 0.780040026f, 0.846125364f, 0.908033848f,
