@@ -156,11 +156,11 @@ static bool make_spreads(grouping *k)
             rgi_spread *const x = add_spread(k);
             if (!x)
                 return false;
-            *x = (rgi_spread){.from = {.mode = RGI_MEMORY, .size = (uint8_t)value->size},
-                              .slot = take_slot(k),
-                              .period = value->window ? 0 : period_of(&k->s->shapes[value->shape], &k->g->shape),
-                              .shape = k->s->shapes[value->shape],
-                              .value = v};
+            x->from.size = (uint8_t)value->size;
+            x->slot = take_slot(k);
+            x->period = value->window ? 0 : period_of(&k->s->shapes[value->shape], &k->g->shape);
+            x->shape = k->s->shapes[value->shape];
+            x->value = v;
             k->p->marks[v].spread = (uint32_t)k->g->n_spreads;
             if (!rgi_terms_make(k->p, k->s, v, &x->from.terms) ||
                 (value->window && !(x->from.window = make_window(k->p, k->s, value))))
@@ -169,6 +169,7 @@ static bool make_spreads(grouping *k)
     return true;
 }
 
+/* What stands in zeroed memory is written field by field: a struct that is put together elsewhere and copied waits for itself. */
 static bool make_operand(grouping *k, size_t member, uint32_t i)
 {
     const rgi_program *prog = k->p->program;
@@ -180,9 +181,13 @@ static bool make_operand(grouping *k, size_t member, uint32_t i)
     const size_t size = value->size;
     k->unit = size > k->unit ? size : k->unit;
     const rgi_mark *const mark = mark_of(k, v);
-    *o = (rgi_operand){.mode = RGI_MEMORY, .size = (uint8_t)size};
+    o->size = (uint8_t)size;
     if (mark->maker) {
-        *o = k->g->members[mark->maker - 1].out;
+        const rgi_operand *const made = &k->g->members[mark->maker - 1].out;
+        o->mode = made->mode;
+        o->slot = made->slot;
+        o->terms = made->terms;
+        o->window = made->window;
     } else if (v == k->head) {
         o->mode = RGI_HEAD;
     } else if (is_number(k, value)) {
@@ -207,7 +212,7 @@ static bool make_output(grouping *k, size_t member)
     rgi_operand *o = &k->g->members[member].out;
     const size_t size = prog->values[v].size;
     k->unit = size > k->unit ? size : k->unit;
-    *o = (rgi_operand){.mode = RGI_MEMORY, .size = (uint8_t)size};
+    o->size = (uint8_t)size;
     if (prog->values[v].place != RGI_VOID || prog->values[v].part_of != RGI_NONE) {
         const bool ok = rgi_terms_make(k->p, k->s, v, &o->terms);
         if (prog->values[v].window) {
@@ -284,16 +289,16 @@ static bool make_step(const grouping *k, const rgi_use *use, rg_step *step)
     if (!same) {
         rg_type *types = rgi_special_alloc(k->s, n, sizeof *types);
         for (uint32_t i = 0; types && i < n; i++)
-            types[i] = (rg_type){dtype[i], k->g->shape};
+            types[i].dtype = dtype[i], types[i].shape = k->g->shape;
         *last = types;
         k->s->types[use->n_in].shape = k->shape;
     }
-    *step = (rg_step){.op = use->node->op,
-                      .attr = use->node->attr,
-                      .n_in = use->n_in,
-                      .n_out = 1,
-                      .in_type = *last,
-                      .out_type = *last + use->n_in};
+    step->op = use->node->op;
+    step->attr = use->node->attr;
+    step->n_in = use->n_in;
+    step->n_out = 1;
+    step->in_type = *last;
+    step->out_type = *last ? *last + use->n_in : NULL;
     return *last != NULL;
 }
 

@@ -34,11 +34,12 @@ static bool place(rg_plan *p, rgi_special *s, rgi_extra *extra, const uint32_t *
     size_t n = 0;
     for (; ok && n < prog->n_owners; n++) {
         const rgi_value *value = &prog->values[prog->owners[n]];
-        buffers[n] = (rgi_buffer){.bytes = rgi_bytes(prog, s, prog->owners[n]),
-                                  .first = begin[value->first],
-                                  .last = end[value->last],
-                                  .choice = value->choice,
-                                  .taken = value->taken};
+        rgi_buffer *const b = &buffers[n];
+        b->bytes = rgi_bytes(prog, s, prog->owners[n]);
+        b->first = begin[value->first];
+        b->last = end[value->last];
+        b->choice = value->choice;
+        b->taken = value->taken;
     }
     for (size_t i = 0; ok && i < s->n_steps; i++)
         if (extra[i].shared)

@@ -54,18 +54,19 @@ static bool make_types(const rg_plan *p, rgi_special *s, const rgi_use *use, rg_
 {
     const rgi_program *prog = p->program;
     rg_type *type = rgi_special_alloc(s, use->n_in + use->n_out, sizeof *type);
-    *step = (rg_step){.op = use->node->op,
-                      .attr = use->node->attr,
-                      .n_in = use->n_in,
-                      .n_out = use->n_out,
-                      .in_type = type,
-                      .out_type = type + use->n_in};
+    step->op = use->node->op;
+    step->attr = use->node->attr;
+    step->n_in = use->n_in;
+    step->n_out = use->n_out;
     if (!type || !rgi_pointers_make(s, step))
         return false;
+    step->in_type = type;
+    step->out_type = type + use->n_in;
     for (uint32_t i = 0; i < use->n_in + use->n_out; i++) {
         const int32_t v = i < use->n_in ? use->in[i] : use->out[i - use->n_in];
         if (v != RGI_NONE) {
-            type[i] = (rg_type){prog->values[v].dtype, s->shapes[prog->values[v].shape]};
+            type[i].dtype = prog->values[v].dtype;
+            type[i].shape = s->shapes[prog->values[v].shape];
         } else { /* only the shape is used */
             type[i].dtype = use->node->in[i]->dtype;
             if (!rgi_special_shape(p, s, use->node->in[i]->shape, &type[i].shape))
