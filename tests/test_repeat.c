@@ -194,7 +194,11 @@ static model penalised(int layers)
         char name[8] = {'w', (char)('0' + i)};
         w[i] = rg_param(m.g, name, RG_F32, RG_SHAPE(H, H), &(rg_param_opts){.init = RG_NORMAL, .scale = 0.3});
         rg_node *a = rg_matmul(h, w[i]), *mask = rg_greater(a, rg_scalar(m.g, RG_F32, -0.2));
-        h = rg_where(mask, rg_mul(rg_square(rg_tanh(a)), rg_one_minus(rg_scale(a, 0.5))), rg_scale(a, 0.1));
+        name[0] = 'b';
+        rg_node *bias = rg_param(m.g, name, RG_F32, RG_SHAPE(H), &(rg_param_opts){.init = RG_NORMAL, .scale = 0.3});
+        rg_node *spread =
+            rg_mul(a, rg_one_minus(rg_scale(bias, 0.5))); /* what is made for a row is made for all of it */
+        h = rg_where(mask, rg_mul(rg_square(rg_tanh(a)), spread), rg_mul(rg_scale(a, 0.1), rg_square(spread)));
     }
     rg_node *slope = rg_grad(rg_sum(h, RG_ALL_AXES, false), RG_NODES(m.xs)).at[0];
     rg_node *loss = rg_add(rg_mean(rg_square(h), RG_ALL_AXES, false), rg_mean(rg_square(slope), RG_ALL_AXES, false));
