@@ -176,7 +176,7 @@ static void run(const rgk_gemm *g, bool turned, real *scratch)
     const bool flat = !turned && !once && g->k <= FLAT_K && g->m > ROW_BLOCK && g->m * g->n * sizeof(real) > FLAT_BYTES;
     const size_t row_part = flat ? TILE_ROWS : even_part(g->m, once ? ONCE_ROWS : ROW_BLOCK, TILE_ROWS);
     const size_t wide = least(g->n, ONCE_COLS), short_k = ONCE_BYTES / sizeof(real) / (wide ? wide : 1);
-    const bool s_direct = g->a_col == 1 || (g->a_row == 1 && g->n <= 2 * TILE_COLS);
+    const bool s_direct = reads_directly(g);
     const size_t k_part = even_part(g->k, !once ? (s_direct ? K_BLOCK : K_PACKED) : least(short_k, K_BLOCK), 4);
     const size_t v_part = even_part(g->n, once ? ONCE_COLS : v_block(g->m, k_part), TILE_COLS);
     block b = {.g = g, .turned = turned, .v_packed = scratch, .s_direct = s_direct};

@@ -25,6 +25,15 @@ RGK_INLINE size_t even_part(size_t n, size_t most, size_t unit)
     return parts ? round_up((n + parts - 1) / parts, unit) : unit;
 }
 
+/* Whether S is read where it lies. Where it lies by columns that pays if few panels pass, and not if columns begin at few
+   distances from one another modulo 4 KiB: they share sets of L1, and what one tile has read of a line is gone when the next
+   one wants the rest. */
+RGK_INLINE bool reads_directly(const rgk_gemm *g)
+{
+    const size_t pitch = (size_t)(g->a_col < 0 ? -g->a_col : g->a_col) * sizeof(real);
+    return g->a_col == 1 || (g->a_row == 1 && g->n <= 2 * TILE_COLS && pitch % 1024 != 0);
+}
+
 /* Asks for a tile of C that will be read. */
 RGK_INLINE void expect(const real *c, ptrdiff_t c_row, size_t rows, size_t cols)
 {

@@ -105,7 +105,7 @@ void RGK_NAME(gemm_of_packed)(const rgk_gemm *g, void *scratch)
     const size_t k_part = even_part(g->k, K_BLOCK, 4);
     const size_t panels = V_BYTES / (TILE_COLS * sizeof(real)) / (k_part ? k_part : 1);
     const size_t columns = once ? g->n : (panels > 2 ? panels : 2) * TILE_COLS;
-    const bool direct = g->a_col == 1 || (g->a_row == 1 && g->n <= 2 * TILE_COLS);
+    const bool direct = reads_directly(g);
     for (size_t j = 0; j < g->n; j += columns)
         for (size_t l = 0; l < g->k; l += k_part)
             for (size_t i = 0; i < g->m; i += row_part) {
