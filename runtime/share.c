@@ -5,6 +5,7 @@
 #include "rows.h"
 #include "share.h"
 
+#include <math.h>
 #include <string.h>
 
 #define RGI_ALL UINT32_MAX        /* in place of a lane: shared out */
@@ -179,6 +180,19 @@ static void give_to_lane(sharing *h, size_t first, size_t end)
         h->shared[h->now] = h->shared[h->now] || (k != lane && h->load[k] > 0);
 }
 
+/* Whether a step that could be shared out is done by one lane while another, which has more to do, does not wait for it: the
+   product in front of the loop of a second direction beside the loop of the first. */
+static bool fits_beside(const sharing *h, size_t i)
+{
+    const uint32_t who = rivals_of(h, &h->prog->items[i]);
+    double most = 0, least = INFINITY;
+    for (uint32_t k = 0; k < h->lanes; k++) {
+        most = h->load[k] > most ? h->load[k] : most;
+        least = h->load[k] < least && (who == RGI_NOBODY || who == k) ? h->load[k] : least;
+    }
+    return h->prog->items[i].loop == RGI_NONE && h->common == 0 && least + nanoseconds(h, &h->s->steps[i]) < most;
+}
+
 static void share_step(sharing *h, size_t i)
 {
     rgi_exec *e = &h->s->steps[i];
@@ -335,9 +349,10 @@ bool rgi_share(rg_plan *p, rgi_special *s, uint32_t *interval, bool *shared)
             const size_t end = (size_t)prog->loops[item->loop].end + 1;
             (s->steps[i].rows ? give_rows : give_to_lane)(&h, i, end);
             i = end - 1;
-        } else if (!is_work(&s->steps[i]) || s->steps[i].parallel || item->kind == RGI_TEST) {
+        } else if (!is_work(&s->steps[i]) || item->kind == RGI_TEST || (s->steps[i].parallel && !fits_beside(&h, i))) {
             share_step(&h, i);
         } else {
+            s->steps[i].parallel = false;
             h.trips = rgi_step_calls(prog, s, i);
             give_to_lane(&h, i, i + 1);
         }

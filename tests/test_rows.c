@@ -402,3 +402,24 @@ Test(rows, only_where_it_pays)
         free(data);
     }
 }
+
+/* One sequence has no rows to deal out: then the directions of a layer go side by side, each on a thread of its own. */
+Test(rows, directions_of_one_sequence_go_side_by_side)
+{
+    enum { STEPS = 40 };
+    rg_graph *g = rg_graph_new(NULL);
+    rg_node *xs = rg_input(g, "xs", RG_F32, RG_SHAPE(STEPS, 1, 16));
+    rg_node *ys = rg_nn_lstm(xs, "net", 32, &(rg_rnn_opts){.bidirectional = true});
+    rg_plan *p = must_compile(g, RG_NODES(ys), &(rg_plan_opts){.threads = 2});
+    static const float data[STEPS * 16];
+    must(rg_bind(p, xs, data));
+    must(rg_plan_prepare(p));
+    cr_assert_eq(p->program->n_loops, 2);
+    const rgi_loop *a = &p->program->loops[0], *b = &p->program->loops[1];
+    for (size_t i = a->end; i <= b->begin; i++)
+        cr_expect(!p->current->steps[i].barrier, "the threads meet before step %zu", i);
+    cr_expect_neq(p->current->steps[a->begin].lane, p->current->steps[b->begin].lane);
+    must(rg_run(p));
+    rg_plan_free(p);
+    rg_graph_free(g);
+}
