@@ -14,6 +14,7 @@
 #define RGI_LANES 256     /* threads whose loads are told apart */
 #define RGI_START_NS 1000 /* what it costs to wake the team and to send it to sleep again */
 #define RGI_GAIN 0.9      /* of the time on one thread: more than that is not worth a team */
+#define RGI_AGAIN 0.75    /* of the time for reading something that is saved where it is near */
 #define RGI_ROWS_LEAST 4  /* rows in a piece of a loop */
 #define RGI_NEAR \
     ((size_t)1024 * 1024) /* bytes that each thread may read anew in every step: they stay in its own cache */
@@ -216,6 +217,27 @@ static void share_step(sharing *h, size_t i)
     h->interval[i] = h->now;
 }
 
+/* Nanoseconds that a step takes less than it seems to: what a loop reads in every step anew, as weights, is near by then. */
+static double read_again(const sharing *h, size_t i)
+{
+    const rgi_item *item = &h->prog->items[i];
+    double bytes = 0;
+    if (item->kind != RGI_RUN || item->loop == RGI_NONE)
+        return 0;
+    const rgi_use *use = &h->prog->uses[item->first];
+    for (uint32_t k = 0; k < use->n_in; k++) {
+        int32_t v = use->in[k];
+        const size_t size = v == RGI_NONE ? 0 : rgi_bytes(h->prog, h->s, v);
+        while (v != RGI_NONE && h->prog->values[v].loop != item->loop && h->prog->values[v].step_loop != item->loop &&
+               h->prog->values[v].part_of != RGI_NONE)
+            v = h->prog->values[v].part_of;
+        const bool stays =
+            v != RGI_NONE && h->prog->values[v].loop != item->loop && h->prog->values[v].step_loop != item->loop;
+        bytes += stays && size <= RGI_NEAR ? (double)size : 0;
+    }
+    return RGI_AGAIN * bytes * h->machine->byte_ns;
+}
+
 /* Which steps are worth sharing out, and which loops hold one. Returns what all takes on one thread. */
 static double find_parallel(sharing *h)
 {
@@ -224,7 +246,8 @@ static double find_parallel(sharing *h)
         rgi_exec *e = &h->s->steps[i];
         const bool may = e->kind == RGI_RUN || e->kind == RGI_FUSED || e->kind == RGI_PACK;
         alone += nanoseconds(h, e) * rgi_step_calls(h->prog, h->s, i);
-        e->parallel = may && h->lanes > 1 && rgi_most_tasks(e) > 1 && nanoseconds(h, e) > h->machine->share_ns;
+        e->parallel =
+            may && h->lanes > 1 && rgi_most_tasks(e) > 1 && nanoseconds(h, e) - read_again(h, i) > h->machine->share_ns;
         for (int32_t l = h->prog->items[i].loop; e->parallel && l != RGI_NONE; l = h->prog->loops[l].parent)
             h->parallel_loop[l] = true;
     }
