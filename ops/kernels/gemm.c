@@ -10,8 +10,8 @@
 #include "gemm_tiny.h"
 
 /* Where all rows of S pass at once, for they are few, V is read where it lies, in blocks of long runs of memory, the next on
-   its way to L2 meanwhile: in the order of memory, for only that is fast when it comes from far. With more rows, packed panels are
-   worth their packing. */
+   its way to L2 meanwhile: in the order of memory, for only that is fast when it comes from far. With more rows, packed
+   panels are worth their packing. */
 #define ONCE_ROWS ((size_t)60) /* below ROW_BLOCK */
 #define ONCE_COLS ((size_t)1024)
 #define ONCE_BYTES ((size_t)384 * 1024)

@@ -9,8 +9,8 @@
    all panels of V_BYTES. */
 #define K_BLOCK ((size_t)768)
 #define ROW_BLOCK ((size_t)96)
-/* The same where rows of S are packed. They are so once for each piece of V, which shorter sums make wider; and columns of S that
-   are a multiple of 4 KiB apart share a few sets of L2, which more of them would overflow. */
+/* The same where rows of S are packed. They are so once for each piece of V, which shorter sums make wider; and columns of
+   S that are a multiple of 4 KiB apart share a few sets of L2, which more of them would overflow. */
 #define K_PACKED ((size_t)256)
 #define V_BYTES ((size_t)640 * 1024)
 RGK_INLINE size_t round_up(size_t n, size_t unit)
