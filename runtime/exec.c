@@ -430,8 +430,9 @@ static double time_as(rg_plan *p, uint32_t thread, uint32_t team, int n)
 static void walk_as(rg_plan *p, uint32_t thread, uint32_t team)
 {
     const rgi_special *s = p->current;
-    walker w = {.p = p, .s = s, .thread = thread, .team = team, .scratch = p->slab + s->bytes + thread * s->scratch};
-    meet(&w); /* what the caller wrote before is seen by all */
+    walker w = {.p = p, .s = s, .thread = thread, .scratch = p->slab + s->bytes + thread * s->scratch};
+    w.team = team ? team : 1; /* never 0: the analyser does not know OpenMP */
+    meet(&w);                 /* what the caller wrote before is seen by all */
     walk(&w);
     w.at = s->n_steps;
     meet(&w);
