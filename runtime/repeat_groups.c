@@ -174,7 +174,7 @@ static void insert(repeating *r, int32_t v, rgi_unit *u, int32_t number, const c
 {
     rgi_lowering *const l = r->l;
     rgi_use *uses = rgi_arena_alloc(&l->temporary, (u->n_uses + c->n) * sizeof *uses);
-    int32_t made[RGI_OPS_AGAIN];
+    int32_t made[RGI_OPS_AGAIN] = {RGI_NONE};
     size_t n = 0, k = 0;
     bool reads = false;
     for (; uses && k < u->n_uses; k++) {
