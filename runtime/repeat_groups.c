@@ -3,10 +3,11 @@
    Between two readings of a value that lie far apart it only takes room. If cheap ops made it, and what they made it from is
    there at the second reading anyway (the group reads it itself, or something behind it does), the group that reads it late
    applies them once more, block by block: it reads no more operands than before, and writes none. What is read by ops that
-   are no members of groups, or lies in something else, is kept. */
+   are no members of groups, or lies in something else, is kept. What nobody reads then any more is not computed. */
 #include "repeat.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #define RGI_LATE 4      /* units between two readings from which a value is not kept for the second */
 #define RGI_OPS_AGAIN 4 /* ops that are run again at most for one value */
@@ -94,7 +95,12 @@ static void find_pinned(repeating *r)
     }
     const rg_scan *s = r->b->region->scan;
     for (size_t j = 0; s && j < s->nexts.n; j++) /* the next step's */
-        pin(r, r->l->value_of[((rg_node *)s->nexts.at[j])->id]);
+        pin(r, r->l->value_of[rgi_stand_in(r->l, s->nexts.at[j])->id]);
+    for (size_t k = 0; s && k < s->results.n; k++) { /* copied into stacks when all units are there */
+        const int32_t v = r->l->value_of[rgi_stand_in(r->l, rgi_projection_of(s->results.at[k])->of)->id];
+        if (v != RGI_NONE && p->values[v].part_of == RGI_NONE)
+            pin(r, v);
+    }
 }
 
 /* The op that makes a value of this block elementwise, in its group's shape, or NULL. */
@@ -113,6 +119,15 @@ static const rgi_use *maker(const repeating *r, int32_t v)
     return NULL;
 }
 
+static bool reads(const rgi_unit *u, int32_t v)
+{
+    for (size_t k = 0; k < u->n_uses; k++)
+        for (uint32_t i = 0; i < u->uses[k].n_in; i++)
+            if (u->uses[k].in[i] == v)
+                return true;
+    return false;
+}
+
 /* Whether a unit can read a value at no other cost than reading it: it is there then, whatever this unit does. *more: the
    unit would not read it otherwise. */
 static bool is_there(const repeating *r, int32_t v, uint32_t place, bool *more)
@@ -123,10 +138,8 @@ static bool is_there(const repeating *r, int32_t v, uint32_t place, bool *more)
     if ((size_t)owner >= r->n_values)
         return false;
     const rgi_unit *u = &r->l->units[r->order[place]];
-    for (size_t k = 0; k < u->n_uses; k++)
-        for (uint32_t i = 0; i < u->uses[k].n_in; i++)
-            if (u->uses[k].in[i] == v)
-                return true;
+    if (reads(u, v))
+        return true;
     *more = p->values[v].node->shape == u->shape;
     const rgi_place at = p->values[owner].place;
     if (at == RGI_FIXED || at == RGI_BOUND)
@@ -264,6 +277,49 @@ static uint32_t next_reading(const repeating *r, int32_t v, uint32_t from, uint3
     return next;
 }
 
+/* Whether somebody wants v, which is made in a unit of this block. What was made again is read in its own unit alone. */
+static bool is_wanted(const repeating *r, int32_t v)
+{
+    if ((size_t)v >= r->n_values)
+        return reads(&r->l->units[r->l->p->values[v].unit], v);
+    return r->pinned[v] || r->whole[v] || r->first[v] != UINT32_MAX;
+}
+
+/* Takes the op that makes v out of its group if nobody reads v any more, and those that made something for it alone. */
+static void drop_unread(repeating *r, int32_t v)
+{
+    const rgi_use *op = v == RGI_NONE ? NULL : maker(r, v);
+    if (!op || is_wanted(r, v) || rgi_can_fail(r->l, op->node->op))
+        return;
+    const int32_t number = r->l->p->values[v].unit;
+    rgi_unit *const u = &r->l->units[number];
+    const rgi_use gone = *op;
+    const size_t at = (size_t)(op - u->uses);
+    u->n_uses--;
+    memmove(u->uses + at, u->uses + at + 1, (u->n_uses - at) * sizeof *u->uses);
+    for (uint32_t i = 0; i < gone.n_in; i++) {
+        const int32_t w = gone.in[i];
+        if (w == RGI_NONE || reads(u, w))
+            continue;
+        if ((size_t)w < r->n_values && r->l->p->values[w].part_of == RGI_NONE && !r->whole[w])
+            forget_reading(r, w, r->place[number]);
+        drop_unread(r, w);
+    }
+}
+
+/* Takes out the groups that have lost all their ops. */
+static void drop_empty(const repeating *r)
+{
+    rgi_block *const b = r->b;
+    size_t kept = 0;
+    for (size_t i = 0; i < b->n; i++) {
+        const rgi_unit *u = &r->l->units[b->units[i]];
+        if (u->kind != RGI_FUSED || u->n_uses || u->placed)
+            b->units[kept++] = b->units[i];
+    }
+    b->n = kept;
+}
+
 /* Makes v again for those that read it long after everybody else did, if all of them can have it so. */
 static void consider(repeating *r, int32_t v)
 {
@@ -293,6 +349,7 @@ static void consider(repeating *r, int32_t v)
     }
     const rg_node *node = r->l->p->values[v].node;
     rgi_note_repeat(r->l, node, node->shape);
+    drop_unread(r, v);
 }
 
 /* Parts of a value, views and windows, are read in ways that are not looked into. */
@@ -351,5 +408,6 @@ bool rgi_repeat_in_groups(rgi_lowering *l, rgi_block *b)
     for (int32_t v = 0; v < (int32_t)n && !l->failed; v++)
         if (!r.pinned[v] && !r.whole[v] && r.first[v] != UINT32_MAX && maker(&r, v))
             consider(&r, v);
+    drop_empty(&r);
     return !l->failed;
 }

@@ -7,7 +7,7 @@
 
 #include <stdlib.h>
 
-enum { T = 9, B = 4, H = 24 };
+enum { T = 9, B = 4, H = 24, LONG = 50 /* of several blocks */ };
 
 typedef rg_node *(*cell)(rg_node *x, rg_node *h, rg_node *w);
 
@@ -168,10 +168,12 @@ Test(repeat, steps_that_are_not_made)
     rg_node *last = rg_scan_last(s, h);
     rg_scan_end(s);
     rg_node *d = rg_grad(rg_sum(rg_square(last), RG_ALL_AXES, false), RG_NODES(a)).at[0];
+    rg_node *update = rg_assign(a, rg_sub(a, d)); /* written behind the loops, before which it has no value yet */
     const double data[B] = {3, -2, 1, 4};
     double want[B];
     for (int keep = 1; keep >= 0; keep--) {
-        rg_plan *p = must_compile(g, RG_NODES(d), &(rg_plan_opts){.threads = 1, .no_repeats = keep});
+        rg_plan *p =
+            must_compile(g, RG_NODES(d, update), &(rg_plan_opts){.threads = 1, .no_repeats = keep, .snapshot = true});
         must(rg_bind(p, x, data));
         must(rg_run(p));
         if (keep)
@@ -232,4 +234,114 @@ Test(repeat, groups_have_the_same_bits_in_less_memory)
         free(data);
         rg_graph_free(m.g);
     }
+}
+
+/* A product behind enough others that what was read before them is not kept for it. */
+static rg_node *long_after(rg_node *h, rg_node *w)
+{
+    for (int i = 0; i < 4; i++)
+        h = rg_tanh(rg_matmul(h, w));
+    return rg_matmul(h, w);
+}
+
+static int count_of(rg_plan *p, const char *text)
+{
+    char *dump = rg_plan_dump(p);
+    cr_assert(dump);
+    int n = 0;
+    for (const char *at = dump; (at = strstr(at, text)); at++)
+        n++;
+    rg_text_free(dump);
+    return n;
+}
+
+/* Compares with plans that keep everything, and returns the plan that repeats. */
+static rg_plan *same_as_kept(const model *m, const void *data)
+{
+    const int64_t rows = LONG;
+    rg_plan *kept = run(m, data, rows, &(rg_plan_opts){.threads = 1, .no_repeats = true});
+    rg_plan *plain = run(m, data, rows, &(rg_plan_opts){.threads = 1, .no_fuse = true});
+    rg_plan *p = run(m, data, rows, &(rg_plan_opts){.threads = 1});
+    expect_same(m, plain, kept, "one by one");
+    expect_same(m, kept, p, "made again");
+    rg_plan_free(plain);
+    rg_plan_free(kept);
+    return p;
+}
+
+static model of_rows(rg_node **w)
+{
+    model m = {.g = rg_graph_new(&(rg_graph_opts){.seed = 5})};
+    m.xs = rg_input(m.g, "xs", RG_F32, RG_SHAPE(rg_dim(m.g, "time"), B, H));
+    *w = rg_param(m.g, "w", RG_F32, RG_SHAPE(H, H), &(rg_param_opts){.init = RG_NORMAL, .scale = 0.3});
+    return m;
+}
+
+/* What scales rows is made in a group of its own, of the size of a row: it cannot be made again among ops of all rows. */
+Test(repeat, what_is_made_of_smaller_values_is_kept)
+{
+    float *data = numbers(RG_F32, (size_t)LONG * B * H);
+    for (int column = 0; column < 2; column++) {
+        rg_node *w;
+        model m = of_rows(&w);
+        const rg_param_opts normal = {.init = RG_NORMAL, .scale = 0.3};
+        rg_node *s = rg_param(m.g, "s", RG_F32, column ? RG_SHAPE(B, 1) : RG_SHAPE(H), &normal);
+        rg_node *scaled = rg_mul(m.xs, rg_one_minus(s));
+        m.fetch[m.n++] = rg_mul(scaled, long_after(rg_exp(scaled), w));
+        rg_plan *p = same_as_kept(&m, data);
+        cr_expect_eq(count_of(p, "= one_minus("), 1);
+        rg_plan_free(p);
+        rg_graph_free(m.g);
+    }
+    free(data);
+}
+
+/* What a late group has made again for a value that is itself read once more, later still, is made there too: it lies in no
+   memory, whatever the number of values. */
+Test(repeat, what_is_made_again_of_what_was)
+{
+    float *data = numbers(RG_F32, (size_t)LONG * B * H);
+    for (int more = 0; more < 32; more++) {
+        const bool near = more % 2;
+        rg_node *w;
+        model m = of_rows(&w);
+        rg_node *first = rg_one_minus(rg_scale(m.xs, 0.5)), *product = long_after(rg_exp(first), w);
+        rg_node *second = rg_add(product, first);
+        rg_node *late = long_after(near ? rg_exp(second) : rg_tanh(product), w);
+        for (int i = 0; i < more / 2; i++)
+            late = rg_tanh(late);
+        m.fetch[m.n++] = rg_mul(rg_add(late, product), second);
+        m.fetch[m.n++] = m.xs;
+        m.fetch[m.n++] = w;
+        rg_plan *p = same_as_kept(&m, data);
+        cr_expect_eq(count_of(p, "= one_minus("), near ? 3 : 2, "%d more", more);
+        cr_expect_eq(count_of(p, "= add("), near ? 3 : 2, "%d more", more);
+        rg_plan_free(p);
+        rg_graph_free(m.g);
+    }
+    free(data);
+}
+
+/* Where all who read a value make it again, nobody computes it for them: its group is gone, unless somebody wants more of it. */
+Test(repeat, what_nobody_reads_is_not_computed)
+{
+    float *data = numbers(RG_F32, (size_t)LONG * B * H);
+    enum { ALONE, BESIDE, FETCHED, CASES };
+    static const int halves[CASES] = {1, 2, 2};
+    static const char *const steps[CASES] = {"plan: 10 steps", "plan: 11 steps", "plan: 11 steps"};
+    for (int k = 0; k < CASES; k++) {
+        rg_node *w;
+        model m = of_rows(&w);
+        rg_node *half = rg_scale(m.xs, 0.5), *rest = rg_one_minus(half);
+        m.fetch[m.n++] = rg_mul(rest, long_after(k == BESIDE ? rg_exp(half) : m.xs, w));
+        if (k == FETCHED)
+            m.fetch[m.n++] = half;
+        rg_plan *p = same_as_kept(&m, data);
+        cr_expect_eq(count_of(p, "= scale("), halves[k], "case %d", k);
+        cr_expect_eq(count_of(p, "= one_minus("), 1, "case %d", k);
+        cr_expect(says(p, steps[k]), "case %d", k);
+        rg_plan_free(p);
+        rg_graph_free(m.g);
+    }
+    free(data);
 }
