@@ -13,11 +13,6 @@
 #include "conv.h"
 #include "table_ops.h"
 
-#include <retrograde/ops/conv.h>
-
-#include <stdarg.h>
-#include <stdio.h>
-
 const rg_attr_field rgi_conv_fields[] = {
     {"rank", offsetof(rgi_conv, rank), RG_ATTR_I64},
     {"stride0", offsetof(rgi_conv, stride[0]), RG_ATTR_I64},
@@ -50,40 +45,83 @@ static rg_status check_rank(const rg_infer *call, const char *what, const rg_sha
     return rg_infer_fail(call, RG_ERR_SHAPE, "%s needs %d axes, it has %d", what, (int)rank + 2, shape->rank);
 }
 
+/* Sums and products of numbers below 2^31 do not overflow, so nothing else is let through. */
+static rg_status check_bounds(const rg_infer *call, const rgi_conv *a, int axis, int at)
+{
+    const struct {
+        const char *name;
+        int64_t value, least;
+    } all[] = {{"stride", a->stride[axis], 1},
+               {"dilation", a->dilation[axis], 1},
+               {"padding in front", a->before[axis], 0},
+               {"padding behind", a->after[axis], 0}};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        if (all[i].value < all[i].least || all[i].value > INT32_MAX)
+            return rg_infer_fail(call, RG_ERR_ARGUMENT, "axis %d: the %s is %lld, it must lie in [%lld, 2^31)", at,
+                                 all[i].name, (long long)all[i].value, (long long)all[i].least);
+    return RG_OK;
+}
+
+/* Whether axes from `first` on have fewer than 2^31 elements together. */
+static bool is_moderate(const rg_shape *shape, int32_t first)
+{
+    int64_t n = 1;
+    for (int32_t i = first; i < shape->rank; i++)
+        if (shape->dim[i] > INT32_MAX || (n *= shape->dim[i]) > INT32_MAX)
+            return false;
+    return true;
+}
+
+static rg_status check_channels(const rg_infer *call, const rg_shape *x, const rg_shape *w)
+{
+    char a[RGI_LABEL], b[RGI_LABEL];
+    if (w->dim[1] < 1 || w->dim[0] < 1 || x->dim[1] % w->dim[1])
+        return rg_infer_fail(call, RG_ERR_SHAPE, "axis 1: %s channels of the input against %s of a group of the kernel",
+                             rgi_size_text(call, x->dim[1], a, sizeof a), rgi_size_text(call, w->dim[1], b, sizeof b));
+    const int64_t groups = x->dim[1] / w->dim[1];
+    if (groups < 1 || w->dim[0] % groups)
+        return rg_infer_fail(call, RG_ERR_SHAPE, "axis 0 of the kernel: %s outputs are not divided by %s groups",
+                             rgi_size_text(call, w->dim[0], a, sizeof a), rgi_size_text(call, groups, b, sizeof b));
+    return RG_OK;
+}
+
+static rg_status too_wide(const rg_infer *call, int axis, int at, int64_t in, int64_t size)
+{
+    const rgi_conv *a = call->attr;
+    const int64_t span = a->dilation[axis] * (size - 1) + 1, padded = in + a->before[axis] + a->after[axis];
+    char text[4][RGI_LABEL];
+    return rg_infer_fail(
+        call, RG_ERR_SHAPE,
+        "axis %d: a kernel of %s with dilation %lld spans %s, the input with its padding %s + %lld + %lld = %s", at,
+        rgi_size_text(call, size, text[0], RGI_LABEL), (long long)a->dilation[axis],
+        rgi_size_text(call, span, text[1], RGI_LABEL), rgi_size_text(call, in, text[2], RGI_LABEL),
+        (long long)a->before[axis], (long long)a->after[axis], rgi_size_text(call, padded, text[3], RGI_LABEL));
+}
+
 /* The outputs of x under w; or the error that says why there are none. */
 static rg_status infer_outputs(const rg_infer *call, const rg_shape *x, const rg_shape *w, rg_shape *y)
 {
     const rgi_conv *a = call->attr;
     rg_status status = check_rank(call, "the input, [batch, channels, ...],", x, a->rank);
     status = status ? status : check_rank(call, "the kernel, [outputs, channels / groups, ...],", w, a->rank);
+    status = status ? status : check_channels(call, x, w);
     if (status)
         return status;
-    if (w->dim[1] < 1 || w->dim[0] < 1 || x->dim[1] % w->dim[1])
-        return rg_infer_fail(call, RG_ERR_SHAPE,
-                             "axis 1: %lld channels of the input against %lld of a group of the kernel",
-                             (long long)x->dim[1], (long long)w->dim[1]);
-    if (x->dim[1] < 1 || w->dim[0] % (x->dim[1] / w->dim[1]))
-        return rg_infer_fail(call, RG_ERR_SHAPE, "axis 0 of the kernel: %lld outputs are not divided by %lld groups",
-                             (long long)w->dim[0], (long long)(x->dim[1] / w->dim[1]));
+    if (!is_moderate(w, 0) || !is_moderate(x, 1))
+        return rg_infer_fail(call, RG_ERR_SHAPE, "a kernel, or one input of a batch, has 2^31 elements or more");
     *y = *x;
     y->dim[1] = w->dim[0];
     for (int axis = 3 - (int)a->rank; axis < 3; axis++) {
         const int at = 2 + axis - 3 + (int)a->rank;
-        const int64_t size = w->dim[at], span = a->dilation[axis] * (size - 1) + 1, in = x->dim[at];
-        const int64_t padded = in + a->before[axis] + a->after[axis];
-        if (size < 1)
+        status = check_bounds(call, a, axis, at);
+        if (status)
+            return status;
+        if (w->dim[at] < 1)
             return rg_infer_fail(call, RG_ERR_SHAPE, "axis %d: the kernel is empty", at);
-        y->dim[at] = rgi_conv_outputs(a, axis, in, size);
+        y->dim[at] = rgi_conv_outputs(a, axis, x->dim[at], w->dim[at]);
         if (y->dim[at] < 1)
-            return rg_infer_fail(call, RG_ERR_SHAPE,
-                                 "axis %d: a kernel of %lld with dilation %lld spans %lld, the input with its padding "
-                                 "%lld + %lld + %lld = %lld",
-                                 at, (long long)size, (long long)a->dilation[axis], (long long)span, (long long)in,
-                                 (long long)a->before[axis], (long long)a->after[axis], (long long)padded);
+            return too_wide(call, axis, at, x->dim[at], w->dim[at]);
     }
-    const int64_t elements = rg_shape_count(*w), plane = rg_shape_count(*x) / (x->dim[0] ? x->dim[0] : 1);
-    if (elements > INT32_MAX || plane > INT32_MAX)
-        return rg_infer_fail(call, RG_ERR_SHAPE, "a kernel, or one input of a batch, has 2^31 elements or more");
     return RG_OK;
 }
 
@@ -291,167 +329,3 @@ const rg_op rgi_op_conv_weight_grad = {
     .batch = batch_weight_grad,
     .run = rgi_conv_weight_grad_run,
 };
-
-/* ---- builders ---- */
-
-/* What a user's options say, `rank` numbers each. */
-typedef struct options {
-    const char *name;
-    int rank;
-    const int64_t *kernel, *stride, *pad, *extra, *dilation;
-    int64_t groups;
-    bool same;
-} options;
-
-static rg_node *refuse(const options *o, rg_node *x, const char *format, ...) __attribute__((format(printf, 3, 4)));
-
-static rg_node *refuse(const options *o, rg_node *x, const char *format, ...)
-{
-    char text[256], operand[2 * RGI_LABEL];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
-    va_end(args);
-    return rg_build_fail(x->graph, RG_ERR_ARGUMENT, "%s: %s; input: %s", o->name, text,
-                         rgi_format_operand(x, operand, sizeof operand));
-}
-
-/* The attributes that the options stand for; false after an error. `sizes`: of the kernel, along the last axes of w. */
-static bool resolve(const options *o, rg_node *x, const rg_shape *w, rgi_conv *a)
-{
-    *a = (rgi_conv){.rank = o->rank, .stride = {1, 1, 1}, .dilation = {1, 1, 1}};
-    for (int i = 0; i < o->rank; i++) {
-        const int axis = 3 - o->rank + i;
-        const int64_t size = w->rank == o->rank + 2 ? w->dim[2 + i] : 1, stride = o->stride[i] ? o->stride[i] : 1,
-                      dilation = o->dilation[i] ? o->dilation[i] : 1;
-        const char *wrong = stride < 1 || stride > INT32_MAX               ? "the stride must lie in [1, 2^31)"
-                            : dilation < 1 || dilation > INT32_MAX         ? "the dilation must lie in [1, 2^31)"
-                            : o->pad[i] < 0 || o->pad[i] + o->extra[i] < 0 ? "padding must not be negative"
-                            : o->same && stride != 1                       ? "`same` needs a stride of 1"
-                            : o->same && (o->pad[i] || o->extra[i])        ? "`same` and a padding exclude each other"
-                                                                           : NULL;
-        if (wrong) {
-            refuse(o, x, "axis %d of the kernel: %s (stride %lld, dilation %lld, padding %lld + %lld)", i, wrong,
-                   (long long)stride, (long long)dilation, (long long)o->pad[i], (long long)o->extra[i]);
-            return false;
-        }
-        if (o->kernel[i] && o->kernel[i] != size) {
-            refuse(o, x, "axis %d of the kernel has %lld elements, the options say %lld", i, (long long)size,
-                   (long long)o->kernel[i]);
-            return false;
-        }
-        const int64_t all = dilation * (size - 1);
-        a->stride[axis] = stride;
-        a->dilation[axis] = dilation;
-        a->before[axis] = o->same ? all / 2 : o->pad[i];
-        a->after[axis] = o->same ? all - all / 2 : o->pad[i] + o->extra[i];
-    }
-    return true;
-}
-
-/* y [N, O, ...] + bias [O] */
-static rg_node *add_bias(rg_node *y, rg_node *bias, int rank)
-{
-    for (int i = 0; bias && y && i < rank; i++)
-        bias = rg_unsqueeze(bias, -1);
-    return bias && y ? rg_add(y, bias) : y;
-}
-
-static rg_node *check_bias(const options *o, rg_node *y, rg_node *bias)
-{
-    char text[2 * RGI_LABEL];
-    if (!y || !bias || (bias->shape->a.rank == 1 && bias->shape->a.dim[0] == y->shape->a.dim[1]))
-        return add_bias(y, bias, o->rank);
-    return refuse(o, y, "the bias must be [%lld], it is %s", (long long)y->shape->a.dim[1],
-                  rgi_format_operand(bias, text, sizeof text));
-}
-
-static rg_node *build(const options *o, rg_node *x, rg_node *w, rg_node *bias)
-{
-    rgi_conv a;
-    if (!x || !w)
-        return rg_apply(&rgi_op_conv, RG_NODES(x, w), &(rgi_conv){.rank = o->rank});
-    const rg_shape *xs = &x->shape->a, *ws = &w->shape->a;
-    const int64_t groups = o->groups ? o->groups : 1;
-    if (!resolve(o, x, ws, &a))
-        return NULL;
-    if (groups < 1 || (xs->rank > 1 && ws->rank > 1 && xs->dim[1] != ws->dim[1] * groups))
-        return refuse(o, x, "axis 1: the input has %lld channels, the kernel %lld for each of %lld groups",
-                      (long long)(xs->rank > 1 ? xs->dim[1] : 0), (long long)(ws->rank > 1 ? ws->dim[1] : 0),
-                      (long long)groups);
-    return check_bias(o, conv(&a, x, w), bias);
-}
-
-#define OPTIONS(name, rank, o) \
-    (&(options){name, rank, (o).kernel, (o).stride, (o).pad, (o).pad_extra, (o).dilation, (o).groups, (o).same})
-
-rg_node *rg_conv1d(rg_node *x, rg_node *w, rg_node *bias, const rg_conv1d_opts *opts)
-{
-    const rg_conv1d_opts o = opts ? *opts : (rg_conv1d_opts){.groups = 0};
-    return build(OPTIONS("rg_conv1d", 1, o), x, w, bias);
-}
-
-rg_node *rg_conv2d(rg_node *x, rg_node *w, rg_node *bias, const rg_conv_opts *opts)
-{
-    const rg_conv_opts o = opts ? *opts : (rg_conv_opts){.groups = 0};
-    return build(OPTIONS("rg_conv2d", 2, o), x, w, bias);
-}
-
-rg_node *rg_conv3d(rg_node *x, rg_node *w, rg_node *bias, const rg_conv3d_opts *opts)
-{
-    const rg_conv3d_opts o = opts ? *opts : (rg_conv3d_opts){.groups = 0};
-    return build(OPTIONS("rg_conv3d", 3, o), x, w, bias);
-}
-
-/* ---- transposed ---- */
-
-/* The data gradient of a convolution whose outputs are x: of the sizes that convolution could have had, the smallest, and
-   `extra` more. */
-static rg_node *build_transpose(const options *o, rg_node *x, rg_node *w, rg_node *bias)
-{
-    rgi_conv a;
-    options plain = *o;
-    const int64_t none[3] = {0};
-    plain.extra = none;
-    if (!x || !w)
-        return rg_apply(&rgi_op_conv, RG_NODES(x, w), &(rgi_conv){.rank = o->rank});
-    rg_graph *g = x->graph;
-    const rg_shape *xs = &x->shape->a, *ws = &w->shape->a;
-    if (xs->rank != o->rank + 2 || ws->rank != o->rank + 2)
-        return refuse(o, x, "the input and the kernel need %d axes, they have %d and %d", o->rank + 2, xs->rank,
-                      ws->rank);
-    if (!resolve(&plain, x, ws, &a))
-        return NULL;
-    rg_shape y = *xs;
-    y.dim[1] = ws->dim[1] * (o->groups ? o->groups : 1);
-    if (o->same || y.dim[1] < 1 || xs->dim[1] != ws->dim[0])
-        return refuse(o, x, "axis 1: the input has %lld channels, the kernel, [inputs, outputs / groups, ...], %lld",
-                      (long long)xs->dim[1], (long long)ws->dim[0]);
-    for (int i = 0; i < o->rank; i++) {
-        const int axis = 3 - o->rank + i;
-        if (o->extra[i] < 0 || (o->extra[i] >= a.stride[axis] && o->extra[i] >= a.dilation[axis]))
-            return refuse(o, x, "axis %d: the extra outputs must be fewer than the stride or the dilation (%lld)", i,
-                          (long long)o->extra[i]);
-        const int64_t more = a.dilation[axis] * (ws->dim[2 + i] - 1) + 1 - a.stride[axis] - 2 * o->pad[i] + o->extra[i];
-        y.dim[2 + i] = rg_dim_add(g, rg_dim_mul(g, xs->dim[2 + i], a.stride[axis]), more);
-    }
-    return check_bias(o, data_grad(&a, x, w, rg_zeros(g, x->dtype, y)), bias);
-}
-
-rg_node *rg_conv_transpose1d(rg_node *x, rg_node *w, rg_node *bias, const rg_conv1d_opts *opts)
-{
-    const rg_conv1d_opts o = opts ? *opts : (rg_conv1d_opts){.groups = 0};
-    return build_transpose(OPTIONS("rg_conv_transpose1d", 1, o), x, w, bias);
-}
-
-rg_node *rg_conv_transpose2d(rg_node *x, rg_node *w, rg_node *bias, const rg_conv_opts *opts)
-{
-    const rg_conv_opts o = opts ? *opts : (rg_conv_opts){.groups = 0};
-    return build_transpose(OPTIONS("rg_conv_transpose2d", 2, o), x, w, bias);
-}
-
-rg_node *rg_conv_transpose3d(rg_node *x, rg_node *w, rg_node *bias, const rg_conv3d_opts *opts)
-{
-    const rg_conv3d_opts o = opts ? *opts : (rg_conv3d_opts){.groups = 0};
-    return build_transpose(OPTIONS("rg_conv_transpose3d", 3, o), x, w, bias);
-}

@@ -22,6 +22,12 @@ const char *rgi_shape_text(const rg_infer *call, rg_shape attribute, char *buffe
     return rgi_format_shape(call->context ? call->context->graph : NULL, attribute, buffer, size);
 }
 
+const char *rgi_size_text(const rg_infer *call, int64_t size, char *buffer, size_t bytes)
+{
+    const bool concrete = !call->context || call->context->sizes;
+    return rgi_format_size(concrete ? NULL : call->context->graph, size, buffer, bytes);
+}
+
 void rgi_batch_all(rg_node *const in[], const bool batched[], size_t n, rg_node *out[])
 {
     rg_node *like = NULL;

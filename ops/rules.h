@@ -12,6 +12,9 @@ bool rgi_axis_ok(const rg_infer *call, int64_t axis, int32_t rank);
 /* "[batch, 10]": a shape attribute as users wrote it, for the error of a shape rule. */
 const char *rgi_shape_text(const rg_infer *call, rg_shape attribute, char *buffer, size_t size);
 
+/* "batch" or the number: a size that a shape rule sees, for its error. */
+const char *rgi_size_text(const rg_infer *call, int64_t size, char *buffer, size_t bytes);
+
 /* x repeated along n new axes before its axis `at`, whose sizes are those of axes from .. from + n - 1 of `like`. */
 rg_node *rgi_expand(rg_node *x, int64_t at, rg_node *like, int64_t from, int64_t n);
 

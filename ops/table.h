@@ -1,4 +1,5 @@
-/* table.h - the built-in ops, one line each: RGI_OP(name) stands for rgi_op_name. No include guard: a list. */
+/* table.h - the built-in ops, one line each: RGI_OP(name) stands for rgi_op_name. No include guard: a list.
+   An op in a new file needs the file's line in meson.build too. */
 
 /* leaves and effects (leaf.c) */
 RGI_OP(input)

@@ -287,6 +287,8 @@ static void walk_rows(walker *w, size_t i)
             for (size_t j = 0; j < n && !status; j++) {
                 const uint64_t begin = w->s->timeline ? rgi_now() : 0;
                 status = rgi_rows_run(e, piece, j, w->scratch, w->t);
+                if (status)
+                    rgi_tell_node(w->p->program, i + 1 + j, status);
                 if (w->s->timeline)
                     rgi_timeline_note(w->s->timeline, w->thread, i + 1 + j, begin, 0);
             }
@@ -297,12 +299,18 @@ static void walk_rows(walker *w, size_t i)
 
 static rg_status check_values(const walker *w, size_t i);
 
-static rg_status run_calls(const rgi_call *calls, uint32_t n)
+/* The calls that begin with step i; false after a failure. */
+static bool run_calls(const walker *w, size_t i)
 {
+    const rgi_call *c = w->s->steps[i].calls, *const end = c + w->s->steps[i].n_calls;
     rg_status status = RG_OK;
-    for (uint32_t k = 0; k < n && !status; k++)
-        status = calls[k].step->op->run(calls[k].step, 0, calls[k].tasks);
-    return status;
+    for (; c < end && !(status = c->step->op->run(c->step, 0, c->tasks)); c++)
+        ;
+    if (!status)
+        return true;
+    rgi_tell_call(w->p->program, w->s, i, c->step, status);
+    fail(w->p, status);
+    return false;
 }
 
 static void walk(walker *w)
@@ -315,11 +323,8 @@ static void walk(walker *w)
         const rgi_exec *e = &s->steps[i];
         w->at = i;
         if (alone && e->n_calls && !failed) {
-            const rg_status status = run_calls(e->calls, e->n_calls);
-            if (status) {
-                fail(p, status);
+            if (!run_calls(w, i))
                 return;
-            }
             i = e->after;
             continue;
         }
@@ -350,7 +355,9 @@ static void walk(walker *w)
             if (failed)
                 for (uint32_t k = 1; k < RG_MAX_PHASES && e->tasks[k]; k++)
                     meet(w);
-            if (!status && check)
+            if (status)
+                rgi_tell_node(p->program, i, status);
+            else if (check)
                 status = check_values(w, i);
             if (status) {
                 fail(p, status);

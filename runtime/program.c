@@ -245,9 +245,24 @@ static bool lower(rgi_lowering *l, rg_nodes fetch)
     return rgi_settle(l) && add_sizing_inputs(l) && find_formulas(p);
 }
 
+static bool check_options(rg_graph *g, const rg_plan_opts *opts)
+{
+    if (opts && opts->threads < 0) {
+        rgi_compile_fail(g, RG_ERR_ARGUMENT, NULL, "rg_compile: opts.threads is %d, it must not be negative",
+                         opts->threads);
+        return false;
+    }
+    if (opts && opts->mode != 0 && opts->mode != RG_TRAIN && opts->mode != RG_EVAL) {
+        rgi_compile_fail(g, RG_ERR_ARGUMENT, NULL, "rg_compile: opts.mode is %d, it must be 0, RG_TRAIN or RG_EVAL",
+                         (int)opts->mode);
+        return false;
+    }
+    return true;
+}
+
 rgi_program *rgi_program_new(rg_graph *g, rg_nodes fetch, const rg_plan_opts *opts)
 {
-    if (g->error.status != RG_OK || !check_fetch(g, fetch))
+    if (g->error.status != RG_OK || !check_options(g, opts) || !check_fetch(g, fetch))
         return NULL;
     rgi_program *p = rgi_alloc(&g->allocator, sizeof *p);
     if (!p) {

@@ -328,7 +328,7 @@ Test(convolutions, what_does_not_fit_is_refused)
     REFUSED(
         RG_ERR_ARGUMENT,
         rg_nn_conv_transpose2d(x, "d2", 4, &(rg_conv_opts){.kernel = {3, 3}, .stride = {2, 2}, .pad_extra = {2, 0}}),
-        "axis 0", "extra outputs", "image");
+        "axis 2", "extra outputs", "image");
     REFUSED(RG_ERR_SHAPE, rg_nn_conv1d(row, "e1", 4, &(rg_conv1d_opts){.kernel = {12}, .pad = {1}}), "e1.weight",
             "axis 2", "9 + 1 + 1 = 11");
     rg_graph_free(g);

@@ -309,3 +309,135 @@ Test(misuse, layers_after_a_compilation_that_failed)
     cr_expect(!last[0] && !last[1], "no states of a layer that failed");
     rg_graph_free(g);
 }
+
+/* ---- convolutions ---- */
+
+/* Options that are not below 2^31 are refused before anything is computed from them. */
+Test(misuse, options_of_convolution_at_the_ends_of_their_range)
+{
+    static const int64_t ends[] = {INT32_MAX + INT64_C(1), INT64_C(1) << 62, INT64_MAX, INT64_MIN, -1};
+    rg_graph *g = rg_graph_new(NULL);
+    rg_node *x = rg_input(g, "x", RG_F32, RG_SHAPE(1, 2, 5, 6)),
+            *w = rg_param(g, "w", RG_F32, RG_SHAPE(2, 2, 3, 3), NULL);
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
+        const int64_t k = ends[i];
+        const rg_conv_opts stride = {.stride = {1, k}}, dilation = {.dilation = {1, k}}, pad = {.pad = {0, k}},
+                           extra = {.pad_extra = {0, k}}, both = {.pad = {0, k}, .pad_extra = {0, k}},
+                           groups = {.groups = k};
+        char value[32];
+        snprintf(value, sizeof value, "%lld", (long long)k);
+        REFUSED(RG_ERR_ARGUMENT, rg_conv2d(x, w, NULL, &stride), "rg_conv2d", "'x'", "axis 1", "stride", value);
+        REFUSED(RG_ERR_ARGUMENT, rg_conv2d(x, w, NULL, &dilation), "rg_conv2d", "'x'", "axis 1", "dilation", value);
+        REFUSED(RG_ERR_ARGUMENT, rg_conv2d(x, w, NULL, &pad), "rg_conv2d", "'x'", "axis 1", "padding", value);
+        REFUSED(RG_ERR_ARGUMENT, rg_conv2d(x, w, NULL, &extra), "rg_conv2d", "'x'", "axis 1", "padding", value);
+        REFUSED(RG_ERR_ARGUMENT, rg_conv2d(x, w, NULL, &both), "rg_conv2d", "'x'", "axis 1", "padding", value);
+        REFUSED(RG_ERR_ARGUMENT, rg_conv2d(x, w, NULL, &groups), "rg_conv2d", "'x'", "groups", value);
+        REFUSED(RG_ERR_ARGUMENT, rg_conv_transpose2d(x, w, NULL, &stride), "rg_conv_transpose2d", "stride", value);
+        REFUSED(RG_ERR_ARGUMENT, rg_conv_transpose2d(x, w, NULL, &dilation), "rg_conv_transpose2d", "dilation", value);
+        REFUSED(RG_ERR_ARGUMENT, rg_conv_transpose2d(x, w, NULL, &pad), "rg_conv_transpose2d", "padding", value);
+        REFUSED(RG_ERR_ARGUMENT, rg_conv_transpose2d(x, w, NULL, &extra), "rg_conv_transpose2d", "axis 3", value);
+        REFUSED(RG_ERR_ARGUMENT, rg_conv_transpose2d(x, w, NULL, &groups), "rg_conv_transpose2d", "groups", value);
+    }
+    /* what `same` comes to is a padding too */
+    const rg_conv_opts same = {.same = true, .dilation = {1, INT32_MAX}};
+    rg_node *wide = rg_input(g, "wide", RG_F32, RG_SHAPE(2, 2, 1, INT32_MAX / 8));
+    REFUSED(RG_ERR_ARGUMENT, rg_conv2d(x, wide, NULL, &same), "axis 3", "padding", "2^31", "'x'");
+    rg_graph_free(g);
+}
+
+Test(misuse, a_transposed_convolution_without_outputs)
+{
+    rg_graph *g = rg_graph_new(NULL);
+    const int64_t n = rg_dim(g, "n");
+    rg_node *x = rg_input(g, "x", RG_F32, RG_SHAPE(1, 2, 5, 3)),
+            *late = rg_input(g, "late", RG_F32, RG_SHAPE(1, 2, 5, n)),
+            *w = rg_param(g, "w", RG_F32, RG_SHAPE(2, 4, 3, 3), NULL);
+    const rg_conv_opts narrow = {.pad = {1, 10}}, none = {.pad = {0, INT32_MAX}}, far = {.stride = {1, INT32_MAX}};
+    REFUSED(RG_ERR_ARGUMENT, rg_conv_transpose2d(x, w, NULL, &narrow), "rg_conv_transpose2d", "axis 3", "3 elements",
+            "padding 10", "f32[1, 2, 5, 3] 'x'", "f32[2, 4, 3, 3] 'w'");
+    REFUSED(RG_ERR_ARGUMENT, rg_conv_transpose2d(late, w, NULL, &none), "axis 3", "n elements", "[1, 2, 5, n] 'late'");
+    REFUSED(RG_ERR_SHAPE, rg_conv_transpose2d(x, w, NULL, &far), "2^31", "[1, 2, 5, 3] 'x'");
+    cr_expect(rg_conv_transpose2d(x, w, NULL, &(rg_conv_opts){.pad = {1, 2}}), "%s", rg_graph_error(g));
+    rg_graph_free(g);
+}
+
+Test(misuse, channels_that_are_named)
+{
+    rg_graph *g = rg_graph_new(NULL);
+    const int64_t c = rg_dim(g, "colours");
+    rg_node *x = rg_input(g, "x", RG_F32, RG_SHAPE(1, c, 5, 5)),
+            *w = rg_param(g, "w", RG_F32, RG_SHAPE(2, 2, 3, 3), NULL);
+    rg_node *k = rg_input(g, "k", RG_F32, RG_SHAPE(2, c, 3, 3)), *y = rg_input(g, "y", RG_F32, RG_SHAPE(1, 2, 5, 5));
+    rg_node *high = rg_input(g, "high", RG_F32, RG_SHAPE(2, 2, c, 3));
+    REFUSED(RG_ERR_ARGUMENT, rg_conv2d(x, w, NULL, NULL), "axis 1", "input has colours channels", "kernel 2 for");
+    REFUSED(RG_ERR_ARGUMENT, rg_conv2d(y, k, NULL, NULL), "axis 1", "input has 2 channels", "kernel colours for");
+    REFUSED(RG_ERR_ARGUMENT, rg_conv_transpose2d(x, w, NULL, NULL), "axis 1", "input has colours channels");
+    REFUSED(RG_ERR_SHAPE, rg_conv2d(y, high, NULL, NULL), "axis 2", "a kernel of colours", "spans colours");
+    REFUSED(RG_ERR_ARGUMENT, rg_conv2d(y, high, NULL, &(rg_conv_opts){.kernel = {3}}), "axis 0",
+            "has colours elements");
+    rg_graph_free(g);
+}
+
+/* ---- plans ---- */
+
+Test(misuse, options_of_a_plan_that_are_none)
+{
+    rg_graph *g = rg_graph_new(NULL);
+    rg_node *y = rg_square(rg_param(g, "p", RG_F32, RG_SCALAR, NULL));
+    const rg_plan_opts threads = {.threads = -1}, mode = {.mode = (rg_mode)77};
+    cr_expect_null(rg_compile(g, RG_NODES(y), &threads));
+    cr_expect_eq(rg_graph_status(g), RG_ERR_ARGUMENT);
+    cr_expect(strstr(rg_graph_error(g), "threads is -1"), "%s", rg_graph_error(g));
+    cr_expect_null(rg_compile(g, RG_NODES(y), &mode));
+    cr_expect_eq(rg_graph_status(g), RG_ERR_ARGUMENT);
+    cr_expect(strstr(rg_graph_error(g), "mode is 77"), "%s", rg_graph_error(g));
+    rg_graph_clear_error(g);
+    rg_plan *p = must_compile(g, RG_NODES(y), &(rg_plan_opts){.mode = RG_EVAL});
+    must(rg_run(p));
+    rg_plan_free(p);
+    rg_graph_free(g);
+}
+
+/* The error of a run names the node and its place, however the op is run: alone, by a team, in a loop, beside others. */
+static void fails_at(rg_graph *g, rg_nodes fetch, rg_node *index, const int64_t *data, const char *op, int line,
+                     const rg_plan_opts *opts)
+{
+    rg_plan *p = must_compile(g, fetch, opts);
+    char node[32];
+    snprintf(node, sizeof node, "node: %s#", op);
+    must(rg_bind(p, index, data));
+    FAILED(RG_ERR_ARGUMENT, rg_run(p), op, "9", "outside [0, 3)", node, "(in deep, at ");
+    cr_expect(names_line(rg_last_error(), __FILE__, line, line), "line %d: %s", line, rg_last_error());
+    rg_plan_free(p);
+}
+
+Test(misuse, indices_and_labels_of_a_run)
+{
+    static const rg_plan_opts all[] = {
+        {.threads = 1}, {.threads = 2}, {.threads = 1, .check = true}, {.threads = 2, .no_fuse = true}};
+    const int64_t data[4] = {0, 2, 9, 1};
+    rg_graph *g = rg_graph_new(NULL);
+    rg_node *table = rg_param(g, "table", RG_F32, RG_SHAPE(3, 3), NULL),
+            *index = rg_input(g, "index", RG_I64, RG_SHAPE(4));
+    rg_node *four = rg_param(g, "four", RG_F32, RG_SHAPE(4, 3), NULL);
+    rg_scope_push(g, "deep");
+    const int gathered = __LINE__ + 1;
+    rg_node *rows = rg_gather(table, index, 0);
+    const int labelled = __LINE__ + 1;
+    rg_node *loss = rg_cross_entropy(rg_tanh(rg_add(four, four)), index, NULL);
+    rg_scan *scan = rg_scan_begin(g, &(rg_scan_opts){.name = "walk"});
+    rg_node *at = rg_scan_slice(scan, index), *h = rg_scan_carry(scan, rg_zeros(g, RG_F32, RG_SHAPE(3)));
+    const int stepped = __LINE__ + 1;
+    rg_node *row = rg_gather(rg_mul(table, h), at, 0);
+    rg_scan_next(scan, h, rg_tanh(rg_add(h, row)));
+    rg_node *last = rg_scan_last(scan, h);
+    rg_scan_end(scan);
+    rg_scope_pop(g);
+    cr_assert(rows && loss && last, "%s", rg_graph_error(g));
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        fails_at(g, RG_NODES(rg_exp(rows)), index, data, "gather", gathered, &all[i]);
+        fails_at(g, RG_NODES(loss), index, data, "cross_entropy", labelled, &all[i]);
+        fails_at(g, RG_NODES(last), index, data, "gather", stepped, &all[i]);
+    }
+    rg_graph_free(g);
+}

@@ -53,8 +53,9 @@ typedef struct rg_plan_opts {
 /* The i-th identity that rg_compile uses, NULL behind the last. rg_plan_dump says which held how often. */
 RG_API const char *rg_rewrite_name(size_t i);
 
-/* Compiles `fetch` into a plan, or returns NULL with rg_graph_error set. The plan keeps its graph and parameters
-   alive. A plan is used by one thread at a time. A plan with effects needs the parameters to itself while it runs. */
+/* Compiles `fetch` into a plan, or returns NULL with rg_graph_error set: also for a negative number of threads and a mode
+   that is none (RG_ERR_ARGUMENT). The plan keeps its graph and parameters alive. A plan is used by one thread at a time. A
+   plan with effects needs the parameters to itself while it runs. */
 RG_API rg_plan *rg_compile(rg_graph *g, rg_nodes fetch, const rg_plan_opts *opts);
 RG_API void rg_plan_free(rg_plan *p);
 
@@ -71,7 +72,7 @@ RG_API RG_CHECKED rg_status rg_bind_out(rg_plan *p, rg_node *fetched, void *data
 /* Plans for the sizes bound now, so that the next rg_run allocates nothing. */
 RG_API RG_CHECKED rg_status rg_plan_prepare(rg_plan *p);
 /* Computes everything fetched. Allocates nothing when the sizes have been seen before. After a failure the plan
-   is usable, and no parameter has been half written. */
+   is usable, and no parameter has been half written; rg_last_error names the node and where it was built. */
 RG_API RG_CHECKED rg_status rg_run(rg_plan *p);
 
 /* Values of a fetched node after a run: row-major, valid until the next run, bind or free of the plan. NULL, with

@@ -9,8 +9,8 @@
    The order of a sum depends on sizes alone. Derivatives can be taken any number of times:
        dx = the transposed convolution of the cotangent u with w,  dw[o, c, k..] = sum over n, p.. of u x,  dbias = sum of u.
 
-   Errors (NULL, and the graph's error set): a stride or dilation below 1, a negative padding, `same` with a stride or a
-   padding (RG_ERR_ARGUMENT); wrong ranks, channels that do not fit the kernel, groups that do not divide, a kernel that
+   Errors (NULL, and the graph's error set): a stride or dilation below 1, a negative padding, any of them from 2^31 on,
+   `same` with a stride or a padding, a transposed convolution whose padding leaves nothing (RG_ERR_ARGUMENT); wrong ranks, channels that do not fit the kernel, groups that do not divide, a kernel that
    spans more than the padded input, 2^31 elements or more in a kernel or one input of a batch (RG_ERR_SHAPE); inputs of
    different dtypes (RG_ERR_DTYPE). A graph is used by one thread at a time. Options are copied; NULL: all defaults. */
 #ifndef RETROGRADE_OPS_CONV_H

@@ -1,4 +1,9 @@
-/* linalg.h - one contraction and what is built from it. */
+/* linalg.h - one contraction and what is built from it.
+
+   Derivatives can be taken any number of times. Errors: sizes of paired axes that differ, too few or too many axes
+   (RG_ERR_SHAPE), an axis outside the rank or named twice, lists that do not go in pairs (RG_ERR_ARGUMENT), dtypes that
+   differ or are not taken (RG_ERR_DTYPE); then the result is NULL and the graph's error is set. A graph is used by one
+   thread at a time. Options are copied; NULL: all defaults. */
 #ifndef RETROGRADE_OPS_LINALG_H
 #define RETROGRADE_OPS_LINALG_H
 
