@@ -4,7 +4,8 @@
 
 #include "../graph/graph.h"
 
-/* The rule of an op applied to a node: its own; that of elementwise ops; or, for want of one, a loop over the examples. */
+/* The rule of an op applied to a node: its own; that of elementwise ops; or, for want of one, a loop over the
+   examples. */
 void rgi_batch_node(rg_node *v, rg_node *const in[], const bool batched[], rg_node *out[]);
 
 /* y with a leading axis, computed from x with that axis. NULL: y does not depend on x, or the graph's error is set

@@ -1,5 +1,5 @@
-/* check_nodes.c - each op between the variables and the loss by itself, at the values that its inputs have there: so that a
-   wrong rule is named, and one that the loss as a whole would forgive is found. */
+/* check_nodes.c - each op between the variables and the loss by itself, at the values that its inputs have there: so
+   that a wrong rule is named, and one that the loss as a whole would forgive is found. */
 #include "check.h"
 #include "rule.h"
 

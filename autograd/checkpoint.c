@@ -1,8 +1,8 @@
 /* checkpoint.c - parts of a graph whose inner values are not kept for the reverse pass but computed again.
 
-   When reverse mode comes to a node of such a part, all of the part is written once more, over its inputs seen through the op
-   `again`: other nodes, hence not the same as those of the forward pass, which die there. Rules are applied to the copies.
-   The same ops with the same attributes, keys of draws included, give the same bits. */
+   When reverse mode comes to a node of such a part, all of the part is written once more, over its inputs seen through
+   the op `again`: other nodes, hence not the same as those of the forward pass, which die there. Rules are applied to
+   the copies. The same ops with the same attributes, keys of draws included, give the same bits. */
 #include "checkpoint.h"
 #include "replay.h"
 #include "rule.h"
@@ -12,8 +12,8 @@
 #include <retrograde/autograd.h>
 #include <retrograde/op.h>
 
-/* Nodes [first, end); copies[i] is that of node first + i, made when first asked for, and exchanged[i] whether its two inputs
-   stand the other way round. */
+/* Nodes [first, end); copies[i] is that of node first + i, made when first asked for, and exchanged[i] whether its two
+   inputs stand the other way round. */
 typedef struct segment {
     uint32_t first, end;
     rg_node **copies;

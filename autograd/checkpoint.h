@@ -4,8 +4,8 @@
 
 #include "../graph/graph.h"
 
-/* What reverse mode is to apply the rule of v to: its copy where v lies in a checkpointed part, else v. NULL: the graph's
-   error is set. *exchanged: the copy has v's two inputs the other way round. */
+/* What reverse mode is to apply the rule of v to: its copy where v lies in a checkpointed part, else v. NULL: the
+   graph's error is set. *exchanged: the copy has v's two inputs the other way round. */
 rg_node *rgi_recomputed(rg_node *v, bool *exchanged);
 
 #endif

@@ -1,8 +1,8 @@
 /* colouring.c - greedy colourings, of a Jacobian's columns (Curtis, Powell, Reid 1974) and of a Hessian's.
 
-   A Hessian's elements come in pairs, so one of each pair is enough: a star colouring does (Coleman, More 1984; Gebremedhin,
-   Manne, Pothen 2005): neighbours differ, and no path of four has but two colours. An arrow has two colours so, where columns
-   by themselves have as many as there are. */
+   A Hessian's elements come in pairs, so one of each pair is enough: a star colouring does (Coleman, More 1984;
+   Gebremedhin, Manne, Pothen 2005): neighbours differ, and no path of four has but two colours. An arrow has two
+   colours so, where columns by themselves have as many as there are. */
 #include "colouring.h"
 
 #include <string.h>
@@ -86,8 +86,8 @@ int64_t rgi_colour_columns(const rg_allocator *allocator, const rgi_pattern *a, 
     return colours;
 }
 
-/* What v may not be for its neighbour w: the colour of w, and that of an x behind w with which v - w - x could be a part of
-   a path of two colours. */
+/* What v may not be for its neighbour w: the colour of w, and that of an x behind w with which v - w - x could be a
+   part of a path of two colours. */
 static void forbid(const rgi_pattern *a, const int64_t *colour, const bool *shared, int64_t v, int64_t w,
                    int64_t *forbidden)
 {
@@ -100,8 +100,8 @@ static void forbid(const rgi_pattern *a, const int64_t *colour, const bool *shar
     }
 }
 
-/* After v has its colour: notes the elements (w, x) whose x has two neighbours of the colour of w. Of several such w the
-   others were noted when the second came. */
+/* After v has its colour: notes the elements (w, x) whose x has two neighbours of the colour of w. Of several such w
+   the others were noted when the second came. */
 static void note_shared(const rgi_pattern *a, const int64_t *colour, bool *shared, int64_t v)
 {
     for (int64_t k = a->start[v]; k < a->start[v + 1]; k++) {

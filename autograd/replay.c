@@ -1,5 +1,5 @@
-/* replay.c - one node of a body once more, applied to what stands for its inputs. The copies depend on other leaves, so they
-   are other nodes than the originals; draws keep their keys, hence their bits. */
+/* replay.c - one node of a body once more, applied to what stands for its inputs. The copies depend on other leaves, so
+   they are other nodes than the originals; draws keep their keys, hence their bits. */
 #include "replay.h"
 
 bool rgi_replay_init(rgi_replay *r, rg_graph *g, const char *caller)

@@ -1,5 +1,5 @@
-/* replay.h - the body of a closed scan written once more in a new one: as it is, with tangents beside the values, or with one
-   more axis. What stands for a node is kept by its id. */
+/* replay.h - the body of a closed scan written once more in a new one: as it is, with tangents beside the values, or
+   with one more axis. What stands for a node is kept by its id. */
 #ifndef RGI_REPLAY_H
 #define RGI_REPLAY_H
 
@@ -32,7 +32,8 @@ static inline rg_node *rgi_with(const rgi_replay *r, const rg_node *v)
     return v && v->id < r->n ? r->with[v->id] : NULL;
 }
 
-/* The op of v applied to what stands for its inputs; sets `of` for v and its results. False: the graph's error is set. */
+/* The op of v applied to what stands for its inputs; sets `of` for v and its results. False: the graph's error is
+   set. */
 bool rgi_replay_node(rgi_replay *r, rg_node *v);
 
 /* Which input of v became input i of its copy: inputs that may be exchanged stand in the order of ids. */
@@ -46,8 +47,8 @@ bool rgi_replay_body(rgi_replay *r, const rg_scan *f);
 
 /* Opens a scan like f. */
 rg_scan *rgi_replay_begin(rgi_replay *r, const rg_scan *f);
-/* Which of the body's nodes depend on one that `depends` marks (slices, carries, captures by id): steps are followed until
-   nothing changes. Only floats do, if `floats`. */
+/* Which of the body's nodes depend on one that `depends` marks (slices, carries, captures by id): steps are followed
+   until nothing changes. Only floats do, if `floats`. */
 void rgi_replay_spread(const rgi_replay *r, const rg_scan *f, bool *depends, bool floats);
 
 #endif

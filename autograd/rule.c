@@ -55,8 +55,8 @@ static bool kept_whole(const rg_node *v)
     return false;
 }
 
-/* An operand of an elementwise op. Where it is a part of a value that is kept whole, it is that part of what is kept, and
-   nothing is kept twice. */
+/* An operand of an elementwise op. Where it is a part of a value that is kept whole, it is that part of what is kept,
+   and nothing is kept twice. */
 static rg_node *seen_part(rg_graph *g, rg_node *node)
 {
     const bool part = node->op->window && !(node->op->traits & RG_JOINS) && node->n_in == 1;

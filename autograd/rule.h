@@ -21,16 +21,16 @@ typedef struct rgi_substitution {
 /* `node` as a rule may use it now: itself, or its residual. */
 rg_node *rgi_seen(rg_graph *g, rg_node *node);
 
-/* Applies the reverse rule of `self`: ct[k] is the cotangent of output k (of projection k in creation order for a scan),
-   grad[i] is filled with the gradient of input i, of its type, or NULL for zero. Un-broadcasting happens here.
+/* Applies the reverse rule of `self`: ct[k] is the cotangent of output k (of projection k in creation order for a
+   scan), grad[i] is filled with the gradient of input i, of its type, or NULL for zero. Un-broadcasting happens here.
    False with the graph's error set where there is no rule or it failed. */
 bool rgi_rule_vjp(rg_node *self, rg_node *const ct[], const bool wants[], rg_node *grad[]);
 
 /* The reverse rule of a scan: a scan in the other direction over stacked residuals. */
 bool rgi_scan_reverse(rg_node *self, rg_node *const ct[], const bool wants[], rg_node *grad[]);
 
-/* Applies the forward rule of `self`, or the reverse rule transposed where it has none: tangent[i] is that of input i, NULL
-   means zero; out[k] is filled with that of output k, of its type, or NULL. False with the graph's error set. */
+/* Applies the forward rule of `self`, or the reverse rule transposed where it has none: tangent[i] is that of input i,
+   NULL means zero; out[k] is filled with that of output k, of its type, or NULL. False with the graph's error set. */
 bool rgi_rule_jvp(rg_node *self, rg_node *const tangent[], rg_node *out[]);
 
 /* The forward rule of a scan: a scan of the same steps over values and tangents. (scan_forward.c) */

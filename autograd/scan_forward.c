@@ -1,8 +1,8 @@
 /* scan_forward.c - the forward rule of a recurrence: the same steps once more, over values and tangents.
 
        (h', y) = f(h, x; w)    becomes    (h', th', y, ty) = (f, df)(h, th, x, tx; w, tw)
-   Nothing is kept from step to step but the carries, so forward mode needs no memory that grows with the steps, and a loop
-   needs no limit. */
+   Nothing is kept from step to step but the carries, so forward mode needs no memory that grows with the steps, and a
+   loop needs no limit. */
 #include "replay.h"
 #include "rule.h"
 

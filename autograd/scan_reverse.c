@@ -131,8 +131,9 @@ static bool is_plain(const rg_graph *g, const rgi_shape *shape)
     return true;
 }
 
-/* A gradient that each step sums over rows, as that of a factor of all rows, is summed over the steps first, row by row: rows
-   then need nothing of each other until all steps are over. So where the rows are as large as a state of the scan. */
+/* A gradient that each step sums over rows, as that of a factor of all rows, is summed over the steps first, row by
+   row: rows then need nothing of each other until all steps are over. So where the rows are as large as a state of the
+   scan. */
 static bool is_sum_of_rows(const rg_scan *f, const rg_scan *b, const rg_node *addend)
 {
     if (addend->op != &rgi_op_sum || addend->region != b->region || !is_plain(f->graph, addend->in[0]->shape))

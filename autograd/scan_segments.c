@@ -1,10 +1,10 @@
 /* scan_segments.c - the reverse of a recurrence that keeps its carries before each segment of steps alone.
 
-   Backwards over the segments, the last one first: its forward steps again, from the carries kept, now with everything kept
-   that their reverse reads; then their reverse, from the cotangents that the segment behind it has handed on. Segments of
-   one length make one scan, whose body holds a copy of the forward scan and its reverse, so the code does not grow with
-   the number of steps; what is left over stands at the end of the sequence, as one more copy. Sums over the steps go on
-   from segment to segment where they stopped, so they have the bits of a reverse over all steps. */
+   Backwards over the segments, the last one first: its forward steps again, from the carries kept, now with everything
+   kept that their reverse reads; then their reverse, from the cotangents that the segment behind it has handed on.
+   Segments of one length make one scan, whose body holds a copy of the forward scan and its reverse, so the code does
+   not grow with the number of steps; what is left over stands at the end of the sequence, as one more copy. Sums over
+   the steps go on from segment to segment where they stopped, so they have the bits of a reverse over all steps. */
 #include "replay.h"
 #include "rule.h"
 #include "scan_reverse.h"
@@ -31,8 +31,8 @@ static double step_bytes(const rg_scan *f, bool carries)
     return bytes;
 }
 
-/* With L levels of segments of segments, each of T^(1 / (L + 1)) parts, about L T^(1 / (L + 1)) carries and the values of
-   T^(1 / (L + 1)) steps are kept: the least L that fits, at most MOST_LEVELS. */
+/* With L levels of segments of segments, each of T^(1 / (L + 1)) parts, about L T^(1 / (L + 1)) carries and the values
+   of T^(1 / (L + 1)) steps are kept: the least L that fits, at most MOST_LEVELS. */
 static int levels_for_bytes(const rg_scan *f, int64_t steps)
 {
     const double kept = step_bytes(f, true), all = step_bytes(f, false), most = (double)f->keep_bytes;
@@ -42,8 +42,8 @@ static int levels_for_bytes(const rg_scan *f, int64_t steps)
     return levels;
 }
 
-/* A length of segments near `every` that leaves no steps over, if there is one: steps left over are one more copy of the body,
-   and sequences are copied where their segments do not fill them. */
+/* A length of segments near `every` that leaves no steps over, if there is one: steps left over are one more copy of
+   the body, and sequences are copied where their segments do not fill them. */
 static int64_t dividing(int64_t steps, int64_t every)
 {
     for (int64_t off = 0; every > 0 && off <= every / 3; off++) {

@@ -1,5 +1,5 @@
-/* sets.c - interned sets. Neighbouring elements of a tensor mostly depend on the same few variables, and what is the same is
-   compared by its number. */
+/* sets.c - interned sets. Neighbouring elements of a tensor mostly depend on the same few variables, and what is the
+   same is compared by its number. */
 #include "sets.h"
 
 #define XXH_INLINE_ALL

@@ -1,7 +1,8 @@
 /* shadow.c - a graph in f64 beside another one.
 
-   Nodes are applied again in the order of their ids, with attributes in which element types are wider and sizes concrete. A
-   stopped gradient becomes a parameter that holds the value: differences then see what derivatives see, a constant. */
+   Nodes are applied again in the order of their ids, with attributes in which element types are wider and sizes
+   concrete. A stopped gradient becomes a parameter that holds the value: differences then see what derivatives see, a
+   constant. */
 #include "shadow.h"
 
 #include "../graph/bf16.h"

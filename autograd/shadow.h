@@ -1,5 +1,5 @@
-/* shadow.h - what a loss is computed from, written once more in another graph: in f64, with numbers in place of named sizes
-   and parameters in place of inputs, to be moved at will. */
+/* shadow.h - what a loss is computed from, written once more in another graph: in f64, with numbers in place of named
+   sizes and parameters in place of inputs, to be moved at will. */
 #ifndef RGI_SHADOW_H
 #define RGI_SHADOW_H
 

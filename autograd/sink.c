@@ -7,8 +7,8 @@
    sums of such products, which are products of stacks with the weights. Sinking keeps stacks alive that the steps would
    not need, so a plain sum sinks only where its stack exists already.
 
-   Each sum is one chain of additions in the order of the steps, begun from what the sums hold already: over pieces of the
-   steps it has the bits that it has over all of them. */
+   Each sum is one chain of additions in the order of the steps, begun from what the sums hold already: over pieces of
+   the steps it has the bits that it has over all of them. */
 #include "sink.h"
 
 #include "../ops/along.h"

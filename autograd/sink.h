@@ -4,8 +4,9 @@
 
 #include "../graph/scan.h"
 
-/* Whether the sum of `node` over all steps of `s` is one computation over stacks; asks the scan, which must be open, for
-   these stacks. Sums of what is stacked anyway (`sums`) are taken only where the stack has been asked for before. */
+/* Whether the sum of `node` over all steps of `s` is one computation over stacks; asks the scan, which must be open,
+   for these stacks. Sums of what is stacked anyway (`sums`) are taken only where the stack has been asked for
+   before. */
 bool rgi_sink_prepare(rg_scan *s, rg_node *node, bool sums);
 
 /* Sums over the steps of scans that follow one another, numbered as they are begun, in the same order for each scan. */

@@ -1,9 +1,9 @@
 /* slope.c - derivatives by differences.
 
-   Two five-point estimates, with steps h and h / 2, have errors h^4 f5 / 30 and a sixteenth of it; what they differ by is
-   what the better one is to be trusted by. Both are blind to a kink at 0 itself, whose slopes they average. The slopes of
-   the two sides differ by J(h) = (f(h) - 2 f(0) + f(-h)) / h, which is h f'' where f is smooth, so 2 J(h/2) - J(h) is of
-   order h^3 there, and the jump of the slope at a kink. */
+   Two five-point estimates, with steps h and h / 2, have errors h^4 f5 / 30 and a sixteenth of it; what they differ by
+   is what the better one is to be trusted by. Both are blind to a kink at 0 itself, whose slopes they average. The
+   slopes of the two sides differ by J(h) = (f(h) - 2 f(0) + f(-h)) / h, which is h f'' where f is smooth, so 2 J(h/2) -
+   J(h) is of order h^3 there, and the jump of the slope at a kink. */
 #include "slope.h"
 
 #include "../graph/philox.h"

@@ -1,5 +1,5 @@
-/* sparse.c - Jacobians and Hessians with zeros left out: structure, colours, one batched sweep, and the elements picked out of
-   the sums it gives. */
+/* sparse.c - Jacobians and Hessians with zeros left out: structure, colours, one batched sweep, and the elements picked
+   out of the sums it gives. */
 #include "batch.h"
 #include "colouring.h"
 #include "sweep.h"

@@ -1,9 +1,9 @@
 /* structure.c - dependence, element by element, from x to y.
 
-   Every element of every node on the way has the set of the elements of x it may depend on, found from those of its inputs
-   by what the op's descriptor says: elementwise ops read the same element, views are another shape, ops that move are run
-   on numbers, others name the axes along which they keep to themselves (rg_op.reads). Of an op that says nothing, each
-   element may depend on all of the inputs. Never too little, so a structure holds at every point. */
+   Every element of every node on the way has the set of the elements of x it may depend on, found from those of its
+   inputs by what the op's descriptor says: elementwise ops read the same element, views are another shape, ops that
+   move are run on numbers, others name the axes along which they keep to themselves (rg_op.reads). Of an op that says
+   nothing, each element may depend on all of the inputs. Never too little, so a structure holds at every point. */
 #include "structure.h"
 #include "rule.h"
 

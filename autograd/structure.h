@@ -23,8 +23,8 @@ typedef struct rgi_pattern {
 bool rgi_structure(rg_node *y, rg_node *x, const char *caller, rgi_pattern *out);
 /* Sets of a node whose inputs have theirs. False: the graph's error is set. */
 bool rgi_trace(rgi_tracing *t, rg_node *v);
-/* structure_move.c: the same for an op that moves or sums elements, which is run on the numbers of elements. *known: false
-   where its integer inputs come with the data. */
+/* structure_move.c: the same for an op that moves or sums elements, which is run on the numbers of elements. *known:
+   false where its integer inputs come with the data. */
 bool rgi_trace_moved(rgi_tracing *t, rg_node *v, bool *known);
 /* structure_scan.c: of the results of a scan, step by step. */
 bool rgi_trace_scan(rgi_tracing *t, const rg_scan *s);

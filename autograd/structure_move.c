@@ -1,7 +1,7 @@
 /* structure_move.c - where elements go: an op that moves them is run on their numbers.
 
-   Two runs with different numbers tell elements from constants, such as what a padding puts in: only elements differ. An op
-   that sums is told by its reverse rule, which moves. */
+   Two runs with different numbers tell elements from constants, such as what a padding puts in: only elements differ.
+   An op that sums is told by its reverse rule, which moves. */
 #include "rule.h"
 #include "structure.h"
 
@@ -94,7 +94,8 @@ static void tear_down(rgi_tracing *t, moving *m, const rg_node *v)
     rg_graph_free(m->g);
 }
 
-/* Numbers from `first` on, input after input; of a sum those of the output, and zeros for the inputs. Returns how many. */
+/* Numbers from `first` on, input after input; of a sum those of the output, and zeros for the inputs. Returns how
+   many. */
 static size_t number(moving *m, const rg_node *v, double first)
 {
     size_t n = 0;

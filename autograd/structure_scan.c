@@ -1,5 +1,5 @@
-/* structure_scan.c - dependence through a recurrence: its body is gone through once a step, as in a run. Of a loop whose steps
-   come with the data every result may depend on all that the loop reads. */
+/* structure_scan.c - dependence through a recurrence: its body is gone through once a step, as in a run. Of a loop
+   whose steps come with the data every result may depend on all that the loop reads. */
 #include "rule.h"
 #include "structure.h"
 

@@ -20,12 +20,13 @@ bool rgi_sweep_init(rgi_sweep *s, rg_graph *g);
 void rgi_sweep_finish(rgi_sweep *s);
 /* Marks as needed every node of [from, n) (in `region` only, unless it is NULL) that depends on a needed one. */
 void rgi_sweep_mark(rgi_sweep *s, size_t from, const rgi_region *region);
-/* The same in the body of a scan, from its inputs that are wanted: through the steps, hence a fixed point over the carries.
-   (scan_reverse.c) */
+/* The same in the body of a scan, from its inputs that are wanted: through the steps, hence a fixed point over the
+   carries. (scan_reverse.c) */
 void rgi_scan_mark(rgi_sweep *s, rg_scan *scan, const bool wants[]);
 /* Adds to a node's cotangent. */
 void rgi_sweep_add(rgi_sweep *s, const rg_node *node, rg_node *ct);
-/* Propagates the cotangent of one node to its inputs. Nodes with no cotangent, and those that nobody needs, are skipped. */
+/* Propagates the cotangent of one node to its inputs. Nodes with no cotangent, and those that nobody needs, are
+   skipped. */
 bool rgi_sweep_node(rgi_sweep *s, rg_node *node);
 
 /* What the public functions check of their lists; false with the graph's error set, which begins with `who`. Each of a

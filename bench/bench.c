@@ -1,4 +1,5 @@
-/* bench.c - what is asked for is measured, ours beside the rivals', in turns in one run; the limits of the machine too. */
+/* bench.c - what is asked for is measured, ours beside the rivals', in turns in one run; the limits of the machine
+   too. */
 #include "gbench.h"
 #include "groups.h"
 #include "memory.h"

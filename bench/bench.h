@@ -1,7 +1,8 @@
-/* bench.h - the frame: groups of cases, each a table of rows and those who compete at them. README.md says how to add one.
+/* bench.h - the frame: groups of cases, each a table of rows and those who compete at them. README.md says how to add
+   one.
 
-   A contestant times itself: its `run` returns the seconds that `steps` repetitions of the work took. All contestants of a
-   row take turns in one process, in shuffled order, with the machine's limits measured among them. */
+   A contestant times itself: its `run` returns the seconds that `steps` repetitions of the work took. All contestants
+   of a row take turns in one process, in shuffled order, with the machine's limits measured among them. */
 #ifndef BENCH_H
 #define BENCH_H
 
@@ -54,14 +55,15 @@ float *bench_floats(int64_t n, float low, float high);
 /* Labels below `classes`. NULL if there is no memory. */
 int64_t *bench_labels(int64_t n, int classes);
 
-/* A plan as a contestant, which owns it, its graph and its data. After the first run it checks that the first element of
-   `watch`, if not NULL, is a number. */
+/* A plan as a contestant, which owns it, its graph and its data. After the first run it checks that the first element
+   of `watch`, if not NULL, is a number. */
 typedef struct bench_plan bench_plan;
 /* Compiles; NULL after saying on stderr why not. The graph is freed then too. */
 bench_plan *bench_plan_new(rg_graph *g, rg_nodes fetch, rg_node *watch, int threads);
 /* Binds data that free() takes back in the end. NULL data counts as an error, told by bench_plan_start. */
 void bench_plan_bind(bench_plan *p, rg_node *input, void *data);
-/* Runs once and fills in *out; returns what a bench_start returns, and frees the plan if that is no NULL. `p` may be NULL. */
+/* Runs once and fills in *out; returns what a bench_start returns, and frees the plan if that is no NULL. `p` may be
+   NULL. */
 const char *bench_plan_start(bench_plan *p, contestant *out);
 
 /* What the plan takes; false if the contestant is none. */

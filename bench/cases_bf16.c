@@ -1,6 +1,6 @@
-/* cases_bf16.c - matrix products whose operands are stored as bf16: large, skinny, and a vector times weights larger than
-   caches. Names end in nn, nt (B stored transposed), weight (as nt, B a parameter that stays as it is), and f32 x weight (A is
-   f32, which oneDNN has not). */
+/* cases_bf16.c - matrix products whose operands are stored as bf16: large, skinny, and a vector times weights larger
+   than caches. Names end in nn, nt (B stored transposed), weight (as nt, B a parameter that stays as it is), and f32 x
+   weight (A is f32, which oneDNN has not). */
 #include "bf16.h"
 #include "rivals/onednn.h"
 

@@ -1,5 +1,5 @@
-/* cases_cells.c - recurrent cells that no library has a kernel for, written with public operators as a user writes them, and
-   what the matrix products in them would take at the speed of oneDNN's LSTM. */
+/* cases_cells.c - recurrent cells that no library has a kernel for, written with public operators as a user writes
+   them, and what the matrix products in them would take at the speed of oneDNN's LSTM. */
 #include "recurrent.h"
 #include "rivals/onednn.h"
 

@@ -1,5 +1,5 @@
-/* cases_conv.c - convolutions of well-known networks, forward and both gradients. Ours takes and gives planes, [N, C, H, W];
-   oneDNN is given the layouts that it likes best, too, and is not charged for bringing anything into them. */
+/* cases_conv.c - convolutions of well-known networks, forward and both gradients. Ours takes and gives planes, [N, C,
+   H, W]; oneDNN is given the layouts that it likes best, too, and is not charged for bringing anything into them. */
 #include "conv.h"
 #include "rivals/onednn.h"
 

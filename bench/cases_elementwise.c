@@ -1,4 +1,5 @@
-/* cases_elementwise.c - functions of elements: 64 thousand of them stay in L2, 16 million in no cache of most machines. */
+/* cases_elementwise.c - functions of elements: 64 thousand of them stay in L2, 16 million in no cache of most
+   machines. */
 #include "elementwise.h"
 #include "rivals/onednn.h"
 

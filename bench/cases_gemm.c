@@ -1,5 +1,5 @@
-/* cases_gemm.c - matrix products: square, skinny as in networks, tiny, with weights larger than caches. Names end in nn, nt,
-   tn, tt: which operand is stored transposed; in weight: as nt, B a
+/* cases_gemm.c - matrix products: square, skinny as in networks, tiny, with weights larger than caches. Names end in
+   nn, nt, tn, tt: which operand is stored transposed; in weight: as nt, B a
    parameter that stays as it is. */
 #include "gemm.h"
 #include "rivals/blas.h"

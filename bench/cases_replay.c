@@ -1,5 +1,5 @@
-/* cases_replay.c - ops of one element each: what it costs to walk a plan. A row's time by its number of ops is the cost of
-   one. */
+/* cases_replay.c - ops of one element each: what it costs to walk a plan. A row's time by its number of ops is the cost
+   of one. */
 #include "bench.h"
 
 #include <stdint.h>

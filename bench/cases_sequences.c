@@ -22,8 +22,8 @@ static const char *charlstm(int threads, contestant *out)
     return bench_plan_start(p, out);
 }
 
-/* xs [T, B, in], context [B, n] -> the states of PyTorch's GRU over both, begun from the context, which is multiplied with
-   its weights once. */
+/* xs [T, B, in], context [B, n] -> the states of PyTorch's GRU over both, begun from the context, which is multiplied
+   with its weights once. */
 static rg_node *decode(rg_node *xs, rg_node *context, int64_t n)
 {
     rg_graph *g = rg_graph_of(xs);

@@ -1,5 +1,5 @@
-/* cases_signatures.c - training steps with a named size that is another one every time: what it costs to plan for it. A row's
-   time is that of one step of the plan, loops counted once. */
+/* cases_signatures.c - training steps with a named size that is another one every time: what it costs to plan for it. A
+   row's time is that of one step of the plan, loops counted once. */
 #include "bench.h"
 
 #include "../examples/networks.h"

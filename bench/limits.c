@@ -1,5 +1,5 @@
-/* limits.c - what the machine can do at all: f32 operations a second, by independent fused multiply-adds on registers of
-   the widest vectors that the library may use, and bytes a second, by copies. */
+/* limits.c - what the machine can do at all: f32 operations a second, by independent fused multiply-adds on registers
+   of the widest vectors that the library may use, and bytes a second, by copies. */
 #include "bench.h"
 
 #include <stdlib.h>

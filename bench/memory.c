@@ -1,5 +1,6 @@
-/* memory.c - what a step takes of memory: every contestant of a row in a process of its own, which says how large it became
-   and, if it is ours, what the plan takes and could not do without. Where /proc tells nothing, nothing is told. */
+/* memory.c - what a step takes of memory: every contestant of a row in a process of its own, which says how large it
+   became and, if it is ours, what the plan takes and could not do without. Where /proc tells nothing, nothing is
+   told. */
 #define _POSIX_C_SOURCE 200809L
 
 #include "memory.h"

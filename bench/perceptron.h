@@ -1,5 +1,5 @@
-/* perceptron.h - training steps of perceptrons: forward, loss, backward and an SGD update (rate 0.01, no momentum) in f32
-   on data already in memory. */
+/* perceptron.h - training steps of perceptrons: forward, loss, backward and an SGD update (rate 0.01, no momentum) in
+   f32 on data already in memory. */
 #ifndef BENCH_PERCEPTRON_H
 #define BENCH_PERCEPTRON_H
 

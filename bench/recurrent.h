@@ -1,5 +1,5 @@
-/* recurrent.h - one layer over a sequence, forward and backward: gradients with respect to the sequence, the weights and
-   the first states, from given gradients of the outputs, in f32. */
+/* recurrent.h - one layer over a sequence, forward and backward: gradients with respect to the sequence, the weights
+   and the first states, from given gradients of the outputs, in f32. */
 #ifndef BENCH_RECURRENT_H
 #define BENCH_RECURRENT_H
 

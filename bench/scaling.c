@@ -1,8 +1,9 @@
-/* scaling.c - how a training step would run on a machine of many cores: every task of a plan is timed alone on this one, and
-   the times are put together for 1 to 64 workers. Prints the tables of docs/scaling.md.
+/* scaling.c - how a training step would run on a machine of many cores: every task of a plan is timed alone on this
+   one, and the times are put together for 1 to 64 workers. Prints the tables of docs/scaling.md.
 
-   Critical path: the longest chain of tasks that wait for each other. List schedule: whoever is free takes the task with the
-   longest way to the end. As planned: the plan for so many threads with its order, lanes, shares and meetings. */
+   Critical path: the longest chain of tasks that wait for each other. List schedule: whoever is free takes the task
+   with the longest way to the end. As planned: the plan for so many threads with its order, lanes, shares and
+   meetings. */
 #include "../examples/arguments.h"
 #include "../runtime/plan.h"
 #include "../tests/tasks.h"

@@ -1,5 +1,5 @@
-/* user_cells.c - recurrent cells with public operators alone, one function each, as a user writes them. Biases are those of
-   the linear layers; what reads x alone stands in front of the scan, or in it: it makes no difference. */
+/* user_cells.c - recurrent cells with public operators alone, one function each, as a user writes them. Biases are
+   those of the linear layers; what reads x alone stands in front of the scan, or in it: it makes no difference. */
 #include "recurrent.h"
 
 static rg_node *weight(rg_graph *g, const char *name, int64_t rows, int64_t columns)

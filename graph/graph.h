@@ -111,8 +111,8 @@ rg_node *rgi_node_new(rg_graph *g, const rg_op *op, rg_node *const *in, size_t n
                       const rgi_shape *shape, rgi_region *region);
 
 /* Whether a node can be used now; for what does not go through rg_apply. If not (NULL, of another graph, a result of a
-   scan or a value of a body at the wrong time) the error "who: what, .." is recorded. A NULL that an error has left says
-   nothing more. */
+   scan or a value of a body at the wrong time) the error "who: what, .." is recorded. A NULL that an error has left
+   says nothing more. */
 bool rgi_usable(rg_graph *g, const char *who, const char *what, const rg_node *v);
 
 /* The deeper of two regions that lie on one path, or NULL (error recorded, naming both scans and the op). An open

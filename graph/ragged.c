@@ -1,7 +1,7 @@
 /* ragged.c - sequences of different lengths in one scan: a sequence that is over keeps its state and gives zeros.
 
-   Both are selections by a mask, a sequence like any other, so that derivatives need nothing further: what is not selected
-   gets no gradient. */
+   Both are selections by a mask, a sequence like any other, so that derivatives need nothing further: what is not
+   selected gets no gradient. */
 #include "scan.h"
 
 #include <retrograde/ops.h>

@@ -22,8 +22,8 @@ static void marks_free(marks *m)
     rgi_free(&m->graph->allocator, m->at, m->n ? m->n : 1);
 }
 
-/* Marks all that the marked nodes with ids up to `from` depend on. Inputs have smaller ids, so one walk down suffices; the
-   nodes of a recurrence's body lie between its first id and its own. */
+/* Marks all that the marked nodes with ids up to `from` depend on. Inputs have smaller ids, so one walk down suffices;
+   the nodes of a recurrence's body lie between its first id and its own. */
 static void marks_spread(marks *m, size_t from)
 {
     for (size_t id = from + 1; id-- > 0;) {

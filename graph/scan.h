@@ -28,7 +28,7 @@ struct rg_scan {
     rg_node *count;                 /* of a loop: the carry that counts its steps */
     size_t copied;                  /* of a copy: results of the one it is a copy of, which are its first ones */
     rg_node *trips;                 /* an i64 scalar outside: only so many steps are done, the first ones (of a reversed
-                                        scan: the last of them first); what is stacked for the others is zero. Or NULL */
+                                       scan: the last of them first); what is stacked for the others is 0. Or NULL */
     rg_node *choice;                /* of a branch: the bool scalar outside ... */
     bool taken;                     /* ... that is so where it is taken, and trips 1. Or NULL */
 };
@@ -68,18 +68,19 @@ rg_node *rgi_scan_result_like(rg_scan *s, const rgi_projection *p, rg_node *of);
 /* Gives a scan its number of steps from the leading axis of xs without using its values. */
 void rgi_scan_length_like(rg_scan *s, rg_node *xs);
 
-/* [T / every, rounded up, ...]: a carry as it is before each segment of `every` steps; segments lie in a row from step 0
-   on, and one is entered at its last step where the scan goes backwards. */
+/* [T / every, rounded up, ...]: a carry as it is before each segment of `every` steps; segments lie in a row from step
+   0 on, and one is entered at its last step where the scan goes backwards. */
 rg_node *rgi_scan_starts(rg_scan *s, rg_node *carry, int64_t every);
 
-/* Stack of any node of the body as it is computed, in steps beyond a sequence's end too: what residuals are. That of a loop
-   has the leading size most + 1, and says nothing behind its last step. */
+/* Stack of any node of the body as it is computed, in steps beyond a sequence's end too: what residuals are. That of a
+   loop has the leading size most + 1, and says nothing behind its last step. */
 rg_node *rgi_scan_stack(rg_scan *s, rg_node *y);
 
 /* ---- sequences of different lengths (ragged.c) ---- */
 
 bool rgi_scan_set_lengths(rg_scan *s, rg_node *lengths);
-/* True for a scan without lengths; else whether the first axis of the value is that of the sequences (error recorded). */
+/* True for a scan without lengths; else whether the first axis of the value is that of the sequences (error
+   recorded). */
 bool rgi_scan_has_batch(rg_scan *s, const char *what, const rg_node *value);
 /* In the body: y where the present step belongs to the sequence, `otherwise` (NULL: 0) elsewhere. */
 rg_node *rgi_scan_while_it_lasts(rg_scan *s, rg_node *y, rg_node *otherwise);

@@ -1,7 +1,7 @@
 /* checkpoint.c - all that a training needs to go on, in one safetensors file under a digest.
 
-   The header's first member is {"__metadata__":{"digest":"<32 hexadecimal digits>","format":..,"seed":..,"note":..}. The
-   digest is XXH3-128 over the whole file with zeros in its own place, so no byte can change unnoticed. */
+   The header's first member is {"__metadata__":{"digest":"<32 hexadecimal digits>","format":..,"seed":..,"note":..}.
+   The digest is XXH3-128 over the whole file with zeros in its own place, so no byte can change unnoticed. */
 #define _POSIX_C_SOURCE 200809L
 
 #include <retrograde/io.h>

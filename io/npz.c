@@ -356,8 +356,8 @@ static void put_common(struct record *r, const struct stored *m, size_t extra)
     put(r, extra, 2);
 }
 
-/* The elements of a tensor as they stand in the file count into the checksum, so on a big-endian machine they are turned
-   first. */
+/* The elements of a tensor as they stand in the file count into the checksum, so on a big-endian machine they are
+   turned first. */
 static uint32_t checksum(const char *header, size_t header_bytes, const rg_tensor *t)
 {
     const size_t width = rg_dtype_size(t->dtype), bytes = rg_tensor_bytes(t);

@@ -1,5 +1,5 @@
-/* png.c - portable network graphics (ISO/IEC 15948). The chunks and their checksums are walked here, so that an error can say
-   where it is; libpng, where the library was built with it, unpacks and packs the pixels. */
+/* png.c - portable network graphics (ISO/IEC 15948). The chunks and their checksums are walked here, so that an error
+   can say where it is; libpng, where the library was built with it, unpacks and packs the pixels. */
 #include <retrograde/io.h>
 
 #include "../graph/arena.h"

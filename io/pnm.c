@@ -1,5 +1,5 @@
-/* pnm.c - portable grey and pixel maps, the formats of eight bits that need no library: P2 and P5 (grey), P3 and P6 (red
-   green blue); P2 and P3 are text. (J. Poskanzer, https://netpbm.sourceforge.net/doc/pgm.html, ppm.html) */
+/* pnm.c - portable grey and pixel maps, the formats of eight bits that need no library: P2 and P5 (grey), P3 and P6
+   (red green blue); P2 and P3 are text. (J. Poskanzer, https://netpbm.sourceforge.net/doc/pgm.html, ppm.html) */
 #include <retrograde/io.h>
 
 #include "../graph/arena.h"

@@ -1,5 +1,5 @@
-/* clip.c - gradients bounded by their global norm (Pascanu et al. 2013), each by its own norm, each element by a value: as
-   PyTorch's clip_grad_norm_ and clip_grad_value_. */
+/* clip.c - gradients bounded by their global norm (Pascanu et al. 2013), each by its own norm, each element by a value:
+   as PyTorch's clip_grad_norm_ and clip_grad_value_. */
 #include <retrograde/graph.h>
 #include <retrograde/nn.h>
 #include <retrograde/op.h>

@@ -1,5 +1,5 @@
-/* interpret.c - explanation of a decision: how much each element of an input counts for a score. Gradients with respect to
-   inputs, plain, along a path, or averaged over noise. */
+/* interpret.c - explanation of a decision: how much each element of an input counts for a score. Gradients with respect
+   to inputs, plain, along a path, or averaged over noise. */
 #include <retrograde/autograd.h>
 #include <retrograde/graph.h>
 #include <retrograde/nn.h>

@@ -67,8 +67,8 @@ static bool make_statistics(rg_node *x, statistics *s)
     return s->mean && s->var && s->count;
 }
 
-/* Ties the update by the moments of x to y. A batch without elements changes nothing; of a single one the variance counts
-   as 0. */
+/* Ties the update by the moments of x to y. A batch without elements changes nothing; of a single one the variance
+   counts as 0. */
 static void track(const statistics *s, rg_node *x, const moments *m, rg_node *y, double momentum, bool cumulative)
 {
     rg_graph *g = rg_graph_of(x);
@@ -110,8 +110,8 @@ static rg_node *by_statistics(const statistics *s, const affine *a, rg_node *x, 
     return rg_fma(x, per_channel(factor, x), per_channel(offset, x));
 }
 
-/* x for a branch of one mode alone, zeros in the other: so what the branch gives back for x is zeros there, and a plan of the
-   other mode has nothing of the branch left, neither forwards nor backwards. */
+/* x for a branch of one mode alone, zeros in the other: so what the branch gives back for x is zeros there, and a plan
+   of the other mode has nothing of the branch left, neither forwards nor backwards. */
 static rg_node *only(bool training, rg_node *x)
 {
     rg_node *none = x ? rg_zeros_like(x) : NULL;

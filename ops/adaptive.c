@@ -1,7 +1,7 @@
 /* adaptive.c - pooling to a given number of outputs, as PyTorch defines it: of n inputs output k of m sees
-   floor(k n / m) .. ceil((k + 1) n / m). Where m divides n on all axes that is a pool like any other; elsewhere windows differ
-   in size and overlap, and each axis in turn is put together from slices. The last axis goes first, so that of equal maxima
-   the first in row-major order has the gradient. */
+   floor(k n / m) .. ceil((k + 1) n / m). Where m divides n on all axes that is a pool like any other; elsewhere windows
+   differ in size and overlap, and each axis in turn is put together from slices. The last axis goes first, so that of
+   equal maxima the first in row-major order has the gradient. */
 #include "common.h"
 
 #include <retrograde/op.h>

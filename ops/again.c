@@ -1,5 +1,6 @@
-/* again.c - a value as the reverse pass sees it, from which it computes once more what it did not keep: a view, and another
-   node, so that what is applied to it is not the same as what was applied to the value itself. Nothing is fused across it. */
+/* again.c - a value as the reverse pass sees it, from which it computes once more what it did not keep: a view, and
+   another node, so that what is applied to it is not the same as what was applied to the value itself. Nothing is fused
+   across it. */
 #include "rules.h"
 #include "table_ops.h"
 

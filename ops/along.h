@@ -30,12 +30,14 @@ rg_status rgi_axes_check(const rg_infer *call, rg_axes axes, const rg_shape *x, 
 rg_status rgi_along_infer(const rg_infer *call, const rg_shape *x, const rgi_along *attr, rg_shape *out);
 /* The attributes behind one more leading axis. */
 rgi_along rgi_along_batched(const rgi_along *attr);
-/* u, reduced along `attr`, with size 1 for axes that are gone, where it needs them to broadcast against what was reduced. */
+/* u, reduced along `attr`, with size 1 for axes that are gone, where it needs them to broadcast against what was
+   reduced. */
 rg_node *rgi_along_aligned(const rgi_along *attr, rg_node *u);
 /* u, reduced along `attr`, repeated to the shape of x, which was reduced. */
 rg_node *rgi_along_spread(const rgi_along *attr, rg_node *u, rg_node *x);
 
-/* rg_op.reads of ops with these attributes: of what is reduced along the axes, what is not, and both beside each other. */
+/* rg_op.reads of ops with these attributes: of what is reduced along the axes, what is not, and both beside each
+   other. */
 void rgi_along_reads(const rg_step *step, size_t i, int32_t from[]);
 /* The same of ops of rows: the last axis of input 0. Inputs may be without it. */
 void rgi_row_reads(const rg_step *step, size_t i, int32_t from[]);

@@ -1,7 +1,8 @@
 /* atan2.c - the angle of a point.
 
-   With a the smaller and b the larger of |x| and |y|, atan(a / b) lies in [0, pi/4]; the octant that the point is in says
-   what it is to be subtracted from. Hence the error of one quotient and one arctangent, and a rounding for each reflection. */
+   With a the smaller and b the larger of |x| and |y|, atan(a / b) lies in [0, pi/4]; the octant that the point is in
+   says what it is to be subtracted from. Hence the error of one quotient and one arctangent, and a rounding for each
+   reflection. */
 #include "pointwise.h"
 #include "table_ops.h"
 #include "widen.h"

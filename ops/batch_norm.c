@@ -1,12 +1,13 @@
-/* batch_norm.c - channels of images, over all other axes, made to mean 0 and variance 1, then scaled and shifted: x [N, C, ...]
-   of three axes at least, weight and bias [C]. All means and sums go over a channel.
+/* batch_norm.c - channels of images, over all other axes, made to mean 0 and variance 1, then scaled and shifted: x [N,
+   C, ...] of three axes at least, weight and bias [C]. All means and sums go over a channel.
 
        h = (x - mean) r,  r = 1 / sqrt(var + eps)
        batch_norm(x, w, b) = (w h + b, mean, var)
        batch_norm_grad(u, x, w) = (w J u, sum(u h), sum(u)),  J u = r (u - mean(u) - h mean(u h)), and J is symmetric
 
-   The second is the reverse of the first result, and w J t its forward rule. A channel is read twice, the second time from the
-   cache where it fits: its sums, from both tensors at once, then what is made of them. How J changes with x: norm_rules.c. */
+   The second is the reverse of the first result, and w J t its forward rule. A channel is read twice, the second time
+   from the cache where it fits: its sums, from both tensors at once, then what is made of them. How J changes with x:
+   norm_rules.c. */
 #include "norm.h"
 #include "table_ops.h"
 

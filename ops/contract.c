@@ -2,16 +2,16 @@
 
    y[b.., i.., j..] = sum over l.. of a[b.., i.., l..] * b[b.., j.., l..]
 
-   with the axes of each operand in groups: batch b, free i or j, contracted l. The result has the batch axes in the order
-   given, then a's free axes, then b's. In the primitive every group is a run of neighbouring axes in the order given, so
-   that it collapses to one size and one stride, and a product of matrices is left; the builder transposes operands for
-   which that does not hold. Every derivative is a contraction again:
+   with the axes of each operand in groups: batch b, free i or j, contracted l. The result has the batch axes in the
+   order given, then a's free axes, then b's. In the primitive every group is a run of neighbouring axes in the order
+   given, so that it collapses to one size and one stride, and a product of matrices is left; the builder transposes
+   operands for which that does not hold. Every derivative is a contraction again:
 
    da = contract(g, b) over b's free axes,  db = contract(a, g) over a's free axes.
 
-   `accumulate` is the same sum, begun from what a third operand holds, the last rows first if asked for. Its elements are
-   one chain of multiply-adds whatever their number, so a sum that goes on where another one stopped has the bits of the
-   sum of all: what the gradients of weights over pieces of a recurrence need.
+   `accumulate` is the same sum, begun from what a third operand holds, the last rows first if asked for. Its elements
+   are one chain of multiply-adds whatever their number, so a sum that goes on where another one stopped has the bits of
+   the sum of all: what the gradients of weights over pieces of a recurrence need.
 
    An operand may be bf16, the sums then are f32. Where both are, an instruction set may add their products in pairs
    (kernels.h); accumulate adds one after the other, for a sum may go on in the middle of a pair. */
@@ -170,17 +170,17 @@ static rg_node *put_back(rg_node *x, const int32_t *to, int32_t rank)
     return same ? x : rg_transpose(x, axes);
 }
 
-/* The gradient of an operand of that dtype with axes x, from the cotangent g, in which the free axes of the other operand (axes y) begin
-   at `other_free`; paired[k] is the axis of x summed with the k-th contracted axis of y. Of the two orders of the operands
-   the one that needs no transposition is taken. */
+/* The gradient of an operand of that dtype with axes x, from the cotangent g, in which the free axes of the other
+   operand (axes y) begin at `other_free`; paired[k] is the axis of x summed with the k-th contracted axis of y. Of the
+   two orders of the operands the one that needs no transposition is taken. */
 static rg_node *gradient(rg_node *g, rg_node *other, rg_dtype dtype, const rgi_operand_axes *x,
                          const rgi_operand_axes *y, const int32_t *paired, int32_t other_free)
 {
     const rg_contract_opts g_first = {range(0, x->batch), list(y->axis, y->batch), range(other_free, y->free),
                                       list(y->axis + y->batch, y->free)};
     const rg_contract_opts other_first = {g_first.b_batch, g_first.a_batch, g_first.b_contract, g_first.a_contract};
-    /* Result axes of either order as axes of mine: the batch axes, then my free axes, and the contracted ones in the order in
-       which the other operand has them. */
+    /* Result axes of either order as axes of mine: the batch axes, then my free axes, and the contracted ones in the
+       order in which the other operand has them. */
     int32_t contracted[RG_MAX_RANK] = {0}, to_g[RG_MAX_RANK] = {0}, to_other[RG_MAX_RANK] = {0}, n = 0;
     const int32_t rank = x->batch + x->free + x->contracted;
     for (int32_t axis = 0; axis < y->batch + y->free + y->contracted; axis++)

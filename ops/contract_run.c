@@ -1,4 +1,5 @@
-/* contract_run.c - a contraction as products of matrices: cut into tiles, or along its sum where the result is small. */
+/* contract_run.c - a contraction as products of matrices: cut into tiles, or along its sum where the result is
+   small. */
 #include "contract.h"
 #include "table_ops.h"
 
@@ -82,7 +83,8 @@ void rgi_contract_pack(const rg_step *s, size_t i, const void *from, void *to, s
                                                                    (ptrdiff_t)p->b_col, lo, hi, to);
 }
 
-/* Bytes of the second operand packed, which is done first where a tail takes many blocks of rows: each would pack it anew. */
+/* Bytes of the second operand packed, which is done first where a tail takes many blocks of rows: each would pack it
+   anew. */
 static size_t packed_first(const rg_step *s, const rgi_product *p, size_t *tasks)
 {
     const bool often = s->tail && !s->packed && p->m > p->tail_rows && p->columns == 1 && p->b_col != 1;

@@ -7,9 +7,9 @@
        data_grad(u, w), shaped as x    du = conv(ct, w),     dw = weight_grad(ct, u)       likewise
        weight_grad(x, u), shaped as w  dx = data_grad(u, ct), du = conv(x, ct)             likewise
 
-   Each is linear in both inputs; the three are what is left of <y, conv(x, w)> when one of its three factors is taken out,
-   so that every derivative of one is another. A mapped axis goes into the batch where the weights are common, into the
-   groups where they are not. */
+   Each is linear in both inputs; the three are what is left of <y, conv(x, w)> when one of its three factors is taken
+   out, so that every derivative of one is another. A mapped axis goes into the batch where the weights are common, into
+   the groups where they are not. */
 #include "conv.h"
 #include "table_ops.h"
 

@@ -108,8 +108,8 @@ void rgi_conv_pack(const rg_step *s, size_t i, const void *from, void *to, size_
 void rgi_conv_wide_cost(const rgi_conv_layout *l, size_t size, rg_cost *cost);
 rg_status rgi_conv_wide_run(const rg_step *s, size_t lo, size_t hi);
 
-/* To the step's tail: `rows` planes of `columns` results each, dense in `data`, that begin at element `first` of the output,
-   `plane` elements apart. */
+/* To the step's tail: `rows` planes of `columns` results each, dense in `data`, that begin at element `first` of the
+   output, `plane` elements apart. */
 static inline rg_status rgi_conv_deliver(const rg_step *s, const void *data, size_t first, size_t plane, size_t rows,
                                          size_t columns)
 {

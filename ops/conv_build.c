@@ -1,5 +1,5 @@
-/* conv_build.c - the public builders of convolution: a user's options become the attributes of an op, or an error that says
-   which of them does not fit. */
+/* conv_build.c - the public builders of convolution: a user's options become the attributes of an op, or an error that
+   says which of them does not fit. */
 #include "conv.h"
 #include "table_ops.h"
 
@@ -173,8 +173,8 @@ static rg_node *refuse_outputs(const options *o, rg_node *x, rg_node *w, const r
         (long long)a->dilation[axis], (long long)a->before[axis], rgi_format_operand(w, kernel, sizeof kernel));
 }
 
-/* The data gradient of a convolution whose outputs are x: of the sizes that convolution could have had, the smallest, and
-   `extra` more. */
+/* The data gradient of a convolution whose outputs are x: of the sizes that convolution could have had, the smallest,
+   and `extra` more. */
 static rg_node *build_transpose(const options *o, rg_node *x, rg_node *w, rg_node *bias)
 {
     rgi_conv a;

@@ -1,14 +1,17 @@
 /* conv_classes.c - which pixels of a strip see which terms, of a convolution with outputs along the vectors.
 
-   Along an axis a result at i sees, at the tap with reach r = tap dilation, element origin(i) + shift of the source, with
+   Along an axis a result at i sees, at the tap with reach r = tap dilation, element origin(i) + shift of the source,
+   with
 
        origin(i) = i stride - before,               shift = r               forwards,
-       origin(i) = (i + before) / stride - most,    shift = most - r / stride   of the data gradient, where r and i + before
-                                                    have one remainder modulo the stride; most: that of the farthest tap.
+       origin(i) = (i + before) / stride - most,    shift = most - r / stride   of the data gradient, where r and i +
+       before
+                                                    have one remainder modulo the stride; most: that of the farthest
+                                                    tap.
 
    Pixels of one remainder that see the same taps inside of the source are a class: what lies beyond the edges is not
-   multiplied. Bands are the rows, and the columns, that agree in that. Terms are numbered by remainder, tap in the order of
-   the source, channel; the weights lie in that order. */
+   multiplied. Bands are the rows, and the columns, that agree in that. Terms are numbered by remainder, tap in the
+   order of the source, channel; the weights lie in that order. */
 #include "conv.h"
 
 #define MOST_BANDS 16  /* of an axis that is divided */

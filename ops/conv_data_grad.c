@@ -1,5 +1,6 @@
-/* conv_data_grad.c - the gradient of a convolution with respect to its input, pixels along the vectors: inputs of one remainder
-   modulo the stride see cotangents under a fixed subset of the taps; conv_run.c says how sizes are laid out. */
+/* conv_data_grad.c - the gradient of a convolution with respect to its input, pixels along the vectors: inputs of one
+   remainder modulo the stride see cotangents under a fixed subset of the taps; conv_run.c says how sizes are laid
+   out. */
 #include "conv.h"
 
 #include <string.h>
@@ -59,8 +60,8 @@ static void steps_inside(const rgi_conv_layout *l, int axis, size_t rest, size_t
     *hi = rgi_larger(rgi_smaller(last, to), *lo);
 }
 
-/* Where the inputs of a strip go: element h of axis 1 at depth d of plane c is c plane + (d - depths[0]) deep + (h - rows[0])
-   width elements on from `at`. */
+/* Where the inputs of a strip go: element h of axis 1 at depth d of plane c is c plane + (d - depths[0]) deep + (h -
+   rows[0]) width elements on from `at`. */
 typedef struct place {
     char *at;
     size_t depths[2], rows[2], plane, deep; /* first, and the one behind the last */

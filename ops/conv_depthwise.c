@@ -1,5 +1,5 @@
-/* conv_depthwise.c - convolution where each channel of an image has 3 x 3 weights of its own, without stride, and its two
-   gradients: plane by plane, where they lie. */
+/* conv_depthwise.c - convolution where each channel of an image has 3 x 3 weights of its own, without stride, and its
+   two gradients: plane by plane, where they lie. */
 #include "conv.h"
 
 #define LEAST_TASKS 16 /* wanted */

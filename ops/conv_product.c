@@ -1,5 +1,5 @@
-/* conv_product.c - a convolution whose kernel is one element, without stride and padding, and its data gradient: for each
-   image the product of the weights, or their transpose, and the planes as they lie. */
+/* conv_product.c - a convolution whose kernel is one element, without stride and padding, and its data gradient: for
+   each image the product of the weights, or their transpose, and the planes as they lie. */
 #include "conv.h"
 
 #define LEAST_TASKS 16                 /* wanted */

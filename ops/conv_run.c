@@ -1,9 +1,10 @@
-/* conv_run.c - convolution and its weight gradient at concrete sizes: strips of an image, a padded copy of what a strip sees, terms.
+/* conv_run.c - convolution and its weight gradient at concrete sizes: strips of an image, a padded copy of what a strip
+   sees, terms.
 
    For a tap u = k dilation, output p sees input p stride + u - before. In a copy whose elements are sorted by their
-   remainder modulo the stride, that is a shift by u / stride within the part of remainder u % stride: strided and dilated
-   convolutions have unit stride there, and one list of offsets serves every output. The data gradient is the same with
-   roles exchanged: inputs of one remainder see cotangents under a fixed subset of the taps. */
+   remainder modulo the stride, that is a shift by u / stride within the part of remainder u % stride: strided and
+   dilated convolutions have unit stride there, and one list of offsets serves every output. The data gradient is the
+   same with roles exchanged: inputs of one remainder see cotangents under a fixed subset of the taps. */
 #include "conv.h"
 
 #include <string.h>

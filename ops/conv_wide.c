@@ -1,12 +1,12 @@
 /* conv_wide.c - convolution and its data gradient with outputs along the vectors, at concrete sizes.
 
    Both are sums over taps and channels of a source, x or the cotangents, for every element of a result. Along an axis a
-   result at i sees the source at i stride + tap - before, or, of the gradient, at (i + before - tap) / stride where that is
-   whole: so the results of one remainder of (i + before) / stride see a subset of the taps of their own.
+   result at i sees the source at i stride + tap - before, or, of the gradient, at (i + before - tap) / stride where
+   that is whole: so the results of one remainder of (i + before) / stride see a subset of the taps of their own.
 
-   Phase 0 packs the weights. In phase 1 a task takes a strip of rows of one or several images and some of the outputs. It
-   copies what the strip sees, by pixels and padded with zeros, and goes over its outputs vectors by vectors, and there over
-   the classes of pixels that see the same terms. */
+   Phase 0 packs the weights. In phase 1 a task takes a strip of rows of one or several images and some of the outputs.
+   It copies what the strip sees, by pixels and padded with zeros, and goes over its outputs vectors by vectors, and
+   there over the classes of pixels that see the same terms. */
 #include "conv.h"
 
 #include <string.h>
@@ -201,8 +201,8 @@ static size_t destination(const rg_step *s, const rgi_conv_layout *l, const rgi_
     return ((channel * w->result[0] + t->depth) * w->result[1] + t->row) * w->result[2];
 }
 
-/* Classes [first, end) of one remainder: sums[pixel][output] of a block of outputs, so many taps at a time that their weights
-   stay near while all pixels get them. The largest class asks for the weights that follow. */
+/* Classes [first, end) of one remainder: sums[pixel][output] of a block of outputs, so many taps at a time that their
+   weights stay near while all pixels get them. The largest class asks for the weights that follow. */
 static void add_remainder(const rgk_table *k, const rgi_conv_layout *l, const rgi_conv_lists *lists, size_t first,
                           size_t end, rgk_conv_wide *job, size_t row, size_t weight_bytes, const void *ahead)
 {

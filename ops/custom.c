@@ -1,8 +1,8 @@
 /* custom.c - a value with derivatives of its maker's own: y as it is, and rules in place of those of what computes it.
 
-   The node is a view of y that takes the xs as inputs too. Derivatives do not flow into y, but as the rules say into the
-   xs. Of two rules one may be missing: the forward rule is then the transpose of the transpose, the reverse rule the
-   transpose of the forward one, found by differentiating it at tangents of zero, in which it is linear. */
+   The node is a view of y that takes the xs as inputs too. Derivatives do not flow into y, but as the rules say into
+   the xs. Of two rules one may be missing: the forward rule is then the transpose of the transpose, the reverse rule
+   the transpose of the forward one, found by differentiating it at tangents of zero, in which it is linear. */
 #include "placeholder.h"
 #include "rules.h"
 #include "table_ops.h"

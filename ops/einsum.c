@@ -1,5 +1,5 @@
-/* einsum.c - sums of products by the letters of their axes, "bij,bjk->bik", as NumPy has them: one contraction after the
-   other, from the left. */
+/* einsum.c - sums of products by the letters of their axes, "bij,bjk->bik", as NumPy has them: one contraction after
+   the other, from the left. */
 #include "common.h"
 #include "triangle.h"
 

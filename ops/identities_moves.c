@@ -4,7 +4,8 @@
        transpositions          two in a row are one or none; one that moves axes of a single element alone is a view
        transposed operand      a product reads its operand as it lies, where its groups of axes stay runs
        transposed product      (a b)^T = b^T a^T: the same sums, their rows exchanged with their columns
-       pooled mask             relu's mask behind the transpose of a pool is applied to what goes in: where a window has its
+       pooled mask             relu's mask behind the transpose of a pool is applied to what goes in: where a window has
+       its
                                maximum, x > 0 says what the maximum says; elsewhere both sides are +0
        part of a join          a slice of a concatenation that is one of what was joined
        join of parts           the concatenation of all slices of x is x                                              */
@@ -106,8 +107,8 @@ static rg_axes others(int32_t rank, const rg_axes *a, const rg_axes *b)
     return out;
 }
 
-/* Reads batch and contracted axes of a transposed operand as those of what was transposed; false where they, or the free
-   ones in their order, would no longer be runs. */
+/* Reads batch and contracted axes of a transposed operand as those of what was transposed; false where they, or the
+   free ones in their order, would no longer be runs. */
 static bool read_through(const rg_node *transpose, rg_axes *batch, rg_axes *contracted)
 {
     const rg_axes *const turn = rgi_transpose_axes(transpose);

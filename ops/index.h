@@ -16,7 +16,8 @@ static inline int64_t rgi_index_at(rg_dtype dtype, const void *index, size_t i)
                              : ((const uint8_t *)index)[i];
 }
 
-/* gather and scatter_add along `axis` where all axes in front of it are shared: each row has an index of its own. (gather.c) */
+/* gather and scatter_add along `axis` where all axes in front of it are shared: each row has an index of its own.
+   (gather.c) */
 rg_node *rgi_gather_shared(rg_node *x, rg_node *index, int64_t axis);
 rg_node *rgi_scatter_shared(rg_node *updates, rg_node *index, rg_node *like, int64_t axis);
 

@@ -1,7 +1,8 @@
 /* loop.c - loops and branches that depend on data, as recurrences of a number of steps that is known in the run alone.
 
-   A loop is a scan along nothing that goes on while its test is true. Its steps are counted by a carry; the reverse rule is
-   a scan over the residuals of so many steps. A branch is a scan of one step or none, with its inputs as slices. */
+   A loop is a scan along nothing that goes on while its test is true. Its steps are counted by a carry; the reverse
+   rule is a scan over the residuals of so many steps. A branch is a scan of one step or none, with its inputs as
+   slices. */
 #include "common.h"
 
 #include "../graph/scan.h"

@@ -4,8 +4,8 @@
 
 #include "rules.h"
 
-/* How groups are made: y = (x - mean) r along `axes`, r = 1 / sqrt(var + eps), and v times its Jacobian, which is symmetric:
-   r (v - mean(v) - y mean(v y)). */
+/* How groups are made: y = (x - mean) r along `axes`, r = 1 / sqrt(var + eps), and v times its Jacobian, which is
+   symmetric: r (v - mean(v) - y mean(v y)). */
 typedef struct rgi_norm rgi_norm;
 struct rgi_norm {
     rg_axes axes;
@@ -24,8 +24,8 @@ rg_node *rgi_per_channel(rg_node *w, int32_t rank);
 /* y weight + bias, each NULL for none. */
 rg_node *rgi_affine(rg_node *y, rg_node *weight, rg_node *bias);
 
-/* Whether something is wrong with what all norms take: weight and bias, [n] each or NULL, must be as long as axis `axis` of
-   x. Then the error is recorded. */
+/* Whether something is wrong with what all norms take: weight and bias, [n] each or NULL, must be as long as axis
+   `axis` of x. Then the error is recorded. */
 bool rgi_norm_wrong(const char *who, rg_node *x, rg_node *weight, rg_node *bias, double eps, int32_t axis);
 
 #endif

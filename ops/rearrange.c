@@ -1,4 +1,5 @@
-/* rearrange.c - elements in another order or repeated, as slices and their concatenation: flip, roll, tile, pad, split. */
+/* rearrange.c - elements in another order or repeated, as slices and their concatenation: flip, roll, tile, pad,
+   split. */
 #include "common.h"
 
 #include <retrograde/op.h>

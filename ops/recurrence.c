@@ -2,8 +2,8 @@
 
        cumsum               y_i = y_{i-1} + x_i
        linear_recurrence    y_i = a_i y_{i-1} + b_i,   y_{-1} = `initial`
-   forwards or, `reverse`, from the end. The derivative of a recurrence is one with the same coefficients; its transpose is
-   one the other way, with the coefficients one place on:
+   forwards or, `reverse`, from the end. The derivative of a recurrence is one with the same coefficients; its transpose
+   is one the other way, with the coefficients one place on:
        jvp   t_i = a_i t_{i-1} + (ta_i y_{i-1} + tb_i)
        vjp   s_i = a_{i+1} s_{i+1} + g_i,   db = s,   da_i = s_i y_{i-1}
    A cumulative product is the recurrence with a = x, b = 0 from 1 on: its derivatives need no division. */

@@ -9,9 +9,9 @@
        norm x        x u / y, 0 where y = 0              sum(x t) / y, 0 where y = 0
        all, any      of bools, no derivative
 
-   The order of a sum is a function of k, the number of elements that meet, and of whether they are contiguous: chunks of
-   fixed length, reduced by one kernel call each, and their results by another. Where there is more than one chunk the
-   chunks are tasks of phase 0 and their results are combined in phase 1. */
+   The order of a sum is a function of k, the number of elements that meet, and of whether they are contiguous: chunks
+   of fixed length, reduced by one kernel call each, and their results by another. Where there is more than one chunk
+   the chunks are tasks of phase 0 and their results are combined in phase 1. */
 #include "along.h"
 #include "table_ops.h"
 #include "widen.h"

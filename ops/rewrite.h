@@ -1,5 +1,5 @@
-/* rewrite.h - what may stand for a node: identities that hold to the last bit, for every number, both zeros, infinities and NaN
-   (of which neither sign nor payload is a result).
+/* rewrite.h - what may stand for a node: identities that hold to the last bit, for every number, both zeros, infinities
+   and NaN (of which neither sign nor payload is a result).
 
    Not among them, for they round differently or lose a sign of zero: a c + b c = (a + b) c, whatever the common factor;
    x + 0 = x; -(a - b) = b - a; (-a) B = -(a B) for products of matrices, whose sums begin with +0. */

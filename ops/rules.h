@@ -34,11 +34,13 @@ void rgi_jvp_linear(rg_node *self, rg_node *const tangent[], rg_node *out[]);
 void rgi_vjp_reshape(rg_node *self, rg_node *const ct[], rg_node *grad[]);
 
 /* rg_contract with valid axes, its sum begun from `begin` (NULL: 0) and taken from the last rows to the first if
-   `descending`, every element in one chain: pieces of a sum, each begun from the one before, have the bits of the whole. */
+   `descending`, every element in one chain: pieces of a sum, each begun from the one before, have the bits of the
+   whole. */
 rg_node *rgi_accumulate(rg_node *a, rg_node *b, rg_node *begin, const rg_contract_opts *opts, bool descending);
 
-/* A sum of slice_grads that together fill the whole of what they are put into is their concatenation: gates that were cut
-   from one product give their gradients back as one tensor. Anything else is returned as it is; NULL after an error. */
+/* A sum of slice_grads that together fill the whole of what they are put into is their concatenation: gates that were
+   cut from one product give their gradients back as one tensor. Anything else is returned as it is; NULL after an
+   error. */
 rg_node *rgi_join_slices(rg_node *sum);
 
 /* Bytes of the inputs whose values are read and of the outputs. */

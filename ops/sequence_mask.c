@@ -26,7 +26,8 @@ static rg_status infer(rg_infer *call)
     return RG_OK;
 }
 
-/* The lengths' new axis comes after that of the steps and goes to the front; `like` only tells how many steps there are. */
+/* The lengths' new axis comes after that of the steps and goes to the front; `like` only tells how many steps there
+   are. */
 static void batch(rg_node *self, rg_node *const in[], const bool batched[], rg_node *out[])
 {
     (void)self;

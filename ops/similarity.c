@@ -7,8 +7,8 @@
 
 #include <math.h>
 
-/* y where `zero` is false, 0 with a zero derivative elsewhere: where() alone would multiply an infinite derivative by 0, so
-   what is differentiated is moved away from 0 first. */
+/* y where `zero` is false, 0 with a zero derivative elsewhere: where() alone would multiply an infinite derivative by
+   0, so what is differentiated is moved away from 0 first. */
 static rg_node *root(rg_node *sum, double p)
 {
     rg_node *zero = rg_zeros_like(sum), *is_zero = rg_equal(sum, zero);
@@ -39,7 +39,8 @@ rg_node *rg_norm_p(rg_node *x, double p, rg_axes axes, bool keepdims)
         return rg_sum(rg_abs(x), axes, keepdims);
     if (p == 0)
         return rg_sum(rg_cast(rg_not_equal(x, rg_zeros_like(x)), x->dtype), axes, keepdims);
-    /* the powers of numbers up to 1: nothing overflows; y does not depend on the scale, so neither does its derivative */
+    /* the powers of numbers up to 1: nothing overflows; y does not depend on the scale, so neither does its
+       derivative */
     rg_node *most = rg_stop_gradient(rg_sum(rg_abs(x), axes, true)), *zero = rg_zeros_like(most);
     most = rg_where(rg_equal(most, zero), rg_ones_like(most), most);
     rg_node *y = root(rg_sum(power(rg_div(x, most), p), axes, true), p);

@@ -30,9 +30,9 @@ static int64_t clip(int64_t position, int64_t size, int64_t lo, int64_t hi)
     return position < lo ? lo : position > hi ? hi : position;
 }
 
-/* How far it is, in the direction of the step, from the first element taken of an axis of `size`, at *first, to where the
-   slice stops; negative if that lies the other way. Named positions are not clipped, so that the number of elements is
-   one function of the names; that they lie inside is checked with the sizes bound. */
+/* How far it is, in the direction of the step, from the first element taken of an axis of `size`, at *first, to where
+   the slice stops; negative if that lies the other way. Named positions are not clipped, so that the number of elements
+   is one function of the names; that they lie inside is checked with the sizes bound. */
 static int64_t distance(int64_t size, const slice_attr *a, int64_t *first)
 {
     const int64_t lo = a->step > 0 ? 0 : -1, hi = a->step > 0 ? size : size - 1;
@@ -313,8 +313,9 @@ rg_node *rg_slice(rg_node *x, int axis, int64_t start, int64_t stop)
     return rg_slice_step(x, axis, start, stop, 1);
 }
 
-/* Whether a slice of x with named positions is empty for some sizes and not for others: then the number of its elements is no
-   formula of the names, although it is 0 for the numbers that stand for them. `b`: `a` under the second assignment. */
+/* Whether a slice of x with named positions is empty for some sizes and not for others: then the number of its elements
+   is no formula of the names, although it is 0 for the numbers that stand for them. `b`: `a` under the second
+   assignment. */
 static bool disordered(const rg_node *x, const slice_attr *a, const slice_attr *b)
 {
     int64_t first;
@@ -359,8 +360,8 @@ typedef struct parts {
     size_t count, adds;
 } parts;
 
-/* The slice_grads of a sum; false when there is something else in it. A sum of more terms than fit is given up on its way
-   down: the sums of a long chain are not walked to their end. */
+/* The slice_grads of a sum; false when there is something else in it. A sum of more terms than fit is given up on its
+   way down: the sums of a long chain are not walked to their end. */
 static bool collect(const rg_node *node, parts *p)
 {
     if (node->op == &rgi_op_add)

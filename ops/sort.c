@@ -1,10 +1,10 @@
 /* sort.c - the order of elements along one axis, and what is picked by it.
 
-   argsort is the one primitive: positions of the first `keep` elements in order. Values are picked by them with gather, so
-   sort and topk have the derivatives of gather: along a fixed order they are linear.
+   argsort is the one primitive: positions of the first `keep` elements in order. Values are picked by them with gather,
+   so sort and topk have the derivatives of gather: along a fixed order they are linear.
 
-   Elements are compared as unsigned keys, in which the order of floats (-0 and 0 equal, NaN greatest) is that of the bits;
-   equal keys in the order of their positions. So the result is one, however it is found. */
+   Elements are compared as unsigned keys, in which the order of floats (-0 and 0 equal, NaN greatest) is that of the
+   bits; equal keys in the order of their positions. So the result is one, however it is found. */
 #include "along.h"
 #include "index.h"
 #include "table_ops.h"

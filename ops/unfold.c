@@ -1,8 +1,10 @@
 /* unfold.c - windows of images as columns, and the sum of such columns back into images: each the other's transpose.
 
-       unfold(x)        [N, C, H, W] -> [N, C kh kw, L]: row (c, i, j), column l holds the input that tap (i, j) of window l
+       unfold(x)        [N, C, H, W] -> [N, C kh kw, L]: row (c, i, j), column l holds the input that tap (i, j) of
+       window l
                         sees in channel c, 0 in the padding       dx = fold(u, x)
-       fold(u, like)    the sum of all columns where they were taken from, shaped as `like`      du = unfold(ct)        */
+       fold(u, like)    the sum of all columns where they were taken from, shaped as `like`      du =
+       unfold(ct) */
 #include "rules.h"
 #include "table_ops.h"
 

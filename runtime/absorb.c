@@ -1,11 +1,11 @@
 /* absorb.c - an elementwise group takes in a neighbour that works block by block.
 
-   A head is an op that delivers its output in blocks (a product) and that the group alone reads: the group takes each block
-   while it is in cache, and the output is never written. So a gradient is applied to its parameter, and bias, activation,
-   residual and scale to a convolution, and to a product that is known to be large; small ones stay in cache anyway, and are
-   better passed on whole.
-   A foot is an op that draws its only input piece by piece (a sum, a softmax) and is, beside the group, the only reader of
-   what the group makes: that is then never written either. */
+   A head is an op that delivers its output in blocks (a product) and that the group alone reads: the group takes each
+   block while it is in cache, and the output is never written. So a gradient is applied to its parameter, and bias,
+   activation, residual and scale to a convolution, and to a product that is known to be large; small ones stay in cache
+   anyway, and are better passed on whole.
+   A foot is an op that draws its only input piece by piece (a sum, a softmax) and is, beside the group, the only reader
+   of what the group makes: that is then never written either. */
 #include "lower.h"
 
 #define RGI_FOOT_LEAST 8192    /* elements from which a foot is worth its calls ... */
@@ -91,7 +91,8 @@ static bool put_behind(const rgi_lowering *l, int32_t unit, int32_t v)
     return true;
 }
 
-/* Readers of a head's further results stand behind the group that has taken it in, and what reads theirs behind them. */
+/* Readers of a head's further results stand behind the group that has taken it in, and what reads theirs behind
+   them. */
 static void raise_levels(rgi_lowering *l)
 {
     const rgi_block *b = l->block;

@@ -1,5 +1,5 @@
-/* anomaly.c - the first node that makes a NaN or an infinity, for plans with opts.check: which element, and what the inputs
-   hold. Such plans run on one thread and fuse nothing, so that every op's result is there to be looked at. */
+/* anomaly.c - the first node that makes a NaN or an infinity, for plans with opts.check: which element, and what the
+   inputs hold. Such plans run on one thread and fuse nothing, so that every op's result is there to be looked at. */
 #include "exec.h"
 
 #include "../graph/bf16.h"

@@ -1,4 +1,5 @@
-/* block.c - a fused group of elementwise ops, block by block: each op's loop runs over the block while it is in cache. */
+/* block.c - a fused group of elementwise ops, block by block: each op's loop runs over the block while it is in
+   cache. */
 #include "evaluate.h"
 #include "plan.h"
 #include "stream.h"
@@ -6,8 +7,8 @@
 #include <stddef.h>
 #include <string.h>
 
-/* Where a block of a group is: its first element, the memory for blocks, the block of the head or for the foot, the loops'
-   counters. */
+/* Where a block of a group is: its first element, the memory for blocks, the block of the head or for the foot, the
+   loops' counters. */
 typedef struct place {
     size_t first, n;
     char *scratch;
@@ -127,8 +128,8 @@ static rg_status ended(const rgi_group *g, rg_status status)
 }
 
 /* Rows of many stacks, a step further each: more streams than a processor follows by itself.
-   Asking for them takes a twentieth off the training of cells that keep many, with peepholes for one; others neither gain
-   nor lose. */
+   Asking for them takes a twentieth off the training of cells that keep many, with peepholes for one; others neither
+   gain nor lose. */
 static void shift(const rgi_shift *x, const int64_t *t)
 {
     const char *at = rgi_at(x->at, x->terms, t);

@@ -1,8 +1,8 @@
-/* choice.c - branches of which one is taken: what the reverse pass keeps of one is never alive in a run that needs the other's,
-   so both may lie at one place.
+/* choice.c - branches of which one is taken: what the reverse pass keeps of one is never alive in a run that needs the
+   other's, so both may lie at one place.
 
-   A value belongs to a branch if all who touch it are steps in loops of this branch, forward and backward. Its zeros, written in
-   front of the loop for runs that do not take it, nobody reads. */
+   A value belongs to a branch if all who touch it are steps in loops of this branch, forward and backward. Its zeros,
+   written in front of the loop for runs that do not take it, nobody reads. */
 #include "lower.h"
 
 /* The loop right under `home` that item i is in, or NULL if it is in none. */

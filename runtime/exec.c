@@ -1,4 +1,5 @@
-/* exec.c - running the steps: one parallel region a run, every thread walking the same list. The only file with OpenMP. */
+/* exec.c - running the steps: one parallel region a run, every thread walking the same list. The only file with
+   OpenMP. */
 #include "exec.h"
 #include "rows.h"
 #include "timeline.h"
@@ -255,8 +256,8 @@ static size_t turn(walker *w, const rgi_exec *e, size_t i)
     return e->jump;
 }
 
-/* The step after a loop's test. All threads that walk the loop see the same, and know the same of failures: they meet before
-   anyone goes on. */
+/* The step after a loop's test. All threads that walk the loop see the same, and know the same of failures: they meet
+   before anyone goes on. */
 static size_t test(walker *w, const rgi_exec *e, size_t i, bool *failed)
 {
     bool go = *(const bool *)rgi_at(e->from, e->terms[0], w->t);

@@ -1,5 +1,5 @@
-/* failure.c - an op that fails in a run says what is wrong with its operands, not where in the program it was written: for
-   all ops the node and its place are added here. */
+/* failure.c - an op that fails in a run says what is wrong with its operands, not where in the program it was written:
+   for all ops the node and its place are added here. */
 #include "exec.h"
 
 #include <string.h>

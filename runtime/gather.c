@@ -1,5 +1,5 @@
-/* gather.c - in the body of a loop, an elementwise group whose results one other group of its shape reads, and nobody else
-   in the step, goes into that one: its results stay in blocks, and the step has one pass less over memory.
+/* gather.c - in the body of a loop, an elementwise group whose results one other group of its shape reads, and nobody
+   else in the step, goes into that one: its results stay in blocks, and the step has one pass less over memory.
 
    Outside of loops it stays where it is: there it frees what it reads before other steps run. */
 #include "lower.h"

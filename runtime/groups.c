@@ -169,7 +169,8 @@ static bool make_spreads(grouping *k)
     return true;
 }
 
-/* What stands in zeroed memory is written field by field: a struct that is put together elsewhere and copied waits for itself. */
+/* What stands in zeroed memory is written field by field: a struct that is put together elsewhere and copied waits for
+   itself. */
 static bool make_operand(grouping *k, size_t member, uint32_t i)
 {
     const rgi_program *prog = k->p->program;

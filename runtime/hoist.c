@@ -1,11 +1,12 @@
 /* hoist.c - what leaves the loop of a recurrence.
 
-   A node of a body that depends on slices and captures alone is the same computation in every step on another element of
-   the sequences. By the batching rules of its ops all steps are computed at once, in front of the loop: T small products
-   with a weight become one large one. In the loop the node is then a slice of that result.
+   A node of a body that depends on slices and captures alone is the same computation in every step on another element
+   of the sequences. By the batching rules of its ops all steps are computed at once, in front of the loop: T small
+   products with a weight become one large one. In the loop the node is then a slice of that result.
 
    Only products leave, and what leads from one of them to another: elementwise ops cost the same everywhere, and inside
-   they read what is in cache. From a body without carries everything leaves that has a rule, and mostly no loop remains.
+   they read what is in cache. From a body without carries everything leaves that has a rule, and mostly no loop
+   remains.
 
    The nodes made here are ordinary ones of the graph. The body stands as it was written: l->outside says which of its
    nodes are slices of what. */
@@ -107,8 +108,8 @@ static bool has_live_carry(const hoisting *h)
     return false;
 }
 
-/* Which nodes leave, and which must be batched for them. Of a loop whose number of steps comes with the data nothing does:
-   steps that never are made would be computed. */
+/* Which nodes leave, and which must be batched for them. Of a loop whose number of steps comes with the data nothing
+   does: steps that never are made would be computed. */
 static bool choose(hoisting *h)
 {
     if (h->scan->test || h->scan->trips)

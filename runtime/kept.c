@@ -1,5 +1,5 @@
-/* kept.c - packed operands that a plan keeps from run to run: their memory, and making them again when the parameter has
-   changed. In memory that the caller has lent there is no room for them. */
+/* kept.c - packed operands that a plan keeps from run to run: their memory, and making them again when the parameter
+   has changed. In memory that the caller has lent there is no room for them. */
 #include "plan.h"
 
 /* The number that changes whenever what is packed does, never 0. */

@@ -116,8 +116,8 @@ static bool enter_body(rgi_lowering *l, rg_scan *s, int32_t loop)
     return !l->failed;
 }
 
-/* Stacks of what the body does not itself compute: copied in each step, the carries at its beginning, so that their next
-   values may overwrite them. */
+/* Stacks of what the body does not itself compute: copied in each step, the carries at its beginning, so that their
+   next values may overwrite them. */
 static bool copy_into_stacks(rgi_lowering *l, rg_scan *s, int32_t loop, bool carries, rgi_item **items, size_t *n,
                              size_t *capacity)
 {

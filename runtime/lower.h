@@ -68,11 +68,12 @@ bool rgi_push(rgi_arena *arena, void **at, size_t *n, size_t *capacity, size_t s
 
 #define RGI_BUILT_IN 1024 /* several times the number of built-in ops */
 
-/* failing.c: ops that say they may fail, and those that are not our own. No parameter is written before they succeeded. */
+/* failing.c: ops that say they may fail, and those that are not our own. No parameter is written before they
+   succeeded. */
 bool rgi_list_built_in(rgi_lowering *l);
 bool rgi_can_fail(const rgi_lowering *l, const rg_op *op);
-/* The same of a node, asked in the order in which they run, where an earlier one may have settled it. by_input: by node id,
-   the last that may fail and reads that node. */
+/* The same of a node, asked in the order in which they run, where an earlier one may have settled it. by_input: by node
+   id, the last that may fail and reads that node. */
 bool rgi_may_fail(const rgi_lowering *l, const rg_node *node, const rg_node **by_input);
 /* Says so of every item. */
 bool rgi_mark_failing(rgi_lowering *l);
@@ -120,7 +121,8 @@ bool rgi_lower_region(rgi_lowering *l, const rgi_region *region, int32_t loop, r
 bool rgi_lower_node(rgi_lowering *l, const rg_node *node);
 int32_t rgi_unit_add(rgi_lowering *l, rgi_block *b, const rgi_unit *unit);
 bool rgi_item_push(rgi_lowering *l, const rgi_item *item, rgi_item **items, size_t *n, size_t *capacity);
-/* Level of the unit that makes a value, if it belongs to the present block: what comes from outside is there already. */
+/* Level of the unit that makes a value, if it belongs to the present block: what comes from outside is there
+   already. */
 uint32_t rgi_level_of(const rgi_lowering *l, int32_t value);
 /* loops.c: a scan as a unit of the present block. */
 bool rgi_lower_scan(rgi_lowering *l, const rg_node *node);

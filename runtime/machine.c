@@ -1,4 +1,5 @@
-/* machine.c - the cost model fitted to the machine: small plans of different mixtures of arithmetic and memory are timed, and
+/* machine.c - the cost model fitted to the machine: small plans of different mixtures of arithmetic and memory are
+   timed, and
 
        time = flop_ns * operations + byte_ns * bytes
 
@@ -15,8 +16,8 @@
 
 const rg_machine rgi_usual_machine = {.flop_ns = 1.0 / 50, .byte_ns = 1.0 / 15, .meeting_ns = 400, .share_ns = 3000};
 
-/* What is timed: a product of matrices, a function, a sum, each of tensors that stay in the second cache, and a sum that
-   does not. */
+/* What is timed: a product of matrices, a function, a sum, each of tensors that stay in the second cache, and a sum
+   that does not. */
 typedef enum work { PRODUCT, FUNCTION, SUM, LARGE_SUM, WORKS } work;
 
 static rg_node *make_work(rg_graph *g, work w, rg_node *in[2])

@@ -18,8 +18,8 @@ static bool encloses(const rgi_program *p, int32_t outer, int32_t inner)
     return inner == outer;
 }
 
-/* The item at which an access from item i counts, seen from the loop an owner lives in: an access from a loop within is an
-   access throughout that loop. */
+/* The item at which an access from item i counts, seen from the loop an owner lives in: an access from a loop within is
+   an access throughout that loop. */
 static int32_t seen_at(const rgi_program *p, int32_t i, int32_t home, bool end)
 {
     const rgi_item *item = &p->items[i];
@@ -130,8 +130,9 @@ static int32_t last_failing(const rgi_program *p)
     return last;
 }
 
-/* Assigned values are computed where the parameter lies, if nobody reads the old value any more and nothing can fail from
-   then on; others are copied at the end, all sources that are parameters themselves being saved first: all change at once. */
+/* Assigned values are computed where the parameter lies, if nobody reads the old value any more and nothing can fail
+   from then on; others are copied at the end, all sources that are parameters themselves being saved first: all change
+   at once. */
 static bool write_parameters(settling *s)
 {
     rgi_lowering *l = s->l;

@@ -1,5 +1,7 @@
-/* offsets.c - placing buffers in the slab: largest first, each at the lowest offset where nothing that lives at the same
-   time lies (greedy by size; Pisarchyk and Lee 2020). Where that leaves holes, what makes the peak is placed first, and others by and by. Very many buffers are placed in order of time instead, on the places of dead ones of their size. */
+/* offsets.c - placing buffers in the slab: largest first, each at the lowest offset where nothing that lives at the
+   same time lies (greedy by size; Pisarchyk and Lee 2020). Where that leaves holes, what makes the peak is placed
+   first, and others by and by. Very many buffers are placed in order of time instead, on the places of dead ones of
+   their size. */
 #include "plan.h"
 
 #include <stdlib.h>
@@ -154,8 +156,8 @@ static void bring_forward(rgi_buffer **order, rgi_buffer **others, size_t n, uin
     qsort(order, alive, sizeof *order, by_span);
 }
 
-/* What makes the peak is placed first, without holes; then whatever stands out at the top before it, and so on: the best
-   placement counts. */
+/* What makes the peak is placed first, without holes; then whatever stands out at the top before it, and so on: the
+   best placement counts. */
 static bool improve(rgi_arena *temporary, placed *y, rgi_buffer **order, size_t n, uint32_t at, size_t peak,
                     size_t total)
 {

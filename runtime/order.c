@@ -1,6 +1,6 @@
-/* order.c - the order of a region's units: dependences first, then the order in which the graph was built; but what only
-   leads to an update of a parameter comes as soon as the last reader of the old value is done, so that a gradient lives no
-   longer than it must. */
+/* order.c - the order of a region's units: dependences first, then the order in which the graph was built; but what
+   only leads to an update of a parameter comes as soon as the last reader of the old value is done, so that a gradient
+   lives no longer than it must. */
 #include "lower.h"
 
 typedef struct edges {

@@ -1,6 +1,6 @@
-/* pack.c - operands that ops bring into an order of their own (rg_op.pack) and that stay as they are, so that this is done
-   once: weights of a plan that does not change them are packed when they have changed and kept from run to run; what a loop
-   reads from outside is packed in front of it. */
+/* pack.c - operands that ops bring into an order of their own (rg_op.pack) and that stay as they are, so that this is
+   done once: weights of a plan that does not change them are packed when they have changed and kept from run to run;
+   what a loop reads from outside is packed in front of it. */
 #include "lower.h"
 
 /* Whether the plan assigns to the parameter a value lies in. */
@@ -20,7 +20,8 @@ static bool lies_in(const rgi_program *p, int32_t inner, int32_t outer)
     return inner == outer;
 }
 
-/* The innermost loop in whose steps a value is one after the other different, or RGI_NONE. False: it is no dense value. */
+/* The innermost loop in whose steps a value is one after the other different, or RGI_NONE. False: it is no dense
+   value. */
 static bool changes_in(const rgi_program *p, int32_t v, int32_t *loop)
 {
     *loop = p->values[rgi_owner(p, v)].loop;

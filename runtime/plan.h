@@ -18,8 +18,8 @@ typedef enum rgi_mode {
     RGI_HEAD,   /* in the block that the group's head has delivered */
     RGI_FOOT,   /* in what the group's foot has asked for */
     RGI_WINDOW, /* of a result: in the block scratch at `slot`, from there to the rows of a window of `at` */
-    RGI_STREAM, /* of a large result of several members: in the block scratch at `slot`, from there past the caches to `at` */
-    RGI_NUMBER /* a constant block of one number */
+    RGI_STREAM, /* of a large result of several members: in the block scratch at `slot`, then past the caches to `at` */
+    RGI_NUMBER  /* a constant block of one number */
 } rgi_mode;
 
 typedef struct rgi_operand {
@@ -37,7 +37,8 @@ typedef struct rgi_member {
     rgi_operand *in, out;
 } rgi_member;
 
-/* An operand that is smaller than the group, or has gaps between its rows: brought into a block before the members run. */
+/* An operand that is smaller than the group, or has gaps between its rows: brought into a block before the members
+   run. */
 typedef struct rgi_spread {
     rgi_operand from; /* RGI_MEMORY */
     size_t slot;
@@ -156,7 +157,8 @@ typedef struct rgi_kept {
 /* What a pointer follows. */
 typedef enum rgi_origin { RGI_FROM_SLAB, RGI_FROM_INPUT, RGI_FROM_STORE, RGI_ORIGINS } rgi_origin;
 
-/* Pointers that follow the same kind of thing: *at[i] is `from[i]` bytes into the slab, or where input or entry from[i] is. */
+/* Pointers that follow the same kind of thing: *at[i] is `from[i]` bytes into the slab, or where input or entry from[i]
+   is. */
 #define RGI_LINKS 30
 typedef struct rgi_links {
     struct rgi_links *next;
@@ -240,7 +242,8 @@ rg_status rgi_special_choose(rg_plan *p, bool run);
 /* Memory for the slab: large ones on huge pages where the allocator leaves that open. */
 char *rgi_slab_alloc(const rg_allocator *allocator, size_t bytes);
 void rgi_special_free(rg_plan *p, rgi_special *s);
-/* kept.c: memory for what the present specialisation wants kept; packing what has changed before a run; giving it back. */
+/* kept.c: memory for what the present specialisation wants kept; packing what has changed before a run; giving it
+   back. */
 rg_status rgi_kept_attach(rg_plan *p, rgi_special *s);
 void rgi_kept_renew(rg_plan *p);
 void rgi_kept_free(rg_plan *p);
@@ -248,8 +251,7 @@ void rgi_kept_free(rg_plan *p);
 typedef struct rgi_buffer {
     size_t bytes, offset;
     uint32_t first, last;
-    const void *
-        choice; /* with another of this choice, but not taken where this one is, it is never alive in one run; or NULL */
+    const void *choice; /* with another of it, not taken where this one is, it is never alive in one run; or NULL */
     bool taken;
 } rgi_buffer;
 /* Returns false when memory is short. *total: bytes needed; *peak: the least anybody could need. */

@@ -102,8 +102,8 @@ static void print_rows(rgi_text *t, const char *title, const row *rows, size_t n
     }
 }
 
-/* Seconds that each step took: of all threads together, and of the one it took longest; and that threads waited for others in
-   it and in front of it. */
+/* Seconds that each step took: of all threads together, and of the one it took longest; and that threads waited for
+   others in it and in front of it. */
 static void sum_events(const rgi_timeline *t, row *steps, double *lane)
 {
     for (size_t k = 0; k < t->n_lanes; k++) {

@@ -53,7 +53,8 @@ typedef struct rgi_use {
     int32_t *packed; /* by input: its packed form, or RGI_NONE; or NULL */
 } rgi_use;
 
-/* An operand in the order that its op packs it in (rg_op.pack): made once, by an item in front of a loop or for many runs. */
+/* An operand in the order that its op packs it in (rg_op.pack): made once, by an item in front of a loop or for many
+   runs. */
 typedef struct rgi_packed {
     uint32_t use, input;
     int32_t from, value; /* what is packed, and the packed form */

@@ -1,11 +1,11 @@
-/* recompute.c - values made again where they are needed late, instead of being kept until then: a program for a budget of
-   memory.
+/* recompute.c - values made again where they are needed late, instead of being kept until then: a program for a budget
+   of memory.
 
-   A value that is read long after it was read before leaves a gap in which it only takes room. A policy says which of these
-   are dropped; the rest are checkpoints. When the first read behind the gap comes, the step that made a dropped value is
-   repeated in front of it, and before that what it needs and is gone. All of this happens in the list of items before
-   anything is written in place, so that what follows (memory.c) sees an ordinary program. A repeated step is the same op on
-   the same values: the same bits. */
+   A value that is read long after it was read before leaves a gap in which it only takes room. A policy says which of
+   these are dropped; the rest are checkpoints. When the first read behind the gap comes, the step that made a dropped
+   value is repeated in front of it, and before that what it needs and is gone. All of this happens in the list of items
+   before anything is written in place, so that what follows (memory.c) sees an ordinary program. A repeated step is the
+   same op on the same values: the same bits. */
 #include "recompute.h"
 
 #include "../ops/table_ops.h"

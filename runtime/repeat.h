@@ -1,4 +1,5 @@
-/* repeat.h - values of cheap elementwise ops that are made once more where they are read late, instead of being kept. */
+/* repeat.h - values of cheap elementwise ops that are made once more where they are read late, instead of being
+   kept. */
 #ifndef RGI_REPEAT_H
 #define RGI_REPEAT_H
 

@@ -1,9 +1,10 @@
 /* repeat_groups.c - what the groups of a block make again of each other's.
 
-   Between two readings of a value that lie far apart it only takes room. If cheap ops made it, and what they made it from is
-   there at the second reading anyway (the group reads it itself, or something behind it does), the group that reads it late
-   applies them once more, block by block: it reads no more operands than before, and writes none. What is read by ops that
-   are no members of groups, or lies in something else, is kept. What nobody reads then any more is not computed. */
+   Between two readings of a value that lie far apart it only takes room. If cheap ops made it, and what they made it
+   from is there at the second reading anyway (the group reads it itself, or something behind it does), the group that
+   reads it late applies them once more, block by block: it reads no more operands than before, and writes none. What is
+   read by ops that are no members of groups, or lies in something else, is kept. What nobody reads then any more is not
+   computed. */
 #include "repeat.h"
 
 #include <stdlib.h>
@@ -128,8 +129,8 @@ static bool reads(const rgi_unit *u, int32_t v)
     return false;
 }
 
-/* Whether a unit can read a value at no other cost than reading it: it is there then, whatever this unit does. *more: the
-   unit would not read it otherwise. */
+/* Whether a unit can read a value at no other cost than reading it: it is there then, whatever this unit does. *more:
+   the unit would not read it otherwise. */
 static bool is_there(const repeating *r, int32_t v, uint32_t place, bool *more)
 {
     const rgi_program *p = r->l->p;
@@ -277,7 +278,8 @@ static uint32_t next_reading(const repeating *r, int32_t v, uint32_t from, uint3
     return next;
 }
 
-/* Whether somebody wants v, which is made in a unit of this block. What was made again is read in its own unit alone. */
+/* Whether somebody wants v, which is made in a unit of this block. What was made again is read in its own unit
+   alone. */
 static bool is_wanted(const repeating *r, int32_t v)
 {
     if ((size_t)v >= r->n_values)

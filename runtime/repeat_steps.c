@@ -1,8 +1,8 @@
 /* repeat_steps.c - what the steps of one loop make again of another's.
 
-   The reverse of a recurrence reads what the forward steps have stacked for it. Where a stacked value was made by a cheap
-   elementwise op (1 - z of a gate) of values that are stacked for the same loop anyway, that loop applies the op to their
-   slices instead: the same op on the same numbers, in a block that reads them, and one stack less. */
+   The reverse of a recurrence reads what the forward steps have stacked for it. Where a stacked value was made by a
+   cheap elementwise op (1 - z of a gate) of values that are stacked for the same loop anyway, that loop applies the op
+   to their slices instead: the same op on the same numbers, in a block that reads them, and one stack less. */
 #include "repeat.h"
 
 #include "../ops/table_ops.h"
@@ -26,7 +26,8 @@ static const rg_node *stack_of(const rgi_lowering *l, const rg_node *slice)
     return whole && p->of->region == made->region && !rgi_outside(l, p->of) ? xs : NULL;
 }
 
-/* A live slice of `s` in which the body node v, of the scan that `stack` is a result of, lies for the same step; or NULL. */
+/* A live slice of `s` in which the body node v, of the scan that `stack` is a result of, lies for the same step; or
+   NULL. */
 static rg_node *slice_with(const rgi_lowering *l, const rg_scan *s, const rg_node *stack, const rg_node *v)
 {
     for (size_t i = 0; i < s->slices.n; i++) {
@@ -42,8 +43,9 @@ static rg_node *slice_with(const rgi_lowering *l, const rg_scan *s, const rg_nod
     return NULL;
 }
 
-/* How to make node v of the body that `stack` is a result of from what the loop of `slice` has: by cheap ops, and by windows,
-   which are read where they lie. Returns what is v there, or NULL; without `make` nothing is made, and any node returned. */
+/* How to make node v of the body that `stack` is a result of from what the loop of `slice` has: by cheap ops, and by
+   windows, which are read where they lie. Returns what is v there, or NULL; without `make` nothing is made, and any
+   node returned. */
 static rg_node *made_from_slices(const rgi_lowering *l, const rg_node *slice, const rg_node *stack, rg_node *v,
                                  bool make, int depth)
 {

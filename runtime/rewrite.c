@@ -1,9 +1,9 @@
-/* rewrite.c - what stands for what: each live node goes through the table of identities (ops/rewrite.h), and where one holds
-   something that costs less takes its place.
+/* rewrite.c - what stands for what: each live node goes through the table of identities (ops/rewrite.h), and where one
+   holds something that costs less takes its place.
 
-   Inputs come before what reads them, so one walk in the order of ids is enough; only what is known about the steps of a
-   loop, which may be computed in front of it, is not looked into. A node that is replaced stays where it is for those who
-   read it, and has the value of its stand-in (units.c); what it read is dead unless somebody else wants it.
+   Inputs come before what reads them, so one walk in the order of ids is enough; only what is known about the steps of
+   a loop, which may be computed in front of it, is not looked into. A node that is replaced stays where it is for those
+   who read it, and has the value of its stand-in (units.c); what it read is dead unless somebody else wants it.
 
    With opts.check_rewrites nothing is replaced: stand-ins are computed beside what they would stand for, and compared
    (agree.c). The first pair that differs ends the run, and names the identity. */

@@ -1,8 +1,9 @@
-/* rows.c - which loops may be cut by rows: every value that the body makes has the batch along its first axis, and each row of
-   it comes from the same row of what the body makes, and from what is there before the loop. Then the rows are dealt out in
-   pieces, and a thread walks all steps of its piece without meeting another.
+/* rows.c - which loops may be cut by rows: every value that the body makes has the batch along its first axis, and each
+   row of it comes from the same row of what the body makes, and from what is there before the loop. Then the rows are
+   dealt out in pieces, and a thread walks all steps of its piece without meeting another.
 
-   A row keeps its bits: an elementwise op and one that moves know nothing of other rows, and others say so (RG_ROWS). */
+   A row keeps its bits: an elementwise op and one that moves know nothing of other rows, and others say so
+   (RG_ROWS). */
 #include "rows.h"
 #include "steps.h"
 
@@ -42,7 +43,8 @@ static bool window_keeps_rows(const rg_window *w, size_t part, size_t whole, siz
            w->offset + (pieces - 1) * w->pitch + w->length <= whole / rows;
 }
 
-/* Whether row r of a value is the r-th part of the memory of its owner that a step touches. `w`: where it is a window. */
+/* Whether row r of a value is the r-th part of the memory of its owner that a step touches. `w`: where it is a
+   window. */
 static bool has_rows(cutting *c, int32_t v, const rg_window *w)
 {
     const size_t rows = (size_t)c->batch;

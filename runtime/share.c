@@ -1,7 +1,8 @@
-/* share.c - who does what and where threads meet. A step is shared out among all threads, or is done whole by one of them,
-   its lane; of a loop whose rows do not need each other (rows.c) every thread does some rows, from the first step to the last. Independent steps too small to be shared out go to different lanes: gates, towers, directions. Between two
-   meetings no thread touches what another one writes. Nothing here changes a bit of any result: only who computes it and
-   when. */
+/* share.c - who does what and where threads meet. A step is shared out among all threads, or is done whole by one of
+   them, its lane; of a loop whose rows do not need each other (rows.c) every thread does some rows, from the first step
+   to the last. Independent steps too small to be shared out go to different lanes: gates, towers, directions. Between
+   two meetings no thread touches what another one writes. Nothing here changes a bit of any result: only who computes
+   it and when. */
 #include "rows.h"
 #include "share.h"
 
@@ -181,8 +182,8 @@ static void give_to_lane(sharing *h, size_t first, size_t end)
         h->shared[h->now] = h->shared[h->now] || (k != lane && h->load[k] > 0);
 }
 
-/* Whether a step that could be shared out is done by one lane while another, which has more to do, does not wait for it: the
-   product in front of the loop of a second direction beside the loop of the first. */
+/* Whether a step that could be shared out is done by one lane while another, which has more to do, does not wait for
+   it: the product in front of the loop of a second direction beside the loop of the first. */
 static bool fits_beside(const sharing *h, size_t i)
 {
     const uint32_t who = rivals_of(h, &h->prog->items[i]);
@@ -217,7 +218,8 @@ static void share_step(sharing *h, size_t i)
     h->interval[i] = h->now;
 }
 
-/* Nanoseconds that a step takes less than it seems to: what a loop reads in every step anew, as weights, is near by then. */
+/* Nanoseconds that a step takes less than it seems to: what a loop reads in every step anew, as weights, is near by
+   then. */
 static double read_again(const sharing *h, size_t i)
 {
     const rgi_item *item = &h->prog->items[i];

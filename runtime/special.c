@@ -167,7 +167,8 @@ static void forget_oldest(rg_plan *p)
     rgi_special_free(p, s);
 }
 
-/* An empty one in its own arena: that of one that was forgotten, memory that has been touched, or as much as the last took. */
+/* An empty one in its own arena: that of one that was forgotten, memory that has been touched, or as much as the last
+   took. */
 static rgi_special *new_special(rg_plan *p)
 {
     rgi_arena arena = p->spare;

@@ -194,7 +194,8 @@ static bool make_fused(rg_plan *p, rgi_special *s, const rgi_item *item, rgi_exe
     return true;
 }
 
-/* A group with a head or a foot: that op's step, and the group as its tail or source, whose scratch lies behind the op's. */
+/* A group with a head or a foot: that op's step, and the group as its tail or source, whose scratch lies behind the
+   op's. */
 static bool make_joined(rg_plan *p, rgi_special *s, const rgi_item *item, rgi_exec *e, rgi_extra *extra)
 {
     const rgi_item members = rgi_members_of(item);

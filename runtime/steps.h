@@ -24,7 +24,8 @@ rg_status rgi_rule_check(const rgi_use *use, const rgi_special *s, rg_step *step
 bool rgi_steps_make(rg_plan *p, rgi_special *s, rgi_extra *extra);
 /* Once it is known who does what: which groups are single blocks of one thread, and the steps' own memory. */
 bool rgi_steps_settle(const rg_plan *p, rgi_special *s, rgi_extra *extra);
-/* groups.c: the elementwise ops of `item`. `head`, `foot`: the value that a head delivers, or a foot draws, or RGI_NONE. */
+/* groups.c: the elementwise ops of `item`. `head`, `foot`: the value that a head delivers, or a foot draws, or
+   RGI_NONE. */
 rgi_group *rgi_group_make(rg_plan *p, rgi_special *s, const rgi_item *item, int32_t head, int32_t foot);
 /* Prepares a group that is one block: the ops stand one after the other with pointers that are looked up only where
    they move. False: out of memory. */

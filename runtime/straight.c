@@ -1,5 +1,5 @@
-/* straight.c - what one thread does between loops, as a list of calls: an op and its tasks, sixteen bytes each. Where ops have
-   one element, looking at steps would cost more than computing them. */
+/* straight.c - what one thread does between loops, as a list of calls: an op and its tasks, sixteen bytes each. Where
+   ops have one element, looking at steps would cost more than computing them. */
 #include "steps.h"
 
 /* How many calls a step is; SIZE_MAX: it is more than calls. */

@@ -121,8 +121,8 @@ bool rgi_merge_units(rgi_lowering *l, int32_t from, int32_t to)
     return true;
 }
 
-/* Groups that `use` reads become one where neither can depend on the other: an Adam step, whose moments are two chains of
-   one gradient, passes over memory once. */
+/* Groups that `use` reads become one where neither can depend on the other: an Adam step, whose moments are two chains
+   of one gradient, passes over memory once. */
 static void merge_groups(rgi_lowering *l, const rg_node *node, const rgi_use *use)
 {
     int32_t to = RGI_NONE;
@@ -151,8 +151,8 @@ static int by_level(const void *a, const void *b)
                                 : (x->unit > y->unit) - (x->unit < y->unit);
 }
 
-/* Takes out what has gone into other units, and says so to the values. What depends on another unit stands behind it again,
-   as it did when units were made: its level is higher. */
+/* Takes out what has gone into other units, and says so to the values. What depends on another unit stands behind it
+   again, as it did when units were made: its level is higher. */
 static bool drop_merged(rgi_lowering *l, rgi_block *b)
 {
     if (!b->merged || l->failed)

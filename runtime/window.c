@@ -1,8 +1,8 @@
-/* window.c - moves that are not made: in the body of a loop, slices are read where they lie, and what elementwise groups
-   make for a node that joins it is written where it will lie.
+/* window.c - moves that are not made: in the body of a loop, slices are read where they lie, and what elementwise
+   groups make for a node that joins it is written where it will lie.
 
-   A gate is a slice of one product, the gradients of the gates are joined for the next: as steps of their own these moves
-   are small, many, and in the way of several threads. */
+   A gate is a slice of one product, the gradients of the gates are joined for the next: as steps of their own these
+   moves are small, many, and in the way of several threads. */
 #include "lower.h"
 
 /* Whether the op has windows here: a question of structure, asked with the sizes that stand for the named ones. */

@@ -68,7 +68,8 @@ typedef struct column {
     mark (*check)(const sample_row *row, const sample_case *c, complaints *why);
 } column;
 
-/* f32 f64 others fused threads empty special (columns_values.c); vjp jvp second batch sparse named (columns_transforms.c). */
+/* f32 f64 others fused threads empty special (columns_values.c); vjp jvp second batch sparse named
+   (columns_transforms.c). */
 extern const column columns_values[], columns_transforms[];
 mark column_sparse(const sample_row *row, const sample_case *c, complaints *why); /* columns_sparse.c */
 

@@ -1,5 +1,5 @@
-/* columns_sparse.c - sparse Jacobians of every op and of its gradients, against dense ones: the same numbers, and nothing
-   outside of the places that were found. */
+/* columns_sparse.c - sparse Jacobians of every op and of its gradients, against dense ones: the same numbers, and
+   nothing outside of the places that were found. */
 #include "check.h"
 
 #include <math.h>

@@ -402,7 +402,8 @@ static void mark_ancestors(rg_node *node, bool *reached)
         mark_ancestors(node->in[i], reached);
 }
 
-/* NULL with a complaint where a rule fails, the plain result where it does not depend on the inputs that are batched. */
+/* NULL with a complaint where a rule fails, the plain result where it does not depend on the inputs that are
+   batched. */
 static rg_node *batched_node(trial *t, rg_node *const replaced[], complaints *why)
 {
     batching b = {.n = rg_graph_size(t->g), .why = why};

@@ -1,5 +1,5 @@
-/* columns_values.c - what is checked of an op's values: against the reference, fused, on several threads, empty, with NaN
-   and infinity. */
+/* columns_values.c - what is checked of an op's values: against the reference, fused, on several threads, empty, with
+   NaN and infinity. */
 #include "check.h"
 
 #include <float.h>

@@ -1,4 +1,5 @@
-/* kernel_frames.h - what the tests of kernels share: every table, arrays of either type, and outputs between canaries. */
+/* kernel_frames.h - what the tests of kernels share: every table, arrays of either type, and outputs between
+   canaries. */
 #ifndef KERNEL_FRAMES_H
 #define KERNEL_FRAMES_H
 

@@ -1,5 +1,5 @@
-/* random_graph.c - each new node takes its inputs from those there are, newer ones more often. Values are kept within a few
-   units, so that derivatives and differences are of ordinary size; kinks are as likely as elsewhere. */
+/* random_graph.c - each new node takes its inputs from those there are, newer ones more often. Values are kept within a
+   few units, so that derivatives and differences are of ordinary size; kinks are as likely as elsewhere. */
 #include "random_graph.h"
 #include "samples.h"
 

@@ -9,8 +9,8 @@ static int64_t number(rg_axes list, int i, int64_t otherwise)
     return list.n ? list.axis[i] : otherwise;
 }
 
-/* The tap of the kernel through which output position p sees input position q, or -1. axes: stride, pad, dilation, extra
-   padding behind. */
+/* The tap of the kernel through which output position p sees input position q, or -1. axes: stride, pad, dilation,
+   extra padding behind. */
 static int64_t tap_between(const sample_context *c, const rg_shape *w, const int64_t p[3], const int64_t q[3])
 {
     const rg_axes *a = c->args->axes;

@@ -1,4 +1,5 @@
-/* refused.h - bad input: no node, the status, all the words, the place of the call; and the graph is usable afterwards. */
+/* refused.h - bad input: no node, the status, all the words, the place of the call; and the graph is usable
+   afterwards. */
 #ifndef RETROGRADE_TESTS_REFUSED_H
 #define RETROGRADE_TESTS_REFUSED_H
 
@@ -21,8 +22,8 @@ static inline bool names_line(const char *text, const char *path, long first, lo
     return false;
 }
 
-/* The graph refused to build: no node, the status, all the words, and the caller's line: the last one of the statement or
-   one before, for compilers differ in the __LINE__ of a macro's arguments that take several. */
+/* The graph refused to build: no node, the status, all the words, and the caller's line: the last one of the statement
+   or one before, for compilers differ in the __LINE__ of a macro's arguments that take several. */
 static inline void refused_at(rg_graph *g, bool built, rg_status status, const char *file, int line,
                               const char *const words[])
 {

@@ -120,8 +120,8 @@ static double rounded(double v, rg_dtype dtype)
     }
 }
 
-/* n of the distinct values lo + (k + offset) * step, shuffled. The offset tells inputs apart: the step is the same for all
-   up to LADDER values, so that no two inputs come closer than a fifth of it. */
+/* n of the distinct values lo + (k + offset) * step, shuffled. The offset tells inputs apart: the step is the same for
+   all up to LADDER values, so that no two inputs come closer than a fifth of it. */
 static void ladder(double lo, double hi, int input, uint64_t *state, size_t n, double *out)
 {
     enum { LADDER = 64 };

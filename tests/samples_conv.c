@@ -1,4 +1,5 @@
-/* samples_conv.c - samples of convolution and its two gradients: strides, padding, dilation, groups, one to three axes. */
+/* samples_conv.c - samples of convolution and its two gradients: strides, padding, dilation, groups, one to three
+   axes. */
 #include "reference_ops.h"
 
 #define AX(...) SAMPLE_AXES(__VA_ARGS__)

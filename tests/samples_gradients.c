@@ -1,5 +1,6 @@
-/* samples_gradients.c - samples of the ops that derivative rules are made of. Pointwise ones are built directly; the others
-   by taking the derivative they belong to, so that nothing of their attributes is assumed. Input 0 is the cotangent. */
+/* samples_gradients.c - samples of the ops that derivative rules are made of. Pointwise ones are built directly; the
+   others by taking the derivative they belong to, so that nothing of their attributes is assumed. Input 0 is the
+   cotangent. */
 #include "reference_ops.h"
 
 #include "ops/pointwise.h"

@@ -23,7 +23,8 @@ static const sample_case columns[] = {
     {.shape = {"0,12,9", "0,3,4,4"}, HOW(AX(2, 2), AX(1, 1))},
 };
 
-/* the numbers of outputs; windows of one size, of several, overlapping, more outputs than inputs, a named size to one */
+/* the numbers of outputs; windows of one size, of several, overlapping, more outputs than inputs, a named size to
+   one */
 static const sample_case adaptive[] = {
     {.shape = {"2,3,6,4"}, HOW(AX(3, 2))},      {.shape = {"B,2,7,9"}, HOW(AX(3, 4))},
     {.shape = {"B,2,5,3"}, HOW(AX(1, 1))},      {.shape = {"B,3,7"}, HOW(AX(5))},

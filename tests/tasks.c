@@ -18,7 +18,8 @@ typedef struct access {
     size_t n;
 } access;
 
-/* Where a group has worked out that one of its operands lies in another value; groups with windows have no head or foot. */
+/* Where a group has worked out that one of its operands lies in another value; groups with windows have no head or
+   foot. */
 static const rg_window *window_of(const rg_plan *p, const task_group *g, int32_t v)
 {
     const rgi_group *group = p->current->steps[g->step].group;

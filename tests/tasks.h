@@ -1,5 +1,5 @@
-/* tasks.h - the tasks of a plan, one by one: what each waits for is found from the memory that steps read and write, not
-   from the plan's own meetings, so that any order of them can be tried. */
+/* tasks.h - the tasks of a plan, one by one: what each waits for is found from the memory that steps read and write,
+   not from the plan's own meetings, so that any order of them can be tried. */
 #ifndef RETROGRADE_TESTS_TASKS_H
 #define RETROGRADE_TESTS_TASKS_H
 

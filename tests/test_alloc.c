@@ -1,4 +1,5 @@
-/* test_alloc.c - memory runs out at the k-th allocation, for every k: no crash, no leak, a clear error, and the graph goes on. */
+/* test_alloc.c - memory runs out at the k-th allocation, for every k: no crash, no leak, a clear error, and the graph
+   goes on. */
 #include "must.h"
 
 #include "count_malloc.h"

@@ -1,5 +1,5 @@
-/* test_arrays.c - NumPy's files and tables of text: what NumPy writes arrives, what is written NumPy would read, what is
-   wrong is named. */
+/* test_arrays.c - NumPy's files and tables of text: what NumPy writes arrives, what is written NumPy would read, what
+   is wrong is named. */
 #define _DEFAULT_SOURCE
 
 #include <retrograde/io.h>

@@ -226,8 +226,8 @@ typedef struct operands {
     bool ta, tb;
 } operands;
 
-/* Of every transposition and with batches that broadcast: the product beside that of the same numbers in f32, to the rounding
-   of the sums, and gradients, which are products of an f32 with a bf16, to the last bit. */
+/* Of every transposition and with batches that broadcast: the product beside that of the same numbers in f32, to the
+   rounding of the sums, and gradients, which are products of an f32 with a bf16, to the last bit. */
 Test(bf16, operands_of_every_shape)
 {
     static const operands all[] = {
@@ -278,8 +278,8 @@ Test(bf16, operands_of_every_shape)
     }
 }
 
-/* Activations are rounded where they are made, in the blocks of what makes them, and weights are read as they are: but for the
-   carry, which the recurrence has in f32, no conversion is a step of the plan. Kept
+/* Activations are rounded where they are made, in the blocks of what makes them, and weights are read as they are: but
+   for the carry, which the recurrence has in f32, no conversion is a step of the plan. Kept
    weights are read packed or not, and a recurrence has its products in front of the loop or in it: the same bits. */
 Test(bf16, activations_in_blocks)
 {

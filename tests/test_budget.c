@@ -46,8 +46,8 @@ static uint64_t trained(size_t budget, int threads, size_t *bytes)
     return hash;
 }
 
-/* The least that would do, from the error; *scratch: how much of it, and of any other plan of this network on one thread, is no
-   value but room that ops work in. */
+/* The least that would do, from the error; *scratch: how much of it, and of any other plan of this network on one
+   thread, is no value but room that ops work in. */
 static size_t least(const network *m, size_t *scratch)
 {
     rg_estimate e;

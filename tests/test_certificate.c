@@ -1,5 +1,6 @@
-/* test_certificate.c - rg_grad_check as a user's certificate: no false alarm on random graphs, fifty wrong rules found and
-   named, kinks reported, inputs with values, f32 graphs; and on the same random graphs plans against an interpreter. */
+/* test_certificate.c - rg_grad_check as a user's certificate: no false alarm on random graphs, fifty wrong rules found
+   and named, kinks reported, inputs with values, f32 graphs; and on the same random graphs plans against an
+   interpreter. */
 #include "interpreter.h"
 #include "must.h"
 #include "random_graph.h"

@@ -206,8 +206,8 @@ Test(checkpoint, of_another_graph)
 
 /* ---- kill -9 ---- */
 
-/* Trains with a checkpoint after every batch, from where the last one stands; ends with exit code 0. Runs in a child, so
-   it uses no assertion. */
+/* Trains with a checkpoint after every batch, from where the last one stands; ends with exit code 0. Runs in a child,
+   so it uses no assertion. */
 static void train_to_the_end(void)
 {
     struct net n = net_new(5);

@@ -1,5 +1,5 @@
-/* test_conv.c - convolution where strips, chunks and tiles matter: every combination of sizes against the definition, the
-   same bits for any number of threads, transposed convolution, errors. */
+/* test_conv.c - convolution where strips, chunks and tiles matter: every combination of sizes against the definition,
+   the same bits for any number of threads, transposed convolution, errors. */
 #include "must.h"
 
 #include <stdio.h>
@@ -239,7 +239,8 @@ Test(conv, what_follows_has_the_same_bits_in_its_blocks)
     }
 }
 
-/* The same of a gradient by the input, behind which comes the mask of what made that input, and another cotangent of it. */
+/* The same of a gradient by the input, behind which comes the mask of what made that input, and another cotangent of
+   it. */
 static void follow_back(const problem *q, rg_dtype dtype, const rg_plan_opts *opts, bool together, void *out)
 {
     rg_graph *g = rg_graph_new(NULL);
@@ -282,8 +283,8 @@ Test(conv, what_follows_a_gradient_has_the_same_bits_in_its_blocks)
     }
 }
 
-/* Weights that the plan does not change are packed once, until somebody changes them: the bits are those of weights that are
-   bound and packed in every run, forwards and for the gradient by the image. */
+/* Weights that the plan does not change are packed once, until somebody changes them: the bits are those of weights
+   that are bound and packed in every run, forwards and for the gradient by the image. */
 Test(conv, packed_weights_follow_their_parameter)
 {
     for (size_t i = 0; i < sizeof problems / sizeof *problems; i++) {

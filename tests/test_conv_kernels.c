@@ -1,5 +1,5 @@
-/* test_conv_kernels.c - the kernels of convolution in every table: each sum against double precision and, where its order
-   is one chain of multiply-adds, cut in any way, to the last bit; nothing beside the results is written. */
+/* test_conv_kernels.c - the kernels of convolution in every table: each sum against double precision and, where its
+   order is one chain of multiply-adds, cut in any way, to the last bit; nothing beside the results is written. */
 #include <criterion/criterion.h>
 #include <math.h>
 #include <stdlib.h>

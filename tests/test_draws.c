@@ -1,5 +1,5 @@
-/* test_draws.c - reductions and softmax draw their input from the elementwise ops in front of them: the same bits as when
-   it is written first, without its memory. */
+/* test_draws.c - reductions and softmax draw their input from the elementwise ops in front of them: the same bits as
+   when it is written first, without its memory. */
 #include "must.h"
 
 #include <stdlib.h>
@@ -29,7 +29,8 @@ static rg_node *put_foot(foot kind, rg_node *x)
     }
 }
 
-/* Rows of one element and of a few, of odd sizes, longer than a chunk, just one; rows that come to nothing at run time. */
+/* Rows of one element and of a few, of odd sizes, longer than a chunk, just one; rows that come to nothing at run
+   time. */
 static const int64_t sizes[][2] = {{9000, 1},  {3001, 7},  {257, 129}, {5, 40001},
                                    {1, 70000}, {16384, 2}, {40, 0},    {0, 900}};
 

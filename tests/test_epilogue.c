@@ -1,5 +1,5 @@
-/* test_epilogue.c - bias, activation, scale and residual applied to a product's blocks while they are in cache: the same bits
-   as passed on whole. */
+/* test_epilogue.c - bias, activation, scale and residual applied to a product's blocks while they are in cache: the
+   same bits as passed on whole. */
 #include "must.h"
 
 #include <stdlib.h>

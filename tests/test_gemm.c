@@ -1,5 +1,6 @@
-/* test_gemm.c - the matrix product of every table of kernels: each element is one chain of multiply-adds over k in order,
-   to the last bit, whatever the sizes, strides, alignment and cuts; and nothing but C and the scratch is written. */
+/* test_gemm.c - the matrix product of every table of kernels: each element is one chain of multiply-adds over k in
+   order, to the last bit, whatever the sizes, strides, alignment and cuts; and nothing but C and the scratch is
+   written. */
 #include <criterion/criterion.h>
 #include <math.h>
 #include <stdio.h>

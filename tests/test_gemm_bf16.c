@@ -1,6 +1,6 @@
-/* test_gemm_bf16.c - products of matrices that hold bf16 numbers, of every table of kernels: each element is its chain of
-   multiply-adds to the last bit, in pairs or one after the other, and near the sum in double precision, whatever the sizes,
-   strides, alignment and cuts; nothing but C and the scratch is written. The conversions too. */
+/* test_gemm_bf16.c - products of matrices that hold bf16 numbers, of every table of kernels: each element is its chain
+   of multiply-adds to the last bit, in pairs or one after the other, and near the sum in double precision, whatever the
+   sizes, strides, alignment and cuts; nothing but C and the scratch is written. The conversions too. */
 #include "kernel_frames.h"
 
 #include <criterion/criterion.h>

@@ -1,5 +1,5 @@
-/* test_growth.c - large graphs: building, differentiating, compiling and planning take time that grows with their size and
-   no faster. Time is that of the processor, so that what else the machine does hardly counts. */
+/* test_growth.c - large graphs: building, differentiating, compiling and planning take time that grows with their size
+   and no faster. Time is that of the processor, so that what else the machine does hardly counts. */
 #include "must.h"
 
 #include <stdio.h>
@@ -11,8 +11,8 @@ static double seconds(void)
     return (double)clock() / CLOCKS_PER_SEC;
 }
 
-/* Two chains that cross, each link a sum of everything before it, and their gradient: about n nodes, of which a quarter are
-   built by hand. Returns the time to the compiled plan in *compiled, to the end of the first run in *ran. */
+/* Two chains that cross, each link a sum of everything before it, and their gradient: about n nodes, of which a quarter
+   are built by hand. Returns the time to the compiled plan in *compiled, to the end of the first run in *ran. */
 static void measure(int n, double *compiled, double *ran)
 {
     static const float data[4] = {0.1f, -0.2f, 0.3f, 0.4f};
@@ -60,7 +60,8 @@ Test(growth, time_is_linear_in_the_nodes)
 #endif
 }
 
-/* 10000 ops of one element, each of the one before it and another one: nanoseconds an op of the fastest of many runs. */
+/* 10000 ops of one element, each of the one before it and another one: nanoseconds an op of the fastest of many
+   runs. */
 static double replay(rg_dtype dtype, bool no_fuse)
 {
     enum { OPS = 10000, RUNS = 300 };
@@ -120,8 +121,8 @@ static void count_free(void *user, void *memory, size_t bytes)
     free(memory);
 }
 
-/* A plan that has seen more sizes than it remembers makes the next in memory that it has: nothing is allocated, and a step of
-   the plan costs fractions of a microsecond. */
+/* A plan that has seen more sizes than it remembers makes the next in memory that it has: nothing is allocated, and a
+   step of the plan costs fractions of a microsecond. */
 Test(growth, planning_for_new_sizes_costs_little)
 {
     enum { SIZES = 40, LAYERS = 20, ROUNDS = 20 };

@@ -1,5 +1,5 @@
-/* test_hoist.c - what leaves the loop of a recurrence: seen in the plan, and equal to the last bit to the loop as it was
-   written. */
+/* test_hoist.c - what leaves the loop of a recurrence: seen in the plan, and equal to the last bit to the loop as it
+   was written. */
 #include "must.h"
 
 #include <stdlib.h>
@@ -130,8 +130,8 @@ Test(hoist, gradients_of_slices_leave)
     rg_graph_free(c.g);
 }
 
-/* Gates that one function makes of one product: their parts are read where they lie, backwards too, and their gradients are
-   written side by side, those of the parts of the sequence included. */
+/* Gates that one function makes of one product: their parts are read where they lie, backwards too, and their gradients
+   are written side by side, those of the parts of the sequence included. */
 Test(hoist, parts_are_neither_copied_nor_kept_twice)
 {
     case_of c = {.g = rg_graph_new(&(rg_graph_opts){.seed = 3})};
@@ -192,7 +192,8 @@ Test(hoist, a_map_has_no_loop)
     rg_graph_free(c.g);
 }
 
-/* From an inner loop through an outer one: the product of slices leaves both, that with the outer state only the inner. */
+/* From an inner loop through an outer one: the product of slices leaves both, that with the outer state only the
+   inner. */
 Test(hoist, nested_loops)
 {
     case_of c = {.g = rg_graph_new(NULL)};

@@ -17,8 +17,8 @@ static void expect_near(rg_plan *p, rg_node *node, size_t i, double want)
     cr_expect(fabs(got - want) <= 1e-12 * fmax(1, fabs(want)), "element %zu is %.17g, not %.17g", i, got, want);
 }
 
-/* y = tanh(W x): dy_i / dx_j = (1 - y_i^2) W_ij, and dy_i / dW_kj = (i == k) (1 - y_i^2) x_j. More outputs than inputs is
-   forward mode, fewer is reverse mode. */
+/* y = tanh(W x): dy_i / dx_j = (1 - y_i^2) W_ij, and dy_i / dW_kj = (i == k) (1 - y_i^2) x_j. More outputs than inputs
+   is forward mode, fewer is reverse mode. */
 static void layer(int64_t rows, int64_t columns)
 {
     rg_graph *g = rg_graph_new(NULL);
@@ -143,8 +143,8 @@ Test(jacobian, of_itself_and_of_nothing)
     rg_graph_free(g);
 }
 
-/* h' = tanh(x + U h + sum of an inner scan over x and h, w), beside a carry that nothing of x or U reaches; by a scan or step
-   by step. */
+/* h' = tanh(x + U h + sum of an inner scan over x and h, w), beside a carry that nothing of x or U reaches; by a scan
+   or step by step. */
 static void recurrence(rg_node *xs, rg_node *u, bool scan, rg_node **states, rg_node **last)
 {
     enum { STEPS = 3 };

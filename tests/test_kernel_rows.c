@@ -1,5 +1,5 @@
-/* test_kernel_rows.c - reductions, the softmax family and random draws in every table that this machine can run, against
-   plain formulas; nothing outside of the output is written. */
+/* test_kernel_rows.c - reductions, the softmax family and random draws in every table that this machine can run,
+   against plain formulas; nothing outside of the output is written. */
 #include <criterion/criterion.h>
 #include <math.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
-/* test_kernels.c - kernels of elements in every table that this machine can run: values against plain formulas, and what
-   all promise: nothing outside of the output is written, any alignment, in place, and bits that do not depend on how a
-   range is cut. */
+/* test_kernels.c - kernels of elements in every table that this machine can run: values against plain formulas, and
+   what all promise: nothing outside of the output is written, any alignment, in place, and bits that do not depend on
+   how a range is cut. */
 #include <criterion/criterion.h>
 #include <math.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
-/* test_layers.c - normalising layers: PyTorch's names and defaults, running statistics in training and evaluation from one
-   graph, empty and single batches, layers used twice; dropped channels; refusals. */
+/* test_layers.c - normalising layers: PyTorch's names and defaults, running statistics in training and evaluation from
+   one graph, empty and single batches, layers used twice; dropped channels; refusals. */
 #include "must.h"
 #include "waves.h"
 
@@ -114,7 +114,8 @@ static bool has_op(const char *dump, const char *op)
     return strstr(dump, text) != NULL;
 }
 
-/* One step normalises, scales, shifts and goes on into what follows; nothing is done for the mode that is not asked for. */
+/* One step normalises, scales, shifts and goes on into what follows; nothing is done for the mode that is not asked
+   for. */
 Test(batch_norm, is_one_step_with_what_follows_and_of_one_mode)
 {
     rg_graph *g = rg_graph_new(NULL);

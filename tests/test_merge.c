@@ -1,5 +1,5 @@
-/* test_merge.c - elementwise groups that meet become one where neither depends on the other: the same bits, and whatever
-   else reads them still comes behind them. */
+/* test_merge.c - elementwise groups that meet become one where neither depends on the other: the same bits, and
+   whatever else reads them still comes behind them. */
 #include "must.h"
 
 #include <stdlib.h>
@@ -7,8 +7,8 @@
 #define ROWS 40
 #define COLUMNS 30
 
-/* Two chains over one input that meet again; of one of them a reduction, a view and a product are wanted as well, and one
-   of those goes back into a third chain. */
+/* Two chains over one input that meet again; of one of them a reduction, a view and a product are wanted as well, and
+   one of those goes back into a third chain. */
 static rg_node *weave(rg_graph *g, rg_node *x, int rounds)
 {
     rg_node *y = x;

@@ -1,5 +1,5 @@
-/* test_misuse.c - what no program should do and some do: results used before their scan has ended, nodes of another graph,
-   lists that are NULL, sizes at the ends of their range. Each is an error that says so, and nothing is lost. */
+/* test_misuse.c - what no program should do and some do: results used before their scan has ended, nodes of another
+   graph, lists that are NULL, sizes at the ends of their range. Each is an error that says so, and nothing is lost. */
 #include "refused.h"
 
 static const rg_nodes null_list = {NULL, 2};
@@ -398,7 +398,8 @@ Test(misuse, options_of_a_plan_that_are_none)
     rg_graph_free(g);
 }
 
-/* The error of a run names the node and its place, however the op is run: alone, by a team, in a loop, beside others. */
+/* The error of a run names the node and its place, however the op is run: alone, by a team, in a loop, beside
+   others. */
 static void fails_at(rg_graph *g, rg_nodes fetch, rg_node *index, const int64_t *data, const char *op, int line,
                      const rg_plan_opts *opts)
 {

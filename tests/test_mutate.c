@@ -1,7 +1,7 @@
-/* test_mutate.c - damaged files, by the hundred (by ten thousand with RETROGRADE_SLOW=1, for each reader): bytes changed,
-   doubled, cut out, cut off, numbers replaced by those that overflow. Whatever happens, a reader returns, and an error
-   says which file is wrong at which offset. In every other file checksums are made to agree with the damage where a format
-   has them. Meant to run under the sanitizers too. */
+/* test_mutate.c - damaged files, by the hundred (by ten thousand with RETROGRADE_SLOW=1, for each reader): bytes
+   changed, doubled, cut out, cut off, numbers replaced by those that overflow. Whatever happens, a reader returns, and
+   an error says which file is wrong at which offset. In every other file checksums are made to agree with the damage
+   where a format has them. Meant to run under the sanitizers too. */
 #define _DEFAULT_SOURCE
 
 #include "files.h"

@@ -1,5 +1,5 @@
-/* test_networks.c - the networks of the examples against PyTorch: one training step from equal weights on equal images, loss and
-   gradients' norms within 1e-4. */
+/* test_networks.c - the networks of the examples against PyTorch: one training step from equal weights on equal images,
+   loss and gradients' norms within 1e-4. */
 #include "must.h"
 
 #include "../examples/networks.h"

@@ -1,4 +1,5 @@
-/* test_nn.c - layers, metrics, clipping and schedules, against numbers that PyTorch 1.13 computed in double precision. */
+/* test_nn.c - layers, metrics, clipping and schedules, against numbers that PyTorch 1.13 computed in double
+   precision. */
 #include "waves.h"
 
 #include <criterion/criterion.h>
@@ -219,7 +220,8 @@ Test(nn_layers, accuracy)
 
 /* ---- three perceptrons: loss and all gradients ---- */
 
-/* Layer k: weight sin(i + 2k + 1), bias sin(i + 2k + 2); x = sin(0.7 i + 0.1). Gradients in the order w1, b1, w2, ... */
+/* Layer k: weight sin(i + 2k + 1), bias sin(i + 2k + 2); x = sin(0.7 i + 0.1). Gradients in the order w1, b1, w2,
+   ... */
 struct perceptron {
     rg_graph *g;
     rg_node *out;

@@ -1,5 +1,5 @@
-/* test_offsets.c - where buffers lie in the slab: never two at one place at one time, aligned, never worse than greedy by size,
-   and close to what no placement can do without. */
+/* test_offsets.c - where buffers lie in the slab: never two at one place at one time, aligned, never worse than greedy
+   by size, and close to what no placement can do without. */
 #include "must.h"
 
 #include "runtime/plan.h"

@@ -1,4 +1,5 @@
-/* test_ops.c - the values of every op: the table of samples against the reference, and the same bits however it runs. */
+/* test_ops.c - the values of every op: the table of samples against the reference, and the same bits however it
+   runs. */
 #include "check.h"
 
 #include <criterion/criterion.h>

@@ -1,5 +1,5 @@
-/* test_packed.c - operands that a plan packs once: kept from run to run while the parameter stays, or made in front of a
-   loop. The same bits as without, which a plan with a budget goes; nothing stale, nothing allocated in a run. */
+/* test_packed.c - operands that a plan packs once: kept from run to run while the parameter stays, or made in front of
+   a loop. The same bits as without, which a plan with a budget goes; nothing stale, nothing allocated in a run. */
 #include "count_malloc.h"
 #include "must.h"
 #include "tasks.h"
@@ -159,8 +159,8 @@ Test(packed, a_run_allocates_nothing)
 
 enum { T = 6, B = 5, H = 52, S = 4 };
 
-/* h' = tanh(h U + x), and in each step an inner loop over k' = tanh(k M_t), where M_t is a slice of the outer one: U is packed
-   once, M_t in each step. */
+/* h' = tanh(h U + x), and in each step an inner loop over k' = tanh(k M_t), where M_t is a slice of the outer one: U is
+   packed once, M_t in each step. */
 typedef struct nested {
     rg_graph *g;
     rg_node *xs, *ms, *turns, *loss, *step, *u;

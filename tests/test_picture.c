@@ -1,4 +1,5 @@
-/* test_picture.c - PNG and portable maps: what is written is read again; files made by hand; every byte that is wrong is named. */
+/* test_picture.c - PNG and portable maps: what is written is read again; files made by hand; every byte that is wrong
+   is named. */
 #define _DEFAULT_SOURCE
 
 #include <retrograde/io.h>

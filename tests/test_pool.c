@@ -1,4 +1,5 @@
-/* test_pool.c - pooling: ties, NaN and infinities, threads, refusals. Values and derivatives are in the sample table. */
+/* test_pool.c - pooling: ties, NaN and infinities, threads, refusals. Values and derivatives are in the sample
+   table. */
 #include "must.h"
 
 enum { PLANES = 3 * 5, HEIGHT = 13, WIDTH = 37 };

@@ -1,5 +1,5 @@
-/* test_rearrange.c - flips, rolls, tiles, padding, triangles and sums by letters: values by index formulas, gradients by
-   differences, sizes that come with the data, bad input. */
+/* test_rearrange.c - flips, rolls, tiles, padding, triangles and sums by letters: values by index formulas, gradients
+   by differences, sizes that come with the data, bad input. */
 #include "must.h"
 
 #include <stdio.h>

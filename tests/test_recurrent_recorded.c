@@ -1,4 +1,5 @@
-/* test_recurrent_recorded.c - layers of LSTM and GRU give the numbers of PyTorch 1.13's in double: two layers, two directions. */
+/* test_recurrent_recorded.c - layers of LSTM and GRU give the numbers of PyTorch 1.13's in double: two layers, two
+   directions. */
 #include "must.h"
 #include "waves.h"
 
@@ -6,8 +7,8 @@
 
 typedef rg_node *layer_fn(rg_node *, const char *, int64_t, const rg_rnn_opts *);
 
-/* T 3, B 2, in 3, H 2. Parameter j is sin(0.9 i + j + 1), xs sin(0.7 i + 0.1), h0 sin(1.3 i + 0.2), c0 sin(1.1 i + 0.4);
-   loss = sum y cos(0.3 i) + sum of squares of the last states. Of a gradient g: sum g_i cos(0.5 i) and
+/* T 3, B 2, in 3, H 2. Parameter j is sin(0.9 i + j + 1), xs sin(0.7 i + 0.1), h0 sin(1.3 i + 0.2), c0 sin(1.1 i +
+   0.4); loss = sum y cos(0.3 i) + sum of squares of the last states. Of a gradient g: sum g_i cos(0.5 i) and
    sum g_i sin(1.7 i + 0.3); order xs, h0, c0, parameters. */
 /* clang-format off */
 static const double torch_lstm_y[24] = {

@@ -1,5 +1,5 @@
-/* test_repeat.c - values that are made again where they are read late: the same bits as where they are kept, in less memory,
-   told in the plan; and kept where somebody else needs them as they are. */
+/* test_repeat.c - values that are made again where they are read late: the same bits as where they are kept, in less
+   memory, told in the plan; and kept where somebody else needs them as they are. */
 #include "must.h"
 
 #include <retrograde/autograd.h>
@@ -185,8 +185,8 @@ Test(repeat, steps_that_are_not_made)
     rg_graph_free(g);
 }
 
-/* A network whose loss has the square of its own gradient in it: slopes of forward activations are read again by the second
-   sweep, long after the first. */
+/* A network whose loss has the square of its own gradient in it: slopes of forward activations are read again by the
+   second sweep, long after the first. */
 static model penalised(int layers)
 {
     model m = {.g = rg_graph_new(&(rg_graph_opts){.seed = 5})};
@@ -277,7 +277,8 @@ static model of_rows(rg_node **w)
     return m;
 }
 
-/* What scales rows is made in a group of its own, of the size of a row: it cannot be made again among ops of all rows. */
+/* What scales rows is made in a group of its own, of the size of a row: it cannot be made again among ops of all
+   rows. */
 Test(repeat, what_is_made_of_smaller_values_is_kept)
 {
     float *data = numbers(RG_F32, (size_t)LONG * B * H);
@@ -296,8 +297,8 @@ Test(repeat, what_is_made_of_smaller_values_is_kept)
     free(data);
 }
 
-/* What a late group has made again for a value that is itself read once more, later still, is made there too: it lies in no
-   memory, whatever the number of values. */
+/* What a late group has made again for a value that is itself read once more, later still, is made there too: it lies
+   in no memory, whatever the number of values. */
 Test(repeat, what_is_made_again_of_what_was)
 {
     float *data = numbers(RG_F32, (size_t)LONG * B * H);
@@ -322,7 +323,8 @@ Test(repeat, what_is_made_again_of_what_was)
     free(data);
 }
 
-/* Where all who read a value make it again, nobody computes it for them: its group is gone, unless somebody wants more of it. */
+/* Where all who read a value make it again, nobody computes it for them: its group is gone, unless somebody wants more
+   of it. */
 Test(repeat, what_nobody_reads_is_not_computed)
 {
     float *data = numbers(RG_F32, (size_t)LONG * B * H);

@@ -1,5 +1,5 @@
-/* test_rewrites.c - the identities that plans use: for each one a graph in which it holds, which must come out the same to the
-   last bit for numbers of every kind, with it, without it, and where both are computed and compared. */
+/* test_rewrites.c - the identities that plans use: for each one a graph in which it holds, which must come out the same
+   to the last bit for numbers of every kind, with it, without it, and where both are computed and compared. */
 #include "must.h"
 
 #include "networks.h"

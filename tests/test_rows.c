@@ -1,5 +1,5 @@
-/* test_rows.c - loops that are cut by rows: each piece walks all its steps alone, whatever the others do, and every bit is
-   that of one thread; and bodies in which rows meet, which are not cut. */
+/* test_rows.c - loops that are cut by rows: each piece walks all its steps alone, whatever the others do, and every bit
+   is that of one thread; and bodies in which rows meet, which are not cut. */
 #include "must.h"
 
 #include "../runtime/exec.h"
@@ -377,7 +377,8 @@ Test(rows, rows_that_meet_stay_together)
     }
 }
 
-/* A few rows are not worth a piece, and where weights are larger than a cache each thread reads its own part of them. */
+/* A few rows are not worth a piece, and where weights are larger than a cache each thread reads its own part of
+   them. */
 Test(rows, only_where_it_pays)
 {
     static const struct {

@@ -334,7 +334,8 @@ Test(scan, nested)
     rg_graph_free(g);
 }
 
-/* Sequences of different lengths, sizes known late: kept states, zeros beyond the ends, stacks asked for early and late. */
+/* Sequences of different lengths, sizes known late: kept states, zeros beyond the ends, stacks asked for early and
+   late. */
 Test(scan, ragged)
 {
     enum { STEPS = 4, N = 3 };

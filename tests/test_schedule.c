@@ -112,8 +112,8 @@ Test(schedule, any_order_of_the_tasks)
     }
 }
 
-/* Two steps between which the plan has its threads meet nowhere do not wait for each other, and neither do they by the bytes
-   they touch. */
+/* Two steps between which the plan has its threads meet nowhere do not wait for each other, and neither do they by the
+   bytes they touch. */
 Test(schedule, what_does_not_meet_does_not_conflict)
 {
     for (network_kind kind = 0; kind < NETWORKS; kind++) {

@@ -1,5 +1,5 @@
-/* test_segments.c - recurrences whose reverse pass keeps less: the gradients of the reverse that keeps everything, to the
-   last bit, in less memory. */
+/* test_segments.c - recurrences whose reverse pass keeps less: the gradients of the reverse that keeps everything, to
+   the last bit, in less memory. */
 #include "must.h"
 #include "waves.h"
 
@@ -7,8 +7,8 @@
 
 enum { B = 3, I = 4, H = 5, WRT = 7 };
 
-/* A scan in which a capture is used in every way: twice, transposed, broadcast, through an inner scan, and stacked alone;
-   draws too. */
+/* A scan in which a capture is used in every way: twice, transposed, broadcast, through an inner scan, and stacked
+   alone; draws too. */
 typedef struct network {
     rg_graph *g;
     rg_node *loss, *wrt[WRT], *states;
@@ -186,8 +186,8 @@ Test(segments, memory_and_code)
     cr_expect_eq(lines[1], lines[2]);
 }
 
-/* A budget takes as few levels of segments as it must, each one more copy of the forward loop, and keeps to it, what products
-   work in not counted. */
+/* A budget takes as few levels of segments as it must, each one more copy of the forward loop, and keeps to it, what
+   products work in not counted. */
 Test(segments, memory_of_a_budget)
 {
     static const size_t budget[] = {100000000, 1000000, 100000, 30000};
@@ -203,7 +203,8 @@ Test(segments, memory_of_a_budget)
     }
 }
 
-/* Lengths near the square root are taken where they leave nothing over: no copy of what is left, nor of the sequence. */
+/* Lengths near the square root are taken where they leave nothing over: no copy of what is left, nor of the
+   sequence. */
 Test(segments, lengths_that_divide)
 {
     int even, odd;

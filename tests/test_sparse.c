@@ -1,5 +1,6 @@
-/* test_sparse.c - sparse Jacobians and Hessians: how many directions they take, where they are not zero, and their numbers
-   against formulas and dense ones. What each op is followed through by itself is a column of the table in test_transforms. */
+/* test_sparse.c - sparse Jacobians and Hessians: how many directions they take, where they are not zero, and their
+   numbers against formulas and dense ones. What each op is followed through by itself is a column of the table in
+   test_transforms. */
 #include "must.h"
 
 #include <stdlib.h>
@@ -89,8 +90,8 @@ Test(sparse, hessian_of_rosenbrock)
     rg_graph_free(g);
 }
 
-/* A row, a column and a diagonal: two directions, since of each pair of elements one is enough; by columns alone all rows
-   would meet in the first one. */
+/* A row, a column and a diagonal: two directions, since of each pair of elements one is enough; by columns alone all
+   rows would meet in the first one. */
 static void arrow(int64_t n, int64_t hub)
 {
     rg_graph *g = rg_graph_new(NULL);
@@ -250,8 +251,8 @@ Test(sparse, loops_that_depend_on_data_read_everything)
 
 /* ---- by chance ---- */
 
-/* Ops of a few elements each, of a long vector: sums of gathered ones, by constant and by computed numbers, scattered again,
-   cut, joined, turned. */
+/* Ops of a few elements each, of a long vector: sums of gathered ones, by constant and by computed numbers, scattered
+   again, cut, joined, turned. */
 static rg_node *by_chance(rg_graph *g, rg_node *x, int64_t n, uint64_t *state)
 {
     rg_node *v = x;

@@ -1,5 +1,5 @@
-/* test_threads.c - equal bits for any number of threads, and manners as a guest: in a parallel region, in a child of fork, in
-   many forks of a plan at once. */
+/* test_threads.c - equal bits for any number of threads, and manners as a guest: in a parallel region, in a child of
+   fork, in many forks of a plan at once. */
 #include "must.h"
 
 #include <pthread.h>

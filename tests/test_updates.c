@@ -1,4 +1,5 @@
-/* test_updates.c - gradients that only an update reads are applied block by block: the same bits, without their memory. */
+/* test_updates.c - gradients that only an update reads are applied block by block: the same bits, without their
+   memory. */
 #include "must.h"
 
 #include <stdlib.h>
@@ -123,8 +124,8 @@ Test(updates, the_gradient_takes_no_memory)
     free(plain.weight);
 }
 
-/* Rows of a table that are picked, and that the update adds to. `early`: the rows themselves are read, so that a wrong index
-   is seen when they are picked. Beside them a weight that is updated without waiting for anything. */
+/* Rows of a table that are picked, and that the update adds to. `early`: the rows themselves are read, so that a wrong
+   index is seen when they are picked. Beside them a weight that is updated without waiting for anything. */
 typedef struct table {
     rg_graph *g;
     rg_node *index, *rows, *w, *fetch[2];

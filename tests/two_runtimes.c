@@ -1,5 +1,5 @@
-/* two_runtimes.c - the program of two_runtimes.sh: plans of two threads, run outside and inside a parallel region of another
-   OpenMP runtime than the library's, with the bits of a plan of one thread. */
+/* two_runtimes.c - the program of two_runtimes.sh: plans of two threads, run outside and inside a parallel region of
+   another OpenMP runtime than the library's, with the bits of a plan of one thread. */
 #include <retrograde/retrograde.h>
 
 #include <omp.h>

@@ -1,6 +1,6 @@
-/* events.c - TensorBoard's event files: records of {u64 length, masked CRC-32C of it, bytes, masked CRC-32C of them}, each
-   an Event message in protocol buffers: 1 wall_time (double), 2 step (varint), 3 file_version (string), 5 summary, which
-   holds 1 value {1 tag (string), 2 simple_value (float)}. */
+/* events.c - TensorBoard's event files: records of {u64 length, masked CRC-32C of it, bytes, masked CRC-32C of them},
+   each an Event message in protocol buffers: 1 wall_time (double), 2 step (varint), 3 file_version (string), 5 summary,
+   which holds 1 value {1 tag (string), 2 simple_value (float)}. */
 #define _POSIX_C_SOURCE 200809L
 
 #include <retrograde/train.h>

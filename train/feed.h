@@ -34,8 +34,8 @@ typedef struct rgi_feed {
     int64_t wanted;
 } rgi_feed;
 
-/* Checks the data set; with `threaded`, starts the other thread (without one if it cannot be had). After a failure, too,
-   rgi_feed_finish must follow. */
+/* Checks the data set; with `threaded`, starts the other thread (without one if it cannot be had). After a failure,
+   too, rgi_feed_finish must follow. */
 rg_status rgi_feed_begin(rgi_feed *f, bool threaded);
 /* Opens an epoch. No batch of the one before is in use. */
 void rgi_feed_epoch(rgi_feed *f, int64_t epoch);

@@ -1,8 +1,8 @@
 /* fit.c - epochs over a data set.
 
-   Where a training stands is (epoch, batches done, sums so far); all else that has state lies in buffers of the graph. The
-   order of an epoch follows from the seed and its number. So a checkpoint of the buffers with that position is enough to
-   go on bit for bit. */
+   Where a training stands is (epoch, batches done, sums so far); all else that has state lies in buffers of the graph.
+   The order of an epoch follows from the seed and its number. So a checkpoint of the buffers with that position is
+   enough to go on bit for bit. */
 #define _POSIX_C_SOURCE 200809L
 
 #include <retrograde/graph.h>

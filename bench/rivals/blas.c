@@ -20,8 +20,8 @@ static void load(blas *b, const char *path, const char *threads)
     b->skipped = NULL;
 }
 
-/* A pin to lesser kernels inherited from the shell is removed, and both are told of AVX-512 where they are older than the
-   processor and would take less. */
+/* A pin to lesser kernels inherited from the shell is removed, and both are told of AVX-512 where they are older than
+   the processor and would take less. */
 const blas *blas_openblas(void)
 {
     static blas b;

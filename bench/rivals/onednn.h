@@ -1,4 +1,5 @@
-/* onednn.h - ONEDNN(start) in a group's table is `start` where the build found oneDNN, else who says that it did not. */
+/* onednn.h - ONEDNN(start) in a group's table is `start` where the build found oneDNN, else who says that it did
+   not. */
 #ifndef BENCH_ONEDNN_H
 #define BENCH_ONEDNN_H
 

@@ -1,5 +1,5 @@
-/* onednn_perceptron.c - training steps written by hand on the matrix product of oneDNN: what a framework without any overhead would
-   reach with these kernels. */
+/* onednn_perceptron.c - training steps written by hand on the matrix product of oneDNN: what a framework without any
+   overhead would reach with these kernels. */
 #include "../perceptron.h"
 
 #include <dnnl.h>

@@ -1,4 +1,5 @@
-// onednn_recurrent.cc - LSTM and GRU with oneDNN: forward for training, then backward, weights in the layouts it likes best.
+// onednn_recurrent.cc - LSTM and GRU with oneDNN: forward for training, then backward, weights in the layouts it likes
+// best.
 #include "../recurrent.h"
 #include "onednn.hpp"
 

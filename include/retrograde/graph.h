@@ -32,8 +32,8 @@ RG_API const char *rg_graph_error(const rg_graph *g);
 RG_API rg_status rg_graph_status(const rg_graph *g);
 /* Forgets the error, so that building can go on. */
 RG_API void rg_graph_clear_error(rg_graph *g);
-/* Seed of the initial values drawn from now on and of the random nodes built from now on. Default 0. Draws depend on the
-   seed, on names and on the step count, never on threads or build order. */
+/* Seed of the initial values drawn from now on and of the random nodes built from now on. Default 0. Draws depend on
+   the seed, on names and on the step count, never on threads or build order. */
 RG_API void rg_graph_seed(rg_graph *g, uint64_t seed);
 /* The graph a node belongs to; NULL for NULL. */
 RG_API rg_graph *rg_graph_of(const rg_node *node);
@@ -120,8 +120,8 @@ RG_API rg_nodes rg_params(rg_graph *g);                        /* all trainable 
 RG_API rg_nodes rg_params_in(rg_graph *g, const char *prefix); /* trainable ones whose name starts so */
 /* The trainable parameters that a node depends on, in creation order. */
 RG_API rg_nodes rg_params_of(rg_node *node);
-/* The effects attached (rg_attach) to the roots and to all that they and those effects depend on, in the order they were
-   attached. */
+/* The effects attached (rg_attach) to the roots and to all that they and those effects depend on, in the order they
+   were attached. */
 RG_API rg_nodes rg_attached(rg_nodes roots);
 RG_API rg_nodes rg_stored(rg_graph *g);                 /* every parameter and buffer */
 RG_API rg_node *rg_find(rg_graph *g, const char *name); /* a leaf by its full name, or NULL */
@@ -149,13 +149,13 @@ typedef struct rg_scan_opts {
     const char *name; /* for dumps and errors */
     bool reverse;     /* walk the leading axis from its end to its start */
     /* i32 or i64 [B], or NULL: steps of each of B sequences, of which every carry and stacked value has the first axis.
-       A sequence keeps its state in the steps t >= its length (with `reverse`: its initial state until t < length), what
-       is stacked for them is 0, and they give no gradient; the values bound for them must be finite. A length outside
-       [0, T] is an error of rg_run. */
+       A sequence keeps its state in the steps t >= its length (with `reverse`: its initial state until t < length),
+       what is stacked for them is 0, and they give no gradient; the values bound for them must be finite. A length
+       outside [0, T] is an error of rg_run. */
     rg_node *lengths;
-    /* What the reverse pass may keep of the forward one. With both 0: whatever derivatives read, of every step. Otherwise
-       the carries alone, at the beginning of each segment of steps, whose forward pass is repeated, one segment at a time;
-       gradients have the same bits. */
+    /* What the reverse pass may keep of the forward one. With both 0: whatever derivatives read, of every step.
+       Otherwise the carries alone, at the beginning of each segment of steps, whose forward pass is repeated, one
+       segment at a time; gradients have the same bits. */
     int64_t keep_every; /* steps of a segment, or RG_KEEP_SQRT: about the square root of their number */
     size_t keep_bytes;  /* about so much: L <= 3 levels of T^(1/(L+1)) segments, as few as fit; L more forward passes */
 } rg_scan_opts;
@@ -163,8 +163,8 @@ typedef struct rg_scan_opts {
 
 /* Opens a recurrence. Between begin and end, nodes made from its slices and carries form its body; nodes
    from outside that the body uses are captured by themselves. Bodies nest. Errors: lengths of another type; keep_every
-   below -1, or beside keep_bytes. When derivatives are asked for: with RG_KEEP_SQRT or keep_bytes a number of steps that
-   is named; with keep_every one that is not promised to be its multiple (rg_dim_multiple). */
+   below -1, or beside keep_bytes. When derivatives are asked for: with RG_KEEP_SQRT or keep_bytes a number of steps
+   that is named; with keep_every one that is not promised to be its multiple (rg_dim_multiple). */
 RG_API rg_scan *rg_scan_begin(rg_graph *g, const rg_scan_opts *opts);
 RG_API rg_node *rg_scan_slice(rg_scan *s, rg_node *xs);              /* [T, ...] -> [...], the present step's part */
 RG_API rg_node *rg_scan_carry(rg_scan *s, rg_node *init);            /* state: `init` at first, then what next said */
@@ -184,12 +184,13 @@ typedef struct rg_while_opts {
                          which then stores nothing. 0: any number */
 } rg_while_opts;
 
-/* Opens a loop: a recurrence without slices, of as many steps as its test says. In its body stand carries (rg_scan_carry,
-   rg_scan_next), and rg_while_test says whether to do another step: it is looked at before each one, as in C, so the loop
-   may do none. Results are rg_scan_last of the carries and rg_while_count; rg_scan_end closes the body. Forward mode has
-   no limit. */
+/* Opens a loop: a recurrence without slices, of as many steps as its test says. In its body stand carries
+   (rg_scan_carry, rg_scan_next), and rg_while_test says whether to do another step: it is looked at before each one, as
+   in C, so the loop may do none. Results are rg_scan_last of the carries and rg_while_count; rg_scan_end closes the
+   body. Forward mode has no limit. */
 RG_API rg_scan *rg_while_begin(rg_graph *g, const rg_while_opts *opts);
-/* `go`: a bool scalar, of carries and of values from outside. What else the body computes is not computed when it is false. */
+/* `go`: a bool scalar, of carries and of values from outside. What else the body computes is not computed when it is
+   false. */
 RG_API void rg_while_test(rg_scan *s, rg_node *go);
 /* How many steps the loop has done: an i64 scalar outside. */
 RG_API rg_node *rg_while_count(rg_scan *s);
@@ -197,9 +198,9 @@ RG_API rg_node *rg_while_count(rg_scan *s);
 /* Writes one branch: from `in` as the branch sees it (and from anything outside) to its results. The list it returns is
    copied at once. */
 typedef rg_nodes (*rg_branch)(void *user, rg_nodes in);
-/* then_(in) where the bool scalar is true, else_(in) where it is not; only that branch is computed. Both return lists of
-   equal types and shapes. Derivatives of any order, both modes, flow through the branch that was taken; what reverse mode
-   keeps of one branch lies where that of the other would. Errors: a predicate
+/* then_(in) where the bool scalar is true, else_(in) where it is not; only that branch is computed. Both return lists
+   of equal types and shapes. Derivatives of any order, both modes, flow through the branch that was taken; what reverse
+   mode keeps of one branch lies where that of the other would. Errors: a predicate
    that is no bool scalar, results that differ, an input of 8 axes. */
 RG_API rg_nodes rg_cond(rg_node *predicate, rg_branch then_, rg_branch else_, void *user, rg_nodes in);
 

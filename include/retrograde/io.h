@@ -25,11 +25,13 @@ RG_API RG_CHECKED rg_status rg_read_idx(const char *path, rg_tensor *out);
 /* ---- NumPy's files ---- */
 
 /* Reads an npy file. f4, f8, i4, i8, u1 and b1 arrive as they are; f2 widened to RG_F32, i1, i2 and u2 to RG_I32, u4 to
-   RG_I64; other orders of bytes and of axes are turned. A file of a megabyte or more whose elements lie as they arrive is
-   mapped, not read: pages come in when they are touched, writing to them changes memory alone, and the file must not be
-   cut while the tensor lives. *out is freed with rg_tensor_free, and is empty on error. May be called from any thread. */
+   RG_I64; other orders of bytes and of axes are turned. A file of a megabyte or more whose elements lie as they arrive
+   is mapped, not read: pages come in when they are touched, writing to them changes memory alone, and the file must not
+   be cut while the tensor lives. *out is freed with rg_tensor_free, and is empty on error. May be called from any
+   thread. */
 RG_API RG_CHECKED rg_status rg_read_npy(const char *path, rg_tensor *out);
-/* Writes a tensor as NumPy would, replacing the file as rg_save does. Errors: RG_ERR_IO, RG_ERR_MEMORY, RG_ERR_DTYPE. */
+/* Writes a tensor as NumPy would, replacing the file as rg_save does. Errors: RG_ERR_IO, RG_ERR_MEMORY,
+   RG_ERR_DTYPE. */
 RG_API RG_CHECKED rg_status rg_write_npy(const char *path, const rg_tensor *t);
 
 /* Named tensors, in the order of the file. */
@@ -43,8 +45,8 @@ typedef struct rg_archive {
    than the file can hold is allocated. Released with rg_archive_free, empty on error. May be called from any thread. */
 RG_API RG_CHECKED rg_status rg_read_npz(const char *path, rg_archive *out);
 /* Writes n tensors, stored as numpy.savez does, replacing the file as rg_save does. Equal tensors make equal files.
-   Errors: RG_ERR_IO, RG_ERR_MEMORY, RG_ERR_DTYPE, RG_ERR_ARGUMENT for a tensor without values, RG_ERR_NAME for a name that
-   is empty, there twice, or not UTF-8. */
+   Errors: RG_ERR_IO, RG_ERR_MEMORY, RG_ERR_DTYPE, RG_ERR_ARGUMENT for a tensor without values, RG_ERR_NAME for a name
+   that is empty, there twice, or not UTF-8. */
 RG_API RG_CHECKED rg_status rg_write_npz(const char *path, const char *const *names, const rg_tensor *tensors,
                                          size_t n);
 /* The tensor of that name, or NULL. Lives as long as the archive. */
@@ -60,8 +62,8 @@ typedef struct rg_csv_opts {
     rg_dtype dtype;      /* RG_F32 (default) or RG_F64 */
 } rg_csv_opts;
 
-/* Reads a table [rows, columns]. Fields may be quoted; empty lines are passed over; rows of different length are an error,
-   which names the line and the column. The point stands for the decimal point in any locale. *out is freed with
+/* Reads a table [rows, columns]. Fields may be quoted; empty lines are passed over; rows of different length are an
+   error, which names the line and the column. The point stands for the decimal point in any locale. *out is freed with
    rg_tensor_free, and is empty on error. May be called from any thread. */
 RG_API RG_CHECKED rg_status rg_read_csv(const char *path, const rg_csv_opts *opts, rg_tensor *out);
 
@@ -90,11 +92,11 @@ RG_API RG_CHECKED rg_status rg_load(rg_graph *g, const char *path, rg_load_repor
 
 /* ---- checkpoints: a training that can be broken off at any moment ---- */
 
-/* Writes all parameters and buffers (weights, the optimisers' moments and counts, the step of random draws) with a note of
-   the caller's, UTF-8 text that says where in its data it stands (NULL: none). One safetensors file, which rg_load reads
-   too, under an XXH3-128 digest of all its bytes. It is written beside `path` under a temporary name, synchronised and
-   renamed; the file it replaces goes on as `path`.previous. Whenever the program or the machine stops, a whole checkpoint
-   stands at `path`. Errors: those of rg_save. */
+/* Writes all parameters and buffers (weights, the optimisers' moments and counts, the step of random draws) with a note
+   of the caller's, UTF-8 text that says where in its data it stands (NULL: none). One safetensors file, which rg_load
+   reads too, under an XXH3-128 digest of all its bytes. It is written beside `path` under a temporary name,
+   synchronised and renamed; the file it replaces goes on as `path`.previous. Whenever the program or the machine stops,
+   a whole checkpoint stands at `path`. Errors: those of rg_save. */
 RG_API RG_CHECKED rg_status rg_checkpoint_save(rg_graph *g, const char *path, const char *note);
 
 typedef struct rg_checkpoint {
@@ -104,25 +106,25 @@ typedef struct rg_checkpoint {
 } rg_checkpoint;
 
 /* Reads a checkpoint back into a graph that was built as the one that saved it; `found` may be NULL, and is empty on
-   error. A training that goes on from it computes what it would have computed without the break, to the last bit. Nothing
-   in the graph changes unless the digest, every name, every dtype and every shape are right. A damaged or missing file is
-   refused, and `path`.previous is read if there is one.
-   Errors: RG_ERR_IO, RG_ERR_FORMAT (damage, in both files where there are two), RG_ERR_STATE (another seed), RG_ERR_NAME,
-   RG_ERR_SHAPE, RG_ERR_DTYPE (another graph), RG_ERR_MEMORY. */
+   error. A training that goes on from it computes what it would have computed without the break, to the last bit.
+   Nothing in the graph changes unless the digest, every name, every dtype and every shape are right. A damaged or
+   missing file is refused, and `path`.previous is read if there is one.
+   Errors: RG_ERR_IO, RG_ERR_FORMAT (damage, in both files where there are two), RG_ERR_STATE (another seed),
+   RG_ERR_NAME, RG_ERR_SHAPE, RG_ERR_DTYPE (another graph), RG_ERR_MEMORY. */
 RG_API RG_CHECKED rg_status rg_checkpoint_load(rg_graph *g, const char *path, rg_checkpoint *found);
 
 /* ---- pictures: u8 [height, width] (grey) or [height, width, channels] ---- */
 
-/* PNG of any kind as 8 bits: palettes become colours, 16 bits are rounded; channels are 2 (grey and alpha), 3 (red green blue)
-   or 4 (and alpha). *out is freed with rg_tensor_free, and is empty on error. Errors name the offset and the chunk or field;
-   checksums are verified, and a header that promises more pixels than the file can hold costs no memory. RG_ERR_ARGUMENT where
-   the library was built without libpng. May be called from any thread. */
+/* PNG of any kind as 8 bits: palettes become colours, 16 bits are rounded; channels are 2 (grey and alpha), 3 (red
+   green blue) or 4 (and alpha). *out is freed with rg_tensor_free, and is empty on error. Errors name the offset and
+   the chunk or field; checksums are verified, and a header that promises more pixels than the file can hold costs no
+   memory. RG_ERR_ARGUMENT where the library was built without libpng. May be called from any thread. */
 RG_API RG_CHECKED rg_status rg_read_png(const char *path, rg_tensor *out);
-/* 1 to 4 channels, the last axis. Written as rg_save does: the old file stands until the new one is complete. Errors: RG_ERR_DTYPE
-   and RG_ERR_SHAPE for what is no picture, RG_ERR_IO, RG_ERR_MEMORY, RG_ERR_ARGUMENT without libpng. */
+/* 1 to 4 channels, the last axis. Written as rg_save does: the old file stands until the new one is complete. Errors:
+   RG_ERR_DTYPE and RG_ERR_SHAPE for what is no picture, RG_ERR_IO, RG_ERR_MEMORY, RG_ERR_ARGUMENT without libpng. */
 RG_API RG_CHECKED rg_status rg_write_png(const char *path, const rg_tensor *image);
-/* Portable grey and pixel maps (.pgm, .ppm), which need no library: reads P2, P3, P5 and P6 of 8 bits, writes P5 ([H, W] and
-   [H, W, 1]) and P6 ([H, W, 3]). Otherwise as above. */
+/* Portable grey and pixel maps (.pgm, .ppm), which need no library: reads P2, P3, P5 and P6 of 8 bits, writes P5 ([H,
+   W] and [H, W, 1]) and P6 ([H, W, 3]). Otherwise as above. */
 RG_API RG_CHECKED rg_status rg_read_pnm(const char *path, rg_tensor *out);
 RG_API RG_CHECKED rg_status rg_write_pnm(const char *path, const rg_tensor *image);
 

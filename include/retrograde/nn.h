@@ -23,11 +23,11 @@ typedef struct rg_linear_opts {
 /* x [..., in] -> [..., out], parameters `name.weight` [out, in] and `name.bias` [out], of x's dtype (f32, f64):
    x W^T + b. Errors: a scalar x, an `in` that is a named size, a name that is taken. */
 RG_API rg_node *rg_nn_linear(rg_node *x, const char *name, int64_t out, const rg_linear_opts *opts);
-/* Convolution of x [N, C, in..] with parameters `name.weight` [out, C / groups, kernel..], or [C, out / groups, kernel..] of
-   a transposed one, and `name.bias` [out] (not with no_bias), of x's dtype (f32, f64), PyTorch's names and initial values:
-   uniform within 1/sqrt(n) both, n = weight.dim[1] times the kernel's elements. opts.kernel is required; the sizes of the
-   result, the gradients and further errors are those of rg_conv2d and rg_conv_transpose2d (ops/conv.h). Errors: no kernel
-   size, channels or outputs that groups do not divide, a name that is taken. */
+/* Convolution of x [N, C, in..] with parameters `name.weight` [out, C / groups, kernel..], or [C, out / groups,
+   kernel..] of a transposed one, and `name.bias` [out] (not with no_bias), of x's dtype (f32, f64), PyTorch's names and
+   initial values: uniform within 1/sqrt(n) both, n = weight.dim[1] times the kernel's elements. opts.kernel is
+   required; the sizes of the result, the gradients and further errors are those of rg_conv2d and rg_conv_transpose2d
+   (ops/conv.h). Errors: no kernel size, channels or outputs that groups do not divide, a name that is taken. */
 RG_API rg_node *rg_nn_conv1d(rg_node *x, const char *name, int64_t out, const rg_conv1d_opts *opts);
 RG_API rg_node *rg_nn_conv2d(rg_node *x, const char *name, int64_t out, const rg_conv_opts *opts);
 RG_API rg_node *rg_nn_conv3d(rg_node *x, const char *name, int64_t out, const rg_conv3d_opts *opts);
@@ -37,8 +37,8 @@ RG_API rg_node *rg_nn_conv_transpose3d(rg_node *x, const char *name, int64_t out
 /* While training each element is zeroed with probability p and the others are divided by 1 - p; in evaluation x, to
    the last bit. dx = g times the same factors. Errors: p outside [0, 1], an x that is no float. */
 RG_API rg_node *rg_nn_dropout(rg_node *x, double p);
-/* The same for whole channels: x [N, C, ...], each of the N C planes is dropped or kept as one (Tompson et al. 2015; PyTorch's
-   Dropout1d, 2d and 3d). Errors: too few axes. */
+/* The same for whole channels: x [N, C, ...], each of the N C planes is dropped or kept as one (Tompson et al. 2015;
+   PyTorch's Dropout1d, 2d and 3d). Errors: too few axes. */
 RG_API rg_node *rg_nn_dropout2d(rg_node *x, double p);
 /* Share of rows whose largest logit is at the label: logits [..., classes], labels u8, i32 or i64 [...]; an f32
    scalar. The first of equal logits counts. Zero gradient. */
@@ -46,22 +46,22 @@ RG_API rg_node *rg_nn_accuracy(rg_node *logits, rg_node *labels);
 
 /* ---- normalising layers (formulas and gradients: ops/norm.h) ----
 
-   Parameters of x's dtype (f32, f64), with PyTorch's names and initial values: `name.weight` ones, `name.bias` zeros. eps: 0
-   stands for the default of 1e-5, RG_OFF for 0. Errors: too few axes, a size of a parameter that is named, a name that is
-   taken. */
+   Parameters of x's dtype (f32, f64), with PyTorch's names and initial values: `name.weight` ones, `name.bias` zeros.
+   eps: 0 stands for the default of 1e-5, RG_OFF for 0. Errors: too few axes, a size of a parameter that is named, a
+   name that is taken. */
 
 typedef struct rg_batch_norm_opts {
     double eps, momentum; /* default 0.1, RG_OFF: 0 */
     bool no_affine, no_statistics;
     bool cumulative; /* the statistics are the plain average of all batches: PyTorch's momentum=None */
 } rg_batch_norm_opts;
-/* x [N, C, ...]: nn.BatchNorm1d, 2d and 3d. While training each channel is normalised by its mean and variance over the batch,
-   in evaluation by the buffers `name.running_mean` and `name.running_var` [C]; both are in one graph, the plan's mode chooses.
-   A training step (of any optimiser: the effects are attached to the result) also performs
+/* x [N, C, ...]: nn.BatchNorm1d, 2d and 3d. While training each channel is normalised by its mean and variance over the
+   batch, in evaluation by the buffers `name.running_mean` and `name.running_var` [C]; both are in one graph, the plan's
+   mode chooses. A training step (of any optimiser: the effects are attached to the result) also performs
        running_mean += momentum (mean - running_mean),  running_var += momentum (n / (n - 1) var - running_var)
-   and raises `name.num_batches_tracked` (i64, a scalar). A batch without elements changes nothing; with one element a channel
-   var counts as 0. A layer that is used again (rg_scope_reuse) updates its statistics in turn. no_statistics: no buffers, and
-   the batch's own moments in evaluation too. Errors: a momentum outside [0, 1]. */
+   and raises `name.num_batches_tracked` (i64, a scalar). A batch without elements changes nothing; with one element a
+   channel var counts as 0. A layer that is used again (rg_scope_reuse) updates its statistics in turn. no_statistics:
+   no buffers, and the batch's own moments in evaluation too. Errors: a momentum outside [0, 1]. */
 RG_API rg_node *rg_nn_batch_norm(rg_node *x, const char *name, const rg_batch_norm_opts *opts);
 
 typedef struct rg_layer_norm_opts {
@@ -89,15 +89,17 @@ RG_API rg_node *rg_nn_instance_norm(rg_node *x, const char *name, const rg_insta
 
 /* ---- explanation of a decision: how much each element of an input counts for a score ---- */
 
-/* All return a node of x's shape. A score of many elements is summed: with one row an example, and rows that do not mix,
-   these are the explanations of all examples. `model` writes the score of any x; it is called once. */
+/* All return a node of x's shape. A score of many elements is summed: with one row an example, and rows that do not
+   mix, these are the explanations of all examples. `model` writes the score of any x; it is called once. */
 typedef rg_node *(*rg_model)(void *user, rg_node *x);
 RG_API rg_node *rg_nn_saliency(rg_node *score, rg_node *x);         /* |dscore/dx|: Simonyan et al. 2013 */
 RG_API rg_node *rg_nn_gradient_x_input(rg_node *score, rg_node *x); /* x dscore/dx */
-/* (x - baseline) times the mean gradient on the straight way from the baseline (NULL: zeros) to x, at the middles of `steps`
-   equal parts (0: 50): Sundararajan et al. 2017. The elements sum to score(x) - score(baseline), up to O(1 / steps^2). */
+/* (x - baseline) times the mean gradient on the straight way from the baseline (NULL: zeros) to x, at the middles of
+   `steps` equal parts (0: 50): Sundararajan et al. 2017. The elements sum to score(x) - score(baseline), up to O(1 /
+   steps^2). */
 RG_API rg_node *rg_nn_integrated_gradients(rg_model model, void *user, rg_node *x, rg_node *baseline, int64_t steps);
-/* The mean gradient at `samples` (0: 50) points x + sigma e, e normal, drawn as rg_normal draws: Smilkov et al. 2017. */
+/* The mean gradient at `samples` (0: 50) points x + sigma e, e normal, drawn as rg_normal draws: Smilkov et al.
+   2017. */
 RG_API rg_node *rg_nn_smooth_grad(rg_model model, void *user, rg_node *x, double sigma, int64_t samples);
 
 /* ---- recurrent layers ---- */
@@ -121,16 +123,17 @@ typedef struct rg_rnn_opts {
    within 1/sqrt(hidden): `name.weight_ih_lk` W [gates hidden, in], `weight_hh_lk` U [gates hidden, hidden],
    `bias_ih_lk` b and `bias_hh_lk` b2 [gates hidden]: state dicts of nn.RNN, nn.LSTM and nn.GRU load. `directions`
    counts layer 0 forward, layer 0 reverse, layer 1 forward, ... s is the sigmoid; both biases are meant by "+ b".
-   With `lengths` the result is 0 in the steps beyond a sequence's end, whatever xs holds there, its last states are those
-   after its last step, and the reverse direction begins there: PyTorch's packed sequences, in any order of lengths.
-   Errors: xs not [time, batch, features], a width or layer count below 1, states of another shape, a projection in a
-   cell without one or not below hidden, a dropout outside [0, 1], a name that is taken. */
+   With `lengths` the result is 0 in the steps beyond a sequence's end, whatever xs holds there, its last states are
+   those after its last step, and the reverse direction begins there: PyTorch's packed sequences, in any order of
+   lengths. Errors: xs not [time, batch, features], a width or layer count below 1, states of another shape, a
+   projection in a cell without one or not below hidden, a dropout outside [0, 1], a name that is taken. */
 RG_API rg_node *rg_nn_rnn(rg_node *xs, const char *name, int64_t hidden,
                           const rg_rnn_opts *opts); /* Elman 1990: h' = tanh(W x + U h + b) */
 /* i, f, o = s(W x + U h + b), g = tanh(W x + U h + b), c' = f c + i g, h' = o tanh(c'). Gates in the order i, f, g, o.
    States h and c. `weight_hr_lk` [projection, hidden] is R. */
 RG_API rg_node *rg_nn_lstm(rg_node *xs, const char *name, int64_t hidden, const rg_rnn_opts *opts);
-/* Gers and Schmidhuber 2000: i and f also see p c, o sees p c'. `weight_ch_lk` [3 hidden] is p, in the order i, f, o. */
+/* Gers and Schmidhuber 2000: i and f also see p c, o sees p c'. `weight_ch_lk` [3 hidden] is p, in the order i, f,
+   o. */
 RG_API rg_node *rg_nn_lstm_peephole(rg_node *xs, const char *name, int64_t hidden, const rg_rnn_opts *opts);
 /* Coupled input and forget gates (Greff 2017): the LSTM with i = 1 - f. Gates in the order f, g, o. */
 RG_API rg_node *rg_nn_cifg(rg_node *xs, const char *name, int64_t hidden, const rg_rnn_opts *opts);
@@ -197,9 +200,9 @@ typedef struct rg_rmsprop_opts {
     double clip_norm, clip_value;
     int64_t accumulate;
 } rg_rmsprop_opts;
-/* Hinton 2012; centred: Graves 2013. d = g + weight_decay p; v' = alpha v + (1 - alpha) d^2; centred: m' likewise of d, and
-   v' - m'^2 for v'; r = d / (sqrt(v') + eps); b' = momentum b + r; p' = p - lr b'. Buffers `square_avg`, `grad_avg` (centred)
-   and `momentum_buffer` (where there is a momentum). */
+/* Hinton 2012; centred: Graves 2013. d = g + weight_decay p; v' = alpha v + (1 - alpha) d^2; centred: m' likewise of d,
+   and v' - m'^2 for v'; r = d / (sqrt(v') + eps); b' = momentum b + r; p' = p - lr b'. Buffers `square_avg`, `grad_avg`
+   (centred) and `momentum_buffer` (where there is a momentum). */
 RG_API rg_node *rg_rmsprop(rg_node *loss, const rg_rmsprop_opts *opts);
 
 typedef struct rg_adagrad_opts {
@@ -211,8 +214,8 @@ typedef struct rg_adagrad_opts {
     double clip_norm, clip_value;
     int64_t accumulate;
 } rg_adagrad_opts;
-/* Duchi, Hazan and Singer 2011. d = g + weight_decay p; s' = s + d^2; p' = p - lr / (1 + (t - 1) lr_decay) d / (sqrt(initial
-   + s') + eps). s is the buffer `sum`. */
+/* Duchi, Hazan and Singer 2011. d = g + weight_decay p; s' = s + d^2; p' = p - lr / (1 + (t - 1) lr_decay) d /
+   (sqrt(initial + s') + eps). s is the buffer `sum`. */
 RG_API rg_node *rg_adagrad(rg_node *loss, const rg_adagrad_opts *opts);
 
 typedef struct rg_adadelta_opts {
@@ -235,13 +238,14 @@ typedef struct rg_lion_opts {
     double clip_norm, clip_value;
     int64_t accumulate;
 } rg_lion_opts;
-/* Chen et al. 2023. p' = p - lr (sign(beta1 m + (1 - beta1) g) + weight_decay p); m' = beta2 m + (1 - beta2) g. m is the
-   buffer `exp_avg`. */
+/* Chen et al. 2023. p' = p - lr (sign(beta1 m + (1 - beta1) g) + weight_decay p); m' = beta2 m + (1 - beta2) g. m is
+   the buffer `exp_avg`. */
 RG_API rg_node *rg_lion(rg_node *loss, const rg_lion_opts *opts);
 
-/* A step that also averages weights: e' = decay e + (1 - decay) p', with p' the weights after `step`, and e those before
-   its first run. `params`: an empty list means all trainable ones of the graph. e is the buffer `ema.<params' name>`, under
-   the present scope. Fetch the result in place of `step`. Errors: a decay outside (0, 1), no parameter. */
+/* A step that also averages weights: e' = decay e + (1 - decay) p', with p' the weights after `step`, and e those
+   before its first run. `params`: an empty list means all trainable ones of the graph. e is the buffer `ema.<params'
+   name>`, under the present scope. Fetch the result in place of `step`. Errors: a decay outside (0, 1), no
+   parameter. */
 RG_API rg_node *rg_ema(rg_node *step, double decay, rg_nodes params);
 /* Exchanges all averaged weights with their averages: before an evaluation, and again after it. Not while a plan of the
    graph runs. Errors: RG_ERR_MEMORY. */

@@ -109,7 +109,8 @@ RG_API bool rg_axes_mask(rg_axes axes, int32_t rank, uint32_t *mask);
 /* ---- running ------------------------------------------------------------------------------------ */
 
 /* What happens to the output of an RG_DELIVERS op block by block, while it is in cache: an update of a parameter by its
-   gradient, which then is never written; the bias, activation and residual behind a convolution. Every element is given once; where tasks meet and in which order is the op's own. */
+   gradient, which then is never written; the bias, activation and residual behind a convolution. Every element is given
+   once; where tasks meet and in which order is the op's own. */
 typedef struct rg_tail rg_tail;
 typedef struct rg_block {
     const void *data;    /* rows x columns elements ... */
@@ -143,8 +144,8 @@ typedef struct rg_step {
 
 struct rg_tail {
     rg_status (*take)(const rg_step *step, const rg_block *block);
-    /* Where the tail will read, beside the block, tensors like output 0: their elements from `first` on. Returns how many
-       there are. For who can ask memory for them while it computes. */
+    /* Where the tail will read, beside the block, tensors like output 0: their elements from `first` on. Returns how
+       many there are. For who can ask memory for them while it computes. */
     size_t (*reads)(const rg_step *step, size_t first, const void *at[RG_TAIL_READS]);
 };
 
@@ -197,32 +198,36 @@ struct rg_op {
     /* Absent on an elementwise op: one task an element. */
     void (*cost)(const rg_step *step, rg_cost *cost);
     /* Of an op that first brings input i into an order of its own: the bytes that this takes, aligned to 64, and in how
-       many tasks it is made; 0: not worth it. Other inputs may decide whether it is worth it, but not what is made, nor how
-       large. A plan makes it once where the input stays as it is - a parameter that the plan does not change, until others
-       do; a constant; in a loop, what comes from outside - and step->packed then has it. Bits must not depend on that. */
+       many tasks it is made; 0: not worth it. Other inputs may decide whether it is worth it, but not what is made, nor
+       how large. A plan makes it once where the input stays as it is - a parameter that the plan does not change, until
+       others do; a constant; in a loop, what comes from outside - and step->packed then has it. Bits must not depend on
+       that. */
     size_t (*packed)(const rg_step *step, size_t i, size_t *tasks);
     /* Tasks [lo, hi) of making it, from the elements of input i. Sees types and geometry of the step, no pointers. */
     void (*pack)(const rg_step *step, size_t i, const void *from, void *to, size_t lo, size_t hi);
     /* Computes tasks [lo, hi) of step->phase. Elementwise: elements [lo, hi) of dense operands of one shape.
        No allocation, no locks, no global state, no dependence of the bits on how tasks are grouped. */
     rg_status (*run)(const rg_step *step, size_t lo, size_t hi);
-    /* Whether run, for such an input, can take it from step->source instead of in[0]: ops of one input that read each of
-       its elements once, in runs. Used when compiling. */
+    /* Whether run, for such an input, can take it from step->source instead of in[0]: ops of one input that read each
+       of its elements once, in runs. Used when compiling. */
     bool (*draws)(const void *attr, const rg_type *in);
     /* Given the inputs known to be one value everywhere (uniform[i], NULL where unknown), the input this op's
        output equals exactly, or -1. Used when compiling. */
     int (*alias)(const void *attr, const double *const uniform[]);
-    /* Of an op that only moves: where input `i` lies in the output (RG_JOINS), or the output in input 0. False: nowhere,
-       which must not depend on sizes. The window may then be read or written in its place and the op not run at all. */
+    /* Of an op that only moves: where input `i` lies in the output (RG_JOINS), or the output in input 0. False:
+       nowhere, which must not depend on sizes. The window may then be read or written in its place and the op not run
+       at all. */
     bool (*window)(const rg_step *step, size_t i, rg_window *out);
-    /* Optional, for sparse derivatives: what an output element may depend on. from[a], set to -1 before: the axis of the
-       output that axis a of input i goes along with, index by index (an input's axis of size 1 goes along with any); -1: all
-       of the axis is read. Absent: elementwise ops, views and those that move read what their traits say, others everything. */
+    /* Optional, for sparse derivatives: what an output element may depend on. from[a], set to -1 before: the axis of
+       the output that axis a of input i goes along with, index by index (an input's axis of size 1 goes along with
+       any); -1: all of the axis is read. Absent: elementwise ops, views and those that move read what their traits say,
+       others everything. */
     void (*reads)(const rg_step *step, size_t i, int32_t from[]);
-    /* The one number that every element of the output is, whatever the inputs hold; false: none. Used when compiling. */
+    /* The one number that every element of the output is, whatever the inputs hold; false: none. Used when
+       compiling. */
     bool (*uniform)(const void *attr, double *value);
-    /* RG_CAN_FAIL: whether the op cannot fail where `earlier`, a node that reads one of its inputs, has succeeded: both look
-       at the same indices, in the same bounds. Parameters need not wait for it then. */
+    /* RG_CAN_FAIL: whether the op cannot fail where `earlier`, a node that reads one of its inputs, has succeeded: both
+       look at the same indices, in the same bounds. Parameters need not wait for it then. */
     bool (*settled)(const rg_node *self, const rg_node *earlier);
 };
 

@@ -10,8 +10,8 @@ extern "C" {
 
 typedef enum rg_mode { RG_TRAIN = 1, RG_EVAL } rg_mode;
 
-/* What a plan takes the machine for when it decides which work is shared out among threads. It changes how long a run takes,
-   never a bit of a result. */
+/* What a plan takes the machine for when it decides which work is shared out among threads. It changes how long a run
+   takes, never a bit of a result. */
 typedef struct rg_machine {
     double flop_ns,
         byte_ns;       /* nanoseconds of one thread for a floating-point operation, and for a byte read or written */
@@ -20,7 +20,8 @@ typedef struct rg_machine {
 } rg_machine;
 
 /* Measures this machine for plans of so many threads (0: the OpenMP default), in some milliseconds: figures for
-   rg_plan_opts.machine, to be kept and used for every plan. They are noisy where others work on the machine. Thread-safe. */
+   rg_plan_opts.machine, to be kept and used for every plan. They are noisy where others work on the machine.
+   Thread-safe. */
 RG_API RG_CHECKED rg_status rg_machine_measure(int threads, rg_machine *out);
 
 typedef struct rg_plan_opts {
@@ -28,24 +29,24 @@ typedef struct rg_plan_opts {
     rg_mode mode;  /* 0: training if an effect is fetched; otherwise required where a fetched node depends on it */
     bool no_fuse;  /* run elementwise ops one by one; results are the same to the last bit */
     bool snapshot; /* work on a private copy of parameters and buffers */
-    /* After each op, look for NaN and infinity: rg_run then fails, naming the first node that makes one, its place in the
-       program, the element and what the inputs hold. One thread, nothing fused. */
+    /* After each op, look for NaN and infinity: rg_run then fails, naming the first node that makes one, its place in
+       the program, the element and what the inputs hold. One thread, nothing fused. */
     bool check;
     bool profile; /* note when each thread works on which step: rg_plan_profile, rg_plan_trace */
-    /* Most bytes that rg_plan_bytes may come to, 0: any number. Values are made again where they are needed late until it
-       fits; the results are the same to the last bit. If nothing does, rg_run and rg_plan_prepare fail with RG_ERR_MEMORY
-       and say the least that would do. */
+    /* Most bytes that rg_plan_bytes may come to, 0: any number. Values are made again where they are needed late until
+       it fits; the results are the same to the last bit. If nothing does, rg_run and rg_plan_prepare fail with
+       RG_ERR_MEMORY and say the least that would do. */
     size_t budget;
-    /* Identities that hold to the last bit (x * 1 is x, a transposed operand is read as it lies) replace nodes by what costs less.
-       Bit i: not the one of rg_rewrite_name(i); ~0: none. */
+    /* Identities that hold to the last bit (x * 1 is x, a transposed operand is read as it lies) replace nodes by what
+       costs less. Bit i: not the one of rg_rewrite_name(i); ~0: none. */
     uint64_t without_rewrites;
-    /* Replace nothing, but compute both: rg_run fails with RG_ERR_NUMERIC at the first node that comes out otherwise, naming
-       the identity, the node and the element. Identities alone are compared: what constants make is computed once, when
-       compiling, by the ops themselves. */
+    /* Replace nothing, but compute both: rg_run fails with RG_ERR_NUMERIC at the first node that comes out otherwise,
+       naming the identity, the node and the element. Identities alone are compared: what constants make is computed
+       once, when compiling, by the ops themselves. */
     bool check_rewrites;
-    /* Keep every value until it is read last. Otherwise those of cheap elementwise ops that are read long after (1 - z of a gate
-       in the reverse of a recurrence, a mask) are made again, in the same pass, by those who read them, where what they
-       are made from is there anyway: the results are the same to the last bit. rg_plan_dump names them. */
+    /* Keep every value until it is read last. Otherwise those of cheap elementwise ops that are read long after (1 - z
+       of a gate in the reverse of a recurrence, a mask) are made again, in the same pass, by those who read them, where
+       what they are made from is there anyway: the results are the same to the last bit. rg_plan_dump names them. */
     bool no_repeats;
     const rg_machine *machine; /* copied; NULL: figures of an x86 core of 2024, see rg_machine_measure */
 } rg_plan_opts;
@@ -53,9 +54,9 @@ typedef struct rg_plan_opts {
 /* The i-th identity that rg_compile uses, NULL behind the last. rg_plan_dump says which held how often. */
 RG_API const char *rg_rewrite_name(size_t i);
 
-/* Compiles `fetch` into a plan, or returns NULL with rg_graph_error set: also for a negative number of threads and a mode
-   that is none (RG_ERR_ARGUMENT). The plan keeps its graph and parameters alive. A plan is used by one thread at a time. A
-   plan with effects needs the parameters to itself while it runs. */
+/* Compiles `fetch` into a plan, or returns NULL with rg_graph_error set: also for a negative number of threads and a
+   mode that is none (RG_ERR_ARGUMENT). The plan keeps its graph and parameters alive. A plan is used by one thread at a
+   time. A plan with effects needs the parameters to itself while it runs. */
 RG_API rg_plan *rg_compile(rg_graph *g, rg_nodes fetch, const rg_plan_opts *opts);
 RG_API void rg_plan_free(rg_plan *p);
 
@@ -81,21 +82,23 @@ RG_API const void *rg_data(rg_plan *p, rg_node *fetched);
 /* The same with dtype and actual shape. */
 RG_API RG_CHECKED rg_status rg_result(rg_plan *p, rg_node *fetched, rg_tensor *out);
 
-/* The plan's working memory is `bytes` bytes at `at`, aligned to 64, which the caller keeps until the plan is freed or is given
-   other memory; NULL: the plan allocates for itself again. Results of earlier runs are gone. Errors: `at` is not aligned; later
-   rg_run and rg_plan_prepare fail with RG_ERR_MEMORY where the sizes bound need more, and say how much. */
+/* The plan's working memory is `bytes` bytes at `at`, aligned to 64, which the caller keeps until the plan is freed or
+   is given other memory; NULL: the plan allocates for itself again. Results of earlier runs are gone. Errors: `at` is
+   not aligned; later rg_run and rg_plan_prepare fail with RG_ERR_MEMORY where the sizes bound need more, and say how
+   much. */
 RG_API RG_CHECKED rg_status rg_plan_memory(rg_plan *p, void *at, size_t bytes);
-/* Bytes of the plan's working memory (0 while sizes are unknown), parameters not counted, but the copies of weights that a
-   plan which does not change them packs for its products and keeps. A plan with a budget, or in lent memory, keeps none. */
+/* Bytes of the plan's working memory (0 while sizes are unknown), parameters not counted, but the copies of weights
+   that a plan which does not change them packs for its products and keeps. A plan with a budget, or in lent memory,
+   keeps none. */
 RG_API size_t rg_plan_bytes(const rg_plan *p);
-/* What the plan does, in order: steps, fused groups, sizes, offsets, who does it, floating-point operations and bytes read
-   and written a time (as in rg_estimate), `|` where the threads meet. Release with rg_text_free. */
+/* What the plan does, in order: steps, fused groups, sizes, offsets, who does it, floating-point operations and bytes
+   read and written a time (as in rg_estimate), `|` where the threads meet. Release with rg_text_free. */
 RG_API char *rg_plan_dump(rg_plan *p);
-/* The same as a Graphviz digraph: a box a step, a frame around the ops of a fused group and the steps of a loop; edges are
-   values with their types. Release with rg_text_free. */
+/* The same as a Graphviz digraph: a box a step, a frame around the ops of a fused group and the steps of a loop; edges
+   are values with their types. Release with rg_text_free. */
 RG_API char *rg_plan_dot(rg_plan *p);
-/* The plan's memory as a picture (SVG): steps to the right, addresses upwards, a box for each value from where it is made
-   to where it is read last. NULL with the error set while sizes are unknown. Release with rg_text_free. */
+/* The plan's memory as a picture (SVG): steps to the right, addresses upwards, a box for each value from where it is
+   made to where it is read last. NULL with the error set while sizes are unknown. Release with rg_text_free. */
 RG_API char *rg_plan_memory_map(rg_plan *p);
 
 /* What the machine can do: arithmetic and memory, all threads together. */
@@ -118,10 +121,10 @@ typedef struct rg_estimate {
 
 /* Fills in *out for the sizes bound. `roof` may be NULL. Errors: sizes that are not known yet. */
 RG_API RG_CHECKED rg_status rg_plan_estimate(rg_plan *p, const rg_roof *roof, rg_estimate *out);
-/* The last run of a plan with opts.profile as tables: time of all threads together, share, time that threads waited for each
-   other in and before it, GFLOP/s, GB/s and percent of the roof (NULL: left out) of each op and each scope of names, slowest
-   first; above them, how much of the run the threads worked and waited. NULL with the error set when there was no such run.
-   Release with rg_text_free. */
+/* The last run of a plan with opts.profile as tables: time of all threads together, share, time that threads waited for
+   each other in and before it, GFLOP/s, GB/s and percent of the roof (NULL: left out) of each op and each scope of
+   names, slowest first; above them, how much of the run the threads worked and waited. NULL with the error set when
+   there was no such run. Release with rg_text_free. */
 RG_API char *rg_plan_profile(rg_plan *p, const rg_roof *roof);
 /* The same run as JSON in the trace event format that Perfetto and Chrome's tracing page read: a lane a thread. */
 RG_API char *rg_plan_trace(rg_plan *p);

@@ -49,19 +49,20 @@ typedef struct rg_fit_opts {
     uint64_t seed;            /* of the order, which depends on it and the epoch alone */
     const rg_plan_opts *plan; /* threads and the like; the mode is set here */
     bool no_prefetch;         /* gather batches on the calling thread */
-    /* Changes a training batch after it was gathered (augmentation), in place: `data` has one pointer a column. It runs on
-       the thread that gathers, and to go on bit for bit it must depend on nothing but its arguments. */
+    /* Changes a training batch after it was gathered (augmentation), in place: `data` has one pointer a column. It runs
+       on the thread that gathers, and to go on bit for bit it must depend on nothing but its arguments. */
     void (*prepare)(void *user, int64_t epoch, const int64_t *examples, int64_t n, void *const *data);
 
-    /* Stopping early: after `patience` epochs in which the watched number has not become better by min_delta. Watched is
-       the validation's (without one, the training's) loss, or metric number watch_metric - 1, of which more is better. */
+    /* Stopping early: after `patience` epochs in which the watched number has not become better by min_delta. Watched
+       is the validation's (without one, the training's) loss, or metric number watch_metric - 1, of which more is
+       better. */
     int64_t patience; /* 0: never */
     double min_delta;
     int watch_metric;
     const char *best; /* rg_save goes here at every epoch that is the best so far */
 
-    /* Goes on from the checkpoint here if there is one, and saves one every `checkpoint_every` batches and at the end of
-       each epoch. The results are those of a training without a break, to the last bit. */
+    /* Goes on from the checkpoint here if there is one, and saves one every `checkpoint_every` batches and at the end
+       of each epoch. The results are those of a training without a break, to the last bit. */
     const char *checkpoint;
     int64_t checkpoint_every; /* 0: at the end of epochs only */
 
@@ -86,28 +87,28 @@ typedef struct rg_fit_report {
     bool stopped;       /* by a callback */
 } rg_fit_report;
 
-/* Trains: compiles a plan that fetches loss, metrics and step, and one for the validation, and walks the epochs. `report`
-   may be NULL. Gradient accumulation is an option of the optimiser, the rate's schedule its lr_node: both go on over
-   batches as they come. The next batch is gathered on another thread while the present one is computed. A loss or a
-   metric counts with its batch's number of examples.
+/* Trains: compiles a plan that fetches loss, metrics and step, and one for the validation, and walks the epochs.
+   `report` may be NULL. Gradient accumulation is an option of the optimiser, the rate's schedule its lr_node: both go
+   on over batches as they come. The next batch is gathered on another thread while the present one is computed. A loss
+   or a metric counts with its batch's number of examples.
    Errors: RG_ERR_ARGUMENT, RG_ERR_SHAPE, RG_ERR_DTYPE for options and data, RG_ERR_STATE for a checkpoint of another
    training, RG_ERR_NUMERIC for a loss that is NaN or infinite (the epoch and batch are named; the checkpoint on disk is
    older), and whatever compiling, running and writing give. What was trained so far stands in the parameters. */
 RG_API RG_CHECKED rg_status rg_fit(const rg_fit_opts *opts, rg_fit_report *report);
 
-/* One pass over a data set in evaluation mode: means of loss and metrics into *result (valid_loss, valid_metric). `opts`
-   as for rg_fit, of which loss, metrics, valid, valid_batch and plan are used. */
+/* One pass over a data set in evaluation mode: means of loss and metrics into *result (valid_loss, valid_metric).
+   `opts` as for rg_fit, of which loss, metrics, valid, valid_batch and plan are used. */
 RG_API RG_CHECKED rg_status rg_evaluate(const rg_fit_opts *opts, rg_fit_state *result);
 
-/* A writer of the event files that TensorBoard reads: scalars over steps. NULL with rg_last_error set when the file could
-   not be made. */
+/* A writer of the event files that TensorBoard reads: scalars over steps. NULL with rg_last_error set when the file
+   could not be made. */
 typedef struct rg_events rg_events;
 RG_API rg_events *rg_events_open(const char *directory);
 RG_API RG_CHECKED rg_status rg_events_scalar(rg_events *e, const char *tag, int64_t step, double value);
 RG_API RG_CHECKED rg_status rg_events_close(rg_events *e); /* NULL is fine */
 
-/* Curves as a picture: n series of `count` numbers each (NaN: a gap) over x. Series whose names are equal but for a prefix
-   "valid " share a panel. Errors: RG_ERR_ARGUMENT, RG_ERR_IO. */
+/* Curves as a picture: n series of `count` numbers each (NaN: a gap) over x. Series whose names are equal but for a
+   prefix "valid " share a panel. Errors: RG_ERR_ARGUMENT, RG_ERR_IO. */
 typedef struct rg_curve {
     const char *name;
     const double *values;

@@ -1,7 +1,7 @@
 /* conv.c - convolution: sums over windows of a padded source, pixels along the vectors.
 
-   Rows of outputs lie `pitch` apart in the source, so one run of source elements serves several rows of outputs, and what
-   is computed between the end of one and the begin of the next is dropped. */
+   Rows of outputs lie `pitch` apart in the source, so one run of source elements serves several rows of outputs, and
+   what is computed between the end of one and the begin of the next is dropped. */
 #include "conv_single.h"
 #include "conv_tile.h"
 #include "list.h"
@@ -42,8 +42,8 @@ RGK_INLINE void put(const stretch *s, size_t n, ptrdiff_t right, const real *fro
     }
 }
 
-/* Whether tiles should end with the rows of pixels: that loses lanes at the end of each, one long run those between rows,
-   and the time to sort its pixels out. */
+/* Whether tiles should end with the rows of pixels: that loses lanes at the end of each, one long run those between
+   rows, and the time to sort its pixels out. */
 static bool by_rows(const rgk_conv *c)
 {
     const size_t lanes = (c->width + RGK_LANES - 1) / RGK_LANES * RGK_LANES;
@@ -136,8 +136,8 @@ void RGK_NAME(conv)(const rgk_conv *c)
 
 /* ---- the source ---- */
 
-/* n elements of which those before `lo` and from `hi` on are outside of x; x[0] is element lo, further ones `step` apart.
-   Room for a vector is behind them: what it gets is overwritten, or not looked at. */
+/* n elements of which those before `lo` and from `hi` on are outside of x; x[0] is element lo, further ones `step`
+   apart. Room for a vector is behind them: what it gets is overwritten, or not looked at. */
 RGK_INLINE void copy_row(size_t n, size_t lo, size_t hi, const real *x, size_t step, real *y)
 {
     for (size_t i = 0; i < lo; i += RGK_LANES)

@@ -1,7 +1,8 @@
 /* conv_grad.c - the gradient of a convolution with respect to its weights: sums over pixels.
 
-   Many outputs: cotangents are turned, so that outputs lie along the vectors, and source elements are broadcast. Few: both
-   are read along a row of pixels, and the lanes are added at its end. Sums go on from what is there, row by row. */
+   Many outputs: cotangents are turned, so that outputs lie along the vectors, and source elements are broadcast. Few:
+   both are read along a row of pixels, and the lanes are added at its end. Sums go on from what is there, row by
+   row. */
 #include "gemm_turn.h"
 #include "list.h"
 #include "tile_size.h"

@@ -1,7 +1,8 @@
 /* conv_tile.h - the innermost loops of convolution: tiles of sums in registers.
 
    A term of a sum is a number of the weights times one of the source, and where both are follows from two lists of
-   offsets: no matrix of patches is made. Every element of a result of conv is one chain of multiply-adds over the terms. */
+   offsets: no matrix of patches is made. Every element of a result of conv is one chain of multiply-adds over the
+   terms. */
 #ifndef RGK_CONV_TILE_H
 #define RGK_CONV_TILE_H
 
@@ -11,8 +12,8 @@
 
 #include <stdbool.h>
 
-/* rows x vectors outputs: vectors of pixels from the source, weights broadcast. Of a row of pixels, of whose last vector `last`
-   columns are there; or, `down`, of one of several rows, of each of which `last` columns are there. */
+/* rows x vectors outputs: vectors of pixels from the source, weights broadcast. Of a row of pixels, of whose last
+   vector `last` columns are there; or, `down`, of one of several rows, of each of which `last` columns are there. */
 typedef struct conv_tile {
     size_t k;
     const rgk_term *terms;

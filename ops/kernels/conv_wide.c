@@ -1,6 +1,6 @@
 /* conv_wide.c - convolution with outputs along the vectors: the source lies by pixels, its channels together, and its
-   elements are broadcast; weights are packed by vectors of outputs in the order of the terms. No lane is lost at the end
-   of a row of pixels, whatever its width, and strides cost nothing. */
+   elements are broadcast; weights are packed by vectors of outputs in the order of the terms. No lane is lost at the
+   end of a row of pixels, whatever its width, and strides cost nothing. */
 #include "gemm_turn.h"
 #include "list.h"
 #include "tile_size.h"
@@ -17,8 +17,8 @@ static size_t padded(size_t n)
 
 /* ---- tiles ---- */
 
-/* rows pixels x vectors of outputs. A row of sums is `vectors` vectors. With every term memory at `next` is asked for, on
-   by `step` each time. */
+/* rows pixels x vectors of outputs. A row of sums is `vectors` vectors. With every term memory at `next` is asked for,
+   on by `step` each time. */
 RGK_INLINE void wide_run(const int rows, const int vectors, const rgk_conv_wide *c, const rgk_pixel *p,
                          const char *next, size_t step)
 {

@@ -1,8 +1,8 @@
 /* depthwise.c - convolution of one plane under 3 x 3 weights, without stride, and the gradient of the weights.
 
-   The plane is read where it lies, lanes beyond its edges as zeros, rows beyond them not at all. A vector of the plane is
-   loaded once for the three rows of outputs, or of cotangents, that meet it. There is little to compute, so while one plane
-   is worked on memory is asked for the next. */
+   The plane is read where it lies, lanes beyond its edges as zeros, rows beyond them not at all. A vector of the plane
+   is loaded once for the three rows of outputs, or of cotangents, that meet it. There is little to compute, so while
+   one plane is worked on memory is asked for the next. */
 #include "list.h"
 #include "vector.h"
 
@@ -10,7 +10,8 @@
 
 #define MOST_ROWS 6 /* of outputs at a time: their sums stay in registers beside the weights */
 
-/* Of a vector of outputs: how many there are, and for the three columns of taps those whose element of the plane exists. */
+/* Of a vector of outputs: how many there are, and for the three columns of taps those whose element of the plane
+   exists. */
 typedef struct column {
     size_t n;
     vlanes lanes[3];
@@ -135,7 +136,8 @@ void RGK_NAME(depthwise)(const rgk_depthwise *d, const void *weights, bool turne
 
 /* ---- the gradient of the weights ---- */
 
-/* A row of the plane meets the cotangents of the rows that see it by the taps above, level and below: those there are. */
+/* A row of the plane meets the cotangents of the rows that see it by the taps above, level and below: those there
+   are. */
 RGK_INLINE void meet(const bool all, const column *c, const real *x, const vreal u[3], const bool there[3],
                      vreal sum[3][3])
 {

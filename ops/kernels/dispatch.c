@@ -54,8 +54,8 @@ static bool supported(rgk_isa isa)
 }
 #endif
 
-/* Intel's cores add a vector of pairs of bf16 products in the time of four of multiply-adds: widened numbers, which give half
-   as many products each, are done in half the time. */
+/* Intel's cores add a vector of pairs of bf16 products in the time of four of multiply-adds: widened numbers, which
+   give half as many products each, are done in half the time. */
 static bool worth_it(rgk_isa isa)
 {
 #if defined(__x86_64__)

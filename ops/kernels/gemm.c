@@ -9,9 +9,9 @@
 #include "gemm_tile.h"
 #include "gemm_tiny.h"
 
-/* Where all rows of S pass at once, for they are few, V is read where it lies, in blocks of long runs of memory, the next on
-   its way to L2 meanwhile: in the order of memory, for only that is fast when it comes from far. With more rows, packed
-   panels are worth their packing. */
+/* Where all rows of S pass at once, for they are few, V is read where it lies, in blocks of long runs of memory, the
+   next on its way to L2 meanwhile: in the order of memory, for only that is fast when it comes from far. With more
+   rows, packed panels are worth their packing. */
 #define ONCE_ROWS ((size_t)60) /* below ROW_BLOCK */
 #define ONCE_COLS ((size_t)1024)
 #define ONCE_BYTES ((size_t)384 * 1024)
@@ -56,9 +56,9 @@ static void ahead_once(const block *b, size_t turn, tile *t)
     t->ahead_row = (ptrdiff_t)line;
 }
 
-/* What tile q of a panel asks memory for meanwhile, a line for each l: the next panel, as it lies in V before it is packed,
-   or where it was packed; the last panel asks for the first again, which the next rows begin with, and for those rows. Where
-   there are no others, it is the next part of the sum that comes next. */
+/* What tile q of a panel asks memory for meanwhile, a line for each l: the next panel, as it lies in V before it is
+   packed, or where it was packed; the last panel asks for the first again, which the next rows begin with, and for
+   those rows. Where there are no others, it is the next part of the sum that comes next. */
 static void look_ahead(block *b, size_t j, size_t q, const real *v, tile *t)
 {
     const rgk_gemm *g = b->g;

@@ -1,12 +1,13 @@
-/* gemm_amx.c - the product of matrices of pairs of bf16 on the tiles of AMX: an instruction multiplies 16 rows of 16 pairs of
-   S by 16 rows of 16 columns of pairs of V and adds that to 16 x 16 sums.
+/* gemm_amx.c - the product of matrices of pairs of bf16 on the tiles of AMX: an instruction multiplies 16 rows of 16
+   pairs of S by 16 rows of 16 columns of pairs of V and adds that to 16 x 16 sums.
 
-   An element is summed in blocks of 16 pairs, counted from the beginning of the sum, with zeros behind its end: the first
-   numbers of the pairs are a chain of multiply-adds, the second ones another, both are added, and the result is added to the
-   element. Subnormal numbers and sums count as zero. So bits depend on the length of the sum alone.
+   An element is summed in blocks of 16 pairs, counted from the beginning of the sum, with zeros behind its end: the
+   first numbers of the pairs are a chain of multiply-adds, the second ones another, both are added, and the result is
+   added to the element. Subnormal numbers and sums count as zero. So bits depend on the length of the sum alone.
 
-   S has pairs along the sum side by side, V has its columns so; either may be A: then the transposed product is computed. Parts
-   of both are brought into the order of tiles, V once, S for every block of V, or is read where it lies. */
+   S has pairs along the sum side by side, V has its columns so; either may be A: then the transposed product is
+   computed. Parts of both are brought into the order of tiles, V once, S for every block of V, or is read where it
+   lies. */
 #include "gemm.h"
 #include "gemm_block.h"
 
@@ -33,8 +34,8 @@ typedef struct lines {
     size_t n;
 } lines;
 
-/* 16 lines along a part of the sum as tiles: whole ones `step` elements apart, their rows `row`, and one that was filled up
-   with zeros or NULL. */
+/* 16 lines along a part of the sum as tiles: whole ones `step` elements apart, their rows `row`, and one that was
+   filled up with zeros or NULL. */
 typedef struct stripe {
     const real *at, *tail;
     size_t row, step;

@@ -1,8 +1,8 @@
 /* gemm_bf16.c - products of matrices of which one or both hold bf16 numbers, summed in f32.
 
-   Parts of what the product of this build cannot read as it lies are brought, while they are in cache, into what it can: f32,
-   or pairs of neighbours along the sum. Pairs that lie as such in memory, rows of A and columns of B, are read in place.
-   A few rows or columns times much else take that as it lies, in f32: gemm_narrow.c. The
+   Parts of what the product of this build cannot read as it lies are brought, while they are in cache, into what it
+   can: f32, or pairs of neighbours along the sum. Pairs that lie as such in memory, rows of A and columns of B, are
+   read in place. A few rows or columns times much else take that as it lies, in f32: gemm_narrow.c. The
    order in which an element is summed is that of the product of this build; so are its bits. */
 #include "bf16.h"
 #include "gemm.h"
@@ -15,7 +15,8 @@
 #define EACH ((size_t)1)
 #endif
 
-/* What is brought at a time, in elements: of A and of B; of B for few rows of A, where it lies by rows and by columns. */
+/* What is brought at a time, in elements: of A and of B; of B for few rows of A, where it lies by rows and by
+   columns. */
 #define A_ROWS ((size_t)288)
 #define B_ELEMENTS ((size_t)128 * 1024)
 #if defined(RGK_TILES)

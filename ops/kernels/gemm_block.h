@@ -9,8 +9,8 @@
    all panels of V_BYTES. */
 #define K_BLOCK ((size_t)768)
 #define ROW_BLOCK ((size_t)96)
-/* The same where rows of S are packed. They are so once for each piece of V, which shorter sums make wider; and columns of
-   S that are a multiple of 4 KiB apart share a few sets of L2, which more of them would overflow. */
+/* The same where rows of S are packed. They are so once for each piece of V, which shorter sums make wider; and columns
+   of S that are a multiple of 4 KiB apart share a few sets of L2, which more of them would overflow. */
 #define K_PACKED ((size_t)256)
 #define V_BYTES ((size_t)640 * 1024)
 RGK_INLINE size_t round_up(size_t n, size_t unit)
@@ -25,9 +25,9 @@ RGK_INLINE size_t even_part(size_t n, size_t most, size_t unit)
     return parts ? round_up((n + parts - 1) / parts, unit) : unit;
 }
 
-/* Whether S is read where it lies. Where it lies by columns that pays if few panels pass, and not if columns begin at few
-   distances from one another modulo 4 KiB: they share sets of L1, and what one tile has read of a line is gone when the next
-   one wants the rest. */
+/* Whether S is read where it lies. Where it lies by columns that pays if few panels pass, and not if columns begin at
+   few distances from one another modulo 4 KiB: they share sets of L1, and what one tile has read of a line is gone when
+   the next one wants the rest. */
 RGK_INLINE bool reads_directly(const rgk_gemm *g)
 {
     const size_t pitch = (size_t)(g->a_col < 0 ? -g->a_col : g->a_col) * sizeof(real);

@@ -78,7 +78,8 @@ static void run_stream(size_t n, size_t k, const real *x, ptrdiff_t x_row, const
 
 /* ---- a few vectors, the matrix W by columns: squares of it are turned in registers ---- */
 
-/* y[j][i] = or += sum over l of x[l][j] w[i][l] for j < cols and n rows of W. The result has rows or columns y_row apart. */
+/* y[j][i] = or += sum over l of x[l][j] w[i][l] for j < cols and n rows of W. The result has rows or columns y_row
+   apart. */
 typedef struct narrow {
     size_t n, k;
     const real *x;

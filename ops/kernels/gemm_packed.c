@@ -1,7 +1,7 @@
 /* gemm_packed.c - a matrix B brought into the order in which tiles read it, once for many products, and these products.
 
-   It lies in panels of TILE_COLS columns, the last with whole vectors of what is left; a panel has one row after the other.
-   An element is the same chain of multiply-adds as where B is read as it came. */
+   It lies in panels of TILE_COLS columns, the last with whole vectors of what is left; a panel has one row after the
+   other. An element is the same chain of multiply-adds as where B is read as it came. */
 #include "gemm.h"
 #include "gemm_block.h"
 #include "gemm_pack.h"
@@ -50,8 +50,8 @@ typedef struct part {
     bool accumulate;
 } part;
 
-/* Columns [j, j + cols) of C, within one panel. The first rows stream through the panel, the others, which find it in L2, ask
-   for the next one meanwhile. */
+/* Columns [j, j + cols) of C, within one panel. The first rows stream through the panel, the others, which find it in
+   L2, ask for the next one meanwhile. */
 static void run_panel(const part *p, size_t j, size_t cols, bool more)
 {
     const rgk_gemm *g = p->g;

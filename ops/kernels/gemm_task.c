@@ -1,6 +1,6 @@
-/* gemm_task.c - how a product is cut into tasks: strips along the longer side of C, a grid where both sides are long. Bits
-   do not depend on the cut, and neighbouring tasks of one thread are done as one product, so this is a matter of balance
-   alone: strips are narrow, but whole vectors. */
+/* gemm_task.c - how a product is cut into tasks: strips along the longer side of C, a grid where both sides are long.
+   Bits do not depend on the cut, and neighbouring tasks of one thread are done as one product, so this is a matter of
+   balance alone: strips are narrow, but whole vectors. */
 #include "gemm.h"
 
 #define STRIPS 64 /* along one side */

@@ -1,4 +1,5 @@
-/* gemm_tiny.h - products of a few dozen multiply-adds, as in a network of four neurons: no packing, no whole vectors. */
+/* gemm_tiny.h - products of a few dozen multiply-adds, as in a network of four neurons: no packing, no whole
+   vectors. */
 #ifndef RGK_GEMM_TINY_H
 #define RGK_GEMM_TINY_H
 

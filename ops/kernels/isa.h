@@ -2,9 +2,9 @@
 
    Every kernel source is compiled once per instruction set and floating type, with
        -DRGK_ISA=generic | avx2 | avx512      and      -DRGK_REAL_F32 | -DRGK_REAL_F64
-   and those of the matrix product once more with -DRGK_REAL_PAIRS where an instruction multiplies pairs of bf16 numbers and
-   adds both products to an f32: the operands then are matrices of pairs, and nothing else about the product is different. What uses the tiles of AMX is compiled with
-   -DRGK_TILES beside it.
+   and those of the matrix product once more with -DRGK_REAL_PAIRS where an instruction multiplies pairs of bf16 numbers
+   and adds both products to an f32: the operands then are matrices of pairs, and nothing else about the product is
+   different. What uses the tiles of AMX is compiled with -DRGK_TILES beside it.
    Arithmetic, shifts and bit operations are written with operators on the types below; comparisons and what else
    elementwise code needs are in vector.h. Nothing here depends on alignment. */
 #ifndef RGK_ISA_H

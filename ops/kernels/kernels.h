@@ -111,17 +111,18 @@ typedef struct rgk_gemm {
     bool accumulate;
     /* Of gemm_bf16. in_order: though both operands are bf16, products are added one after the other. */
     bool a_bf16, b_bf16, in_order;
-    /* Not NULL: packed has an n' x k' matrix as gemm_pack made it, B is its part from row packed_l and column packed_j, a
-       multiple of the table's lanes, and b is not read. */
+    /* Not NULL: packed has an n' x k' matrix as gemm_pack made it, B is its part from row packed_l and column packed_j,
+       a multiple of the table's lanes, and b is not read. */
     const void *packed;
     size_t packed_n, packed_k, packed_l, packed_j;
-    /* What the caller will read next, soon_bytes from each of these that is not NULL: asked for meanwhile, if it fits. */
+    /* What the caller will read next, soon_bytes from each of these that is not NULL: asked for meanwhile, if it
+       fits. */
     const void *soon[RGK_SOON];
     size_t soon_bytes;
 } rgk_gemm;
 
-/* Windows of planes of three axes; sizes in elements. Along each axis output o sees the inputs o stride + k dilation - pad
-   of k = 0 .. window - 1 that lie inside. Below 2^31 elements in a window. */
+/* Windows of planes of three axes; sizes in elements. Along each axis output o sees the inputs o stride + k dilation -
+   pad of k = 0 .. window - 1 that lie inside. Below 2^31 elements in a window. */
 typedef struct rgk_pool {
     size_t in[3], out[3], window[3], stride[3], pad[3], dilation[3];
     bool include_pad; /* means: the padding counts */
@@ -153,8 +154,8 @@ typedef struct rgk_slope {
     double mean_u, factor, mean, slope;
 } rgk_slope;
 
-/* A term of the sums of a convolution: elements from the place of an output to the source it sees, and from the weights of
-   a row to the weight. */
+/* A term of the sums of a convolution: elements from the place of an output to the source it sees, and from the weights
+   of a row to the weight. */
 typedef struct rgk_term {
     int32_t source, weight;
 } rgk_term;
@@ -172,16 +173,16 @@ typedef struct rgk_conv {
     ptrdiff_t y_row, y_down, y_right;
 } rgk_conv;
 
-/* Part of planes of three axes, with zeros where they end, its elements sorted by remainder: element (p0, p1, p2, i, j, k)
-   of the copy of a plane is the one at first + p + (i, j, k) step. */
+/* Part of planes of three axes, with zeros where they end, its elements sorted by remainder: element (p0, p1, p2, i, j,
+   k) of the copy of a plane is the one at first + p + (i, j, k) step. */
 typedef struct rgk_source {
     size_t planes, in[3];
     size_t phases[3], n[3], step[3]; /* phases <= step */
     ptrdiff_t first[3];
 } rgk_source;
 
-/* sum += over images, h, w of dy[i * dy_row + h * dy_down + w] source[h * pitch + w + source] for rows i and terms; images
-   are dy_image and source_image elements apart. */
+/* sum += over images, h, w of dy[i * dy_row + h * dy_down + w] source[h * pitch + w + source] for rows i and terms;
+   images are dy_image and source_image elements apart. */
 typedef struct rgk_conv_grad {
     size_t rows, k;
     const rgk_term *terms;
@@ -193,8 +194,8 @@ typedef struct rgk_conv_grad {
     bool fresh; /* it is begun, from zero */
 } rgk_conv_grad;
 
-/* Of a plane under 3 x 3 weights: output (i, j) of `rows` rows from `row` on sees x[i + down - above][j + right - left] for
-   down, right < 3, of what lies beyond the plane zeros. */
+/* Of a plane under 3 x 3 weights: output (i, j) of `rows` rows from `row` on sees x[i + down - above][j + right - left]
+   for down, right < 3, of what lies beyond the plane zeros. */
 typedef struct rgk_depthwise {
     const void *x;
     size_t in_rows, in_width;
@@ -207,14 +208,14 @@ typedef struct rgk_pixel {
     int32_t from, to;
 } rgk_pixel;
 
-/* Terms whose source elements, `source` on from what a pixel sees, follow one another, as their weights do, rows of them from
-   `weights` on. */
+/* Terms whose source elements, `source` on from what a pixel sees, follow one another, as their weights do, rows of
+   them from `weights` on. */
 typedef struct rgk_run {
     int32_t source, k, weights;
 } rgk_run;
 
-/* sum[to][o] (+)= sum over runs, l of source[from + run.source + l] weights[run.weights + l][o], for all pixels and o < width.
-   Rows of sums and weights are `width` outputs, filled up to whole vectors; width <= conv_columns. Where
+/* sum[to][o] (+)= sum over runs, l of source[from + run.source + l] weights[run.weights + l][o], for all pixels and o <
+   width. Rows of sums and weights are `width` outputs, filled up to whole vectors; width <= conv_columns. Where
    sums go to planes next, [o * plane + to] elements on from `ahead`, memory is asked for these. */
 typedef struct rgk_conv_wide {
     size_t pixels, runs, width;
@@ -229,7 +230,8 @@ typedef struct rgk_conv_wide {
     bool fresh; /* begun, from zero */
 } rgk_conv_wide;
 
-/* Where weights go: the weight of output o, channel c and tap t, at o output_step + c channel_step + t, to row at[t] + c. */
+/* Where weights go: the weight of output o, channel c and tap t, at o output_step + c channel_step + t, to row at[t] +
+   c. */
 typedef struct rgk_conv_pack {
     size_t channels, taps, output_step, channel_step;
     const int32_t *at; /* taps */
@@ -273,9 +275,9 @@ typedef struct rgk_table {
     void (*channel_line)(size_t n, const rgk_line *line, const void *x, void *y);
     void (*channel_slope)(const rgk_channel *c, const rgk_slope *slope, const void *u, const void *x, void *dx);
 
-    /* Whole planes, one after the other, each on its own. Maxima: NaN if any is, -infinity of nothing; take and put move
-       between an element's place and that of the window whose first maximum (or NaN) it is, putting sums. avg_pool_grad's
-       scratch is one row of outputs. */
+    /* Whole planes, one after the other, each on its own. Maxima: NaN if any is, -infinity of nothing; take and put
+       move between an element's place and that of the window whose first maximum (or NaN) it is, putting sums.
+       avg_pool_grad's scratch is one row of outputs. */
     void (*max_pool)(const rgk_pool *p, size_t planes, const void *x, void *y);
     size_t (*max_pool_scratch)(const rgk_pool *p);
     void (*max_pool_take)(const rgk_pool *p, size_t planes, const void *t, const void *x, void *y, void *scratch);
@@ -285,8 +287,8 @@ typedef struct rgk_table {
 
     /* Convolution. conv_source fills a copy of product of planes, phases and n elements, and
        may write a vector beyond. conv_grad does rows [from, to), which
-       begin at multiples of conv_grad_unit, of a strip of images * height * width pixels; conv_grad_put brings those rows of a
-       finished sum into (to - from) x k. */
+       begin at multiples of conv_grad_unit, of a strip of images * height * width pixels; conv_grad_put brings those
+       rows of a finished sum into (to - from) x k. */
     void (*conv)(const rgk_conv *c);
     void (*conv_source)(const rgk_source *s, const void *x, void *y);
     /* The same with outputs along the vectors: packing the weights of up to conv_columns outputs; n elements of each of
@@ -300,8 +302,8 @@ typedef struct rgk_table {
     size_t (*conv_grad_unit)(size_t rows, size_t k);
     size_t (*conv_grad_scratch)(size_t rows, size_t k, size_t pixels);
     void (*conv_grad)(const rgk_conv_grad *g, size_t from, size_t to, void *scratch);
-    /* 3 x 3: rows of outputs, of weights that are turned by half a circle or not; sums over all outputs (from row 0 on) of u
-       times what each sees, 9 of them, begun if `fresh`. */
+    /* 3 x 3: rows of outputs, of weights that are turned by half a circle or not; sums over all outputs (from row 0 on)
+       of u times what each sees, 9 of them, begun if `fresh`. */
     void (*depthwise)(const rgk_depthwise *d, const void *weights, bool turned, void *y);
     void (*depthwise_grad)(const rgk_depthwise *d, const void *u, bool fresh, void *sum);
     void (*conv_grad_put)(size_t rows, size_t k, size_t from, size_t to, const void *sum, void *dw);
@@ -315,16 +317,16 @@ typedef struct rgk_table {
        product. */
     size_t (*gemm_scratch)(size_t m, size_t n, size_t k);
     void (*gemm)(const rgk_gemm *g, void *scratch);
-    /* Bytes of a k x n matrix B in the order in which tiles read it, 0 where there is nothing to gain, in how many panels; and
-       packing panels [lo, hi). */
+    /* Bytes of a k x n matrix B in the order in which tiles read it, 0 where there is nothing to gain, in how many
+       panels; and packing panels [lo, hi). */
     size_t (*gemm_packed)(size_t n, size_t k, size_t *panels);
     void (*gemm_pack)(size_t n, size_t k, const void *b, ptrdiff_t b_row, ptrdiff_t b_col, size_t lo, size_t hi,
                       void *packed);
-    /* f32 alone: the product where a_bf16 or b_bf16 says that an operand holds bf16, aligned as such; C and the sums are f32. An
-       element has the bits of the product of f32 that hold the same numbers; but where both are bf16 and the instruction set
-       adds products in pairs (RGK_AVX512_BF16, unless in_order), numbers 2 l and 2 l + 1 along the sum are a pair, the second's
-       product is added first, each sum is rounded, and subnormal numbers and sums count as zero. B is packed as for gemm, where
-       both operands are bf16; 0: nothing is gained. */
+    /* f32 alone: the product where a_bf16 or b_bf16 says that an operand holds bf16, aligned as such; C and the sums
+       are f32. An element has the bits of the product of f32 that hold the same numbers; but where both are bf16 and
+       the instruction set adds products in pairs (RGK_AVX512_BF16, unless in_order), numbers 2 l and 2 l + 1 along the
+       sum are a pair, the second's product is added first, each sum is rounded, and subnormal numbers and sums count as
+       zero. B is packed as for gemm, where both operands are bf16; 0: nothing is gained. */
     size_t (*gemm_bf16_scratch)(size_t m, size_t n, size_t k);
     void (*gemm_bf16)(const rgk_gemm *g, void *scratch);
     size_t (*gemm_bf16_packed)(size_t n, size_t k, size_t *panels);
@@ -344,8 +346,8 @@ const rgk_table *rgk(rgk_type type);
 /* A particular table, NULL where this machine cannot run it. For tests. */
 const rgk_table *rgk_of(rgk_isa isa, rgk_type type);
 const char *rgk_isa_name(rgk_isa isa);
-/* Whether the operating system lets this process use the tiles of AMX: asked for when first wanted, for it makes the frames of
-   signals larger, and then settled. Where it does not, RGK_AMX multiplies bf16 as RGK_AVX512 does. */
+/* Whether the operating system lets this process use the tiles of AMX: asked for when first wanted, for it makes the
+   frames of signals larger, and then settled. Where it does not, RGK_AMX multiplies bf16 as RGK_AVX512 does. */
 bool rgk_amx_permitted(void);
 
 /* One constant table per build of the kernel sources. */

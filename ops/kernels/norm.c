@@ -1,9 +1,9 @@
 /* norm.c - rows, or channels of several images, made to mean 0 and variance 1, and the gradient of that.
 
-   The variance of a row is summed from the deviations in a second pass: the row is in the cache by then, and nothing cancels.
-   Rows are summed in vectors, their sums in double precision. Of a channel, which may be larger than the cache, pieces are
-   summed so, and joined: two sets with n and m elements, means a and b have, together, squared deviations from their mean
-   that are the sum of both plus (a - b)^2 n m / (n + m) (Chan, Golub, LeVeque 1983). */
+   The variance of a row is summed from the deviations in a second pass: the row is in the cache by then, and nothing
+   cancels. Rows are summed in vectors, their sums in double precision. Of a channel, which may be larger than the
+   cache, pieces are summed so, and joined: two sets with n and m elements, means a and b have, together, squared
+   deviations from their mean that are the sum of both plus (a - b)^2 n m / (n + m) (Chan, Golub, LeVeque 1983). */
 #include "list.h"
 #include "row.h"
 
@@ -32,7 +32,8 @@ typedef struct moments {
     real mean, r;
 } moments;
 
-/* Rows are done a few at a time, as many as L1 holds: what waits for one's sum is done beside the sums of the others. */
+/* Rows are done a few at a time, as many as L1 holds: what waits for one's sum is done beside the sums of the
+   others. */
 #define TOGETHER ((size_t)4)
 #define TOGETHER_BYTES ((size_t)16 * 1024)
 

@@ -31,7 +31,8 @@ static bool inside(const rgk_pool *p, int axis, size_t o, size_t tap, size_t *at
     return padded >= p->pad[axis] && *at < p->in[axis];
 }
 
-/* What a tap does to n outputs of a row from column `to` on: the inputs are at `from`, `from` + stride ... of a plane. */
+/* What a tap does to n outputs of a row from column `to` on: the inputs are at `from`, `from` + stride ... of a
+   plane. */
 typedef void tap_fn(size_t n, size_t stride, size_t from, size_t to, lane_int tap, const void *x, void *y, void *taps);
 
 RGK_INLINE void each_tap(const rgk_pool *p, size_t row, tap_fn *f, const void *x, void *y, void *taps)

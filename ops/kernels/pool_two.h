@@ -1,5 +1,5 @@
-/* pool_two.h - maxima over windows of 2 x 2 that lie side by side, the commonest pooling: whole vectors of windows, whose
-   elements are sorted out of pairs of rows in registers. */
+/* pool_two.h - maxima over windows of 2 x 2 that lie side by side, the commonest pooling: whole vectors of windows,
+   whose elements are sorted out of pairs of rows in registers. */
 #ifndef RGK_POOL_TWO_H
 #define RGK_POOL_TWO_H
 

@@ -1,4 +1,5 @@
-/* reduce_pi.c - huge angles modulo pi / 2, after Payne and Hanek: of 2 / pi, only the bits that matter are multiplied. */
+/* reduce_pi.c - huge angles modulo pi / 2, after Payne and Hanek: of 2 / pi, only the bits that matter are
+   multiplied. */
 #include "reduce_pi.h"
 
 #include <math.h>

@@ -149,8 +149,8 @@ RGK_INLINE vreal v_gelu(vreal x)
 #define RGK_GELU_C3_LOW -0x1.6c843a29d1c7p-61
 #endif
 
-/* x sigmoid(2 u), u = sqrt(2 / pi) (x + 0.044715 x^3). An error of u grows with u in its exponential: 2 |u| is taken as a
-   pair a + b. */
+/* x sigmoid(2 u), u = sqrt(2 / pi) (x + 0.044715 x^3). An error of u grows with u in its exponential: 2 |u| is taken as
+   a pair a + b. */
 RGK_INLINE vreal v_gelu_tanh(vreal x)
 {
     const vreal limit = v_set(RGK_REAL_BYTES == 4 ? RGK_C(16.0) : RGK_C(40.0));

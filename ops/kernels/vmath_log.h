@@ -50,8 +50,8 @@ RGK_INLINE vint v_log_exponent(vreal x)
     return v_sub_bits((vint)x, three_quarters) & field;
 }
 
-/* k << RGK_MANTISSA_BITS as a real. Vectors of 64-bit integers neither shift arithmetically nor convert before AVX-512, so
-   the field is biased and becomes the mantissa of a number. */
+/* k << RGK_MANTISSA_BITS as a real. Vectors of 64-bit integers neither shift arithmetically nor convert before AVX-512,
+   so the field is biased and becomes the mantissa of a number. */
 RGK_INLINE vreal v_log_exponent_real(vint field)
 {
     const vreal anchor = v_set(sizeof(real) == 4 ? (real)0x1p23 : (real)0x1p52);

@@ -9,8 +9,9 @@
 
 #if RGK_HAVE_PIECES
 
-/* Interval 0 begins at 0, the others are equal parts of the powers of two from there on. Rows: centres, at which a function's
-   value is nearly a float; then the coefficients of t - centre, interpolated at Chebyshev's points to less than half an ulp. */
+/* Interval 0 begins at 0, the others are equal parts of the powers of two from there on. Rows: centres, at which a
+   function's value is nearly a float; then the coefficients of t - centre, interpolated at Chebyshev's points to less
+   than half an ulp. */
 #define PIECES_ROWS 7
 
 RGK_INLINE vreal v_look_up(const real table[32], vint index)

@@ -1,5 +1,5 @@
-/* vmath_pow.h - x^y, with twice the precision inside: y log(x) must be right to the last place of its exponential, whose
-   error is that of its argument. */
+/* vmath_pow.h - x^y, with twice the precision inside: y log(x) must be right to the last place of its exponential,
+   whose error is that of its argument. */
 #ifndef RGK_VMATH_POW_H
 #define RGK_VMATH_POW_H
 

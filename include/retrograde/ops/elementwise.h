@@ -53,16 +53,18 @@ RG_API rg_node *rg_clamp(rg_node *x, double lo, double hi);
 
 /* ---- functions ---- */
 
-/* Largest errors, here and in the activations, in units of the last place of the exact result, subnormal results and the
-   whole range of arguments included; infinities, NaN and the sign of zero are exact. The tests hold f32 to them at each of the
-   2^32 numbers (`./dev test --slow vmath`), f64 at a sample. In brackets: without fused multiply-add (SSE2).
+/* Largest errors, here and in the activations, in units of the last place of the exact result, subnormal results and
+   the whole range of arguments included; infinities, NaN and the sign of zero are exact. The tests hold f32 to them at
+   each of the 2^32 numbers (`./dev test --slow vmath`), f64 at a sample. In brackets: without fused multiply-add
+   (SSE2).
        0    floor, ceil, round                                sqrt, reciprocal: rounded correctly (0.501)
        0.51 pow (f64: 1.2)
        1    exp (1.1), exp2 (1.2), log, log1p
        1.2  erf (1.4; f64: 1.5)
        1.5  rsqrt, acos
        1.6  cosh, sigmoid (2.5)
-       2    expm1, sin, cos, tan (2.1; f64: 2.6), asin, atan, sinh, asinh, acosh (f64: 2.1), atanh, softplus, log_sigmoid,
+       2    expm1, sin, cos, tan (2.1; f64: 2.6), asin, atan, sinh, asinh, acosh (f64: 2.1), atanh, softplus,
+       log_sigmoid,
             tanh (2.7)
        2.2  gelu (3; f64: 4)
        2.5  silu (3.4), gelu_tanh (3.4)                       */
@@ -99,8 +101,8 @@ RG_API rg_node *rg_leaky_relu(rg_node *x, double slope); /* x, slope x below 0; 
 RG_API rg_node *rg_elu(rg_node *x, double alpha);
 /* 1.0507 elu(x, 1.6733): Klambauer et al. 2017 */
 RG_API rg_node *rg_selu(rg_node *x);
-/* x, alpha (exp(x / alpha) - 1) below 0: Barron 2017; dx = g, g exp(x / alpha) where x <= 0. Errors: RG_ERR_ARGUMENT for
-   an alpha that is 0 or not finite. */
+/* x, alpha (exp(x / alpha) - 1) below 0: Barron 2017; dx = g, g exp(x / alpha) where x <= 0. Errors: RG_ERR_ARGUMENT
+   for an alpha that is 0 or not finite. */
 RG_API rg_node *rg_celu(rg_node *x, double alpha);
 /* x Phi(x), Phi the normal distribution function: Hendrycks and Gimpel 2016; dx = g (Phi(x) + x phi(x)) */
 RG_API rg_node *rg_gelu(rg_node *x);

@@ -32,11 +32,11 @@ RG_API rg_node *rg_linear(rg_node *x, rg_node *weight, rg_node *bias);
 RG_API rg_node *rg_outer(rg_node *a, rg_node *b); /* [m] x [n] -> [m, n] */
 RG_API rg_node *rg_dot(rg_node *a, rg_node *b);   /* [n] . [n] -> scalar */
 
-/* Sums of products by the letters of the axes, as numpy.einsum: "bij,bjk->bik". One term a node, at most 16; letters that
-   the result has not are summed over, a letter twice in a term takes the diagonal; without -> the result has the letters
-   that occur once, in alphabetical order. Contractions from the left, so the order of the operands decides the cost.
-   Gradients are those of contract, sum and transpose. Errors: RG_ERR_ARGUMENT for the letters, RG_ERR_SHAPE where a
-   term has another number of axes than its operand or sizes of one letter differ. */
+/* Sums of products by the letters of the axes, as numpy.einsum: "bij,bjk->bik". One term a node, at most 16; letters
+   that the result has not are summed over, a letter twice in a term takes the diagonal; without -> the result has the
+   letters that occur once, in alphabetical order. Contractions from the left, so the order of the operands decides the
+   cost. Gradients are those of contract, sum and transpose. Errors: RG_ERR_ARGUMENT for the letters, RG_ERR_SHAPE where
+   a term has another number of axes than its operand or sizes of one letter differ. */
 RG_API rg_node *rg_einsum(const char *text, rg_nodes xs);
 
 #ifdef __cplusplus

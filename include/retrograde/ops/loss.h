@@ -48,8 +48,9 @@ RG_API rg_node *rg_kl_div(rg_node *log_p, rg_node *target, const rg_loss_opts *o
 /* max(0, 1 - y t) for t = -1 or 1; dy = -g t where y t < 1. */
 RG_API rg_node *rg_hinge_loss(rg_node *y, rg_node *target, const rg_loss_opts *opts);
 
-/* Of pairs of rows a, b [.., n] with target 1 or -1 [..]: 1 - cos(a, b) where the target is 1, max(0, cos(a, b) - margin)
-   elsewhere, cos as rg_cosine_similarity along the last axis with eps 1e-8. No derivative flows through the target. */
+/* Of pairs of rows a, b [.., n] with target 1 or -1 [..]: 1 - cos(a, b) where the target is 1, max(0, cos(a, b) -
+   margin) elsewhere, cos as rg_cosine_similarity along the last axis with eps 1e-8. No derivative flows through the
+   target. */
 RG_API rg_node *rg_cosine_embedding_loss(rg_node *a, rg_node *b, rg_node *target, double margin,
                                          const rg_loss_opts *opts);
 

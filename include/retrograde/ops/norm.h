@@ -1,15 +1,16 @@
 /* norm.h - normalisation by statistics of the tensor itself.
 
-   Each takes a group of elements to (x - mean) / sqrt(var + eps), mean and population variance being the group's own, the
-   variance summed from deviations, so that nothing cancels; then times `weight` and plus `bias`, each NULL for none, which
-   go along one axis. f32 and f64. With r = 1 / sqrt(var + eps), y = (x - mean) r and h = u weight, all means over the group:
+   Each takes a group of elements to (x - mean) / sqrt(var + eps), mean and population variance being the group's own,
+   the variance summed from deviations, so that nothing cancels; then times `weight` and plus `bias`, each NULL for
+   none, which go along one axis. f32 and f64. With r = 1 / sqrt(var + eps), y = (x - mean) r and h = u weight, all
+   means over the group:
        dx = r (h - mean(h) - y mean(h y)),  dweight = sum u y,  dbias = sum u.
-   Derivatives can be taken any number of times. eps is in x's units squared. Definitions are those of PyTorch's functions of
-   the same names.
+   Derivatives can be taken any number of times. eps is in x's units squared. Definitions are those of PyTorch's
+   functions of the same names.
 
    Errors: a weight or bias that is not one axis of the right size, too few axes, groups that do not divide the channels
-   (RG_ERR_SHAPE), an eps below 0 or NaN (RG_ERR_ARGUMENT), a dtype that is not taken or not x's (RG_ERR_DTYPE); then the
-   result is NULL and the graph's error is set. A graph is used by one thread at a time. */
+   (RG_ERR_SHAPE), an eps below 0 or NaN (RG_ERR_ARGUMENT), a dtype that is not taken or not x's (RG_ERR_DTYPE); then
+   the result is NULL and the graph's error is set. A graph is used by one thread at a time. */
 #ifndef RETROGRADE_OPS_NORM_H
 #define RETROGRADE_OPS_NORM_H
 
@@ -28,7 +29,8 @@ RG_API rg_node *rg_batch_norm_moments(rg_node *x, rg_node *weight, rg_node *bias
                                       rg_node **var);
 /* Wu, He 2018: a group is one image's share of C / groups channels, x [N, C, ...]; weight and bias [C]. */
 RG_API rg_node *rg_group_norm(rg_node *x, int64_t groups, rg_node *weight, rg_node *bias, double eps);
-/* Ulyanov et al. 2016: a group is one channel of one image, x [N, C, ...] of three axes at least; weight and bias [C]. */
+/* Ulyanov et al. 2016: a group is one channel of one image, x [N, C, ...] of three axes at least; weight and bias
+   [C]. */
 RG_API rg_node *rg_instance_norm(rg_node *x, rg_node *weight, rg_node *bias, double eps);
 /* Zhang, Sennrich 2019: x / sqrt(mean(x^2) + eps) weight along the last axis. */
 RG_API rg_node *rg_rms_norm(rg_node *x, rg_node *weight, double eps);

@@ -1,9 +1,10 @@
-/* order.h - operators that walk along one axis in order: cumulative sums and products, first-order recurrences, sorting,
-   and picking by position.
+/* order.h - operators that walk along one axis in order: cumulative sums and products, first-order recurrences,
+   sorting, and picking by position.
 
-   Axes count from 0, negative ones from the end. In the formulas y is the result, g its cotangent. Derivatives can be taken
-   any number of times. Errors: an axis outside the rank (RG_ERR_ARGUMENT), shapes or dtypes that do not fit (RG_ERR_SHAPE,
-   RG_ERR_DTYPE); then the result is NULL and the graph's error is set. A graph is used by one thread at a time. */
+   Axes count from 0, negative ones from the end. In the formulas y is the result, g its cotangent. Derivatives can be
+   taken any number of times. Errors: an axis outside the rank (RG_ERR_ARGUMENT), shapes or dtypes that do not fit
+   (RG_ERR_SHAPE, RG_ERR_DTYPE); then the result is NULL and the graph's error is set. A graph is used by one thread at
+   a time. */
 #ifndef RETROGRADE_OPS_ORDER_H
 #define RETROGRADE_OPS_ORDER_H
 

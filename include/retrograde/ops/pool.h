@@ -49,18 +49,19 @@ RG_API rg_node *rg_avg_pool1d(rg_node *x, const rg_pool1d_opts *opts);
 RG_API rg_node *rg_avg_pool2d(rg_node *x, const rg_pool_opts *opts);
 RG_API rg_node *rg_avg_pool3d(rg_node *x, const rg_pool3d_opts *opts);
 
-/* Pooling to so many outputs along the last one, two or three axes, whatever their size: of n inputs, output k of m sees
-   those from floor(k n / m) on up to ceil((k + 1) n / m), as PyTorch's AdaptiveAvgPool and AdaptiveMaxPool. -1: as many outputs
-   as inputs. dx as of a mean or maximum over each window, the first maximum in row-major order has it all. Errors: other
-   numbers below 1, an empty axis, too few axes, an axis of a named size to anything but 1 or -1 (RG_ERR_SHAPE). */
+/* Pooling to so many outputs along the last one, two or three axes, whatever their size: of n inputs, output k of m
+   sees those from floor(k n / m) on up to ceil((k + 1) n / m), as PyTorch's AdaptiveAvgPool and AdaptiveMaxPool. -1: as
+   many outputs as inputs. dx as of a mean or maximum over each window, the first maximum in row-major order has it all.
+   Errors: other numbers below 1, an empty axis, too few axes, an axis of a named size to anything but 1 or -1
+   (RG_ERR_SHAPE). */
 RG_API rg_node *rg_adaptive_avg_pool1d(rg_node *x, int64_t out);
 RG_API rg_node *rg_adaptive_avg_pool2d(rg_node *x, int64_t height, int64_t width);
 RG_API rg_node *rg_adaptive_avg_pool3d(rg_node *x, int64_t depth, int64_t height, int64_t width);
 RG_API rg_node *rg_adaptive_max_pool1d(rg_node *x, int64_t out);
 RG_API rg_node *rg_adaptive_max_pool2d(rg_node *x, int64_t height, int64_t width);
 RG_API rg_node *rg_adaptive_max_pool3d(rg_node *x, int64_t depth, int64_t height, int64_t width);
-/* x [N, C, ...] -> [N, C, 1, ...]: the mean, or the maximum, of each channel of each image, over axes of any size, as ONNX's
-   GlobalAveragePool and GlobalMaxPool. dx as of rg_mean and rg_max. */
+/* x [N, C, ...] -> [N, C, 1, ...]: the mean, or the maximum, of each channel of each image, over axes of any size, as
+   ONNX's GlobalAveragePool and GlobalMaxPool. dx as of rg_mean and rg_max. */
 RG_API rg_node *rg_global_avg_pool(rg_node *x);
 RG_API rg_node *rg_global_max_pool(rg_node *x);
 

@@ -34,11 +34,11 @@ RG_API rg_node *rg_std(rg_node *x, rg_axes axes, int64_t correction, bool keepdi
 /* sqrt(sum x^2); empty: 0; dx = g x / y, 0 where y = 0 */
 RG_API rg_node *rg_norm(rg_node *x, rg_axes axes, bool keepdims);
 /* (sum |x|^p)^(1/p), the greatest |x| for p = INFINITY, the least for -INFINITY, how many are not 0 for p = 0. dx =
-   g sign(x) |x / y|^(p-1), 0 where y = 0; that of an infinite p goes to the first extremum, of p = 0 it is zero. Errors:
-   p is NaN; of an infinite p, as for max. */
+   g sign(x) |x / y|^(p-1), 0 where y = 0; that of an infinite p goes to the first extremum, of p = 0 it is zero.
+   Errors: p is NaN; of an infinite p, as for max. */
 RG_API rg_node *rg_norm_p(rg_node *x, double p, rg_axes axes, bool keepdims);
-/* sum(a b) / (max(|a|, eps) max(|b|, eps)) along one axis, which disappears: the cosine of the angle between vectors of one
-   shape. eps is in the units of a and b. */
+/* sum(a b) / (max(|a|, eps) max(|b|, eps)) along one axis, which disappears: the cosine of the angle between vectors of
+   one shape. eps is in the units of a and b. */
 RG_API rg_node *rg_cosine_similarity(rg_node *a, rg_node *b, int axis, double eps);
 RG_API rg_node *rg_all(rg_node *x, rg_axes axes, bool keepdims); /* bool to bool; empty: true */
 RG_API rg_node *rg_any(rg_node *x, rg_axes axes, bool keepdims); /* bool to bool; empty: false */

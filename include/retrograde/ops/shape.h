@@ -60,16 +60,16 @@ RG_API rg_node *rg_concat(rg_nodes xs, int axis);
 /* Joined along a new axis, which becomes axis `axis` of the result; inputs of one shape. dx_i = g at position i. */
 RG_API rg_node *rg_stack(rg_nodes xs, int axis);
 
-/* `parts` parts of equal size along an axis, whose size is a plain number. The list lives as long as the graph; empty on
-   error. Errors: RG_ERR_SHAPE where the size is named or `parts` does not divide it. */
+/* `parts` parts of equal size along an axis, whose size is a plain number. The list lives as long as the graph; empty
+   on error. Errors: RG_ERR_SHAPE where the size is named or `parts` does not divide it. */
 RG_API rg_nodes rg_split(rg_node *x, int axis, int64_t parts);
 
 /* ---- other orders and edges: compositions of slices and concatenations, and so are their gradients ---- */
 
 /* The order along the axes (RG_ALL_AXES: all) turned round. dx = flip(g). */
 RG_API rg_node *rg_flip(rg_node *x, rg_axes axes);
-/* Element i goes to place (i + shift) mod n of the axis, as numpy.roll. Along a named size, |shift| <= n, which is checked
-   in rg_run. dx = roll(g, -shift). */
+/* Element i goes to place (i + shift) mod n of the axis, as numpy.roll. Along a named size, |shift| <= n, which is
+   checked in rg_run. dx = roll(g, -shift). */
 RG_API rg_node *rg_roll(rg_node *x, int axis, int64_t shift);
 /* x repeated times.dim[k] times along axis k, as numpy.tile; one number an axis, 0 leaves nothing. dx = g summed over
    the copies. */
@@ -80,8 +80,8 @@ typedef enum rg_pad_mode {
     RG_PAD_REFLECT,  /* a mirror at the outermost element, which is not repeated; at most n - 1 elements */
     RG_PAD_REPLICATE /* the outermost element; n >= 1 */
 } rg_pad_mode;
-/* [.., n, ..] -> [.., before + n + after, ..]; `value` counts for RG_PAD_CONSTANT alone. dx_i = the sum of g wherever x_i
-   went. Errors: negative widths, an axis too short to reflect or replicate; in rg_run where its size is named. */
+/* [.., n, ..] -> [.., before + n + after, ..]; `value` counts for RG_PAD_CONSTANT alone. dx_i = the sum of g wherever
+   x_i went. Errors: negative widths, an axis too short to reflect or replicate; in rg_run where its size is named. */
 RG_API rg_node *rg_pad(rg_node *x, int axis, int64_t before, int64_t after, rg_pad_mode mode, double value);
 
 /* ---- triangles and diagonals; zero elsewhere ---- */
@@ -108,8 +108,8 @@ RG_API rg_node *rg_embedding(rg_node *table, rg_node *index);
 /* [..] -> [.., classes] of `dtype` (any): 1 at the index, 0 elsewhere; an index outside [0, classes) gives zeros. Zero
    gradient. */
 RG_API rg_node *rg_one_hot(rg_node *index, int64_t classes, rg_dtype dtype);
-/* lengths [..], like [T, ..] -> bool [T, ..lengths]: whether t < length, the steps that belong to each of many sequences.
-   Only the leading size of `like` is used. Zero gradient. A length outside [0, T] is an error of rg_run; of
+/* lengths [..], like [T, ..] -> bool [T, ..lengths]: whether t < length, the steps that belong to each of many
+   sequences. Only the leading size of `like` is used. Zero gradient. A length outside [0, T] is an error of rg_run; of
    the builder where the lengths are a constant. */
 RG_API rg_node *rg_sequence_mask(rg_node *lengths, rg_node *like);
 /* start, start + step, ...: n elements of f32, f64 (start + i step, rounded once more for f32), i32 or i64 (whole start
