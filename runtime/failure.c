@@ -14,7 +14,7 @@ static const rg_node *failed_node(const rgi_program *prog, const rgi_item *item)
         return uses->node;
     for (uint32_t k = 0; k < item->count; k++) {
         const size_t n = strlen(uses[k].node->op->name);
-        if (strncmp(rg_last_error(), uses[k].node->op->name, n) || rg_last_error()[n] != ':')
+        if (strncmp(rg_last_error(), uses[k].node->op->name, n) != 0 || rg_last_error()[n] != ':')
             continue;
         if (found)
             return NULL;
