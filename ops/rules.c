@@ -22,10 +22,22 @@ const char *rgi_shape_text(const rg_infer *call, rg_shape attribute, char *buffe
     return rgi_format_shape(call->context ? call->context->graph : NULL, attribute, buffer, size);
 }
 
+static bool is_concrete(const rg_infer *call)
+{
+    return !call->context || call->context->sizes;
+}
+
+bool rgi_sizes_are_real(const rg_infer *call)
+{
+    bool named = false;
+    for (size_t i = 0; !is_concrete(call) && i < call->n_in; i++)
+        named = named || call->context->in[i]->shape->named;
+    return !named;
+}
+
 const char *rgi_size_text(const rg_infer *call, int64_t size, char *buffer, size_t bytes)
 {
-    const bool concrete = !call->context || call->context->sizes;
-    return rgi_format_size(concrete ? NULL : call->context->graph, size, buffer, bytes);
+    return rgi_format_size(is_concrete(call) ? NULL : call->context->graph, size, buffer, bytes);
 }
 
 void rgi_batch_all(rg_node *const in[], const bool batched[], size_t n, rg_node *out[])

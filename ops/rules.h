@@ -12,6 +12,9 @@ bool rgi_axis_ok(const rg_infer *call, int64_t axis, int32_t rank);
 /* "[batch, 10]": a shape attribute as users wrote it, for the error of a shape rule. */
 const char *rgi_shape_text(const rg_infer *call, rg_shape attribute, char *buffer, size_t size);
 
+/* False while primes stand for named sizes of inputs; the rule is asked once more when they are bound. */
+bool rgi_sizes_are_real(const rg_infer *call);
+
 /* "batch" or the number: a size that a shape rule sees, for its error. */
 const char *rgi_size_text(const rg_infer *call, int64_t size, char *buffer, size_t bytes);
 

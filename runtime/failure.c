@@ -1,5 +1,5 @@
-/* failure.c - an op that fails in a run says what is wrong with its operands, not where in the program it was written:
-   for all ops the node and its place are added here. */
+/* failure.c - an op that fails in a run, or refuses the sizes bound, says what is wrong with its operands, not where in
+   the program it was written: for all ops the node and its place are added here. */
 #include "exec.h"
 
 #include <string.h>
@@ -23,13 +23,17 @@ static const rg_node *failed_node(const rgi_program *prog, const rgi_item *item)
     return found;
 }
 
+void rgi_tell_of(const rg_node *node, rg_status status)
+{
+    char label[RGI_LABEL];
+    rgi_compile_fail(NULL, status, node, "%s; node: %s", rg_last_error(), rgi_format_node(node, label, sizeof label));
+}
+
 void rgi_tell_node(const rgi_program *prog, size_t i, rg_status status)
 {
     const rg_node *node = failed_node(prog, &prog->items[i]);
-    char label[RGI_LABEL];
     if (node)
-        rgi_compile_fail(NULL, status, node, "%s; node: %s", rg_last_error(),
-                         rgi_format_node(node, label, sizeof label));
+        rgi_tell_of(node, status);
 }
 
 static bool is_of(const rgi_exec *e, const rg_step *step)

@@ -2,6 +2,7 @@
 #include "plan.h"
 
 #include "../graph/infer.h"
+#include "exec.h"
 #include "steps.h"
 
 #include <string.h>
@@ -87,8 +88,10 @@ rg_status rgi_rule_check(const rgi_use *use, const rgi_special *s, rg_step *step
     if (!named)
         return RG_OK;
     const rg_status status = rgi_infer_concrete(node, s->sizes, (rg_type *)(uintptr_t)step->in_type, out);
-    if (status)
+    if (status) {
+        rgi_tell_of(node, status);
         return status;
+    }
     for (uint32_t k = 0; k < use->n_out; k++)
         if (!rg_shape_equal(out[k].shape, step->out_type[k].shape))
             return rgi_fail(RG_ERR_SHAPE, "rg_run: with the sizes bound, %s gives %s, the graph was built for %s",

@@ -388,6 +388,48 @@ Test(conv, same_keeps_the_size)
     rg_graph_free(g);
 }
 
+/* A convolution, a pool and the gradient by the weights, of pictures whose sizes may be known when they are bound. */
+static rg_plan *pictures_plan(rg_graph *g, rg_shape shape, rg_node **x, rg_node *fetch[2])
+{
+    *x = rg_input(g, "x", RG_F32, shape);
+    rg_node *w = rg_param(g, "w", RG_F32, RG_SHAPE(2, 3, 2, 2), &(rg_param_opts){RG_UNIFORM, .scale = 1});
+    rg_node *y = rg_conv2d(*x, w, NULL, &(rg_conv_opts){.pad = {1, 0}});
+    y = rg_max_pool2d(y, &(rg_pool_opts){.window = {2, 2}, .stride = {1, 1}});
+    fetch[0] = rg_sum(rg_square(y), RG_ALL_AXES, false);
+    fetch[1] = rg_grad(fetch[0], RG_NODES(w)).at[0];
+    return must_compile(g, RG_NODES(fetch[0], fetch[1]), NULL);
+}
+
+Test(conv, heights_and_widths_may_be_named)
+{
+    static const int64_t sizes[][2] = {{5, 9}, {40, 3}, {12, 12}};
+    rg_graph *g = rg_graph_new(NULL);
+    rg_node *x, *of[2];
+    rg_plan *p = pictures_plan(g, RG_SHAPE(1, 3, rg_dim(g, "height"), rg_dim(g, "width")), &x, of);
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        const rg_shape shape = RG_SHAPE(1, 3, sizes[i][0], sizes[i][1]);
+        float data[3 * 12 * 12];
+        for (size_t k = 0; k < sizeof data / sizeof *data; k++)
+            data[k] = (float)(k * 37 % 23) - 11;
+        rg_graph *known = rg_graph_new(NULL);
+        rg_node *kx, *kof[2];
+        rg_plan *kp = pictures_plan(known, shape, &kx, kof);
+        must(rg_bind_shape(p, x, data, shape));
+        must(rg_run(p));
+        must(rg_bind(kp, kx, data));
+        must(rg_run(kp));
+        cr_expect(!memcmp(rg_data(p, of[0]), rg_data(kp, kof[0]), sizeof(float)));
+        cr_expect(!memcmp(rg_data(p, of[1]), rg_data(kp, kof[1]), 24 * sizeof(float)));
+        rg_plan_free(kp);
+        rg_graph_free(known);
+    }
+    cr_expect_eq(rg_bind_shape(p, x, sizes, RG_SHAPE(1, 3, 1 << 15, 1 << 15)) || rg_run(p), true);
+    cr_expect(strstr(rg_last_error(), "2^31 elements or more; node: ") && strstr(rg_last_error(), "test_conv.c:"), "%s",
+              rg_last_error());
+    rg_plan_free(p);
+    rg_graph_free(g);
+}
+
 static void refused(rg_shape x, rg_shape w, const rg_conv_opts *o, rg_status status, const char *part)
 {
     rg_graph *g = rg_graph_new(NULL);
