@@ -1,6 +1,8 @@
 /* evaluate.c - one op on concrete values; broadcasting of elementwise operands. */
 #include "evaluate.h"
 
+#include "../ops/common.h"
+
 #include <string.h>
 
 static void copy_run(const char *x, size_t step, size_t size, size_t n, char *y)
@@ -10,22 +12,18 @@ static void copy_run(const char *x, size_t step, size_t size, size_t n, char *y)
         return;
     }
     switch (size) {
-    case 4: {
-        uint32_t v;
-        memcpy(&v, x, 4);
-        for (size_t i = 0; i < n; i++)
-            memcpy(y + 4 * i, &v, 4);
-        break;
-    }
-    case 8: {
-        uint64_t v;
-        memcpy(&v, x, 8);
-        for (size_t i = 0; i < n; i++)
-            memcpy(y + 8 * i, &v, 8);
-        break;
-    }
-    default:
+    case 1:
         memset(y, (unsigned char)*x, n);
+        break;
+    case 4:
+        rgi_kernels(RG_F32)->repeat(n, x, y);
+        break;
+    case 8:
+        rgi_kernels(RG_F64)->repeat(n, x, y);
+        break;
+    default:
+        for (size_t i = 0; i < n; i++)
+            memcpy(y + i * size, x, size);
         break;
     }
 }

@@ -233,10 +233,16 @@ static void check_compare(const rgk_table *t)
         t->fill(n, 0.1, z.p);
         for (size_t i = 0; i < n; i++)
             cr_assert(get(t, z.p, i) == rounded(t, 0.1), "%s %s fill", NAME(t));
+        uint8_t any[8]; /* bits of no number: a signalling NaN */
+        memset(any, 0x7f, sizeof any);
+        any[width(t) - 2] = 0x81;
+        t->repeat(n, any, z.p);
+        for (size_t i = 0; i < n; i++)
+            cr_assert(!memcmp(at(t, z.p, i), any, width(t)), "%s %s repeat", NAME(t));
         frame_free(&a, "a");
         frame_free(&b, "b");
         frame_free(&y, "compare");
-        frame_free(&z, "where or fill");
+        frame_free(&z, "where, fill or repeat");
     }
 }
 

@@ -242,15 +242,24 @@ void RGK_NAME(fma)(size_t n, const void *a, const void *b, const void *c, void *
     map3(n, a, b, c, y, v_fma);
 }
 
-void RGK_NAME(fill)(size_t n, double value, void *vy)
+RGK_INLINE void fill_with(size_t n, real value, real *y)
 {
-    real *y = vy;
-    const vreal v = v_set((real)value);
+    const vreal v = v_set(value);
     size_t i = 0;
     for (; i + RGK_LANES <= n; i += RGK_LANES)
         v_store(y + i, v);
     if (i < n)
         v_store_part(y + i, n - i, v);
+}
+
+void RGK_NAME(fill)(size_t n, double value, void *y)
+{
+    fill_with(n, (real)value, y);
+}
+
+void RGK_NAME(repeat)(size_t n, const void *x, void *y)
+{
+    fill_with(n, *(const real *)x, y);
 }
 
 /* ---- comparisons and selection: no rounding, so plain loops that the compiler vectorises ---- */

@@ -249,6 +249,7 @@ typedef struct rgk_table {
     void (*compare[RGK_COMPARE_COUNT])(size_t n, const void *a, const void *b, uint8_t *y);
     void (*where)(size_t n, const uint8_t *condition, const void *a, const void *b, void *y);
     void (*fill)(size_t n, double value, void *y);
+    void (*repeat)(size_t n, const void *x, void *y); /* n times the bits of the one element at x */
 
     /* x is k rows of n columns, rows `stride` elements apart: y[j] = reduction over rows of column j. With n = 1 and
        stride = 1 it reduces a contiguous vector (vectorised, blocked pairwise). The order within a column depends on k

@@ -48,6 +48,7 @@ RGK_REDUCE_ROWS(RGK_DECLARE_REDUCE)
 void RGK_NAME(fma)(size_t n, const void *a, const void *b, const void *c, void *y);
 void RGK_NAME(where)(size_t n, const uint8_t *condition, const void *a, const void *b, void *y);
 void RGK_NAME(fill)(size_t n, double value, void *y);
+void RGK_NAME(repeat)(size_t n, const void *x, void *y);
 void RGK_NAME(argmax)(size_t k, size_t n, size_t stride, const void *x, int64_t *y);
 void RGK_NAME(argmin)(size_t k, size_t n, size_t stride, const void *x, int64_t *y);
 void RGK_NAME(softmax)(size_t rows, size_t cols, const void *x, void *y);

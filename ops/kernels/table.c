@@ -48,6 +48,7 @@ const rgk_table RGK_TABLE(RGK_ISA, RGK_TYPE) = {
     .compare = {RGK_COMPARE_ROWS(RGK_ENTRY)},
     .where = RGK_NAME(where),
     .fill = RGK_NAME(fill),
+    .repeat = RGK_NAME(repeat),
     .reduce = {RGK_REDUCE_ROWS(RGK_REDUCE_ENTRY)},
     .argmax = RGK_NAME(argmax),
     .argmin = RGK_NAME(argmin),
