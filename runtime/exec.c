@@ -12,9 +12,11 @@
 #include <omp.h>
 #endif
 
-#define RGI_SPINS \
-    128 /* looks at the meeting, some microseconds, before the processor is given away: those who wait
-                         for a thread that shares it with them would keep it for themselves */
+/* How often a thread looks at a meeting before it gives its processor away: some 200 microseconds where each thread of
+   the team can have one, since what else runs there would keep it for milliseconds; some 6 where threads share one, since
+   those who wait would keep it from those they wait for. */
+#define RGI_LOOKS 4096
+#define RGI_LOOKS_SHARED 128
 
 /* In a child of fork the threads of the parent's OpenMP are gone, and libgomp would wait for them for ever. */
 static int forked;
@@ -35,6 +37,16 @@ int rgi_default_threads(void)
     return omp_get_max_threads();
 #else
     return 1;
+#endif
+}
+
+uint32_t rgi_looks(int threads)
+{
+#ifdef _OPENMP
+    return threads > omp_get_num_procs() ? RGI_LOOKS_SHARED : RGI_LOOKS;
+#else
+    (void)threads;
+    return RGI_LOOKS;
 #endif
 }
 
@@ -65,9 +77,9 @@ static void wait_for_all(rg_plan *p, uint32_t team)
         __atomic_store_n(&p->meeting.generation, generation + 1, __ATOMIC_RELEASE);
         return;
     }
-    for (uint32_t spins = 0; __atomic_load_n(&p->meeting.generation, __ATOMIC_ACQUIRE) == generation; spins++) {
+    for (uint32_t looks = 0; __atomic_load_n(&p->meeting.generation, __ATOMIC_ACQUIRE) == generation; looks++) {
         relax();
-        if (spins > RGI_SPINS)
+        if (looks > p->meeting.looks)
             sched_yield();
     }
 }
@@ -485,7 +497,7 @@ static double time_together(rg_plan *p, int threads, int n)
 
 double rgi_time_meetings(int threads, int n)
 {
-    rg_plan p = {.failed = RG_OK};
+    rg_plan p = {.failed = RG_OK, .meeting.looks = rgi_looks(threads)};
     return threads == 1 || __atomic_load_n(&forked, __ATOMIC_RELAXED) ? 0 : time_together(&p, threads, n);
 }
 
@@ -493,6 +505,7 @@ rg_status rgi_execute(rg_plan *p)
 {
     p->failed = RG_OK;
     p->meeting.arrived = 0;
+    p->meeting.looks = p->program->looks;
     const bool alone = p->program->opts.threads == 1 || __atomic_load_n(&forked, __ATOMIC_RELAXED);
     rgi_timeline_start(p->current->timeline);
     if (alone || !p->current->parallel)

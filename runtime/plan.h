@@ -233,7 +233,7 @@ struct rg_plan {
     uint32_t failed; /* an rg_status */
     char failure[RGI_ERROR_TEXT];
     struct {
-        uint32_t arrived, generation;
+        uint32_t arrived, generation, looks;
     } meeting;
 };
 
