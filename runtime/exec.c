@@ -40,16 +40,6 @@ int rgi_default_threads(void)
 #endif
 }
 
-uint32_t rgi_looks(int threads)
-{
-#ifdef _OPENMP
-    return threads > omp_get_num_procs() ? RGI_LOOKS_SHARED : RGI_LOOKS;
-#else
-    (void)threads;
-    return RGI_LOOKS;
-#endif
-}
-
 typedef struct walker {
     rg_plan *p;
     const rgi_special *s;
@@ -460,10 +450,16 @@ static void walk_as(rg_plan *p, uint32_t thread, uint32_t team)
 
 #ifdef _OPENMP
 
+static uint32_t looks_of(int threads)
+{
+    return threads > omp_get_num_procs() ? RGI_LOOKS_SHARED : RGI_LOOKS;
+}
+
 /* A function of its own: clang starts the runtime of OpenMP at the head of a function that has a region, and one thread
    needs none. */
 static __attribute__((noinline)) void walk_together(rg_plan *p)
 {
+    p->meeting.looks = p->meeting.looks ? p->meeting.looks : looks_of(p->program->opts.threads);
 #pragma omp parallel num_threads(p->program->opts.threads)
     walk_as(p, (uint32_t)omp_get_thread_num(), (uint32_t)omp_get_num_threads());
 }
@@ -471,6 +467,7 @@ static __attribute__((noinline)) void walk_together(rg_plan *p)
 static __attribute__((noinline)) double time_together(rg_plan *p, int threads, int n)
 {
     double ns = 0;
+    p->meeting.looks = looks_of(threads);
 #pragma omp parallel num_threads(threads)
     {
         const double mine = time_as(p, (uint32_t)omp_get_thread_num(), (uint32_t)omp_get_num_threads(), n);
@@ -497,7 +494,7 @@ static double time_together(rg_plan *p, int threads, int n)
 
 double rgi_time_meetings(int threads, int n)
 {
-    rg_plan p = {.failed = RG_OK, .meeting.looks = rgi_looks(threads)};
+    rg_plan p = {.failed = RG_OK};
     return threads == 1 || __atomic_load_n(&forked, __ATOMIC_RELAXED) ? 0 : time_together(&p, threads, n);
 }
 
@@ -505,7 +502,6 @@ rg_status rgi_execute(rg_plan *p)
 {
     p->failed = RG_OK;
     p->meeting.arrived = 0;
-    p->meeting.looks = p->program->looks;
     const bool alone = p->program->opts.threads == 1 || __atomic_load_n(&forked, __ATOMIC_RELAXED);
     rgi_timeline_start(p->current->timeline);
     if (alone || !p->current->parallel)

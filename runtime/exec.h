@@ -6,8 +6,6 @@
 
 /* How many threads OpenMP would use; 1 without it. */
 int rgi_default_threads(void);
-/* How often a thread of such a team looks at a meeting before it gives its processor away. */
-uint32_t rgi_looks(int threads);
 /* Nanoseconds that the team of a plan of so many threads takes to meet, `n` times over; 0 for one thread. */
 double rgi_time_meetings(int threads, int n);
 /* anomaly.c: the error that names a NaN or an infinity among the outputs of a step that has run, RG_OK without one. */

@@ -233,7 +233,8 @@ struct rg_plan {
     uint32_t failed; /* an rg_status */
     char failure[RGI_ERROR_TEXT];
     struct {
-        uint32_t arrived, generation, looks;
+        uint32_t arrived, generation;
+        uint32_t looks; /* of a thread before it gives its processor away; 0: not known yet */
     } meeting;
 };
 

@@ -130,7 +130,6 @@ typedef struct rgi_program {
     rg_graph *graph;
     rgi_arena arena;
     rg_plan_opts opts; /* threads and mode resolved */
-    uint32_t looks;    /* of a thread at a meeting before it gives its processor away */
     rg_machine machine;
     uint64_t seed;
 
