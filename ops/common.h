@@ -34,6 +34,17 @@ static inline const rgk_table *rgi_kernels(rg_dtype dtype)
     return rgk(dtype == RG_F64 ? RGK_F64 : RGK_F32);
 }
 
+/* What an op of one result is asked about from types alone: type[] holds those of the inputs, then that of the result. */
+static inline rg_step rgi_typed_step(const rg_node *node, const rg_type *type)
+{
+    return (rg_step){.op = node->op,
+                     .attr = node->attr,
+                     .n_in = node->n_in,
+                     .n_out = 1,
+                     .in_type = type,
+                     .out_type = type + node->n_in};
+}
+
 /* Number of elements of a concrete type; sizes are checked before a plan runs. */
 static inline size_t rgi_count(const rg_type *type)
 {

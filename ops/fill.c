@@ -26,22 +26,22 @@ bool rgi_representable(rg_dtype dtype, double *value)
     return *value >= range[dtype].lo && *value <= range[dtype].hi && *value == floor(*value);
 }
 
-static void fill_16(uint16_t value, size_t n, uint16_t *y)
+void rgi_fill_with(size_t size, size_t n, const void *x, void *y)
 {
-    for (size_t i = 0; i < n; i++)
-        y[i] = value;
-}
-
-static void fill_32(int32_t value, size_t n, int32_t *y)
-{
-    for (size_t i = 0; i < n; i++)
-        y[i] = value;
-}
-
-static void fill_64(int64_t value, size_t n, int64_t *y)
-{
-    for (size_t i = 0; i < n; i++)
-        y[i] = value;
+    switch (size) {
+    case 1:
+        memset(y, *(const unsigned char *)x, n);
+        break;
+    case 4:
+        rgi_kernels(RG_F32)->repeat(n, x, y);
+        break;
+    case 8:
+        rgi_kernels(RG_F64)->repeat(n, x, y);
+        break;
+    default:
+        for (size_t i = 0; i < n; i++)
+            memcpy((char *)y + 2 * i, x, 2);
+    }
 }
 
 void rgi_fill(rg_dtype dtype, double value, size_t lo, size_t hi, void *out)
@@ -53,13 +53,13 @@ void rgi_fill(rg_dtype dtype, double value, size_t lo, size_t hi, void *out)
         rgi_kernels(dtype)->fill(hi - lo, value, at);
         break;
     case RG_BF16:
-        fill_16(rgi_bf16_of_f64(value), hi - lo, at);
+        rgi_fill_with(2, hi - lo, &(uint16_t){rgi_bf16_of_f64(value)}, at);
         break;
     case RG_I32:
-        fill_32((int32_t)value, hi - lo, at);
+        rgi_fill_with(4, hi - lo, &(int32_t){(int32_t)value}, at);
         break;
     case RG_I64:
-        fill_64((int64_t)value, hi - lo, at);
+        rgi_fill_with(8, hi - lo, &(int64_t){(int64_t)value}, at);
         break;
     default: /* u8, bool */
         memset(at, (int)value, hi - lo);

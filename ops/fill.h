@@ -4,6 +4,9 @@
 
 #include <retrograde/base.h>
 
+/* n times the element of `size` bytes (1, 2, 4 or 8) at x, to the bit. */
+void rgi_fill_with(size_t size, size_t n, const void *x, void *y);
+
 /* *value as an element of the type holds it, rounded; false where an integer or bool has no such element. */
 bool rgi_representable(rg_dtype dtype, double *value);
 

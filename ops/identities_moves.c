@@ -187,12 +187,7 @@ static bool window_of(const rg_node *node, size_t i, int assignment, rg_window *
     for (uint32_t k = 0; k < node->n_in; k++)
         type[k] = type_of(node->in[k], assignment);
     type[node->n_in] = type_of(node, assignment);
-    const rg_step step = {.op = node->op,
-                          .attr = node->attr,
-                          .n_in = node->n_in,
-                          .n_out = 1,
-                          .in_type = type,
-                          .out_type = type + node->n_in};
+    const rg_step step = rgi_typed_step(node, type);
     return node->op->window(&step, i, out);
 }
 

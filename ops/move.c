@@ -1,6 +1,7 @@
 /* move.c - copies between strided layouts. Where the input is contiguous along another axis than the output, that axis
    and the output's last one span a plane that is transposed tile by tile; else rows are copied along the last axis. */
 #include "move.h"
+#include "fill.h"
 #include "rules.h"
 
 #include <string.h>
@@ -83,28 +84,12 @@ static void row_8(size_t n, const word8 *x, ptrdiff_t in, word8 *y, ptrdiff_t ou
         y[(ptrdiff_t)i * out] = x[(ptrdiff_t)i * in];
 }
 
-static void fill_4(size_t n, word4 value, word4 *y)
-{
-    for (size_t i = 0; i < n; i++)
-        y[i] = value;
-}
-
-static void fill_8(size_t n, word8 value, word8 *y)
-{
-    for (size_t i = 0; i < n; i++)
-        y[i] = value;
-}
-
 static void row(size_t size, size_t n, const void *x, ptrdiff_t in, void *y, ptrdiff_t out)
 {
     if (in == 1 && out == 1)
         memcpy(y, x, n * size);
-    else if (in == 0 && out == 1 && size == 1)
-        memset(y, *(const uint8_t *)x, n);
-    else if (in == 0 && out == 1 && size == 4)
-        fill_4(n, *(const word4 *)x, y);
-    else if (in == 0 && out == 1 && size == 8)
-        fill_8(n, *(const word8 *)x, y);
+    else if (in == 0 && out == 1)
+        rgi_fill_with(size, n, x, y);
     else if (size == 1)
         row_1(n, x, in, y, out);
     else if (size == 2)

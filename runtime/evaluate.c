@@ -1,32 +1,9 @@
 /* evaluate.c - one op on concrete values; broadcasting of elementwise operands. */
 #include "evaluate.h"
 
-#include "../ops/common.h"
+#include "../ops/fill.h"
 
 #include <string.h>
-
-static void copy_run(const char *x, size_t step, size_t size, size_t n, char *y)
-{
-    if (step) {
-        memcpy(y, x, n * size);
-        return;
-    }
-    switch (size) {
-    case 1:
-        memset(y, (unsigned char)*x, n);
-        break;
-    case 4:
-        rgi_kernels(RG_F32)->repeat(n, x, y);
-        break;
-    case 8:
-        rgi_kernels(RG_F64)->repeat(n, x, y);
-        break;
-    default:
-        for (size_t i = 0; i < n; i++)
-            memcpy(y + i * size, x, size);
-        break;
-    }
-}
 
 void rgi_broadcast_copy(const void *x, const rg_shape *from, const rg_shape *to, size_t size, size_t first, size_t n,
                         void *y)
@@ -66,7 +43,10 @@ void rgi_broadcast_copy(const void *x, const rg_shape *from, const rg_shape *to,
     char *out = y;
     while (n) {
         const size_t run = extent[0] - at[0] < n ? extent[0] - at[0] : n;
-        copy_run(source + offset * size, step[0], size, run, out);
+        if (step[0])
+            memcpy(out, source + offset * size, run * size);
+        else
+            rgi_fill_with(size, run, source + offset * size, out);
         out += run * size;
         n -= run;
         at[0] += run;

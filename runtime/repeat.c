@@ -1,6 +1,8 @@
 /* repeat.c - what is cheap enough to be made again rather than kept (repeat.h). */
 #include "repeat.h"
 
+#include "../ops/common.h"
+
 #define RGI_CHEAP 3.0 /* operations an element at most: what a vector unit does while an operand is read */
 
 bool rgi_is_cheap(const rgi_lowering *l, const rg_node *node)
@@ -13,12 +15,7 @@ bool rgi_is_cheap(const rgi_lowering *l, const rg_node *node)
     for (size_t i = 0; i < node->n_in; i++)
         type[i] = rgi_type(node->in[i]);
     type[node->n_in] = rgi_type(node);
-    const rg_step step = {.op = node->op,
-                          .attr = node->attr,
-                          .n_in = node->n_in,
-                          .n_out = 1,
-                          .in_type = type,
-                          .out_type = type + node->n_in};
+    const rg_step step = rgi_typed_step(node, type);
     node->op->cost(&step, &cost);
     return cost.flops <= RGI_CHEAP * (double)rg_shape_count(type[node->n_in].shape);
 }

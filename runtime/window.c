@@ -5,6 +5,8 @@
    moves are small, many, and in the way of several threads. */
 #include "lower.h"
 
+#include "../ops/common.h"
+
 /* Whether the op has windows here: a question of structure, asked with the sizes that stand for the named ones. */
 static bool has_window(rgi_lowering *l, const rg_node *node)
 {
@@ -17,12 +19,7 @@ static bool has_window(rgi_lowering *l, const rg_node *node)
     for (size_t i = 0; i < node->n_in; i++)
         type[i] = rgi_type(node->in[i]);
     type[node->n_in] = rgi_type(node);
-    const rg_step step = {.op = node->op,
-                          .attr = node->attr,
-                          .n_in = node->n_in,
-                          .n_out = 1,
-                          .in_type = type,
-                          .out_type = type + node->n_in};
+    const rg_step step = rgi_typed_step(node, type);
     return node->op->window(&step, 0, &w);
 }
 
