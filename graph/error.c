@@ -9,7 +9,19 @@ static _Thread_local struct {
     char text[RGI_ERROR_TEXT];
     const char *file; /* where the caller of the next builder stands */
     int line;
+    uint64_t failures;
 } here;
+
+static void say(const char *text)
+{
+    memcpy(here.text, text, sizeof here.text);
+    here.failures++;
+}
+
+uint64_t rgi_failures(void)
+{
+    return here.failures;
+}
 
 const char *rg_last_error(void)
 {
@@ -51,7 +63,7 @@ rg_status rgi_fail_v(rg_status status, const char *format, va_list args)
 {
     char text[RGI_ERROR_TEXT]; /* the arguments may point into the present text */
     vsnprintf(text, sizeof text, format, args);
-    memcpy(here.text, text, sizeof text);
+    say(text);
     return status;
 }
 
@@ -62,6 +74,16 @@ rg_status rgi_fail(rg_status status, const char *format, ...)
     rgi_fail_v(status, format, args);
     va_end(args);
     return status;
+}
+
+rg_status rg_step_fail(const rg_step *step, rg_status status, const char *format, ...)
+{
+    char text[RGI_ERROR_TEXT];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    return rgi_fail(status, "%s: %s", step->op->name, text);
 }
 
 /* Appends " (in encoder.fc1, at model.c:12)". A text too long for the buffer loses its own end, not the place. */
@@ -93,7 +115,7 @@ void rgi_graph_fail_v(rg_graph *g, rg_status status, const rg_node *origin, cons
         append_place(text, origin->scope, origin->file, origin->line);
     else
         append_place(text, g->scope, here.file, here.line);
-    memcpy(here.text, text, sizeof text);
+    say(text);
     rgi_error *const error = g->in_compile ? &g->compile_error : &g->error;
     if (error->status == RG_OK) {
         error->status = status;
@@ -128,7 +150,7 @@ void rgi_compile_fail(rg_graph *g, rg_status status, const rg_node *node, const 
     va_end(args);
     if (node)
         append_place(text, node->scope, node->file, node->line);
-    memcpy(here.text, text, sizeof text);
+    say(text);
     if (!g)
         return;
     g->compile_error.status = status;

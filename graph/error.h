@@ -17,6 +17,9 @@ typedef struct rgi_error {
 rg_status rgi_fail(rg_status status, const char *format, ...) __attribute__((format(printf, 2, 3)));
 rg_status rgi_fail_v(rg_status status, const char *format, va_list args);
 
+/* How many failures this thread has recorded: whether a call that failed has said why. */
+uint64_t rgi_failures(void);
+
 /* Records an error of building: the first one stands. The text gets the scope and the caller's location (that of
    `origin` if it is not NULL). Also sets rg_last_error. Returns NULL so that a builder can return it. */
 rg_node *rgi_graph_fail(rg_graph *g, rg_status status, const rg_node *origin, const char *format, ...)

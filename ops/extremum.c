@@ -107,8 +107,7 @@ static rg_status run_arg(const rg_step *s, size_t lo, size_t hi)
     if (c.outer * c.inner == 0)
         return RG_OK;
     if (c.k == 0)
-        return rgi_fail(RG_ERR_SHAPE, "%s: no element along axis %d", s->op->name,
-                        (int)((const arg_attr *)s->attr)->axis);
+        return rg_step_fail(s, RG_ERR_SHAPE, "no element along axis %d", (int)((const arg_attr *)s->attr)->axis);
     rgi_span span;
     for (; lo < hi; lo += span.tasks) {
         span = rgi_span_at(c.inner, lo, hi);

@@ -141,8 +141,8 @@ static layout layout_of(const rg_step *step, const rg_shape *x)
 
 static rg_status outside(const rg_step *step, size_t position, int64_t index, size_t size)
 {
-    return rgi_fail(RG_ERR_ARGUMENT, "%s: index %lld at position %zu is outside [0, %zu) of axis %lld", step->op->name,
-                    (long long)index, position, size, (long long)((const gather_attr *)step->attr)->axis);
+    return rg_step_fail(step, RG_ERR_ARGUMENT, "index %lld at position %zu is outside [0, %zu) of axis %lld",
+                        (long long)index, position, size, (long long)((const gather_attr *)step->attr)->axis);
 }
 
 static size_t rows_of_task(const layout *l, size_t element)

@@ -86,8 +86,8 @@ rg_status rgi_row_label(const rg_step *step, const rgi_rows *r, size_t row, int6
     if (a->has_ignore && k == a->ignore)
         *label = -1;
     else if (k < 0 || (uint64_t)k >= r->classes)
-        return rgi_fail(RG_ERR_ARGUMENT, "%s: label %lld of row %zu is outside [0, %zu)", step->op->name, (long long)k,
-                        row, r->classes);
+        return rg_step_fail(step, RG_ERR_ARGUMENT, "label %lld of row %zu is outside [0, %zu)", (long long)k, row,
+                            r->classes);
     return RG_OK;
 }
 

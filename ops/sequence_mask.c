@@ -3,8 +3,6 @@
 #include "rules.h"
 #include "table_ops.h"
 
-#include "../graph/error.h"
-
 #include <retrograde/op.h>
 #include <retrograde/ops.h>
 
@@ -53,7 +51,7 @@ static rg_status run(const rg_step *step, size_t lo, size_t hi)
     for (size_t i = 0; lo < hi && i < n; i++) {
         const int64_t length = rgi_index_at(dtype, step->in[0], i);
         if (length < 0 || length > steps)
-            return rgi_fail(RG_ERR_ARGUMENT, "sequence_mask: " OUTSIDE, i, (long long)length, (long long)steps);
+            return rg_step_fail(step, RG_ERR_ARGUMENT, OUTSIDE, i, (long long)length, (long long)steps);
         for (int64_t t = 0; t < steps; t++)
             y[(size_t)t * n + i] = t < length;
     }

@@ -44,8 +44,9 @@ typedef struct walker {
     rg_plan *p;
     const rgi_special *s;
     uint32_t thread, team;
-    size_t at;       /* the present step */
-    uint64_t waited; /* nanoseconds at meetings, of a plan that keeps a timeline */
+    size_t at;         /* the present step */
+    uint64_t failures; /* of this thread before the run */
+    uint64_t waited;   /* nanoseconds at meetings, of a plan that keeps a timeline */
     char *scratch;
     int64_t t[RGI_MAX_LOOPS];    /* counters of the loops around the present step */
     size_t done[RGI_MAX_LOOPS];  /* steps of each that are over ... */
@@ -291,7 +292,7 @@ static void walk_rows(walker *w, size_t i)
                 const uint64_t begin = w->s->timeline ? rgi_now() : 0;
                 status = rgi_rows_run(e, piece, j, w->scratch, w->t);
                 if (status)
-                    rgi_tell_node(w->p->program, i + 1 + j, status);
+                    rgi_tell_node(w->p->program, i + 1 + j, w->failures, status);
                 if (w->s->timeline)
                     rgi_timeline_note(w->s->timeline, w->thread, i + 1 + j, begin, 0);
             }
@@ -311,7 +312,7 @@ static bool run_calls(const walker *w, size_t i)
         ;
     if (!status)
         return true;
-    rgi_tell_call(w->p->program, w->s, i, c->step, status);
+    rgi_tell_call(w->p->program, w->s, i, c->step, w->failures, status);
     fail(w->p, status);
     return false;
 }
@@ -359,7 +360,7 @@ static void walk(walker *w)
                 for (uint32_t k = 1; k < RG_MAX_PHASES && e->tasks[k]; k++)
                     meet(w);
             if (status)
-                rgi_tell_node(p->program, i, status);
+                rgi_tell_node(p->program, i, w->failures, status);
             else if (check)
                 status = check_values(w, i);
             if (status) {
@@ -441,6 +442,7 @@ static void walk_as(rg_plan *p, uint32_t thread, uint32_t team)
 {
     const rgi_special *s = p->current;
     walker w = {.p = p, .s = s, .thread = thread, .scratch = p->slab + s->bytes + thread * s->scratch};
+    w.failures = rgi_failures();
     w.team = team ? team : 1; /* never 0: the analyser does not know OpenMP */
     meet(&w);                 /* what the caller wrote before is seen by all */
     walk(&w);

@@ -11,10 +11,12 @@ double rgi_time_meetings(int threads, int n);
 /* anomaly.c: the error that names a NaN or an infinity among the outputs of a step that has run, RG_OK without one. */
 rg_status rgi_find_anomaly(const rg_node *node, const rg_step *step);
 /* failure.c: adds to the thread's last error the node that it is of; that of item i, where it can be told; that of the
-   call of an op's step that is one of the calls from item i on. */
+   call of an op's step that is one of the calls from item i on. `failures`: rgi_failures before the op was run; where it
+   has not changed, the op gave no text, and one is made. */
 void rgi_tell_of(const rg_node *node, rg_status status);
-void rgi_tell_node(const rgi_program *prog, size_t i, rg_status status);
-void rgi_tell_call(const rgi_program *prog, const rgi_special *s, size_t i, const rg_step *step, rg_status status);
+void rgi_tell_node(const rgi_program *prog, size_t i, uint64_t failures, rg_status status);
+void rgi_tell_call(const rgi_program *prog, const rgi_special *s, size_t i, const rg_step *step, uint64_t failures,
+                   rg_status status);
 /* Runs the present specialisation. */
 rg_status rgi_execute(rg_plan *p);
 /* Tasks [lo, hi) of one phase of a step that is no beginning or end of a loop; `t`: the counters of the loops around

@@ -87,8 +87,11 @@ rg_status rgi_rule_check(const rgi_use *use, const rgi_special *s, rg_step *step
     char label[RGI_LABEL], have[RGI_LABEL], want[RGI_LABEL];
     if (!named)
         return RG_OK;
+    const uint64_t failures = rgi_failures();
     const rg_status status = rgi_infer_concrete(node, s->sizes, (rg_type *)(uintptr_t)step->in_type, out);
     if (status) {
+        if (failures == rgi_failures())
+            rgi_fail(status, "%s: the shape rule refused its inputs", node->op->name);
         rgi_tell_of(node, status);
         return status;
     }

@@ -442,3 +442,100 @@ Test(misuse, indices_and_labels_of_a_run)
     }
     rg_graph_free(g);
 }
+
+/* ---- ops of the program's own that fail ---- */
+
+/* y = x where x >= 0; what is below is refused, with a text or without one. */
+static rg_status run_mute(const rg_step *s, size_t lo, size_t hi)
+{
+    const float *x = s->in[0];
+    float *y = s->out[0];
+    for (size_t i = lo; i < hi; i++) {
+        y[i] = x[i];
+        if (x[i] < 0)
+            return RG_ERR_NUMERIC;
+    }
+    return RG_OK;
+}
+
+static rg_status run_telling(const rg_step *s, size_t lo, size_t hi)
+{
+    const float *x = s->in[0];
+    for (size_t i = lo; i < hi; i++)
+        if (x[i] < 0)
+            return rg_step_fail(s, RG_ERR_NUMERIC, "element %zu is %g", i, x[i]);
+    return run_mute(s, lo, hi);
+}
+
+static const rg_op mute_op = {
+    .name = "mute", .n_in = 1, .n_out = 1, .traits = RG_ELEMENTWISE, .infer = rg_infer_same, .run = run_mute};
+static const rg_op telling_op = {
+    .name = "telling", .n_in = 1, .n_out = 1, .traits = RG_ELEMENTWISE, .infer = rg_infer_same, .run = run_telling};
+/* Not elementwise: one task for all elements. */
+static rg_status run_mute_step(const rg_step *s, size_t lo, size_t hi)
+{
+    return lo < hi ? run_mute(s, 0, (size_t)rg_shape_count(s->out_type[0].shape)) : RG_OK;
+}
+
+static const rg_op mute_step_op = {.name = "mute", .n_in = 1, .n_out = 1, .infer = rg_infer_same, .run = run_mute_step};
+
+static void own_op_fails(const rg_op *op, const char *words, const rg_plan_opts *opts)
+{
+    rg_graph *g = rg_graph_new(NULL);
+    rg_node *x = rg_input(g, "x", RG_F32, RG_SHAPE(6, 3));
+    rg_scope_push(g, "deep");
+    rg_node *y = rg_tanh(rg_apply(op, RG_NODES(rg_scale(x, 2)), NULL));
+    rg_scan *scan = rg_scan_begin(g, NULL);
+    rg_node *row = rg_scan_stack(scan, rg_exp(rg_apply(op, RG_NODES(rg_scan_slice(scan, x)), NULL)));
+    rg_scan_end(scan);
+    rg_scope_pop(g);
+    char text[64], node[32];
+    snprintf(text, sizeof text, "%s: %s", op->name, words);
+    snprintf(node, sizeof node, "node: %s#", op->name);
+    const float bad[6][3] = {{0}, {0}, {0}, {0, 0, -1}}, good[6][3] = {{0}};
+    rg_node *const fetched[2] = {y, row};
+    for (size_t i = 0; i < 2; i++) {
+        rg_plan *p = must_compile(g, RG_NODES(fetched[i]), opts);
+        must(rg_bind(p, x, bad));
+        cr_expect_null(rg_input(NULL, "an earlier error", RG_F32, RG_SCALAR));
+        FAILED(RG_ERR_NUMERIC, rg_run(p), text, node, "(in deep, at ");
+        must(rg_bind(p, x, good));
+        must(rg_run(p));
+        rg_plan_free(p);
+    }
+    rg_graph_free(g);
+}
+
+Test(misuse, own_ops_that_fail_with_and_without_a_text)
+{
+    static const rg_plan_opts all[] = {
+        {.threads = 1}, {.threads = 2}, {.threads = 1, .check = true}, {.threads = 2, .no_fuse = true}};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        own_op_fails(&mute_op, "the op failed with status 11 (numeric) and no text", &all[i]);
+        own_op_fails(&mute_step_op, "the op failed with status 11 (numeric) and no text", &all[i]);
+        own_op_fails(&telling_op, "element ", &all[i]);
+    }
+}
+
+/* A shape rule that refuses the sizes bound, not those the graph is built with. */
+static rg_status infer_not_five(rg_infer *call)
+{
+    call->out[0] = call->in[0];
+    return call->in[0].shape.dim[0] == 5 ? RG_ERR_SHAPE : RG_OK;
+}
+
+Test(misuse, own_shape_rules_that_refuse_without_a_text)
+{
+    static const rg_op op = {.name = "not_five", .n_in = 1, .n_out = 1, .infer = infer_not_five, .run = run_mute_step};
+    rg_graph *g = rg_graph_new(NULL);
+    rg_node *x = rg_input(g, "x", RG_F32, RG_SHAPE(rg_dim(g, "n"))), *y = rg_apply(&op, RG_NODES(x), NULL);
+    rg_plan *p = must_compile(g, RG_NODES(y), NULL);
+    const float data[5] = {0};
+    must(rg_bind_shape(p, x, data, RG_SHAPE(4)));
+    must(rg_run(p));
+    cr_expect_null(rg_input(NULL, "an earlier error", RG_F32, RG_SCALAR));
+    must(rg_bind_shape(p, x, data, RG_SHAPE(5)));
+    FAILED(RG_ERR_SHAPE, rg_run(p), "not_five: the shape rule refused its inputs", "node: not_five#", "at ");
+    rg_plan_free(p);
+    rg_graph_free(g);
+}

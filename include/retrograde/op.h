@@ -140,6 +140,11 @@ typedef struct rg_step {
     uint32_t phase;
 } rg_step;
 
+/* For `run`: records the error "<op>: <text>" of this thread and returns `status`. rg_run gives it back with the node and
+   where it was built. A failure without a text is reported by op and status alone. Allocates nothing. */
+RG_API rg_status rg_step_fail(const rg_step *step, rg_status status, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
 #define RG_TAIL_READS 3
 
 struct rg_tail {
@@ -206,7 +211,8 @@ struct rg_op {
     /* Tasks [lo, hi) of making it, from the elements of input i. Sees types and geometry of the step, no pointers. */
     void (*pack)(const rg_step *step, size_t i, const void *from, void *to, size_t lo, size_t hi);
     /* Computes tasks [lo, hi) of step->phase. Elementwise: elements [lo, hi) of dense operands of one shape.
-       No allocation, no locks, no global state, no dependence of the bits on how tasks are grouped. */
+       No allocation, no locks, no global state, no dependence of the bits on how tasks are grouped. Returns RG_OK, or
+       what rg_step_fail returns: the run then ends with that error. */
     rg_status (*run)(const rg_step *step, size_t lo, size_t hi);
     /* Whether run, for such an input, can take it from step->source instead of in[0]: ops of one input that read each
        of its elements once, in runs. Used when compiling. */
