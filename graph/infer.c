@@ -102,7 +102,8 @@ rg_status rg_infer_broadcast(rg_infer *call)
     for (size_t i = 1; i < call->n_in; i++) {
         const rg_type *const in = &call->in[i];
         if (in->dtype != out.dtype)
-            return fail_pair(call, RG_ERR_DTYPE, "cannot combine", 0, i, ": different element types");
+            return fail_pair(call, RG_ERR_DTYPE, "cannot combine", 0, i,
+                             ": different element types (rg_cast makes one the other)");
         const int32_t grow = in->shape.rank - out.shape.rank;
         if (grow > 0) {
             memmove(out.shape.dim + grow, out.shape.dim, (size_t)out.shape.rank * sizeof *out.shape.dim);

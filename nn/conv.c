@@ -1,4 +1,6 @@
 /* conv.c - convolutional layers: a kernel and a bias of their own. */
+#include "layer.h"
+
 #include <retrograde/graph.h>
 #include <retrograde/nn.h>
 #include <retrograde/op.h>
@@ -34,8 +36,8 @@ static bool make(const layer *l, rg_node *x, const char *name, int64_t out, weig
     rg_shape kernel = {.rank = l->rank + 2};
     double terms = 1; /* of an output's sum, by plane */
     char text[160];
-    if (!x || !name)
-        return rg_build_fail(g, RG_ERR_ARGUMENT, "%s: %s is NULL", l->who, x ? "name" : "x"), false;
+    if (!rgi_layer_takes(l->who, "x", x, name))
+        return false;
     if (shape.rank != l->rank + 2)
         return rg_build_fail(g, RG_ERR_SHAPE, "%s: '%s': x needs %d axes, [batch, channels, ...], it has %d; input: %s",
                              l->who, name, l->rank + 2, shape.rank, rg_describe(x, text, sizeof text)),

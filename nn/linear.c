@@ -1,4 +1,6 @@
 /* linear.c - the fully connected layer. */
+#include "layer.h"
+
 #include <retrograde/graph.h>
 #include <retrograde/nn.h>
 #include <retrograde/op.h>
@@ -11,10 +13,8 @@ rg_node *rg_nn_linear(rg_node *x, const char *name, int64_t out, const rg_linear
     rg_graph *g = rg_graph_of(x);
     rg_linear_opts o = opts ? *opts : (rg_linear_opts){0};
     const rg_shape shape = rg_shape_of(x);
-    if (!x)
-        return rg_build_fail(g, RG_ERR_ARGUMENT, "rg_nn_linear: x is NULL");
-    if (!name)
-        return rg_build_fail(g, RG_ERR_ARGUMENT, "rg_nn_linear: name is NULL");
+    if (!rgi_layer_takes("rg_nn_linear", "x", x, name))
+        return NULL;
     if (shape.rank < 1)
         return rg_build_fail(g, RG_ERR_SHAPE, "rg_nn_linear: '%s': x is a scalar, it has no axis of features", name);
     if (out < 1)

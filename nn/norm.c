@@ -1,4 +1,6 @@
 /* norm.c - normalising layers: a weight and a bias of their own; batch norm's running statistics. */
+#include "layer.h"
+
 #include <retrograde/graph.h>
 #include <retrograde/nn.h>
 #include <retrograde/op.h>
@@ -13,15 +15,11 @@ static bool check(rg_node *x, const char *who, const char *name, int rank)
 {
     rg_graph *g = rg_graph_of(x);
     char text[160];
-    if (!x || !name)
-        return rg_build_fail(g, RG_ERR_ARGUMENT, "%s: %s is NULL", who, x ? "name" : "x"), false;
+    if (!rgi_layer_takes(who, "x", x, name))
+        return false;
     if (rg_shape_of(x).rank < rank)
         return rg_build_fail(g, RG_ERR_SHAPE, "%s: '%s': x needs %d axes at least, it has %d; input: %s", who, name,
                              rank, rg_shape_of(x).rank, rg_describe(x, text, sizeof text)),
-               false;
-    if (!rg_dtype_is_float(rg_dtype_of(x)))
-        return rg_build_fail(g, RG_ERR_DTYPE, "%s: '%s': x is no float; input: %s", who, name,
-                             rg_describe(x, text, sizeof text)),
                false;
     return true;
 }

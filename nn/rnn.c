@@ -1,6 +1,8 @@
 /* rnn.c - layers and directions of recurrent cells, and the plain cell of Elman. */
 #include "rnn.h"
 
+#include "layer.h"
+
 #include <math.h>
 #include <stdio.h>
 
@@ -123,11 +125,9 @@ static bool good_arguments(const rgi_cell *cell, rg_node *xs, const char *name, 
 {
     rg_graph *g = rg_graph_of(xs);
     const rg_shape shape = rg_shape_of(xs);
-    if (!xs)
-        rg_build_fail(g, RG_ERR_ARGUMENT, "%s: xs is NULL", cell->name);
-    else if (!name)
-        rg_build_fail(g, RG_ERR_ARGUMENT, "%s: name is NULL", cell->name);
-    else if (shape.rank != 3)
+    if (!rgi_layer_takes(cell->name, "xs", xs, name))
+        return false;
+    if (shape.rank != 3)
         rg_build_fail(g, RG_ERR_SHAPE, "%s: '%s': xs must be [time, batch, features], it has %d axes", cell->name, name,
                       (int)shape.rank);
     else if (hidden < 1 || hidden > INT32_MAX)

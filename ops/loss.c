@@ -137,16 +137,19 @@ static bool options_ok(rg_graph *g, const char *who, const rg_cross_entropy_opts
     return reduction_ok(g, who, o->reduction);
 }
 
-/* Labels given as probabilities t: -sum_c w_c t_c log p_c with t smoothed; the mean is over rows. */
-static rg_node *soft(const char *who, rg_node *log_p, rg_node *t, const rg_cross_entropy_opts *o)
+/* Labels given as probabilities t: -sum_c w_c t_c log p_c with t smoothed; the mean is over rows. `values`: what log p
+   was given as. */
+static rg_node *soft(const char *who, const rg_node *values, rg_node *log_p, rg_node *t, const rg_cross_entropy_opts *o)
 {
     if (!log_p)
         return NULL;
     char a[2 * RGI_LABEL], b[2 * RGI_LABEL];
     const double e = o->label_smoothing;
     if (t->shape != log_p->shape || t->dtype != log_p->dtype)
-        return rg_build_fail(log_p->graph, RG_ERR_SHAPE, "%s: the probabilities %s are not of the type and shape of %s",
-                             who, rgi_format_operand(t, a, sizeof a), rgi_format_operand(log_p, b, sizeof b));
+        return rg_build_fail(log_p->graph, RG_ERR_SHAPE,
+                             "%s: the labels %s are floats, hence probabilities, but not of the type and shape of %s; "
+                             "numbers of classes are u8, i32 or i64",
+                             who, rgi_format_operand(t, a, sizeof a), rgi_format_operand(values, b, sizeof b));
     if (o->has_ignore)
         return rg_build_fail(log_p->graph, RG_ERR_ARGUMENT,
                              "%s: ignore_index goes with integer labels, %s are probabilities", who,
@@ -179,7 +182,7 @@ rg_node *rg_cross_entropy(rg_node *logits, rg_node *labels, const rg_cross_entro
     if (!given(who, logits, labels) || !options_ok(logits->graph, who, &o))
         return NULL;
     if (rg_dtype_is_float(labels->dtype))
-        return soft(who, rg_log_softmax(logits, -1), labels, &o);
+        return soft(who, logits, rg_log_softmax(logits, -1), labels, &o);
     rg_node *const in[3] = {logits, labels, o.weight};
     const rgi_label_attr a = {o.label_smoothing, o.has_ignore, o.has_ignore ? o.ignore_index : 0};
     rg_node *rows = rg_apply(&rgi_op_cross_entropy, (rg_nodes){in, o.weight ? 3 : 2}, &a);
@@ -205,7 +208,7 @@ rg_node *rg_nll_loss(rg_node *log_p, rg_node *labels, const rg_cross_entropy_opt
     if (!given(who, log_p, labels) || !options_ok(log_p->graph, who, &o))
         return NULL;
     if (rg_dtype_is_float(labels->dtype))
-        return soft(who, log_p, labels, &o);
+        return soft(who, log_p, log_p, labels, &o);
     rg_node *const in[3] = {log_p, labels, o.weight};
     const rgi_label_attr a = {0, o.has_ignore, o.has_ignore ? o.ignore_index : 0};
     rg_node *rows = rg_apply(&rgi_op_nll, (rg_nodes){in, o.weight ? 3 : 2}, &a);

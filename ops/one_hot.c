@@ -27,7 +27,8 @@ static rg_status infer(rg_infer *call)
     if (!rgi_is_index(index->dtype))
         return rg_infer_fail(call, RG_ERR_DTYPE, "the index is %s, not u8, i32 or i64", rg_dtype_name(index->dtype));
     if (a->dtype < RG_F32 || a->dtype > RG_BOOL)
-        return rg_infer_fail(call, RG_ERR_DTYPE, "no result of element type %d", (int)a->dtype);
+        return rg_infer_fail(call, RG_ERR_DTYPE, "no result of element type %s (%d)", rg_dtype_name(a->dtype),
+                             (int)a->dtype);
     if (a->classes < 0)
         return rg_infer_fail(call, RG_ERR_ARGUMENT, "%lld classes", (long long)a->classes);
     if (index->shape.rank == RG_MAX_RANK)

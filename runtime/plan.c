@@ -209,25 +209,31 @@ rg_status rg_run(rg_plan *p)
     return RG_OK;
 }
 
-/* The fetch a node is, or -1. */
-static int64_t fetch_of(const rg_plan *p, const rg_node *node)
-{
-    for (size_t i = 0; node && i < p->program->n_fetches; i++)
-        if (p->program->fetches[i].node == node && p->program->fetches[i].value != RGI_NONE)
-            return (int64_t)i;
-    return -1;
-}
-
-/* Which fetch a node is, of a plan that has run; errors are told in the name of `function`. */
-static rg_status find_result(const rg_plan *p, const rg_node *fetched, const char *function, int64_t *out)
+/* Which fetch a node is; errors are told in the name of `function`. */
+static rg_status find_fetch(const rg_plan *p, const rg_node *node, const char *function, int64_t *out)
 {
     char label[RGI_LABEL];
-    if (!p || !fetched)
+    if (!p || !node)
         return rgi_fail(RG_ERR_ARGUMENT, "%s: %s is NULL", function, p ? "the node" : "the plan");
-    *out = fetch_of(p, fetched);
-    if (*out < 0)
-        return rgi_fail(RG_ERR_ARGUMENT, "%s: %s was not fetched", function,
-                        rgi_format_node(fetched, label, sizeof label));
+    for (size_t i = 0; i < p->program->n_fetches; i++) {
+        const rgi_fetch *const f = &p->program->fetches[i];
+        if (f->node == node && f->value == RGI_NONE)
+            return rgi_fail(RG_ERR_ARGUMENT, "%s: %s bundles effects, it has no values", function,
+                            rgi_format_node(node, label, sizeof label));
+        *out = (int64_t)i;
+        if (f->node == node)
+            return RG_OK;
+    }
+    return rgi_fail(RG_ERR_ARGUMENT, "%s: %s was not fetched: rg_compile was not given it", function,
+                    rgi_format_node(node, label, sizeof label));
+}
+
+/* The same of a plan that has run. */
+static rg_status find_result(const rg_plan *p, const rg_node *fetched, const char *function, int64_t *out)
+{
+    const rg_status status = find_fetch(p, fetched, function, out);
+    if (status)
+        return status;
     if (!p->ran && !p->refused) /* a run that failed has told why */
         return rgi_fail(RG_ERR_STATE, "%s: the plan has not run with what is bound now", function);
     return p->ran ? RG_OK : RG_ERR_STATE;
@@ -257,15 +263,11 @@ rg_status rg_result(rg_plan *p, rg_node *fetched, rg_tensor *out)
 
 rg_status rg_bind_out(rg_plan *p, rg_node *fetched, void *data)
 {
-    char label[RGI_LABEL];
-    if (!p || !fetched)
-        return rgi_fail(RG_ERR_ARGUMENT, "rg_bind_out: %s is NULL", p ? "the node" : "the plan");
-    const int64_t i = fetch_of(p, fetched);
-    if (i < 0)
-        return rgi_fail(RG_ERR_ARGUMENT, "rg_bind_out: %s was not fetched",
-                        rgi_format_node(fetched, label, sizeof label));
-    p->outs[i] = data;
-    return RG_OK;
+    int64_t i;
+    const rg_status status = find_fetch(p, fetched, "rg_bind_out", &i);
+    if (!status)
+        p->outs[i] = data;
+    return status;
 }
 
 rg_status rg_plan_memory(rg_plan *p, void *at, size_t bytes)

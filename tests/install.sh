@@ -34,7 +34,11 @@ project('user', 'c')
 executable('xor', 'xor.c', dependencies: dependency('retrograde', fallback: 'retrograde'))
 END
     unset PKG_CONFIG_PATH PKG_CONFIG_SYSROOT_DIR
-    meson setup "$work/user/build" "$work/user" -Dretrograde:tests=disabled -Dretrograde:examples=false >/dev/null
+    meson setup "$work/user/build" "$work/user" >/dev/null
+    if meson introspect --targets "$work/user/build" | grep -q 'retrograde/\(tests\|examples\)/'; then
+        echo "a project that uses the library builds its tests and examples too"
+        exit 1
+    fi
     meson compile -C "$work/user/build" >/dev/null
     "$work/user/build/xor" | grep -q 'Epoch 10000'
 fi

@@ -459,3 +459,20 @@ Test(errors, messages_name_the_scope)
     cr_expect(rg_graph_error(g), "one pop too many");
     rg_graph_free(g);
 }
+
+Test(errors, what_a_layer_or_a_loss_is_given_by_mistake)
+{
+    rg_graph *g = rg_graph_new(NULL);
+    rg_node *bytes = rg_input(g, "bytes", RG_U8, RG_SHAPE(2, 1, 8, 8)), *rows = rg_flatten(bytes, 1);
+    rg_node *steps = rg_input(g, "steps", RG_I32, RG_SHAPE(5, 2, 3)), *logits = f32(g, "logits", RG_SHAPE(2, 3));
+    rg_node *wrong = f32(g, "wrong", RG_SHAPE(2));
+    const rg_conv_opts o = {.kernel = {3, 3}};
+    REFUSED(RG_ERR_DTYPE, rg_nn_conv2d(bytes, "c1", 4, &o), "rg_nn_conv2d: 'c1': x is no float", "rg_cast", "'bytes'");
+    REFUSED(RG_ERR_DTYPE, rg_nn_linear(rows, "fc1", 4, NULL), "rg_nn_linear: 'fc1': x is no float", "u8[2, 64]");
+    REFUSED(RG_ERR_DTYPE, rg_nn_batch_norm(rows, "bn", NULL), "rg_nn_batch_norm: 'bn': x is no float", "rg_cast");
+    REFUSED(RG_ERR_DTYPE, rg_nn_lstm(steps, "rnn", 4, NULL), "rg_nn_lstm: 'rnn': xs is no float", "'steps'");
+    REFUSED(RG_ERR_DTYPE, rg_add(rg_cast(rows, RG_F64), rg_cast(rows, RG_F32)), "different element types", "rg_cast");
+    REFUSED(RG_ERR_SHAPE, rg_cross_entropy(logits, wrong, NULL), "'wrong' are floats, hence probabilities",
+            "f32[2, 3] 'logits'", "numbers of classes are u8, i32 or i64");
+    rg_graph_free(g);
+}

@@ -143,6 +143,25 @@ Test(plan, data_before_a_run_and_of_others_is_null)
     rg_graph_free(g);
 }
 
+Test(plan, a_bundle_of_effects_has_no_values)
+{
+    rg_graph *g = rg_graph_new(NULL);
+    rg_node *w = rg_param(g, "w", RG_F32, RG_SHAPE(2), NULL), *loss = rg_sum(rg_square(w), RG_ALL_AXES, false);
+    rg_node *step = rg_sgd(loss, &(rg_sgd_opts){.lr = 0.1});
+    rg_plan *p = must_compile(g, RG_NODES(loss, step), &alone);
+    must(rg_run(p));
+    rg_tensor t;
+    float out;
+    cr_expect_null(rg_data(p, step));
+    cr_expect(strstr(rg_last_error(), "rg_data: group") && strstr(rg_last_error(), "has no values"), "%s",
+              rg_last_error());
+    cr_expect_eq(rg_result(p, step, &t), RG_ERR_ARGUMENT);
+    cr_expect_eq(rg_bind_out(p, step, &out), RG_ERR_ARGUMENT);
+    cr_expect(strstr(rg_last_error(), "rg_bind_out: group"), "%s", rg_last_error());
+    rg_plan_free(p);
+    rg_graph_free(g);
+}
+
 Test(plan, the_same_node_twice_and_views)
 {
     rg_graph *g = rg_graph_new(NULL);

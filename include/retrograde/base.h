@@ -63,7 +63,10 @@ typedef enum rg_dtype {
     RG_I64,
     RG_U8,
     RG_BOOL, /* one byte, 0 or 1 */
-    RG_BF16, /* the upper half of an f32, for storage: casts, products (which sum in f32) and transpositions take it */
+    /* The upper half of an f32, for storage: of inputs, constants, frozen parameters and buffers, which rg_cast,
+       rg_reshape, rg_transpose, rg_full_like and the products of ops/linalg.h (they sum in f32) take. Where these
+       headers say "any dtype", this one is not meant. */
+    RG_BF16,
     RG_DTYPE_COUNT
 } rg_dtype;
 

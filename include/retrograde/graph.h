@@ -50,7 +50,8 @@ RG_API void rg_scope_pop(rg_graph *g);
 
 /* ---- leaves ---------------------------------------------------------------------------------- */
 
-/* A value bound at run time. Sizes may be named dimensions. */
+/* A value bound at run time (rg_bind), of any dtype, bf16 too. Sizes may be named dimensions. Errors: RG_ERR_NAME for a
+   name that is taken or none, RG_ERR_DTYPE, RG_ERR_SHAPE. */
 RG_API rg_node *rg_input(rg_graph *g, const char *name, rg_dtype dtype, rg_shape shape);
 
 typedef enum rg_init {
@@ -77,12 +78,14 @@ typedef struct rg_param_opts {
     bool frozen; /* exists and is saved, but is not trainable */
 } rg_param_opts;
 
-/* A trainable leaf with storage. Its name must be new (see rg_scope_reuse); its sizes are plain numbers.
-   Values are drawn at first use, from the seed and the full name. */
+/* A trainable leaf with storage, f32 or f64; a frozen one may have any dtype, bf16 too. Its name must be new (see
+   rg_scope_reuse); its sizes are plain numbers. Values are drawn at first use, from the seed and the full name. Errors:
+   RG_ERR_NAME for a name that is taken or none, RG_ERR_SHAPE for a named size, RG_ERR_DTYPE. */
 RG_API rg_node *rg_param(rg_graph *g, const char *name, rg_dtype dtype, rg_shape shape, const rg_param_opts *opts);
-/* As rg_param, but not trainable and zero at first: running statistics, moments, counters, state. */
+/* As rg_param, of any dtype, but not trainable and zero at first: running statistics, moments, counters, state. */
 RG_API rg_node *rg_buffer(rg_graph *g, const char *name, rg_dtype dtype, rg_shape shape, const rg_param_opts *opts);
-/* A copy of values given now. */
+/* A copy of the values given now, row-major, of any dtype, bf16 too; then one value everywhere, rounded to the dtype.
+   Sizes of a full one may be named. Errors: a value that the dtype cannot hold (1.5 as i32). */
 RG_API rg_node *rg_const(rg_graph *g, rg_dtype dtype, rg_shape shape, const void *data);
 RG_API rg_node *rg_scalar(rg_graph *g, rg_dtype dtype, double value);
 RG_API rg_node *rg_full(rg_graph *g, rg_dtype dtype, rg_shape shape, double value);

@@ -140,8 +140,8 @@ typedef struct rg_step {
     uint32_t phase;
 } rg_step;
 
-/* For `run`: records the error "<op>: <text>" of this thread and returns `status`. rg_run gives it back with the node and
-   where it was built. A failure without a text is reported by op and status alone. Allocates nothing. */
+/* For `run`: records the error "<op>: <text>" of this thread and returns `status`. rg_run gives it back with the node
+   and where it was built. A failure without a text is reported by op and status alone. Allocates nothing. */
 RG_API rg_status rg_step_fail(const rg_step *step, rg_status status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 

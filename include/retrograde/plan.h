@@ -54,26 +54,36 @@ typedef struct rg_plan_opts {
 /* The i-th identity that rg_compile uses, NULL behind the last. rg_plan_dump says which held how often. */
 RG_API const char *rg_rewrite_name(size_t i);
 
-/* Compiles `fetch` into a plan, or returns NULL with rg_graph_error set: also for a negative number of threads and a
-   mode that is none (RG_ERR_ARGUMENT). The plan keeps its graph and parameters alive. A plan is used by one thread at a
-   time. A plan with effects needs the parameters to itself while it runs. */
+/* Compiles `fetch` into a plan, or returns NULL with rg_graph_error set: to the first error of building, where there
+   was one; RG_ERR_ARGUMENT for an empty list, a NULL or a node of another graph in it, a mode that is none or is
+   needed, a negative number of threads; RG_ERR_REGION for a scan not ended or a node of its body; RG_ERR_STATE for two
+   assigns to one parameter of which neither is built on the other (rg_latest); RG_ERR_MEMORY. The caller frees the
+   plan. It keeps its graph and parameters alive. A plan is used by one thread at a time. A plan with effects needs the
+   parameters to itself while it runs. */
 RG_API rg_plan *rg_compile(rg_graph *g, rg_nodes fetch, const rg_plan_opts *opts);
 RG_API void rg_plan_free(rg_plan *p);
 
-/* Says where an input's values are: row-major, borrowed until bound again, read at every run; nothing is copied.
-   Errors: a node that is no input of this plan, data inside the plan's own memory. */
+/* Says where an input's values are: row-major, of the input's dtype, borrowed until bound again, read at every run;
+   nothing is copied. NULL: not bound any more. An input that nothing fetched depends on may be bound too. Errors:
+   RG_ERR_ARGUMENT for a node that is no input of this plan's graph and for data inside the plan's own memory,
+   RG_ERR_SHAPE for named sizes that were never given (rg_bind_shape). */
 RG_API RG_CHECKED rg_status rg_bind(rg_plan *p, rg_node *input, const void *data);
-/* The same with sizes for the input's named dimensions. Consistency between inputs is checked by rg_run. */
+/* The same with sizes for the input's named dimensions. Whether a name has one size in all inputs is checked by rg_run.
+   Errors: RG_ERR_SHAPE for another number of axes or another size of an axis that is not named. */
 RG_API RG_CHECKED rg_status rg_bind_shape(rg_plan *p, rg_node *input, const void *data, rg_shape shape);
-/* The same, dtype checked too. */
+/* The same, dtype checked too: RG_ERR_DTYPE. */
 RG_API RG_CHECKED rg_status rg_bind_tensor(rg_plan *p, rg_node *input, const rg_tensor *tensor);
-/* A fetched node's values are copied to `data` at the end of each run. NULL unbinds. */
+/* A fetched node's values are copied to `data` at the end of each run. NULL unbinds. Errors: RG_ERR_ARGUMENT for a node
+   that was not fetched or has no values. */
 RG_API RG_CHECKED rg_status rg_bind_out(rg_plan *p, rg_node *fetched, void *data);
 
 /* Plans for the sizes bound now, so that the next rg_run allocates nothing. */
 RG_API RG_CHECKED rg_status rg_plan_prepare(rg_plan *p);
 /* Computes everything fetched. Allocates nothing when the sizes have been seen before. After a failure the plan
-   is usable, and no parameter has been half written; rg_last_error names the node and where it was built. */
+   is usable, and no parameter has been half written; rg_last_error names the node and where it was built. Errors:
+   RG_ERR_STATE for an input that is not bound and for a loop beyond its max_iter, RG_ERR_SHAPE for sizes that do not
+   agree, RG_ERR_ARGUMENT for an index, a label or a length out of its range, RG_ERR_NUMERIC from a plan that checks,
+   RG_ERR_MEMORY, and what an op of your own returns. NaN and infinity are values like others. */
 RG_API RG_CHECKED rg_status rg_run(rg_plan *p);
 
 /* Values of a fetched node after a run: row-major, valid until the next run, bind or free of the plan. NULL, with

@@ -147,7 +147,7 @@ RG_API rg_node *rg_isfinite(rg_node *x);
 /* condition ? a : b for each element. The condition is bool, a and b of one dtype, any; all three broadcast. The
    gradient goes where the value came from, zero elsewhere. */
 RG_API rg_node *rg_where(rg_node *condition, rg_node *a, rg_node *b);
-/* The values as another dtype; x itself where that is its own. Any dtype to any: between floats rounded to
+/* The values as another dtype; x itself where that is its own. Any dtype to any, bf16 too: between floats rounded to
    nearest; to bool whether not zero; to integers towards zero and cut to the range of the type, NaN to 0. dx = g cast
    back between floats, otherwise zero. */
 RG_API rg_node *rg_cast(rg_node *x, rg_dtype dtype);

@@ -91,7 +91,7 @@ RG_API rg_node *rg_eye(rg_graph *g, rg_dtype dtype, int64_t rows, int64_t column
 /* Of the matrices of the last two axes, what stands where column <= row + k (tril) or column >= row + k (triu). */
 RG_API rg_node *rg_tril(rg_node *x, int64_t k);
 RG_API rg_node *rg_triu(rg_node *x, int64_t k);
-/* [n] -> [n, n] with x on the diagonal; [n, n] -> [n], the diagonal. */
+/* [n] -> [n, n] with x on the diagonal, any dtype; [n, n] -> [n], the diagonal, f32, f64, i32 and i64. */
 RG_API rg_node *rg_diag(rg_node *x);
 
 /* ---- by index (u8, i32 or i64; indices count from 0, negative ones are outside) ---- */
