@@ -102,23 +102,22 @@ static void run_panel(block *b, size_t j, size_t cols, real *c, ptrdiff_t c_row)
     const real *v = (const real *)g->b + (ptrdiff_t)b->l * g->b_row + (ptrdiff_t)(b->j + j) * g->b_col;
     real *packed = b->v_packed + (b->v_in_place ? 0 : j * b->k);
     tile t = {.k = b->k, .s_row = g->a_row, .s_col = g->a_col, .c_row = c_row, .accumulate = b->accumulate};
-    if (!b->s_direct) {
-        s = b->s_packed;
-        t.s_row = 1;
-        t.s_col = (ptrdiff_t)b->rows;
-    }
     t.last = cols - (size_t)(vectors - 1) * RGK_LANES;
     bool direct = b->i == 0 && g->b_col == 1;
     if (b->i == 0 && !direct)
         pack_v(b->k, cols, v, g->b_row, g->b_col, packed);
     t.v = packed;
     t.v_row = vectors * RGK_LANES;
-    const size_t tiles = (b->rows + TILE_ROWS - 1) / TILE_ROWS;
-    for (size_t q = 0; q < tiles; q++) {
-        const size_t lo = b->rows * q / tiles, rows = b->rows * (q + 1) / tiles - lo;
+    for (size_t q = 0; q < tile_count(b->rows); q++) {
+        const size_t lo = tile_begin(b->rows, q), rows = tile_begin(b->rows, q + 1) - lo;
         if (t.accumulate)
             expect(c + (ptrdiff_t)(lo + rows) * c_row, c_row, least(TILE_ROWS, b->rows - lo - rows), cols);
         t.s = s + (ptrdiff_t)lo * t.s_row;
+        if (!b->s_direct) {
+            t.s = b->s_packed + lo * b->k;
+            t.s_row = 1;
+            t.s_col = (ptrdiff_t)rows;
+        }
         t.c = c + (ptrdiff_t)lo * c_row;
         if (direct) {
             t.v = v;

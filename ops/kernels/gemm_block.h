@@ -25,6 +25,17 @@ RGK_INLINE size_t even_part(size_t n, size_t most, size_t unit)
     return parts ? round_up((n + parts - 1) / parts, unit) : unit;
 }
 
+/* Rows of a block are cut into tiles that differ by one row at most: how many there are, and where one begins. */
+RGK_INLINE size_t tile_count(size_t rows)
+{
+    return (rows + TILE_ROWS - 1) / TILE_ROWS;
+}
+
+RGK_INLINE size_t tile_begin(size_t rows, size_t q)
+{
+    return rows * q / tile_count(rows);
+}
+
 /* Whether S is read where it lies. Where it lies by columns that pays if few panels pass, and not if columns begin at
    few distances from one another modulo 4 KiB: they share sets of L1, and what one tile has read of a line is gone when
    the next one wants the rest. */

@@ -2,7 +2,7 @@
 #ifndef RGK_GEMM_PACK_H
 #define RGK_GEMM_PACK_H
 
-#include "gemm_turn.h"
+#include "gemm_block.h"
 
 #include <stdbool.h>
 
@@ -20,16 +20,36 @@ static void pack_v(size_t k, size_t cols, const real *v, ptrdiff_t v_row, ptrdif
     }
 }
 
-/* rows x k of S into k rows of `rows` elements. */
+/* k rows of n elements, in_row apart, to such ones without gaps. */
+RGK_INLINE void pack_rows(const size_t n, size_t k, const real *in, ptrdiff_t in_row, real *out)
+{
+    for (size_t l = 0; l < k; l++, in += in_row, out += n)
+        memcpy(out, in, n * sizeof(real));
+}
+
+/* rows x k of a tile, whose elements for one l do or do not lie together. */
+static void pack_tile(size_t rows, size_t k, const real *s, ptrdiff_t s_row, ptrdiff_t s_col, real *out)
+{
+    if (s_row == 1 && rows == TILE_ROWS) {
+        pack_rows(TILE_ROWS, k, s, s_col, out);
+    } else if (s_row == 1 && rows == TILE_ROWS - 1) {
+        pack_rows(TILE_ROWS - 1, k, s, s_col, out);
+    } else {
+        for (size_t l = 0; l < k; l++, s += s_col)
+            for (size_t i = 0; i < rows; i++)
+                *out++ = s[(ptrdiff_t)i * s_row];
+    }
+}
+
+/* rows x k of S, tile by tile: of each its rows for l = 0, then those for l = 1, and so on. */
 static void pack_s(size_t k, size_t rows, const real *s, ptrdiff_t s_row, ptrdiff_t s_col, real *out)
 {
-    for (size_t l = 0; l < k; l++, s += s_col, out += rows) {
-        if (s_row == 1) {
-            for (size_t i = 0; i < rows; i += RGK_LANES)
-                store_some(out + i, rows - i, load_some(s + i, rows - i));
-        } else {
-            for (size_t i = 0; i < rows; i++)
-                out[i] = s[(ptrdiff_t)i * s_row];
+    enum { TOGETHER = 16 }; /* their lines stay in L1 while all tiles take their parts */
+    for (size_t l = 0; l < k; l += TOGETHER) {
+        for (size_t q = 0, lo = 0, end; q < tile_count(rows); q++, lo = end) {
+            end = tile_begin(rows, q + 1);
+            pack_tile(end - lo, least(TOGETHER, k - l), s + (ptrdiff_t)l * s_col + (ptrdiff_t)lo * s_row, s_row, s_col,
+                      out + lo * k + l * (end - lo));
         }
     }
 }

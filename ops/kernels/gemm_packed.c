@@ -45,8 +45,9 @@ void RGK_NAME(gemm_pack)(size_t n, size_t k, const void *b, ptrdiff_t b_row, ptr
 typedef struct part {
     const rgk_gemm *g;
     size_t l, k, i, rows;
-    const real *s; /* element (i, l) of these rows at s[i * s_row + l * s_col] */
+    const real *s; /* element (i, l) of these rows at s[i * s_row + l * s_col], or, if packed, as pack_s made them */
     ptrdiff_t s_row, s_col;
+    bool s_packed;
     bool accumulate;
 } part;
 
@@ -67,15 +68,18 @@ static void run_panel(const part *p, size_t j, size_t cols, bool more)
               .c_row = g->c_row,
               .last = cols - (size_t)(vectors - 1) * RGK_LANES,
               .accumulate = p->accumulate};
-    const size_t tiles = (p->rows + TILE_ROWS - 1) / TILE_ROWS;
     const size_t next_width = more ? panel_width(g->packed_n, panel + 1) : 0;
     const real *next = v + TILE_COLS * g->packed_k + row * next_width - row * width;
     real *c = (real *)g->c + (ptrdiff_t)p->i * g->c_row + (ptrdiff_t)j;
-    for (size_t q = 0; q < tiles; q++) {
-        const size_t lo = p->rows * q / tiles, rows = p->rows * (q + 1) / tiles - lo;
+    for (size_t q = 0; q < tile_count(p->rows); q++) {
+        const size_t lo = tile_begin(p->rows, q), rows = tile_begin(p->rows, q + 1) - lo;
         if (t.accumulate)
             expect(c + (ptrdiff_t)(lo + rows) * g->c_row, g->c_row, least(TILE_ROWS, p->rows - lo - rows), cols);
         t.s = p->s + (ptrdiff_t)lo * p->s_row;
+        if (p->s_packed) {
+            t.s = p->s + lo * p->k;
+            t.s_col = (ptrdiff_t)rows;
+        }
         t.c = c + (ptrdiff_t)lo * g->c_row;
         t.ahead = t.s;
         t.ahead_row = 0;
@@ -114,7 +118,8 @@ void RGK_NAME(gemm_of_packed)(const rgk_gemm *g, void *scratch)
                 p.accumulate = g->accumulate || l;
                 p.s = direct ? a : scratch;
                 p.s_row = direct ? g->a_row : 1;
-                p.s_col = direct ? g->a_col : (ptrdiff_t)p.rows;
+                p.s_col = g->a_col;
+                p.s_packed = !direct;
                 if (!direct)
                     pack_s(p.k, p.rows, a, g->a_row, g->a_col, scratch);
                 run_part(&p, j, least(j + columns, g->n));

@@ -10,8 +10,9 @@
 
 #include <stdbool.h>
 
-/* How many rows of V ahead memory is asked for. */
+/* How many rows of V ahead memory is asked for, and L2, where packed panels are: a panel is larger than L1. */
 #define TILE_AHEAD 16
+#define TILE_NEAR 4
 
 typedef struct tile {
     size_t k;
@@ -123,6 +124,9 @@ RGK_INLINE void tile_run(const int rows, const int vectors, const bool direct, c
                 sum[i][j] = v_fma(a, b[j], sum[i][j]);
         }
         if (!direct) {
+            RGK_UNROLL
+            for (int j = 0; j < vectors * RGK_VECTOR_BYTES; j += 64)
+                __builtin_prefetch((const char *)(v + TILE_NEAR * v_row) + j, 0, 3);
             __builtin_prefetch(ahead, 0, 2);
             ahead += ahead_row;
         }
