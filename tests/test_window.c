@@ -136,6 +136,33 @@ Test(window, slices_that_must_be_dense)
     rg_graph_free(f.g);
 }
 
+/* Slices that an op spreads over more axes, or along one of its own, as the examples of a Jacobian do. */
+Test(window, slices_that_are_spread)
+{
+    fetched f = {.g = rg_graph_new(NULL)};
+    f.xs = rg_input(f.g, "xs", RG_F32, RG_SHAPE(rg_dim(f.g, "time"), B, I));
+    rg_node *more = rg_param(f.g, "more", RG_F32, RG_SHAPE(5, 1, 1), NULL),
+            *rows = rg_param(f.g, "rows", RG_F32, RG_SHAPE(4, 1, 2), NULL);
+    float *data = numbers(8);
+    must(rg_set(more, &(rg_tensor){.dtype = RG_F32, .shape = RG_SHAPE(5, 1, 1), .data = data}));
+    must(rg_set(rows, &(rg_tensor){.dtype = RG_F32, .shape = RG_SHAPE(4, 1, 2), .data = data}));
+    rg_scan *s = rg_scan_begin(f.g, NULL);
+    rg_node *x = rg_scan_slice(s, f.xs), *h = rg_scan_carry(s, rg_zeros(f.g, RG_F32, RG_SHAPE(5, B, 2)));
+    rg_node *y = rg_tanh(rg_add(x, rg_sum(h, RG_ALL_AXES, false)));
+    rg_node *next = rg_mul(more, rg_slice(y, 1, 2, 4)), *last = rg_add(rows, rg_slice(rg_slice(y, 0, 1, 2), 1, 0, 2));
+    rg_scan_next(s, h, next);
+    f.at[f.n++] = rg_scan_stack(s, next);
+    f.at[f.n++] = rg_scan_stack(s, rg_mul(last, rg_sum(next, RG_ALL_AXES, false)));
+    rg_scan_end(s);
+    rg_node *all = rg_sum(rg_square(rg_nn_gru(f.xs, "net", H, NULL)), RG_ALL_AXES, false);
+    const rg_nodes weights = rg_params(f.g); /* more, rows, then those of the layer */
+    f.at[f.n++] = rg_jacobian(rg_at(rg_grad(all, RG_NODES(rg_at(weights, 3))), 0), rg_at(weights, 5));
+    expect_same(&f, T);
+    expect_same(&f, 1);
+    free(data);
+    rg_graph_free(f.g);
+}
+
 /* Joins of what is joined twice, of one thing twice, along either axis, stacked, and read by elementwise ops again. */
 Test(window, joins_of_every_kind)
 {
