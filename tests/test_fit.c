@@ -6,7 +6,6 @@
 #include "files.h"
 
 #include <criterion/criterion.h>
-#include <dirent.h>
 #include <math.h>
 #include <signal.h>
 #include <stdio.h>
@@ -478,57 +477,6 @@ Test(fit, curves_of_odd_numbers)
     must(rg_write_curves(path, NULL, NULL, 0, curves, 0));
     cr_assert_eq(rg_write_curves(NULL, NULL, NULL, 0, NULL, 0), RG_ERR_ARGUMENT);
     cr_assert_eq(rg_write_curves(directory, NULL, x, 3, curves, 1), RG_ERR_IO);
-    end();
-}
-
-/* CRC-32C by the table, which the writer does without. */
-static uint32_t masked_crc(const unsigned char *bytes, size_t n)
-{
-    uint32_t table[256], crc = UINT32_MAX;
-    for (uint32_t i = 0; i < 256; i++) {
-        table[i] = i;
-        for (int k = 0; k < 8; k++)
-            table[i] = table[i] & 1 ? table[i] >> 1 ^ 0x82F63B78u : table[i] >> 1;
-    }
-    while (n-- > 0)
-        crc = table[(crc ^ *bytes++) & 255] ^ crc >> 8;
-    crc = ~crc;
-    return ((crc >> 15) | (crc << 17)) + 0xa282ead8u;
-}
-
-Test(fit, events_as_tensorboard_reads_them)
-{
-    begin();
-    static unsigned char bytes[1 << 14];
-    cr_assert_eq(masked_crc((const unsigned char *)"123456789", 9),
-                 ((0xE3069283u >> 15) | (0xE3069283u << 17)) + 0xa282ead8u);
-    rg_events *e = rg_events_open(directory);
-    cr_assert(e, "%s", rg_last_error());
-    must(rg_events_scalar(e, "loss/train", 300, 0.25));
-    must(rg_events_close(e));
-    must(rg_events_close(NULL));
-    DIR *d = opendir(directory);
-    for (struct dirent *entry; (entry = readdir(d));)
-        if (strncmp(entry->d_name, "events.out.tfevents.", 20) == 0)
-            snprintf(path, sizeof path, "%.63s/%.60s", directory, entry->d_name);
-    closedir(d);
-    const size_t n = read_bytes(bytes, sizeof bytes);
-    size_t at = 0, records = 0;
-    for (uint64_t length; at < n; at += 16 + length, records++) {
-        uint32_t crc;
-        memcpy(&length, bytes + at, 8);
-        memcpy(&crc, bytes + at + 8, 4);
-        cr_assert_eq(crc, masked_crc(bytes + at, 8));
-        cr_assert(at + 16 + length <= n);
-        memcpy(&crc, bytes + at + 12 + length, 4);
-        cr_assert_eq(crc, masked_crc(bytes + at + 12, length));
-        if (records == 1) /* step 300, summary { value { "loss/train", 0.25f } } */
-            cr_assert_eq(
-                memcmp(bytes + at + 12 + 9, "\x10\xac\x02\x2a\x13\x0a\x11\x0a\x0aloss/train\x15\0\0\x80\x3e", 24), 0);
-    }
-    cr_assert(at == n && records == 2);
-    cr_assert_null(rg_events_open("/dev/null/there"));
-    cr_assert_null(rg_events_open(NULL));
     end();
 }
 

@@ -8,6 +8,8 @@
 #include "fault.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -17,7 +19,8 @@
 #define TAG 256 /* longest name of a series */
 
 struct rg_events {
-    FILE *file;
+    int fd;
+    off_t whole; /* bytes of whole records */
     char path[2048];
 };
 
@@ -39,9 +42,9 @@ static uint32_t masked(const unsigned char *bytes, size_t n)
     return (crc >> 15 | crc << 17) + 0xA282EAD8u;
 }
 
-/* A message that is being written. */
+/* A message that is being written, or a record. */
 struct message {
-    unsigned char at[2 * TAG];
+    unsigned char at[2 * TAG + 64];
     size_t n;
 };
 
@@ -78,16 +81,37 @@ static void put_time(struct message *m)
     put_little(m, bits, 8);
 }
 
+static bool write_all(int fd, const unsigned char *at, size_t n)
+{
+    while (n) {
+        const ssize_t wrote = write(fd, at, n);
+        if (wrote < 0 && errno == EINTR)
+            continue;
+        if (wrote < 0)
+            return false;
+        at += wrote;
+        n -= (size_t)wrote;
+    }
+    return true;
+}
+
+/* The whole record or nothing of it: behind a part of one a reader would find no further record. */
 static rg_status write_record(rg_events *e, const struct message *m)
 {
-    struct message head = {.n = 0}, tail = {.n = 0};
-    put_little(&head, m->n, 8);
-    put_little(&head, masked(head.at, 8), 4);
-    put_little(&tail, masked(m->at, m->n), 4);
-    if (fwrite(head.at, 1, head.n, e->file) == head.n && fwrite(m->at, 1, m->n, e->file) == m->n &&
-        fwrite(tail.at, 1, tail.n, e->file) == tail.n && fflush(e->file) == 0)
+    struct message record = {.n = 0};
+    put_little(&record, m->n, 8);
+    put_little(&record, masked(record.at, 8), 4);
+    memcpy(record.at + record.n, m->at, m->n);
+    record.n += m->n;
+    put_little(&record, masked(m->at, m->n), 4);
+    if (write_all(e->fd, record.at, record.n)) {
+        e->whole += (off_t)record.n;
         return RG_OK;
-    return rgi_fault(RG_ERR_IO, "rg_events: %s: cannot write: %s", e->path, strerror(errno));
+    }
+    rgi_fault(RG_ERR_IO, "rg_events: %s: cannot write: %s", e->path, strerror(errno));
+    if (ftruncate(e->fd, e->whole) == 0)
+        (void)lseek(e->fd, e->whole, SEEK_SET);
+    return RG_ERR_IO;
 }
 
 rg_events *rg_events_open(const char *directory)
@@ -114,22 +138,25 @@ rg_events *rg_events_open(const char *directory)
         return NULL;
     }
     gethostname(host, sizeof host - 1);
-    for (unsigned i = 0; i < 1000 && !e->file; i++) { /* a name that is not there yet */
+    e->fd = -1;
+    for (unsigned i = 0; i < 1000 && e->fd < 0; i++) { /* a name that is not there yet */
         snprintf(e->path, sizeof e->path, "%s/events.out.tfevents.%010lld.%s.%ld.%u", directory, (long long)time(NULL),
                  host, (long)getpid(), i);
-        e->file = fopen(e->path, "wbxe");
-        if (!e->file && errno != EEXIST)
+        e->fd = open(e->path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        if (e->fd < 0 && errno != EEXIST)
             break;
     }
     struct message m = {.n = 0};
     put_time(&m);
     put_bytes(&m, 3, version, sizeof version - 1);
-    if (e->file && write_record(e, &m) == RG_OK)
-        return e;
-    if (!e->file)
+    if (e->fd < 0) {
         rgi_fault(RG_ERR_IO, "rg_events_open: %s: %s", e->path, strerror(errno));
-    else
-        fclose(e->file);
+    } else if (write_record(e, &m) == RG_OK) {
+        return e;
+    } else {
+        close(e->fd);
+        unlink(e->path);
+    }
     free(e);
     return NULL;
 }
@@ -159,9 +186,8 @@ rg_status rg_events_close(rg_events *e)
 {
     if (!e)
         return RG_OK;
-    const rg_status status = fclose(e->file) == 0
-                                 ? RG_OK
-                                 : rgi_fault(RG_ERR_IO, "rg_events: %s: cannot close: %s", e->path, strerror(errno));
+    const rg_status status =
+        close(e->fd) == 0 ? RG_OK : rgi_fault(RG_ERR_IO, "rg_events: %s: cannot close: %s", e->path, strerror(errno));
     free(e);
     return status;
 }
