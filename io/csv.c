@@ -160,7 +160,8 @@ static rg_status read_rows(struct table *t)
 static rg_status convert(const struct table *t, rg_tensor *out)
 {
     const size_t columns = t->columns ? t->columns : 1; /* there is a row */
-    const rg_status status = rg_tensor_alloc(out, t->opts.dtype, RG_SHAPE((int64_t)(t->n / columns), (int64_t)columns));
+    const rg_status status = rgi_file_tensor(t->s->caller, t->s->path, out, t->opts.dtype,
+                                             RG_SHAPE((int64_t)(t->n / columns), (int64_t)columns));
     for (size_t i = 0; !status && i < t->n; i++)
         if (t->opts.dtype == RG_F64)
             ((double *)out->data)[i] = t->values[i];

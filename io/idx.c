@@ -9,6 +9,7 @@
 #include "../graph/arena.h"
 #include "../graph/error.h"
 #include "bytes.h"
+#include "source.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -133,7 +134,7 @@ static rg_status read_raw(struct reader *r, size_t raw, rg_tensor *out)
         const size_t left = raw - have, step = have > FIRST_STEP ? have : FIRST_STEP;
         const size_t n = left < step ? left : step;
         rg_tensor larger = {0};
-        if ((status = rg_tensor_alloc(&larger, RG_U8, RG_SHAPE((int64_t)(have + n)))))
+        if ((status = rgi_file_tensor("rg_read_idx", r->path, &larger, RG_U8, RG_SHAPE((int64_t)(have + n)))))
             break;
         if (have)
             memcpy(larger.data, out->data, have);
@@ -160,10 +161,10 @@ static rg_status expect_end(struct reader *r)
 }
 
 /* i8 and i16 become i32: `raw` is replaced. */
-static rg_status widen(rg_tensor *raw, size_t width, size_t n, rg_shape shape)
+static rg_status widen(const char *path, rg_tensor *raw, size_t width, size_t n, rg_shape shape)
 {
     rg_tensor wide = {0};
-    const rg_status status = rg_tensor_alloc(&wide, RG_I32, shape);
+    const rg_status status = rgi_file_tensor("rg_read_idx", path, &wide, RG_I32, shape);
     if (status)
         return status;
     int32_t *to = wide.data;
@@ -185,7 +186,7 @@ static rg_status read_tensor(struct reader *r, rg_tensor *out)
         (status = read_raw(r, raw, out)) || (status = expect_end(r)))
         return status;
     if (code->width < rg_dtype_size(code->dtype))
-        return widen(out, code->width, n, shape);
+        return widen(r->path, out, code->width, n, shape);
     rgi_from_big_endian(out->data, n, code->width);
     out->dtype = code->dtype; /* the same bytes under another name */
     out->shape = shape;

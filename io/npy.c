@@ -231,7 +231,7 @@ static void widen(const rgi_npy *npy, const unsigned char *from, void *out, size
 
 rg_status rgi_npy_copy(const rgi_source *s, const rgi_npy *npy, rg_tensor *out)
 {
-    const rg_status status = rg_tensor_alloc(out, npy->dtype, npy->shape);
+    const rg_status status = rgi_file_tensor(s->caller, s->path, out, npy->dtype, npy->shape);
     if (status)
         return status;
     const size_t n = (size_t)rg_shape_count(npy->shape), w = npy->width;
@@ -278,7 +278,9 @@ rg_status rg_read_npy(const char *path, rg_tensor *out)
                           (!npy.fortran || npy.shape.rank < 2) && npy.data % 8 == 0;
     if (!status && s.mapped && as_it_is) {
         status = rgi_tensor_map(out, npy.dtype, npy.shape, s.bytes + npy.data, s.bytes, s.n);
-        if (!status)
+        if (status)
+            rgi_fail(status, "rg_read_npy: %s: out of memory for a mapped tensor", path);
+        else
             s.bytes = NULL; /* the tensor's now */
     } else if (!status) {
         status = rgi_npy_copy(&s, &npy, out);

@@ -108,6 +108,12 @@ static rg_status walk(const rgi_source *s, outline *o)
     }
 }
 
+/* Whether libpng, which says it in words alone, was short of memory. */
+static bool short_of_memory(const png_image *image)
+{
+    return strstr(image->message, "emory") != NULL;
+}
+
 static rg_status read_picture(const rgi_source *s, rg_tensor *out)
 {
     outline o;
@@ -120,11 +126,13 @@ static rg_status read_picture(const rgi_source *s, rg_tensor *out)
         image.format &= PNG_FORMAT_FLAG_COLOR | PNG_FORMAT_FLAG_ALPHA;
         const int64_t channels = (int64_t)PNG_IMAGE_PIXEL_CHANNELS(image.format);
         const rg_shape shape = {.rank = channels > 1 ? 3 : 2, .dim = {image.height, image.width, channels}};
-        status = rg_tensor_alloc(out, RG_U8, shape);
+        status = rgi_file_tensor(s->caller, s->path, out, RG_U8, shape);
         if (!status && png_image_finish_read(&image, NULL, out->data, 0, NULL) && !PNG_IMAGE_FAILED(image))
             return RG_OK;
     }
-    if (!status)
+    if (!status && short_of_memory(&image))
+        status = rgi_fail(RG_ERR_MEMORY, "%s: %s: out of memory for the pixels", s->caller, s->path);
+    else if (!status)
         status = rgi_source_fail(s, o.pixels_at, "pixels", "%s", image.message);
     png_image_free(&image);
     return status;
@@ -146,6 +154,12 @@ rg_status rg_read_png(const char *path, rg_tensor *out)
     return status;
 }
 
+static rg_status pack_fail(const char *path, const png_image *image)
+{
+    return rgi_fail(short_of_memory(image) ? RG_ERR_MEMORY : RG_ERR_ARGUMENT, "rg_write_png: %s: %s", path,
+                    image->message);
+}
+
 /* The whole file into memory: libpng is asked twice, for its size and for its bytes. */
 static rg_status pack(const char *path, const rg_tensor *picture, const rgi_picture *p, const rg_allocator *a,
                       void **bytes, size_t *room, size_t *n)
@@ -157,13 +171,13 @@ static rg_status pack(const char *path, const rg_tensor *picture, const rgi_pict
                        .format = formats[p->channels]};
     png_alloc_size_t size = 0;
     if (!png_image_write_to_memory(&image, NULL, &size, 0, picture->data, 0, NULL))
-        return rgi_fail(RG_ERR_ARGUMENT, "rg_write_png: %s: %s", path, image.message);
+        return pack_fail(path, &image);
     *room = size;
     *bytes = rgi_alloc(a, size);
     if (!*bytes)
         return rgi_fail(RG_ERR_MEMORY, "rg_write_png: %s: out of memory", path);
     if (!png_image_write_to_memory(&image, *bytes, &size, 0, picture->data, 0, NULL))
-        return rgi_fail(RG_ERR_ARGUMENT, "rg_write_png: %s: %s", path, image.message);
+        return pack_fail(path, &image);
     *n = size;
     return RG_OK;
 }

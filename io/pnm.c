@@ -107,7 +107,7 @@ static rg_status read_picture(reader *r, rg_tensor *out)
         return rgi_source_fail(s, r->at, "pixels", "the file ends before %" PRIu32 " x %" PRIu32 " of them", width,
                                height);
     rg_shape shape = {.rank = channels > 1 ? 3 : 2, .dim = {height, width, (int64_t)channels}};
-    if ((status = rg_tensor_alloc(out, RG_U8, shape)))
+    if ((status = rgi_file_tensor(s->caller, s->path, out, RG_U8, shape)))
         return status;
     if ((status = pixels(r, text, most, n, out->data)))
         return status;

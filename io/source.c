@@ -88,3 +88,14 @@ rg_status rgi_source_fail(const rgi_source *s, size_t offset, const char *field,
     return rgi_fail(RG_ERR_FORMAT, "%s: %s: offset %" PRIu64 "%s: member '%.100s': %s: %s", s->caller, s->path,
                     s->base + offset, s->unpacked ? " of the unpacked member" : "", s->part, field, why);
 }
+
+rg_status rgi_file_tensor(const char *caller, const char *path, rg_tensor *out, rg_dtype dtype, rg_shape shape)
+{
+    char type[RGI_LABEL];
+    const rg_status status = rg_tensor_alloc(out, dtype, shape);
+    if (!status)
+        return RG_OK;
+    return rgi_fail(status, "%s: %s: %s %s", caller, path,
+                    status == RG_ERR_MEMORY ? "out of memory for" : "there are no values of type",
+                    rgi_format_type(NULL, dtype, shape, type, sizeof type));
+}

@@ -24,5 +24,7 @@ void rgi_source_close(rgi_source *s);
 /* RG_ERR_FORMAT: "caller: path: offset N: member 'part': field: why". */
 rg_status rgi_source_fail(const rgi_source *s, size_t offset, const char *field, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
+/* Zeroed values of what `path` holds, as rg_tensor_alloc; the error is in the reader's name and names the file. */
+rg_status rgi_file_tensor(const char *caller, const char *path, rg_tensor *out, rg_dtype dtype, rg_shape shape);
 
 #endif

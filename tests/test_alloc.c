@@ -3,6 +3,8 @@
 #include "must.h"
 
 #include "count_malloc.h"
+#include "files.h"
+#include "readers.h"
 
 #include <stdlib.h>
 
@@ -243,4 +245,39 @@ Test(alloc, training_step_by_malloc)
 Test(alloc, recurrence_by_malloc)
 {
     for_every_malloc(recurrence);
+}
+
+/* Where memory is short, a reader says of which file. */
+static void read_for_every_malloc(const reader *r, unsigned sample)
+{
+    bool failed = true;
+    size_t k = 0;
+    r->sample(path, sample);
+    while (failed && k < 1000) {
+        count_malloc_fail(++k);
+        const rg_status status = r->read(path);
+        failed = count_malloc_fail(0);
+        cr_assert(failed || status == RG_OK, "%s: %s", r->name, rg_last_error());
+        /* libpng, short of memory for a chunk of text, loses its place and calls the next one invalid */
+        const bool lost = strcmp(r->name, "png") == 0 && says("invalid chunk type");
+        cr_expect(!failed || status == RG_ERR_MEMORY || lost, "%s: k = %zu: %s: %s", r->name, k, rg_status_name(status),
+                  rg_last_error());
+        cr_expect(!failed || says(path), "%s: k = %zu: the file is not named: %s", r->name, k, rg_last_error());
+    }
+    cr_expect(k > 1 && !failed, "%s: %zu allocations seen", r->name, k);
+}
+
+Test(alloc, readers_of_files)
+{
+    enum { SAMPLES = 6 };
+    if (!count_malloc_works())
+        cr_skip_test("malloc cannot be interposed here");
+    begin();
+    for (size_t i = 0; i < n_readers; i++) {
+        const reader *r = &readers[i];
+        const bool into_a_graph = strcmp(r->name, "safetensors") == 0 || strcmp(r->name, "checkpoint") == 0;
+        for (unsigned k = 0; k < SAMPLES && !into_a_graph && reader_present(r); k++)
+            read_for_every_malloc(r, k);
+    }
+    end();
 }
