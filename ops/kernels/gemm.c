@@ -27,6 +27,7 @@ typedef struct block {
     size_t i, rows; /* of S */
     size_t j, cols; /* of V */
     bool v_in_place, s_direct, accumulate;
+    bool by_sum; /* a part of the sum for all columns: rows that pass all at once are packed once for them */
     size_t soon; /* lines of what the caller reads next that were asked for */
 } block;
 
@@ -47,11 +48,12 @@ static void ahead_once(const block *b, size_t turn, tile *t)
 {
     const rgk_gemm *g = b->g;
     const size_t line = 64 / sizeof(real), lines = (b->cols + line - 1) / line, first = turn * b->k;
-    const bool below = b->l + b->k < g->k;
-    if (g->b_col != 1 || (!below && b->j + b->cols >= g->n))
+    const bool below = b->l + b->k < g->k, right = b->j + b->cols < g->n;
+    if (g->b_col != 1 || (!below && !right))
         return;
-    const real *next = (const real *)g->b +
-                       (below ? (ptrdiff_t)(b->l + b->k) * g->b_row + (ptrdiff_t)b->j : (ptrdiff_t)(b->j + b->cols));
+    const size_t l = b->by_sum && right ? b->l : below ? b->l + b->k : 0;
+    const size_t j = b->by_sum ? (right ? b->j + b->cols : 0) : below ? b->j : b->j + b->cols;
+    const real *next = (const real *)g->b + (ptrdiff_t)l * g->b_row + (ptrdiff_t)j;
     t->ahead = next + (ptrdiff_t)(first / lines) * g->b_row + (ptrdiff_t)(first % lines * line);
     t->ahead_row = (ptrdiff_t)line;
 }
@@ -145,7 +147,7 @@ static void pack_transposed(size_t rows, size_t cols, const real *in, ptrdiff_t 
 static void run_block(block *b)
 {
     const rgk_gemm *g = b->g;
-    if (!b->s_direct)
+    if (!b->s_direct && !(b->by_sum && b->j))
         pack_s(b->k, b->rows, (const real *)g->a + (ptrdiff_t)b->i * g->a_row + (ptrdiff_t)b->l * g->a_col, g->a_row,
                g->a_col, b->s_packed);
     for (size_t j = 0; j < b->cols; j += TILE_COLS) {
@@ -182,15 +184,17 @@ static void run(const rgk_gemm *g, bool turned, real *scratch)
     b.s_packed = b.v_packed + k_part * (once ? TILE_COLS : v_part);
     b.c_turned = b.s_packed + k_part * row_part;
     b.v_in_place = once;
-    for (b.j = 0; b.j < g->n; b.j += v_part) {
+    b.by_sum = !once && !s_direct && g->m <= row_part;
+    const size_t k_parts = (g->k + k_part - 1) / k_part, v_parts = (g->n + v_part - 1) / v_part;
+    for (size_t p = 0; p < k_parts * v_parts; p++) {
+        b.l = (b.by_sum ? p / v_parts : p % k_parts) * k_part;
+        b.j = (b.by_sum ? p % v_parts : p / k_parts) * v_part;
+        b.k = least(k_part, g->k - b.l);
         b.cols = least(v_part, g->n - b.j);
-        for (b.l = 0; b.l < g->k; b.l += k_part) {
-            b.k = least(k_part, g->k - b.l);
-            b.accumulate = g->accumulate || b.l;
-            for (b.i = 0; b.i < g->m; b.i += row_part) {
-                b.rows = least(row_part, g->m - b.i);
-                run_block(&b);
-            }
+        b.accumulate = g->accumulate || b.l;
+        for (b.i = 0; b.i < g->m; b.i += row_part) {
+            b.rows = least(row_part, g->m - b.i);
+            run_block(&b);
         }
     }
 }
