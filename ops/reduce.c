@@ -442,29 +442,6 @@ rg_node *rgi_sum_squares(rg_node *x, rg_axes axes, bool keepdims)
 
 /* ---- compositions ---- */
 
-static rg_node *centred(rg_node *x, rg_axes axes)
-{
-    return rg_sub(x, rg_mean(x, axes, true));
-}
-
-/* count - correction */
-static rg_node *freedom(rg_node *x, rg_axes axes, int64_t correction)
-{
-    rg_node *count = rg_size_of(x, axes);
-    return correction ? rg_add_scalar(count, -(double)correction) : count;
-}
-
-rg_node *rg_var(rg_node *x, rg_axes axes, int64_t correction, bool keepdims)
-{
-    return rg_div(rgi_sum_squares(centred(x, axes), axes, keepdims), freedom(x, axes, correction));
-}
-
-/* Through the norm, whose gradient is 0, not infinite, where all elements are equal. */
-rg_node *rg_std(rg_node *x, rg_axes axes, int64_t correction, bool keepdims)
-{
-    return rg_div(rg_norm(centred(x, axes), axes, keepdims), rg_sqrt(freedom(x, axes, correction)));
-}
-
 /* Axes that `like` has with size 1 are summed and kept; leading axes that it does not have are summed and go. */
 rg_node *rg_sum_like(rg_node *x, rg_node *like)
 {
