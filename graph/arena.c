@@ -113,7 +113,7 @@ static void *alloc_alone(rgi_arena *arena, size_t bytes)
         arena->chunks = c;
         arena->used = arena->capacity = total;
     }
-    return memset((char *)c + RGI_CHUNK_HEADER, 0, bytes);
+    return (char *)c + RGI_CHUNK_HEADER;
 }
 
 bool rgi_arena_reset(rgi_arena *arena, size_t bytes)
@@ -135,7 +135,7 @@ size_t rgi_arena_filled(const rgi_arena *arena)
     return arena->total - (arena->capacity - arena->used);
 }
 
-void *rgi_arena_alloc(rgi_arena *arena, size_t bytes)
+void *rgi_arena_take(rgi_arena *arena, size_t bytes)
 {
     size_t rounded;
     if (!rgi_size_add(bytes, 15, &rounded))
@@ -158,5 +158,11 @@ void *rgi_arena_alloc(rgi_arena *arena, size_t bytes)
     }
     void *memory = (char *)arena->chunks + arena->used;
     arena->used += rounded;
-    return memset(memory, 0, rounded);
+    return memory;
+}
+
+void *rgi_arena_alloc(rgi_arena *arena, size_t bytes)
+{
+    void *memory = rgi_arena_take(arena, bytes);
+    return memory ? memset(memory, 0, bytes) : NULL;
 }

@@ -22,6 +22,8 @@ bool rgi_arena_reset(rgi_arena *arena, size_t bytes);
 size_t rgi_arena_filled(const rgi_arena *arena);
 /* Zeroed, aligned to 16; NULL when memory is short. */
 void *rgi_arena_alloc(rgi_arena *arena, size_t bytes);
+/* The same for what is written as a whole: with undefined contents. */
+void *rgi_arena_take(rgi_arena *arena, size_t bytes);
 
 /* Zeroed memory with its own life, from the same allocator. */
 void *rgi_alloc(const rg_allocator *allocator, size_t bytes);

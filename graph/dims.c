@@ -176,6 +176,20 @@ rg_status rgi_dim_second(const rg_graph *g, int64_t a, int64_t *b)
     return RG_OK;
 }
 
+bool rgi_dim_value(const rg_graph *g, int64_t a, const int64_t *sizes, int64_t *out)
+{
+    const rgi_dims *const dims = &g->dims;
+    for (size_t i = 0; i < dims->n; i++)
+        if (dims->at[i].a == a) {
+            *out = sizes[i];
+            return *out >= 0;
+        }
+    for (size_t i = 0; i < dims->n_noted; i++)
+        if (dims->noted[i].a == a)
+            return rgi_formula_value(&dims->noted[i].formula, sizes, out);
+    return false;
+}
+
 /* A size made from others: noted where it depends on a name, -1 on error. */
 static int64_t made(rg_graph *g, const char *who, int64_t a, int64_t b)
 {

@@ -24,6 +24,8 @@ typedef struct rgi_dims {
    dimension or noted size it is. RG_ERR_ARGUMENT (last error set) when it looks like arithmetic on a named
    dimension. */
 rg_status rgi_dim_second(const rg_graph *g, int64_t a, int64_t *b);
+/* What a size that depends on names is with these: false where it is negative or no integer, or depends on none. */
+bool rgi_dim_value(const rg_graph *g, int64_t a, const int64_t *sizes, int64_t *out);
 
 /* How a size depends on the names: coefficient * product of names^power, or one name * scale + addend (the slices and
    windows of named axes), times a product. Made once per distinct size when compiling. */

@@ -11,15 +11,12 @@ int64_t rg_infer_size(const rg_infer *call, int64_t attribute)
 {
     const rgi_infer_context *const context = call->context;
     int64_t second = attribute, concrete;
-    rgi_formula formula;
     if (!context || (!context->second && !context->sizes) ||
         rgi_dim_second(context->graph, attribute, &second) != RG_OK)
         return attribute; /* the last cannot be: attributes were checked before the rule was run */
     if (!context->sizes || second == attribute)
         return second;
-    const bool found = rgi_formula_find(context->graph, attribute, second, &formula) &&
-                       rgi_formula_value(&formula, context->sizes, &concrete);
-    return found ? concrete : -1;
+    return rgi_dim_value(context->graph, attribute, context->sizes, &concrete) ? concrete : -1;
 }
 
 rg_shape rg_infer_shape(const rg_infer *call, rg_shape attribute)

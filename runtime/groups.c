@@ -9,8 +9,16 @@
 #define RGI_BLOCK_LARGEST 1024
 #define RGI_BLOCK_PLAIN 4096 /* without scratch there is no reason to stay small */
 
-/* Where a value lies in the one it is a window of. NULL: out of memory, or refused. */
-static const rg_window *make_window(rg_plan *p, rgi_special *s, const rgi_value *value)
+/* Of how many widths of elements results go past the caches. */
+uint8_t rgi_widths_past(size_t elements)
+{
+    uint8_t n = 0;
+    for (size_t width = 16; width && elements * width >= RGI_STREAM_LEAST; width /= 2)
+        n++;
+    return n;
+}
+
+const rg_window *rgi_window_make(rg_plan *p, rgi_special *s, const rgi_value *value)
 {
     const rg_node *node = value->window;
     rg_window *w = rgi_special_alloc(s, 1, sizeof *w);
@@ -124,6 +132,12 @@ static size_t period_of(const rg_shape *from, const rg_shape *to)
     return n;
 }
 
+void rgi_spread_fit(const rgi_special *s, const rgi_group *g, const rgi_value *value, rgi_spread *x)
+{
+    x->shape = s->shapes[value->shape];
+    x->period = value->window ? 0 : period_of(&x->shape, &g->shape);
+}
+
 /* Room for one more: most groups have none or two. */
 static rgi_spread *add_spread(grouping *k)
 {
@@ -158,12 +172,11 @@ static bool make_spreads(grouping *k)
                 return false;
             x->from.size = (uint8_t)value->size;
             x->slot = take_slot(k);
-            x->period = value->window ? 0 : period_of(&k->s->shapes[value->shape], &k->g->shape);
-            x->shape = k->s->shapes[value->shape];
+            rgi_spread_fit(k->s, k->g, value, x);
             x->value = v;
             k->p->marks[v].spread = (uint32_t)k->g->n_spreads;
             if (!rgi_terms_make(k->p, k->s, v, &x->from.terms) ||
-                (value->window && !(x->from.window = make_window(k->p, k->s, value))))
+                (value->window && !(x->from.window = rgi_window_make(k->p, k->s, value))))
                 return false;
         }
     return true;
@@ -200,6 +213,7 @@ static bool make_operand(grouping *k, size_t member, uint32_t i)
         o->slot = (uint32_t)k->g->spreads[mark->spread - 1].slot;
         o->spread = (uint16_t)mark->spread;
     } else {
+        k->g->fickle = k->g->fickle || (value->shape != k->shape && !value->window);
         return rgi_terms_make(k->p, k->s, v, &o->terms);
     }
     return true;
@@ -219,7 +233,7 @@ static bool make_output(grouping *k, size_t member)
         if (prog->values[v].window) {
             o->mode = RGI_WINDOW;
             k->g->windows = true;
-            o->window = make_window(k->p, k->s, &prog->values[v]);
+            o->window = rgi_window_make(k->p, k->s, &prog->values[v]);
             o->slot = (uint32_t)take_slot(k);
             return ok && o->window;
         }
@@ -247,6 +261,11 @@ static bool in_scratch(const rgi_operand *o)
     return o->mode == RGI_BLOCK || o->mode == RGI_STREAM || o->mode == RGI_WINDOW;
 }
 
+static size_t moved_by(const rgi_operand *o)
+{
+    return o->mode == RGI_MEMORY || o->mode == RGI_STREAM || o->mode == RGI_WINDOW ? o->size : 0;
+}
+
 static void choose_block(grouping *k)
 {
     rgi_group *g = k->g;
@@ -255,8 +274,11 @@ static void choose_block(grouping *k)
     for (size_t m = 0; m < g->n_members; m++) {
         slots =
             in_scratch(&g->members[m].out) && g->members[m].out.slot + 1 > slots ? g->members[m].out.slot + 1 : slots;
-        for (uint32_t i = 0; i < g->members[m].step.n_in; i++)
+        g->moved += moved_by(&g->members[m].out);
+        for (uint32_t i = 0; i < g->members[m].step.n_in; i++) {
             numbers = numbers || g->members[m].in[i].mode == RGI_NUMBER;
+            g->moved += moved_by(&g->members[m].in[i]);
+        }
     }
     for (size_t n = 0; n < g->n_spreads; n++)
         slots = g->spreads[n].slot + 1 > slots ? g->spreads[n].slot + 1 : slots;
@@ -266,6 +288,8 @@ static void choose_block(grouping *k)
     const size_t most = g->elements < block ? g->elements : block, slot = (most * k->unit + 63) / 64 * 64;
     g->block = block;
     g->scratch = slots * slot;
+    g->slot = slot;
+    g->unit = (uint8_t)k->unit;
     for (size_t m = 0; m < g->n_members; m++) {
         g->members[m].out.slot *= (uint32_t)slot;
         for (uint32_t i = 0; i < g->members[m].step.n_in; i++)
@@ -293,6 +317,7 @@ static bool make_step(const grouping *k, const rgi_use *use, rg_step *step)
             types[i].dtype = dtype[i], types[i].shape = k->g->shape;
         *last = types;
         k->s->types[use->n_in].shape = k->shape;
+        k->s->types[use->n_in].known = NULL;
     }
     step->op = use->node->op;
     step->attr = use->node->attr;
@@ -345,6 +370,8 @@ rgi_group *rgi_group_make(rg_plan *p, rgi_special *s, const rgi_item *item, int3
     g->shape = s->shapes[shape];
     g->elements = s->counts[shape];
     g->n_members = item->count;
+    g->n_inputs = operands - item->count;
+    g->past = rgi_widths_past(g->elements);
     mark_members(&k, false);
     const bool ok = make_members(&k);
     mark_members(&k, true);

@@ -8,10 +8,11 @@ static bool add_link(rgi_special *s, rgi_origin origin, const void *at, size_t f
 {
     rgi_links **const list = &s->links[origin];
     if (!*list || (*list)->n == RGI_LINKS) {
-        rgi_links *more = rgi_special_alloc(s, 1, sizeof *more);
+        rgi_links *more = rgi_arena_take(&s->arena, sizeof *more);
         if (!more)
             return false;
         more->next = *list;
+        more->n = 0;
         *list = more;
     }
     rgi_links *const l = *list;

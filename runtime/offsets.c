@@ -1,7 +1,7 @@
 /* offsets.c - placing buffers in the slab: largest first, each at the lowest offset where nothing that lives at the
    same time lies (greedy by size; Pisarchyk and Lee 2020). Where that leaves holes, what makes the peak is placed
-   first, and others by and by. Very many buffers are placed in order of time instead, on the places of dead ones of
-   their size. */
+   first, and others by and by. Of many buffers the smallest, if they do not count, and of very many all are placed in
+   order of time instead, on the places of dead ones of their size. */
 #include "plan.h"
 
 #include <stdlib.h>
@@ -9,8 +9,9 @@
 
 #define RGI_ALIGN 64
 #define RGI_QUADRATIC 4000 /* buffers up to which every pair may be looked at */
+#define RGI_MANY 200       /* buffers from which on the smallest may lie above all others ... */
 #define RGI_TRIES 8        /* placements looked for ... */
-#define RGI_CLOSE 256      /* ... until one is so close to the peak, as a part of it */
+#define RGI_CLOSE 256      /* ... until one is so close to the peak, as a part of it; which does not count, either */
 
 static size_t rounded(size_t bytes)
 {
@@ -49,11 +50,21 @@ static bool exclusive(const rgi_buffer *a, const rgi_buffer *b)
     return a->choice && a->choice == b->choice && a->taken != b->taken;
 }
 
-/* What has been placed, sorted by offset: in columns, so that many lifetimes are looked at together. */
+typedef struct spot {
+    size_t offset, end;
+    const rgi_buffer *buffer;
+} spot;
+
+/* So written, all that two lifetimes need to overlap is that both numbers are large enough. */
+typedef struct lifetime {
+    int32_t begins, ends; /* minus the first position, the last one */
+} lifetime;
+
+/* What has been placed, sorted by offset; lifetimes for themselves, so that many are looked at together. */
 typedef struct placed {
-    size_t n, *offset, *end;
-    int32_t *first, *last;
-    const rgi_buffer **buffer;
+    size_t n;
+    spot *at;
+    lifetime *life;
 } placed;
 
 #define RGI_TOGETHER 32
@@ -61,10 +72,10 @@ typedef struct placed {
 /* Which of the next RGI_TOGETHER buffers from `at` are alive at the buffer's time: a byte each. */
 static void find_alive(const placed *y, size_t at, const rgi_buffer *b, uint8_t alive[RGI_TOGETHER])
 {
-    const int32_t first = (int32_t)b->first,
-                  last = (int32_t)b->last, *const begins = y->first + at, *const ends = y->last + at;
+    const int32_t begins = -(int32_t)b->last, ends = (int32_t)b->first;
+    const lifetime *const life = y->life + at;
     for (size_t i = 0; i < RGI_TOGETHER; i++)
-        alive[i] = (uint8_t)((ends[i] >= first) & (begins[i] <= last));
+        alive[i] = (uint8_t)((life[i].begins >= begins) & (life[i].ends >= ends));
 }
 
 /* The lowest gap that is wide enough at the buffer's time. */
@@ -81,11 +92,11 @@ static size_t lowest_gap(const placed *y, const rgi_buffer *b)
             eight = __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__ ? __builtin_bswap64(eight) : eight;
             for (; eight; eight &= eight - 1) {
                 const size_t j = i + k + (size_t)__builtin_ctzll(eight) / 8;
-                if (j >= y->n || (b->choice && exclusive(y->buffer[j], b)))
+                if (b->choice && exclusive(y->at[j].buffer, b))
                     continue;
-                if (y->offset[j] >= end + bytes)
+                if (y->at[j].offset >= end + bytes)
                     return end;
-                end = y->end[j] > end ? y->end[j] : end;
+                end = y->at[j].end > end ? y->at[j].end : end;
             }
         }
     }
@@ -98,35 +109,24 @@ static void insert(placed *y, const rgi_buffer *b)
     size_t low = 0, high = y->n;
     while (low < high) {
         const size_t middle = (low + high) / 2;
-        if (y->offset[middle] > b->offset)
+        if (y->at[middle].offset > b->offset)
             high = middle;
         else
             low = middle + 1;
     }
     const size_t behind = y->n++ - low;
-    memmove(y->offset + low + 1, y->offset + low, behind * sizeof *y->offset);
-    memmove(y->end + low + 1, y->end + low, behind * sizeof *y->end);
-    memmove(y->first + low + 1, y->first + low, behind * sizeof *y->first);
-    memmove(y->last + low + 1, y->last + low, behind * sizeof *y->last);
-    memmove(y->buffer + low + 1, y->buffer + low, behind * sizeof *y->buffer);
-    y->offset[low] = b->offset;
-    y->end[low] = b->offset + rounded(b->bytes);
-    y->first[low] = (int32_t)b->first;
-    y->last[low] = (int32_t)b->last;
-    y->buffer[low] = b;
+    memmove(y->at + low + 1, y->at + low, behind * sizeof *y->at);
+    memmove(y->life + low + 1, y->life + low, behind * sizeof *y->life);
+    y->at[low] = (spot){b->offset, end_of(b), b};
+    y->life[low] = (lifetime){-(int32_t)b->first, (int32_t)b->last};
 }
 
 static bool make_room(rgi_arena *temporary, placed *y, size_t n)
 {
     const size_t room = n + RGI_TOGETHER;
-    y->offset = rgi_arena_alloc(temporary, room * (2 * sizeof *y->offset + sizeof *y->buffer + 2 * sizeof *y->first));
-    if (!y->offset)
-        return false;
-    y->end = y->offset + room;
-    y->buffer = (const rgi_buffer **)(void *)(y->end + room);
-    y->first = (int32_t *)(void *)(y->buffer + room);
-    y->last = y->first + room;
-    return true;
+    y->at = rgi_arena_take(temporary, n * sizeof *y->at);
+    y->life = rgi_arena_take(temporary, room * sizeof *y->life);
+    return y->at && y->life;
 }
 
 /* Places the buffers in an order, and returns where the last one ends. */
@@ -134,6 +134,8 @@ static size_t place_in_order(placed *y, rgi_buffer *const *order, size_t n)
 {
     size_t total = 0;
     y->n = 0;
+    for (size_t i = 0; i < n + RGI_TOGETHER; i++)
+        y->life[i] = (lifetime){INT32_MIN, INT32_MIN}; /* never */
     for (size_t i = 0; i < n; i++) {
         order[i]->offset = lowest_gap(y, order[i]);
         insert(y, order[i]);
@@ -210,12 +212,15 @@ static shelf *shelf_of(const by_time_room *r, size_t bytes)
     return &r->shelves[at];
 }
 
-static void place_by_time(const by_time_room *r, rgi_buffer *buffers, rgi_buffer *const *order, size_t n)
+/* Those in `order`, from `end` on. */
+static void place_by_time(const by_time_room *r, rgi_buffer *buffers, rgi_buffer *const *order, size_t n, size_t end)
 {
-    size_t end = 0;
     uint32_t swept = 0;
     for (size_t i = 0; i < n; i++) {
         rgi_buffer *b = order[i];
+        b->offset = end;
+        if (!b->bytes)
+            continue;
         for (; swept < b->first; swept++)
             for (rgi_buffer *dead = r->ending[swept]; dead; dead = r->next[dead - buffers]) {
                 shelf *s = shelf_of(r, rounded(dead->bytes));
@@ -223,11 +228,10 @@ static void place_by_time(const by_time_room *r, rgi_buffer *buffers, rgi_buffer
                 s->top = dead;
             }
         shelf *s = shelf_of(r, rounded(b->bytes));
-        if (s->top && b->bytes) {
+        if (s->top) {
             b->offset = s->top->offset;
             s->top = r->below[s->top - buffers];
         } else {
-            b->offset = end;
             end += rounded(b->bytes);
         }
         r->next[b - buffers] = r->ending[b->last];
@@ -235,18 +239,51 @@ static void place_by_time(const by_time_room *r, rgi_buffer *buffers, rgi_buffer
     }
 }
 
-static bool place_many(rgi_arena *temporary, rgi_buffer *buffers, rgi_buffer *const *order, size_t n,
-                       uint32_t positions)
+/* n of `all` buffers. */
+static bool place_many(rgi_arena *temporary, rgi_buffer *buffers, size_t all, rgi_buffer **order, size_t n,
+                       uint32_t positions, size_t end)
 {
     by_time_room r = {.n_shelves = 2 * n + 1};
     r.shelves = rgi_arena_alloc(temporary, r.n_shelves * sizeof *r.shelves);
-    r.below = rgi_arena_alloc(temporary, (2 * n + positions + 3) * sizeof *r.below);
+    r.below = rgi_arena_alloc(temporary, (2 * all + positions + 3) * sizeof *r.below);
     if (!r.shelves || !r.below)
         return false;
-    r.next = r.below + n;
-    r.ending = r.next + n;
-    place_by_time(&r, buffers, order, n);
+    r.next = r.below + all;
+    r.ending = r.next + all;
+    qsort(order, n, sizeof *order, by_time);
+    place_by_time(&r, buffers, order, n, end);
     return true;
+}
+
+/* Largest first. Similar sets of sizes have similar orders. */
+static void sort_by_size(rgi_buffer **order, size_t n)
+{
+    size_t moves = 0;
+    for (size_t i = 1; i < n; i++) {
+        rgi_buffer *const b = order[i];
+        size_t j = i;
+        for (; j > 0 && by_size(&b, &order[j - 1]) < 0; j--)
+            order[j] = order[j - 1];
+        order[j] = b;
+        moves += i - j;
+        if (moves > 4 * n) {
+            qsort(order, n, sizeof *order, by_size);
+            return;
+        }
+    }
+}
+
+/* How many at the end of an order by size take so little that nothing is lost where they lie above the others. */
+static size_t find_negligible(rgi_buffer *const *order, size_t n, size_t peak)
+{
+    size_t small = 0, bytes = 0;
+    while (n > RGI_MANY && small < n) {
+        bytes += rounded(order[n - 1 - small]->bytes);
+        if (bytes > peak / RGI_CLOSE)
+            break;
+        small++;
+    }
+    return small;
 }
 
 /* *at: where it is. */
@@ -265,7 +302,8 @@ static size_t peak_of(const rgi_buffer *buffers, size_t n, int64_t *change, uint
     return (size_t)peak;
 }
 
-bool rgi_offsets(rgi_arena *temporary, rgi_buffer *buffers, size_t n, uint32_t positions, size_t *total, size_t *peak)
+bool rgi_offsets(rgi_arena *temporary, rgi_buffer *buffers, size_t n, uint32_t positions, uint32_t *sorted,
+                 size_t *total, size_t *peak)
 {
     rgi_buffer **order = rgi_arena_alloc(temporary, (n + 1) * sizeof *order);
     int64_t *change = rgi_arena_alloc(temporary, ((size_t)positions + 3) * sizeof *change);
@@ -276,16 +314,25 @@ bool rgi_offsets(rgi_arena *temporary, rgi_buffer *buffers, size_t n, uint32_t p
     if (!order || !change)
         return false;
     for (size_t i = 0; i < n; i++)
-        order[i] = &buffers[i];
-    qsort(order, n, sizeof *order, few ? by_size : by_time);
+        order[i] = &buffers[few ? sorted[i] : i];
     *peak = peak_of(buffers, n, change, positions + 1, &at);
-    if (!few && !place_many(temporary, buffers, order, n, positions))
-        return false;
-    if (few && !make_room(temporary, &y, n))
-        return false;
-    *total = few ? place_in_order(&y, order, n) : 0;
-    if (few && *total > *peak && *total - *peak > *peak / RGI_CLOSE &&
-        !improve(temporary, &y, order, n, at, *peak, *total))
+    size_t large = 0;
+    if (few) {
+        sort_by_size(order, n);
+        for (size_t i = 0; i < n; i++)
+            sorted[i] = (uint32_t)(order[i] - buffers);
+        large = n - find_negligible(order, n, *peak);
+        if (!make_room(temporary, &y, large))
+            return false;
+        *total = place_in_order(&y, order, large);
+        if (*total > *peak && *total - *peak > *peak / RGI_CLOSE &&
+            !improve(temporary, &y, order, large, at, *peak, *total))
+            return false;
+        *total = 0; /* the best that was found may be another one than the last */
+        for (size_t i = 0; i < large; i++)
+            *total = end_of(order[i]) > *total ? end_of(order[i]) : *total;
+    }
+    if (large < n && !place_many(temporary, buffers, n, order + large, n - large, positions, *total))
         return false;
     *total = 0;
     for (size_t i = 0; i < n; i++) {

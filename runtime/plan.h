@@ -6,9 +6,8 @@
 
 /* Where an operand moves as the loops around it go on: its address plus counter * stride for each. */
 typedef struct rgi_terms {
-    uint32_t n;
-    uint32_t depth[RGI_MAX_LOOPS];
-    size_t stride[RGI_MAX_LOOPS];
+    uint8_t n, depth[RGI_MAX_LOOPS];
+    size_t stride[];
 } rgi_terms;
 
 /* An operand of a fused op. */
@@ -66,8 +65,13 @@ typedef struct rgi_shift {
 typedef struct rgi_group {
     rg_shape shape;
     size_t elements, block, scratch;
+    size_t slot;  /* bytes of a block in the scratch */
+    uint8_t unit; /* bytes of the widest element */
+    uint8_t past; /* of how many widths of elements results go past the caches */
+    size_t moved; /* bytes of memory that the members read and write, an element of the group */
+    bool fickle;  /* an operand from outside has the group's sizes at these sizes of names, by another formula */
     rgi_member *members;
-    size_t n_members;
+    size_t n_members, n_inputs; /* n_inputs: of all members */
     rgi_spread *spreads;
     size_t n_spreads;
     rgi_shift *shifts; /* of a single block */
@@ -188,13 +192,16 @@ typedef struct rgi_special {
     struct {
         const rg_type *at;
         uint32_t shape;
-    } types[RGI_MAX_ARITY + 1]; /* of the last member of a group with so many inputs */
-    bool parallel;              /* some step is */
+        const rg_type *known;        /* the ones that these follow (groups_again.c), or NULL */
+    } types[RGI_MAX_ARITY + 1];      /* of the last member of a group with so many inputs */
+    const struct rgi_special *known; /* while this one is made: another one of the same program, or NULL */
+    bool parallel;                   /* some step is */
     rgi_links *links[RGI_ORIGINS];
     const void *slab, **input_data, **store_data; /* what they were resolved with */
     struct rgi_timeline *timeline;                /* of the last run, where the plan keeps one */
     rgi_program *own;                             /* made to fit into the budget at these sizes, or NULL */
     double nanoseconds;                           /* estimated, of all steps on one thread */
+    uint32_t *sorted, n_sorted;                   /* the buffers of the slab, largest first */
 } rgi_special;
 
 typedef struct rgi_binding {
@@ -256,7 +263,10 @@ typedef struct rgi_buffer {
     bool taken;
 } rgi_buffer;
 /* Returns false when memory is short. *total: bytes needed; *peak: the least anybody could need. */
-bool rgi_offsets(rgi_arena *temporary, rgi_buffer *buffers, size_t n, uint32_t positions, size_t *total, size_t *peak);
+/* `sorted`: the numbers of all buffers in any order; receives them by size, which takes less time the nearer they were to
+   it. Where they are placed does not depend on it. */
+bool rgi_offsets(rgi_arena *temporary, rgi_buffer *buffers, size_t n, uint32_t positions, uint32_t *sorted,
+                 size_t *total, size_t *peak);
 
 /* block.c: blocks [lo, hi) of a fused group. `t`: counters of the loops around it. */
 rg_status rgi_group_run(const rgi_group *g, size_t lo, size_t hi, char *scratch, const int64_t *t);

@@ -9,6 +9,7 @@ bool rgi_special_shape(const rg_plan *p, const rgi_special *s, const rgi_shape *
     for (int32_t k = 0; shape->named && k < shape->a.rank; k++) {
         rgi_formula f;
         if (shape->a.dim[k] != shape->b.dim[k] &&
+            !rgi_dim_value(p->program->graph, shape->a.dim[k], s->sizes, &out->dim[k]) &&
             (!rgi_formula_find(p->program->graph, shape->a.dim[k], shape->b.dim[k], &f) ||
              !rgi_formula_value(&f, s->sizes, &out->dim[k])))
             return false;

@@ -44,7 +44,12 @@ static bool place(rg_plan *p, rgi_special *s, rgi_extra *extra, const uint32_t *
     for (size_t i = 0; ok && i < s->n_steps; i++)
         if (extra[i].shared)
             buffers[n++] = (rgi_buffer){.bytes = extra[i].shared, .first = begin[i], .last = end[i]};
-    ok = ok && rgi_offsets(&p->temporary, buffers, n, (uint32_t)positions, &s->bytes, &s->peak);
+    s->sorted = rgi_arena_take(&s->arena, (n + 1) * sizeof *s->sorted);
+    s->n_sorted = (uint32_t)n;
+    ok = ok && s->sorted;
+    for (size_t i = 0; ok && i < n; i++)
+        s->sorted[i] = s->known && s->known->n_sorted == n ? s->known->sorted[i] : (uint32_t)i;
+    ok = ok && rgi_offsets(&p->temporary, buffers, n, (uint32_t)positions, s->sorted, &s->bytes, &s->peak);
     for (n = 0; ok && n < prog->n_owners; n++)
         s->offsets[prog->owners[n]] = buffers[n].offset;
     for (size_t i = 0; ok && i < s->n_steps; i++)
@@ -196,7 +201,10 @@ static rg_status make_special(rg_plan *p, rgi_program *prog, rgi_special **out)
     }
     s->own = prog == p->base ? NULL : prog;
     p->program = prog;
+    for (s->known = s->own ? NULL : p->specials; s->known && s->known->own;)
+        s->known = s->known->next;
     const rg_status status = build(p, s);
+    s->known = NULL;
     p->program = before;
     if (status) {
         rgi_special_free(p, s);

@@ -25,20 +25,25 @@ bool rgi_terms_make(const rg_plan *p, rgi_special *s, int32_t v, const rgi_terms
     *out = NULL;
     if (!prog->n_loops || prog->values[v].part_of == RGI_NONE)
         return true;
-    rgi_terms terms;
-    terms.n = 0;
-    for (int32_t w = v; prog->values[w].part_of != RGI_NONE; w = prog->values[w].part_of)
-        if (prog->values[w].step_loop != RGI_NONE) {
-            terms.depth[terms.n] = (uint32_t)prog->loops[prog->values[w].step_loop].depth;
-            terms.stride[terms.n++] = rgi_special_bytes(p, s, w);
-        }
-    if (!terms.n)
+    int32_t w = v;
+    while (prog->values[w].part_of != RGI_NONE && prog->values[w].step_loop == RGI_NONE)
+        w = prog->values[w].part_of;
+    if (prog->values[w].part_of == RGI_NONE)
         return true;
-    rgi_terms *copy = rgi_special_alloc(s, 1, sizeof *copy);
-    if (copy)
-        *copy = terms;
-    *out = copy;
-    return copy != NULL;
+    uint8_t n = 0;
+    for (int32_t u = w; prog->values[u].part_of != RGI_NONE; u = prog->values[u].part_of)
+        n += prog->values[u].step_loop != RGI_NONE;
+    rgi_terms *terms = rgi_arena_take(&s->arena, sizeof *terms + n * sizeof *terms->stride);
+    if (!terms)
+        return false;
+    terms->n = 0;
+    for (; prog->values[w].part_of != RGI_NONE; w = prog->values[w].part_of)
+        if (prog->values[w].step_loop != RGI_NONE) {
+            terms->depth[terms->n] = (uint8_t)prog->loops[prog->values[w].step_loop].depth;
+            terms->stride[terms->n++] = rgi_special_bytes(p, s, w);
+        }
+    *out = terms;
+    return true;
 }
 
 bool rgi_pointers_make(rgi_special *s, rg_step *step)
@@ -54,7 +59,7 @@ bool rgi_pointers_make(rgi_special *s, rg_step *step)
 static bool make_types(const rg_plan *p, rgi_special *s, const rgi_use *use, rg_step *step)
 {
     const rgi_program *prog = p->program;
-    rg_type *type = rgi_special_alloc(s, use->n_in + use->n_out, sizeof *type);
+    rg_type *type = rgi_arena_take(&s->arena, (use->n_in + use->n_out) * sizeof *type);
     step->op = use->node->op;
     step->attr = use->node->attr;
     step->n_in = use->n_in;
@@ -179,19 +184,22 @@ static bool make_run(rg_plan *p, rgi_special *s, const rgi_item *item, const rgi
 /* What the members compute and move. */
 static void add_work(const rgi_group *g, rgi_exec *e)
 {
-    for (size_t m = 0; m < g->n_members; m++) {
-        e->flops += 4.0 * (double)g->elements;
-        for (uint32_t i = 0; i <= g->members[m].step.n_in; i++) {
-            const rgi_operand *o = i < g->members[m].step.n_in ? &g->members[m].in[i] : &g->members[m].out;
-            const bool memory = o->mode == RGI_MEMORY || o->mode == RGI_STREAM || o->mode == RGI_WINDOW;
-            e->traffic += memory ? (double)(o->size * g->elements) : 0;
-        }
-    }
+    e->flops += 4.0 * (double)(g->n_members * g->elements);
+    e->traffic += (double)(g->moved * g->elements);
+}
+
+/* The group of a step: from that of sizes known before, where it is the same but for numbers. */
+static rgi_group *make_group(rg_plan *p, rgi_special *s, const rgi_item *item, const rgi_exec *e, int32_t head,
+                             int32_t foot)
+{
+    const rgi_group *known = s->known ? s->known->steps[e - s->steps].group : NULL;
+    return known && rgi_group_stays(p, s, item, known) ? rgi_group_again(p, s, item, known)
+                                                       : rgi_group_make(p, s, item, head, foot);
 }
 
 static bool make_fused(rg_plan *p, rgi_special *s, const rgi_item *item, rgi_exec *e)
 {
-    rgi_group *g = rgi_group_make(p, s, item, RGI_NONE, RGI_NONE);
+    rgi_group *g = make_group(p, s, item, e, RGI_NONE, RGI_NONE);
     if (!g)
         return false;
     e->group = g;
@@ -207,7 +215,7 @@ static bool make_joined(rg_plan *p, rgi_special *s, const rgi_item *item, rgi_ex
     const rgi_item members = rgi_members_of(item);
     const rgi_use *use = rgi_main_use(p->program, item);
     rgi_group *g =
-        rgi_group_make(p, s, &members, item->headed ? use->out[0] : RGI_NONE, item->footed ? use->in[0] : RGI_NONE);
+        make_group(p, s, &members, e, item->headed ? use->out[0] : RGI_NONE, item->footed ? use->in[0] : RGI_NONE);
     if (!g)
         return false;
     g->tail = (rg_tail){rgi_group_take, rgi_group_reads};

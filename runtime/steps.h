@@ -27,6 +27,15 @@ bool rgi_steps_settle(const rg_plan *p, rgi_special *s, rgi_extra *extra);
 /* groups.c: the elementwise ops of `item`. `head`, `foot`: the value that a head delivers, or a foot draws, or
    RGI_NONE. */
 rgi_group *rgi_group_make(rg_plan *p, rgi_special *s, const rgi_item *item, int32_t head, int32_t foot);
+/* Of how many widths of elements (1 to 16 bytes) results of so many go past the caches. */
+uint8_t rgi_widths_past(size_t elements);
+/* The sizes of a spread of a value in a group. */
+void rgi_spread_fit(const rgi_special *s, const rgi_group *g, const rgi_value *value, rgi_spread *x);
+/* Where a value lies in the one it is a window of. NULL: out of memory, or refused. */
+const rg_window *rgi_window_make(rg_plan *p, rgi_special *s, const rgi_value *value);
+/* groups_again.c: whether a group is, but for numbers, what it was at sizes known before; the group made from that. */
+bool rgi_group_stays(const rg_plan *p, const rgi_special *s, const rgi_item *item, const rgi_group *known);
+rgi_group *rgi_group_again(rg_plan *p, rgi_special *s, const rgi_item *item, const rgi_group *known);
 /* Prepares a group that is one block: the ops stand one after the other with pointers that are looked up only where
    they move. False: out of memory. */
 bool rgi_group_single(rgi_special *s, rgi_group *g);

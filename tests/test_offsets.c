@@ -5,6 +5,7 @@
 #include "runtime/plan.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 enum { MOST = 120, POSITIONS = 60, ALIGN = 64 };
 
@@ -32,6 +33,16 @@ static size_t make_buffers(rgi_buffer *b, uint64_t *state)
         b[i].last = b[i].last < POSITIONS ? b[i].last : POSITIONS - 1;
     }
     return n;
+}
+
+/* The numbers below n in some order. */
+static void shuffle(uint32_t *numbers, size_t n, uint64_t *state)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        const uint32_t at = draw(state, i + 1);
+        numbers[i] = numbers[at];
+        numbers[at] = i;
+    }
 }
 
 static bool together(const rgi_buffer *a, const rgi_buffer *b)
@@ -94,8 +105,12 @@ Test(offsets, apart_and_close_to_the_peak)
         size_t total = 0, peak = 0;
         rgi_arena arena;
         rgi_arena_init(&arena, g->allocator);
-        cr_assert(rgi_offsets(&arena, b, n, POSITIONS, &total, &peak));
+        uint32_t sorted[MOST];
+        shuffle(sorted, n, &state);
+        cr_assert(rgi_offsets(&arena, b, n, POSITIONS, sorted, &total, &peak));
         rgi_arena_finish(&arena);
+        for (size_t i = 1; i < n; i++)
+            cr_assert(b[sorted[i]].bytes <= b[sorted[i - 1]].bytes);
         for (size_t i = 0; i < n; i++) {
             cr_assert(b[i].offset % ALIGN == 0 && b[i].offset + rounded(b[i].bytes) <= total);
             for (size_t j = 0; j < i; j++)
@@ -110,5 +125,48 @@ Test(offsets, apart_and_close_to_the_peak)
         theirs += peak ? (double)simple / (double)peak : 1;
     }
     cr_expect(ours / 400 < 1.03 && ours < theirs, "%.4f of the peak, largest first %.4f", ours / 400, theirs / 400);
+    rg_graph_free(g);
+}
+
+/* Wherever sorting begins, and also where the smallest lie above the others. */
+Test(offsets, do_not_depend_on_the_order_before)
+{
+    enum { MANY = 900 };
+    uint64_t state = 11;
+    rg_graph *g = rg_graph_new(NULL);
+    static rgi_buffer b[MANY], first[MANY];
+    static uint32_t sorted[MANY];
+    double sum = 0;
+    for (int round = 0; round < 60; round++) {
+        const size_t n = 150 + draw(&state, MANY - 150);
+        for (size_t i = 0; i + MOST <= n;)
+            i += make_buffers(&b[i], &state);
+        for (size_t i = 0; i < n; i++)
+            b[i].bytes = draw(&state, 2) ? b[i].bytes / 512 : b[i].bytes;
+        for (int turn = 0; turn < 3; turn++) {
+            size_t total = 0, peak = 0;
+            rgi_arena arena;
+            rgi_arena_init(&arena, g->allocator);
+            for (uint32_t i = 0; i < n && turn == 0; i++)
+                sorted[i] = i;
+            if (turn == 1) /* as it was left by the first turn */
+                b[n / 2].bytes += 64;
+            if (turn == 2)
+                shuffle(sorted, n, &state);
+            cr_assert(rgi_offsets(&arena, b, n, POSITIONS, sorted, &total, &peak));
+            rgi_arena_finish(&arena);
+            for (size_t i = 0; i < n; i++) {
+                cr_assert(b[i].offset % ALIGN == 0 && b[i].offset + rounded(b[i].bytes) <= total);
+                cr_assert(turn < 2 || b[i].offset == first[i].offset, "round %d: buffer %zu", round, i);
+                for (size_t j = 0; j < i; j++)
+                    cr_assert(!together(&b[i], &b[j]) || !b[i].bytes || !b[j].bytes ||
+                                  b[i].offset + b[i].bytes <= b[j].offset || b[j].offset + b[j].bytes <= b[i].offset,
+                              "round %d: buffers %zu and %zu overlap", round, i, j);
+            }
+            sum += (double)total / (double)peak;
+            memcpy(first, b, n * sizeof *b);
+        }
+    }
+    cr_expect(sum / 180 < 1.03, "%.4f of the peak", sum / 180);
     rg_graph_free(g);
 }
