@@ -55,6 +55,13 @@ bool rgi_replay_body(rgi_replay *r, const rg_scan *f)
     return ok && r->g->error.status == RG_OK;
 }
 
+/* The copy of a scan that another repeats, if it has been copied. */
+static rg_scan *repeated(const rgi_replay *r, rg_node *scan)
+{
+    rg_node *copy = rgi_now(r, scan);
+    return copy ? rgi_scan_of(copy) : NULL;
+}
+
 rg_scan *rgi_replay_begin(rgi_replay *r, const rg_scan *f)
 {
     rg_scan *c = rg_scan_begin(
@@ -66,6 +73,7 @@ rg_scan *rgi_replay_begin(rgi_replay *r, const rg_scan *f)
         c->trips = rgi_now(r, f->trips);
         c->choice = rgi_now(r, f->choice);
         c->taken = f->taken;
+        c->repeats = f->repeats ? repeated(r, f->repeats->node) : NULL;
     }
     return c;
 }

@@ -238,12 +238,12 @@ bool rgi_scan_reverse_whole(rgi_reversal *io)
 
 bool rgi_scan_reverse_steps(rgi_reversal *r)
 {
-    int64_t every;
+    rgi_keeping keeping;
     if (r->forward->endless && !rgi_scan_stack(r->forward, r->forward->count)) /* which says what is missing */
         return false;
-    if (!rgi_scan_segment_steps(r->forward, &every))
+    if (!rgi_scan_keeping(r->forward, &keeping))
         return false;
-    return every ? rgi_scan_reverse_segments(r, every) : rgi_scan_reverse_whole(r);
+    return keeping.every ? rgi_scan_reverse_segments(r, &keeping) : rgi_scan_reverse_whole(r);
 }
 
 /* ---- the rule ---------------------------------------------------------------------------------- */
@@ -259,7 +259,7 @@ static size_t sort_cotangents(rg_scan *f, rg_node *const ct[], size_t n_ct, rg_n
             last[p->of->result] = ct[k];
         } else if (ct[k]) {
             of[n] = p->of;
-            stacks[n++] = p->every ? rgi_scan_spread(f, ct[k], p->every) : ct[k];
+            stacks[n++] = p->every ? rgi_scan_spread(f, ct[k], p) : ct[k];
         }
     }
     return n;

@@ -24,12 +24,18 @@ typedef struct rgi_reversal {
 bool rgi_scan_needs(rg_scan *forward, const bool wants[], bool needed[]);
 /* In one scan backwards, over residuals of the whole forward one. */
 bool rgi_scan_reverse_whole(rgi_reversal *r);
-/* By segments, whose forward passes are repeated. Steps of a segment in *every; 0 where the scan keeps everything.
-   (scan_segments.c) */
-bool rgi_scan_reverse_segments(rgi_reversal *r, int64_t every);
-bool rgi_scan_segment_steps(rg_scan *forward, int64_t *every);
-/* The cotangents of rgi_scan_starts as those of the carry at every step: zero at the others. */
-rg_node *rgi_scan_spread(rg_scan *forward, rg_node *ct, int64_t every);
+/* What is kept of the forward steps: everything where `every` is 0, else the carries before each segment of so many
+   steps; of these no more than rgi_projection says of `bytes` and `block`. */
+typedef struct rgi_keeping {
+    int64_t every, bytes;
+    double block;
+} rgi_keeping;
+/* By segments, whose forward passes are repeated. (scan_segments.c) */
+bool rgi_scan_reverse_segments(rgi_reversal *r, const rgi_keeping *keeping);
+/* What the scan is to keep. False: it does not work out, error recorded. (scan_keeping.c) */
+bool rgi_scan_keeping(const rg_scan *forward, rgi_keeping *keeping);
+/* The cotangents of the starts p as those of the carry at every step: zero at the others. */
+rg_node *rgi_scan_spread(rg_scan *forward, rg_node *ct, const rgi_projection *p);
 /* Whichever the scan asks for. */
 bool rgi_scan_reverse_steps(rgi_reversal *r);
 

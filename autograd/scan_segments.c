@@ -4,88 +4,17 @@
    kept that their reverse reads; then their reverse, from the cotangents that the segment behind it has handed on.
    Segments of one length make one scan, whose body holds a copy of the forward scan and its reverse, so the code does
    not grow with the number of steps; what is left over stands at the end of the sequence, as one more copy. Sums over
-   the steps go on from segment to segment where they stopped, so they have the bits of a reverse over all steps. */
+   the steps go on from segment to segment where they stopped, so they have the bits of a reverse over all steps.
+
+   Within a budget of bytes a plan need not keep the carries before every segment: one more copy of the forward scan
+   stands beside it, by which the plan comes to those that it has not kept (graph/binomial.h, runtime/walks.c). */
 #include "replay.h"
 #include "rule.h"
 #include "scan_reverse.h"
 
 #include <retrograde/ops.h>
 
-#include <inttypes.h>
-#include <math.h>
 #include <string.h>
-
-/* ---- how long segments are ---------------------------------------------------------------------- */
-
-#define MOST_LEVELS 3 /* of segments of segments */
-
-/* Bytes of a step's values in the body, `carries` those of the carries alone. */
-static double step_bytes(const rg_scan *f, bool carries)
-{
-    double bytes = 0;
-    for (size_t id = f->first_id; id < f->node->id; id++) {
-        const rg_node *v = rgi_node(f->graph, id);
-        if (v->region == f->region && (v->op == &rgi_op_scan_carry || (!carries && v->n_in && !rgi_is_scan(v))))
-            bytes += (double)rg_shape_count(v->shape->a) * (double)rg_dtype_size(v->dtype);
-    }
-    return bytes;
-}
-
-/* With L levels of segments of segments, each of T^(1 / (L + 1)) parts, about L T^(1 / (L + 1)) carries and the values
-   of T^(1 / (L + 1)) steps are kept: the least L that fits, at most MOST_LEVELS. */
-static int levels_for_bytes(const rg_scan *f, int64_t steps)
-{
-    const double kept = step_bytes(f, true), all = step_bytes(f, false), most = (double)f->keep_bytes;
-    int levels = 0;
-    while (levels < MOST_LEVELS && pow((double)steps, 1.0 / (levels + 1)) * (levels * kept + all) > most)
-        levels++;
-    return levels;
-}
-
-/* A length of segments near `every` that leaves no steps over, if there is one: steps left over are one more copy of
-   the body, and sequences are copied where their segments do not fill them. */
-static int64_t dividing(int64_t steps, int64_t every)
-{
-    for (int64_t off = 0; every > 0 && off <= every / 3; off++) {
-        if (steps % (every + off) == 0)
-            return every + off;
-        if (off <= every / 4 && steps % (every - off) == 0)
-            return every - off;
-    }
-    return every;
-}
-
-bool rgi_scan_segment_steps(rg_scan *f, int64_t *every)
-{
-    const rgi_shape *shape = ((rg_node *)f->xs.at[0])->shape;
-    const int64_t a = shape->a.dim[0], b = shape->b.dim[0];
-    *every = f->keep_every;
-    if (a != b && (f->keep_every == RG_KEEP_SQRT || f->keep_bytes)) {
-        rgi_graph_fail(f->graph, RG_ERR_GRADIENT, f->node,
-                       "reverse of scan '%s': %s needs a number of steps that is known when the graph is built; "
-                       "keep_every with rg_dim_multiple does not",
-                       rgi_scan_name(f), f->keep_bytes ? "keep_bytes" : "RG_KEEP_SQRT");
-        return false;
-    }
-    if (f->keep_every == RG_KEEP_SQRT) {
-        *every = dividing(a, (int64_t)ceil(sqrt((double)a)));
-    } else if (f->keep_bytes) {
-        f->levels = f->levels ? f->levels : 1 + levels_for_bytes(f, a);
-        const double below = f->levels - 1;
-        *every = below > 0 ? dividing(a, (int64_t)ceil(pow((double)a, below / (below + 1)))) : 0;
-    }
-    if (*every && a != b && (a % *every || b % *every)) {
-        rgi_graph_fail(
-            f->graph, RG_ERR_GRADIENT, f->node,
-            "reverse of scan '%s': the number of steps is a named size that is not promised to be a multiple "
-            "of keep_every = %" PRId64 " (rg_dim_multiple)",
-            rgi_scan_name(f), *every);
-        return false;
-    }
-    if (a == b && *every >= a)
-        *every = 0;
-    return true;
-}
 
 /* ---- sequences in segments --------------------------------------------------------------------- */
 
@@ -134,13 +63,14 @@ static rg_node *joined(const cut *c, rg_node *segments, rg_node *rest)
     return rest ? rg_concat(RG_NODES(x, rest), 0) : x;
 }
 
-rg_node *rgi_scan_spread(rg_scan *f, rg_node *ct, int64_t every)
+rg_node *rgi_scan_spread(rg_scan *f, rg_node *ct, const rgi_projection *p)
 {
-    const cut c = cut_of(f, every);
-    rg_node *one = rg_unsqueeze(c.rest ? rg_slice(ct, 0, 0, c.whole) : ct, 1); /* [whole, 1, ..] */
-    const int64_t others[2] = {every - 1, c.rest - 1};
+    const cut c = cut_of(f, p->every);
+    const bool all = c.rest && !p->bytes; /* the start of what is left over is in it */
+    rg_node *one = rg_unsqueeze(all ? rg_slice(ct, 0, 0, c.whole) : ct, 1); /* [whole, 1, ..] */
+    const int64_t others[2] = {p->every - 1, c.rest - 1};
     rg_node *parts[2] = {NULL, NULL};
-    for (int k = 0; k < (c.rest ? 2 : 1); k++) {
+    for (int k = 0; k < (all ? 2 : 1); k++) {
         rg_node *x = k ? rg_unsqueeze(rg_slice(ct, 0, c.whole, c.whole + 1), 1) : one;
         if (!x)
             return NULL;
@@ -149,7 +79,10 @@ rg_node *rgi_scan_spread(rg_scan *f, rg_node *ct, int64_t every)
         rg_node *pad = others[k] ? rg_zeros(f->graph, ct->dtype, zeros) : NULL;
         parts[k] = !pad ? x : f->reverse ? rg_concat(RG_NODES(pad, x), 1) : rg_concat(RG_NODES(x, pad), 1);
     }
-    return joined(&c, parts[0], parts[1] ? rg_squeeze(parts[1], 0) : NULL);
+    rg_shape left = ct ? ct->shape->a : RG_SCALAR;
+    left.dim[0] = c.rest;
+    rg_node *rest = parts[1] ? rg_squeeze(parts[1], 0) : c.rest ? rg_zeros(f->graph, ct->dtype, left) : NULL;
+    return joined(&c, parts[0], rest);
 }
 
 /* ---- one segment ---------------------------------------------------------------------------------- */
@@ -162,29 +95,34 @@ typedef struct segment {
     rg_node **grad; /* one an input of xs and carries */
 } segment;
 
-/* The segment's forward steps, as a scan of their own; NULL: failed. */
-static rg_scan *again(const segment *s, rgi_replay *copy)
+/* An open scan of the steps of f over xs, from other states; first_step: the number of the first, NULL: 0. NULL:
+   failed. */
+static rg_scan *again(rgi_replay *copy, rg_scan *f, rg_node *const xs[], rg_node *const starts[], rg_node *first_step)
 {
-    rg_scan *f = s->all->forward;
     rg_graph *g = f->graph;
-    rg_scan *n = rg_scan_begin(g, &(rg_scan_opts){.name = f->name, .reverse = f->reverse, .keep_bytes = f->keep_bytes});
-    if (n && f->keep_bytes)
-        n->levels = f->levels - 1;
+    rg_scan *n = rg_scan_begin(g, &(rg_scan_opts){.name = f->name, .reverse = f->reverse});
     for (size_t i = 0; n && i < f->xs.n; i++)
-        copy->of[((rg_node *)f->slices.at[i])->id] = rg_scan_slice(n, s->xs[i]);
+        copy->of[((rg_node *)f->slices.at[i])->id] = rg_scan_slice(n, xs[i]);
     for (size_t j = 0; n && j < f->carries.n; j++)
-        copy->of[((rg_node *)f->carries.at[j])->id] = rg_scan_carry(n, s->starts[j]);
+        copy->of[((rg_node *)f->carries.at[j])->id] = rg_scan_carry(n, starts[j]);
     if (n && f->index)
-        copy->of[f->index->id] = rg_add(rgi_scan_index(g), s->first_step);
+        copy->of[f->index->id] = first_step ? rg_add(rgi_scan_index(g), first_step) : rgi_scan_index(g);
     if (!n || !rgi_replay_body(copy, f))
         return NULL;
     for (size_t j = 0; j < f->carries.n; j++)
         rg_scan_next(n, rgi_now(copy, f->carries.at[j]), rgi_now(copy, f->nexts.at[j]));
-    for (size_t k = 0; k < s->all->n_ct; k++)
+    return g->error.status == RG_OK ? n : NULL;
+}
+
+/* The segment's forward steps, as a scan of their own; NULL: failed. */
+static rg_scan *forward_segment(const segment *s, rgi_replay *copy)
+{
+    rg_scan *f = s->all->forward, *n = again(copy, f, s->xs, s->starts, s->first_step);
+    for (size_t k = 0; n && k < s->all->n_ct; k++)
         if (s->all->of[k]->region != f->region) /* stacked as it is: a capture all the same */
             (void)rgi_scan_stack(n, rgi_now(copy, s->all->of[k]));
     rg_scan_end(n);
-    return g->error.status == RG_OK ? n : NULL;
+    return f->graph->error.status == RG_OK ? n : NULL;
 }
 
 /* Whether a gradient with respect to a capture of the copy is wanted. */
@@ -206,7 +144,7 @@ static bool reverse_segment(const segment *s, const bool needs[])
     if (!rgi_replay_init(&copy, g, "reverse of a scan"))
         return false;
     copy.results = copy.residual = true;
-    rg_scan *n = again(s, &copy);
+    rg_scan *n = forward_segment(s, &copy);
     const size_t room = all->n_ct + (n ? n->node->n_in : 0) + 1;
     rg_node **of = rgi_alloc(&g->allocator, room * sizeof *of);
     bool *wants = rgi_alloc(&g->allocator, room * sizeof *wants);
@@ -246,6 +184,7 @@ typedef struct work {
     rgi_reversal *r;
     rg_scan *f;
     cut cut;
+    rgi_keeping keeping;
     bool *needs;            /* by carry */
     rg_node **xs, **starts; /* whole sequences, and the carries before each segment */
     rg_node **last;         /* by carry: the cotangent handed on so far, NULL: 0 */
@@ -281,9 +220,13 @@ static bool reverse_rest(work *w)
         s.xs[i] = left_over(&w->cut, w->xs[i]);
     for (size_t k = 0; k < w->r->n_ct; k++)
         s.ct[k] = left_over(&w->cut, w->r->ct[k]);
-    for (size_t j = 0; j < w->f->carries.n; j++)
-        s.starts[j] = rg_squeeze(rg_slice(w->starts[j], 0, w->cut.whole, w->cut.whole + 1), 0);
     const int64_t first = w->cut.whole * w->cut.every;
+    for (size_t j = 0; j < w->f->carries.n; j++) {
+        const int64_t row = w->keeping.bytes ? 1 : w->cut.whole;
+        rg_node *starts =
+            row == 1 ? rgi_seen(g, rgi_scan_starts(w->f, w->f->carries.at[j], first, 0, 0)) : w->starts[j];
+        s.starts[j] = rg_squeeze(rg_slice(starts, 0, row, row + 1), 0);
+    }
     s.first_step = w->f->index ? rg_const(g, RG_I64, RG_SCALAR, &first) : NULL;
     if (g->error.status != RG_OK || !reverse_segment(&s, w->needs))
         return false;
@@ -314,7 +257,8 @@ static bool reverse_all(work *w)
     for (size_t k = 0; k < w->r->n_ct; k++)
         s.ct[k] = rg_scan_slice(loop, in_segments(&w->cut, w->r->ct[k]));
     for (size_t j = 0; j < f->carries.n; j++) {
-        rg_node *rows = w->cut.rest ? rg_slice(w->starts[j], 0, 0, w->cut.whole) : w->starts[j];
+        const bool all = w->cut.rest && !w->keeping.bytes;
+        rg_node *rows = all ? rg_slice(w->starts[j], 0, 0, w->cut.whole) : w->starts[j];
         s.starts[j] = rg_scan_slice(loop, rows);
         rg_node *zeros = rg_zeros_like(rgi_seen(g, f->inits.at[j]));
         carry[j] = w->needs[j] ? rg_scan_carry(loop, w->last[j] ? w->last[j] : zeros) : NULL;
@@ -339,12 +283,38 @@ static bool reverse_all(work *w)
     return ok && g->error.status == RG_OK;
 }
 
-bool rgi_scan_reverse_segments(rgi_reversal *r, int64_t every)
+/* The carries before each segment, and, where a plan may keep few of them, how it comes to the others. */
+static bool make_starts(work *w)
+{
+    rg_scan *f = w->f;
+    rg_graph *g = f->graph;
+    const rgi_keeping *k = &w->keeping;
+    for (size_t j = 0; j < f->carries.n; j++)
+        w->starts[j] = rgi_seen(g, rgi_scan_starts(f, f->carries.at[j], k->every, k->bytes, k->block));
+    if (!k->bytes || g->error.status != RG_OK)
+        return g->error.status == RG_OK;
+    rgi_replay copy;
+    if (!rgi_replay_init(&copy, g, "reverse of a scan"))
+        return false;
+    copy.results = copy.residual = true;
+    for (size_t j = 0; j < f->carries.n; j++)
+        w->part[j] = rgi_seen(g, f->inits.at[j]);
+    rg_scan *n = again(&copy, f, w->xs, w->part, NULL);
+    rg_scan_end(n);
+    if (n) {
+        n->bounded = true;
+        n->repeats = f;
+    }
+    rgi_replay_finish(&copy);
+    return g->error.status == RG_OK;
+}
+
+bool rgi_scan_reverse_segments(rgi_reversal *r, const rgi_keeping *keeping)
 {
     rg_scan *f = r->forward;
     rg_graph *g = f->graph;
     const size_t n = f->xs.n + f->carries.n, room = 2 * n + r->n_ct + f->carries.n + 1;
-    work w = {.r = r, .f = f, .cut = cut_of(f, every)};
+    work w = {.r = r, .f = f, .keeping = *keeping, .cut = cut_of(f, keeping->every)};
     w.needs = rgi_alloc(&g->allocator, room * sizeof *w.needs);
     w.xs = rgi_alloc(&g->allocator, 6 * room * sizeof *w.xs);
     bool ok = w.needs && w.xs;
@@ -355,9 +325,7 @@ bool rgi_scan_reverse_segments(rgi_reversal *r, int64_t every)
         ok = rgi_scan_needs(f, r->wants, w.needs);
         for (size_t i = 0; ok && i < f->xs.n; i++)
             w.xs[i] = rgi_seen(g, f->xs.at[i]);
-        for (size_t j = 0; ok && j < f->carries.n; j++)
-            w.starts[j] = rgi_seen(g, rgi_scan_starts(f, f->carries.at[j], every));
-        ok = ok && g->error.status == RG_OK;
+        ok = ok && make_starts(&w);
         if (w.cut.rest && !f->reverse)
             ok = ok && reverse_rest(&w);
         ok = ok && reverse_all(&w);

@@ -74,7 +74,10 @@ static void print_projection(rgi_text *out, const rg_node *node)
 {
     const rgi_projection *const p = rgi_projection_of(node);
     if (rgi_is_scan(node->in[0]))
-        if (p->every)
+        if (p->bytes)
+            rgi_text_printf(out, " {every %" PRId64 " of %%%" PRIu32 ", kept in %" PRId64 " bytes}", p->every,
+                            p->of->id, p->bytes);
+        else if (p->every)
             rgi_text_printf(out, " {every %" PRId64 " of %%%" PRIu32 "}", p->every, p->of->id);
         else
             rgi_text_printf(out, " {%s of %%%" PRIu32 "}", p->last ? "last" : "stack", p->of->id);

@@ -200,9 +200,11 @@ void(rg_scan_next)(rg_scan *s, rg_node *carry, rg_node *next)
                        rgi_format_node(next, lb, sizeof lb), rgi_scan_name(s));
 }
 
-/* The result of a scan for (of, last, every): made once. Before rg_scan_end it has no id yet. */
-static rg_node *project(rg_scan *s, rg_node *of, bool last, int64_t every)
+/* The result of a scan with these attributes: made once. Before rg_scan_end it has no id yet. */
+static rg_node *project(rg_scan *s, rgi_projection attr)
 {
+    rg_node *const of = attr.of;
+    const bool last = attr.last;
     rg_graph *g = s->graph;
     if (!s->region->open && !s->node)
         return rgi_graph_fail(g, RG_ERR_STATE, NULL, "rg_scan_%s: scan '%s' could not end, it has no results",
@@ -210,7 +212,8 @@ static rg_node *project(rg_scan *s, rg_node *of, bool last, int64_t every)
     for (size_t i = 0; i < s->results.n; i++) {
         rg_node *r = s->results.at[i];
         const rgi_projection *p = rgi_projection_of(r);
-        if (p->of == of && p->last == (int64_t)last && p->every == every)
+        if (p->of == of && p->last == attr.last && p->every == attr.every && p->bytes == attr.bytes &&
+            p->block == attr.block)
             return r;
     }
     const rgi_shape *shape = of->shape;
@@ -221,11 +224,11 @@ static rg_node *project(rg_scan *s, rg_node *of, bool last, int64_t every)
             return NULL;
         }
         const rg_node *xs = s->xs.at[0];
-        const int64_t a = xs->shape->a.dim[0], b = xs->shape->b.dim[0], steps = every ? every : 1;
-        shape = rgi_shape_intern(g, with_first((a + steps - 1) / steps, of->shape->a),
-                                 with_first((b + steps - 1) / steps, of->shape->b));
+        const int64_t a = xs->shape->a.dim[0], b = xs->shape->b.dim[0], steps = attr.every ? attr.every : 1,
+                      up = attr.bytes ? 0 : steps - 1;
+        shape =
+            rgi_shape_intern(g, with_first((a + up) / steps, of->shape->a), with_first((b + up) / steps, of->shape->b));
     }
-    const rgi_projection attr = {of, last, every};
     rg_node *r = NULL;
     if (shape && s->node) {
         r = rgi_node_new(g, &rgi_op_result, &s->node, 1, &attr, of->dtype, shape, s->region->parent);
@@ -284,7 +287,7 @@ rg_node *rgi_scan_stack(rg_scan *s, rg_node *y)
                        rgi_format_node(y, label, sizeof label), rgi_scan_name(s));
         return NULL;
     }
-    return project(s, y, false, 0);
+    return project(s, (rgi_projection){.of = y});
 }
 
 rg_node *(rg_scan_stack)(rg_scan *s, rg_node *y)
@@ -303,12 +306,14 @@ rg_node *(rg_scan_stack)(rg_scan *s, rg_node *y)
 
 rg_node *rgi_scan_result_like(rg_scan *s, const rgi_projection *p, rg_node *of)
 {
-    return p->last ? rg_scan_last(s, of) : p->every ? rgi_scan_starts(s, of, p->every) : rgi_scan_stack(s, of);
+    return p->last    ? rg_scan_last(s, of)
+           : p->every ? rgi_scan_starts(s, of, p->every, p->bytes, p->block)
+                      : rgi_scan_stack(s, of);
 }
 
-rg_node *rgi_scan_starts(rg_scan *s, rg_node *carry, int64_t every)
+rg_node *rgi_scan_starts(rg_scan *s, rg_node *carry, int64_t every, int64_t bytes, double block)
 {
-    return project(s, carry, false, every);
+    return project(s, (rgi_projection){.of = carry, .every = every, .bytes = bytes, .block = block});
 }
 
 rg_node *(rg_scan_last)(rg_scan *s, rg_node *carry)
@@ -321,7 +326,7 @@ rg_node *(rg_scan_last)(rg_scan *s, rg_node *carry)
                        rgi_format_node(carry, label, sizeof label), rgi_scan_name(s));
         return NULL;
     }
-    return project(s, carry, true, 0);
+    return project(s, (rgi_projection){.of = carry, .last = true});
 }
 
 /* Everything the body uses from outside, once each, in order of first use. */

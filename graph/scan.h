@@ -11,7 +11,6 @@ struct rg_scan {
     bool reverse;
     int64_t keep_every; /* as in rg_scan_opts */
     size_t keep_bytes;
-    int levels;                     /* with keep_bytes: of segments, plus one; 0: to be decided */
     bool bounded;                   /* memory is to be saved: nothing is computed for all steps at once */
     rg_node *node;                  /* set by rg_scan_end: inputs are the xs, the inits, then the captures */
     uint32_t first_id;              /* body nodes have ids in [first_id, node->id) and region `region` */
@@ -31,6 +30,9 @@ struct rg_scan {
                                        scan: the last of them first); what is stacked for the others is 0. Or NULL */
     rg_node *choice;                /* of a branch: the bool scalar outside ... */
     bool taken;                     /* ... that is so where it is taken, and trips 1. Or NULL */
+    rg_scan *repeats;               /* another scan of the same body, xs, inits and captures, of which this one can make
+                                       any state again from an earlier one. Nothing reads its results: a plan that keeps
+                                       few starts of the other walks to the rest by it. Or NULL */
 };
 
 /* The ops of a scan, of the leaves of its body, and of its results (in ops/scan.c). */
@@ -41,6 +43,9 @@ typedef struct rgi_projection {
     rg_node *of;   /* body node, carry leaf or captured node */
     int64_t last;  /* the carry after the last step; else the stack over all steps, or ... */
     int64_t every; /* ... if not 0, of a carry before the first of every so many steps that lie in a row */
+    int64_t bytes; /* with every: if not 0, a plan may keep only as many of these starts as fit into so many bytes
+                      (those of all carries), less the room of `block` of them, and walk to the others again */
+    double block;
 } rgi_projection;
 
 static inline const rgi_projection *rgi_projection_of(const rg_node *result)
@@ -69,8 +74,9 @@ rg_node *rgi_scan_result_like(rg_scan *s, const rgi_projection *p, rg_node *of);
 void rgi_scan_length_like(rg_scan *s, rg_node *xs);
 
 /* [T / every, rounded up, ...]: a carry as it is before each segment of `every` steps; segments lie in a row from step
-   0 on, and one is entered at its last step where the scan goes backwards. */
-rg_node *rgi_scan_starts(rg_scan *s, rg_node *carry, int64_t every);
+   0 on, and one is entered at its last step where the scan goes backwards. With `bytes` and `block`, as in
+   rgi_projection: of whole segments alone, [T / every, ...]. */
+rg_node *rgi_scan_starts(rg_scan *s, rg_node *carry, int64_t every, int64_t bytes, double block);
 
 /* Stack of any node of the body as it is computed, in steps beyond a sequence's end too: what residuals are. That of a
    loop has the leading size most + 1, and says nothing behind its last step. */

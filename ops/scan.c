@@ -46,10 +46,9 @@ const rg_op rgi_op_scan_index = {
 };
 
 static const rg_attr_field projection_attrs[] = {
-    {"of", offsetof(rgi_projection, of), RG_ATTR_NODE},
-    {"last", offsetof(rgi_projection, last), RG_ATTR_I64},
-    {"every", offsetof(rgi_projection, every), RG_ATTR_I64},
-    {0},
+    {"of", offsetof(rgi_projection, of), RG_ATTR_NODE},      {"last", offsetof(rgi_projection, last), RG_ATTR_I64},
+    {"every", offsetof(rgi_projection, every), RG_ATTR_I64}, {"bytes", offsetof(rgi_projection, bytes), RG_ATTR_I64},
+    {"block", offsetof(rgi_projection, block), RG_ATTR_F64}, {0},
 };
 
 const rg_op rgi_op_result = {

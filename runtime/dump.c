@@ -3,6 +3,8 @@
 
 #include "../graph/text.h"
 
+#include <inttypes.h>
+
 static void print_value(rgi_text *t, const rg_plan *p, int32_t v)
 {
     const rgi_program *prog = p->program;
@@ -93,6 +95,9 @@ static void print_step(rgi_text *t, const rg_plan *p, size_t i, int *indent)
         if (item->from != RGI_NONE) {
             rgi_text_printf(t, " as many steps as ");
             print_value(t, p, item->from);
+        } else if (e && e->schedule && e->schedule->as == RGI_AGAIN) {
+            rgi_text_printf(t, " some %zu steps from the nearest of %" PRId64 " states kept", e->trips,
+                            e->schedule->slots);
         } else if (e && e->trips != SIZE_MAX) {
             rgi_text_printf(t, " %zu steps", e->trips);
         }

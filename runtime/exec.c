@@ -1,6 +1,7 @@
 /* exec.c - running the steps: one parallel region a run, every thread walking the same list. The only file with
    OpenMP. */
 #include "exec.h"
+#include "retrace.h"
 #include "rows.h"
 #include "timeline.h"
 
@@ -48,9 +49,10 @@ typedef struct walker {
     uint64_t failures; /* of this thread before the run */
     uint64_t waited;   /* nanoseconds at meetings, of a plan that keeps a timeline */
     char *scratch;
-    int64_t t[RGI_MAX_LOOPS];    /* counters of the loops around the present step */
-    size_t done[RGI_MAX_LOOPS];  /* steps of each that are over ... */
-    size_t trips[RGI_MAX_LOOPS]; /* ... of so many */
+    int64_t t[RGI_COUNTERS];         /* counters of the loops around the present step */
+    size_t done[RGI_MAX_LOOPS];      /* steps of each that are over ... */
+    size_t trips[RGI_MAX_LOOPS];     /* ... of so many */
+    rgi_stage stages[RGI_MAX_LOOPS]; /* of those that take part in a retrace */
 } walker;
 
 static inline void relax(void)
@@ -174,6 +176,8 @@ static void run_copy(const rgi_exec *e, const int64_t *t)
         *(int64_t *)(uintptr_t)rgi_at(e->to, e->terms[1], t) = t[e->depth];
     else if (e->every)
         copy_start(e, t);
+    else if (e->checkpoint)
+        rgi_copy_checkpoint(e, t);
     else if (e->bytes)
         memmove((void *)(uintptr_t)rgi_at(e->to, e->terms[1], t), rgi_at(e->from, e->terms[0], t), e->bytes);
 }
@@ -235,27 +239,43 @@ static rg_status run_step(walker *w, const rgi_exec *e)
     return RG_OK;
 }
 
+/* Begins a loop: returns how many steps it does. */
+static size_t enter(walker *w, const rgi_exec *e)
+{
+    size_t trips = e->trips;
+    if (e->schedule)
+        return rgi_retrace_enter(e, w->stages, w->t);
+    if (e->from) {
+        const int64_t told = *(const int64_t *)rgi_at(e->from, e->terms[0], w->t);
+        trips = told < 0 ? 0 : (uint64_t)told < trips ? (size_t)told : trips;
+    }
+    w->t[e->depth] = e->reverse ? (int64_t)trips - 1 : 0;
+    return trips;
+}
+
+static inline void go_on(walker *w, const rgi_exec *e)
+{
+    w->t[e->depth] += e->reverse ? -1 : 1;
+    if (e->schedule)
+        rgi_retrace_turn(e, w->stages, w->t);
+}
+
 /* The step after a loop's begin or end. */
 static size_t turn(walker *w, const rgi_exec *e, size_t i)
 {
     if (e->kind == RGI_LOOP) {
         if (!e->parallel && !mine(w, e))
             return e->jump;
-        size_t trips = e->trips;
-        if (e->from) {
-            const int64_t told = *(const int64_t *)rgi_at(e->from, e->terms[0], w->t);
-            trips = told < 0 ? 0 : (uint64_t)told < trips ? (size_t)told : trips;
-        }
+        const size_t trips = enter(w, e);
         if (trips == 0)
             return e->jump;
         w->trips[e->depth] = trips;
         w->done[e->depth] = 0;
-        w->t[e->depth] = e->reverse ? (int64_t)trips - 1 : 0;
         return i + 1;
     }
     if (++w->done[e->depth] == w->trips[e->depth])
         return i + 1;
-    w->t[e->depth] += e->reverse ? -1 : 1;
+    go_on(w, e);
     return e->jump;
 }
 
@@ -283,11 +303,10 @@ static size_t test(walker *w, const rgi_exec *e, size_t i, bool *failed)
 static void walk_rows(walker *w, size_t i)
 {
     const rgi_exec *e = &w->s->steps[i];
-    const size_t n = e->rows->n_steps, last = e->trips - 1;
+    const size_t n = e->rows->n_steps;
     rg_status status = RG_OK;
     for (size_t piece = w->thread; piece < e->rows->pieces && !status; piece += w->team)
-        for (size_t k = 0; k < e->trips && !status; k++) {
-            w->t[e->depth] = (int64_t)(e->reverse ? last - k : k);
+        for (size_t trips = enter(w, e); trips > 0 && !status; trips--) {
             for (size_t j = 0; j < n && !status; j++) {
                 const uint64_t begin = w->s->timeline ? rgi_now() : 0;
                 status = rgi_rows_run(e, piece, j, w->scratch, w->t);
@@ -296,6 +315,8 @@ static void walk_rows(walker *w, size_t i)
                 if (w->s->timeline)
                     rgi_timeline_note(w->s->timeline, w->thread, i + 1 + j, begin, 0);
             }
+            if (trips > 1)
+                go_on(w, e);
         }
     if (status)
         fail(w->p, status);

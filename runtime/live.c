@@ -31,10 +31,14 @@ static void want_inputs(worklist *w, const rg_node *v)
         want(w, rgi_stand_in(w->l, v));
     } else if (v->op == &rgi_op_scan_carry) {
         const rg_scan *s = v->region->scan;
+        rgi_retracing as;
+        const rgi_retrace *r = rgi_retrace_of(w->l->p, s, &as);
         want(w, s->inits.at[v->result]);
         want(w, s->nexts.at[v->result]);
+        want(w, r && as == RGI_AGAIN ? rgi_kept_start(r->forward, v->result) : NULL);
     } else if (v->op == &rgi_op_scan_slice) {
         want(w, v->region->scan->xs.at[v->result]);
+        want(w, rgi_walked_carry(w->l->p, v));
     } else if (rgi_is_projection(v) && rgi_is_scan(v->in[0])) {
         rg_node *outside = rgi_result_outside(w->l, v);
         if (outside) {

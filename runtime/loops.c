@@ -82,6 +82,10 @@ static bool enter_body(rgi_lowering *l, rg_scan *s, int32_t loop)
             continue;
         const int32_t stack = rgi_value_new(l, r, RGI_SLAB);
         l->value_of[r->id] = stack;
+        if (stack != RGI_NONE && rgi_is_kept_start(p, r)) {
+            p->values[stack].shape = rgi_shape_number(l, rgi_projection_of(r)->of->shape);
+            p->values[stack].slots = p->loops[loop].retrace;
+        }
         if (!rgi_projection_of(r)->every)
             l->stack_of[rgi_projection_of(r)->of->id] = stack;
     }
@@ -94,7 +98,7 @@ static bool enter_body(rgi_lowering *l, rg_scan *s, int32_t loop)
     }
     for (size_t i = 0; i < s->xs.n && !l->failed; i++) {
         const rg_node *leaf = s->slices.at[i];
-        if (!l->live[leaf->id] || rgi_stand_in(l, leaf) != leaf)
+        if (!l->live[leaf->id] || rgi_stand_in(l, leaf) != leaf || rgi_walked_carry(p, leaf))
             continue;
         l->value_of[leaf->id] = part_value(l, leaf, rgi_value_in_memory(l, s->xs.at[i]), loop);
     }
@@ -136,12 +140,33 @@ static bool copy_into_stacks(rgi_lowering *l, rg_scan *s, int32_t loop, bool car
         p->values[to].part_of = stack;
         p->values[to].step_loop = loop;
         p->values[to].loop = loop;
-        rgi_item_push(
-            l,
-            &(rgi_item){.kind = RGI_COPY, .loop = loop, .from = from, .to = to, .every = rgi_projection_of(r)->every},
-            items, n, capacity);
+        rgi_item_push(l,
+                      &(rgi_item){.kind = RGI_COPY,
+                                  .loop = loop,
+                                  .from = from,
+                                  .to = to,
+                                  .every = rgi_is_kept_start(p, r) ? 0 : rgi_projection_of(r)->every,
+                                  .checkpoint = rgi_is_kept_start(p, r) ? RGI_SAVE : RGI_NO_CHECKPOINT},
+                      items, n, capacity);
     }
     return !l->failed;
+}
+
+/* A walk keeps its carries where the forward loop has kept them, which is where it begins from: `restore`, in front of
+   loop `loop`, the present value of its carry j. */
+static bool copy_checkpoint(rgi_lowering *l, const rgi_retrace *r, size_t j, int32_t loop, bool restore,
+                            rgi_item **items, size_t *n, size_t *capacity)
+{
+    const rg_node *leaf = r->again->carries.at[j], *start = rgi_kept_start(r->forward, j);
+    const int32_t h = l->value_of[leaf->id], home = restore ? l->p->loops[loop].parent : loop,
+                  slot = part_value(l, leaf, l->value_of[start->id], home);
+    return slot != RGI_NONE && rgi_item_push(l,
+                                             &(rgi_item){.kind = RGI_COPY,
+                                                         .loop = home,
+                                                         .from = restore ? slot : h,
+                                                         .to = restore ? h : slot,
+                                                         .checkpoint = restore ? RGI_RESTORE : RGI_SAVE},
+                                             items, n, capacity);
 }
 
 /* At the end of a step each carry takes its next value. Where that is another carry's present value, it is saved first:
@@ -200,10 +225,14 @@ bool rgi_lower_scan(rgi_lowering *l, const rg_node *node)
     rgi_block *const outer = l->block;
     const int32_t parent = outer->loop, loop = (int32_t)p->n_loops,
                   depth = parent == RGI_NONE ? 0 : p->loops[parent].depth + 1;
+    rgi_retracing as = 0;
+    const rgi_retrace *retrace = rgi_retrace_of(p, s, &as);
     const rgi_loop entry = {.scan = s,
                             .parent = parent,
                             .depth = depth,
                             .reverse = s->reverse,
+                            .retrace = retrace ? (uint32_t)(retrace - p->retraces) + 1 : 0,
+                            .as = as,
                             .held = l->held[s->region->id],
                             .length = rgi_shape_number(l, ((rg_node *)s->xs.at[0])->shape)};
     if (depth >= RGI_MAX_LOOPS) {
@@ -218,6 +247,11 @@ bool rgi_lower_scan(rgi_lowering *l, const rg_node *node)
         return false;
     for (size_t j = 0; j < s->carries.n; j++) {
         const rg_node *leaf = s->carries.at[j];
+        if (l->live[leaf->id] && as == RGI_AGAIN) {
+            if (!copy_checkpoint(l, retrace, j, loop, true, &unit.body, &unit.n_body, &capacity))
+                return false;
+            continue;
+        }
         if (l->live[leaf->id] && !rgi_item_push(l,
                                                 &(rgi_item){.kind = RGI_COPY,
                                                             .loop = parent,
@@ -249,6 +283,9 @@ bool rgi_lower_scan(rgi_lowering *l, const rg_node *node)
     rgi_block inside = {.region = s->region, .loop = loop, .outer = outer};
     l->block = &inside;
     bool ok = copy_into_stacks(l, s, loop, true, &unit.body, &unit.n_body, &capacity);
+    for (size_t j = 0; ok && as == RGI_AGAIN && j < s->carries.n; j++)
+        ok = !l->live[((rg_node *)s->carries.at[j])->id] ||
+             copy_checkpoint(l, retrace, j, loop, false, &unit.body, &unit.n_body, &capacity);
     l->block = outer;
     ok = ok && rgi_lower_region(l, s->region, loop, &unit.body, &unit.n_body, &capacity);
     l->block = &inside;

@@ -124,6 +124,18 @@ bool rgi_item_push(rgi_lowering *l, const rgi_item *item, rgi_item **items, size
 /* Level of the unit that makes a value, if it belongs to the present block: what comes from outside is there
    already. */
 uint32_t rgi_level_of(const rgi_lowering *l, int32_t value);
+/* retrace.c: which loops there are about starts of which few are kept, once it is known what is live. */
+bool rgi_find_retraces(rgi_lowering *l, rg_nodes fetch);
+/* Which of them a scan takes part in, or NULL; *as: as what. */
+const rgi_retrace *rgi_retrace_of(const rgi_program *p, const rg_scan *s, rgi_retracing *as);
+/* Whether a result of a scan is a start of which few are kept. */
+bool rgi_is_kept_start(const rgi_program *p, const rg_node *result);
+/* That of carry j of the forward loop. */
+rg_node *rgi_kept_start(const rg_scan *forward, size_t j);
+/* Of a slice of such starts: the carry that holds it after the walk there; else NULL. */
+rg_node *rgi_walked_carry(const rgi_program *p, const rg_node *slice);
+/* Lowers the walks of a loop that asks for starts, first of its block. */
+bool rgi_lower_walks(rgi_lowering *l, const rg_scan *backward);
 /* loops.c: a scan as a unit of the present block. */
 bool rgi_lower_scan(rgi_lowering *l, const rg_node *node);
 /* Lowers a node now, with all it needs, as if it stood in front of `key`, in the block of its own region. */

@@ -4,6 +4,10 @@
 
 #include "program.h"
 
+/* Counters of the loops around a step, by depth; behind them the slots in which loops of a retrace keep the present
+   step's state, or have it from; -1: none. */
+#define RGI_COUNTERS (2 * RGI_MAX_LOOPS)
+
 /* Where an operand moves as the loops around it go on: its address plus counter * stride for each. */
 typedef struct rgi_terms {
     uint8_t n, depth[RGI_MAX_LOOPS];
@@ -108,22 +112,31 @@ typedef struct rgi_rows {
     rgi_row_step *steps; /* of piece k from k n_steps on */
 } rgi_rows;
 
+/* A loop's part in a retrace. */
+typedef struct rgi_schedule {
+    rgi_retracing as;
+    int64_t every, slots, blocks;
+} rgi_schedule;
+
 /* What a thread walks over. */
 typedef struct rgi_exec {
     const rgi_call
         *calls; /* what one thread alone does from here to step `after`, if it is calls and nothing else ... */
     uint32_t n_calls, after; /* ... so many; 0: something else */
     rgi_kind kind;
-    bool parallel;        /* tasks are shared out; else one thread does all: */
-    uint32_t lane;        /* this one, of a team as large as asked for */
-    const double *cut;    /* the part of the tasks that lies before those of each thread; NULL: even */
-    bool barrier;         /* all threads meet before it */
-    bool reverse;         /* RGI_LOOP, RGI_NEXT */
-    uint32_t depth, jump; /* RGI_LOOP: the step after its end; RGI_NEXT: the first of its body */
-    const rgi_rows *rows; /* RGI_LOOP: several threads do pieces of it, each all steps; or NULL */
-    size_t trips, every;  /* every: RGI_COPY, as in rgi_item, with depth and trips those of its loop */
-    size_t most;          /* RGI_TEST: steps that may be done, or SIZE_MAX */
-    rg_step step;         /* RGI_RUN */
+    bool parallel;                /* tasks are shared out; else one thread does all: */
+    uint32_t lane;                /* this one, of a team as large as asked for */
+    const double *cut;            /* the part of the tasks that lies before those of each thread; NULL: even */
+    bool barrier;                 /* all threads meet before it */
+    bool reverse;                 /* RGI_LOOP, RGI_NEXT */
+    uint32_t depth, jump;         /* RGI_LOOP: the step after its end; RGI_NEXT: the first of its body */
+    const rgi_rows *rows;         /* RGI_LOOP: several threads do pieces of it, each all steps; or NULL */
+    const rgi_schedule *schedule; /* RGI_LOOP, RGI_NEXT: of one that takes part in a retrace, or NULL */
+    rgi_checkpoint checkpoint;    /* RGI_COPY, as in rgi_item, with the depth of its loop */
+    size_t trips, every; /* trips of RGI_AGAIN: on average; every: RGI_COPY, as in rgi_item, with depth and trips those
+                             of its loop */
+    size_t most;         /* RGI_TEST: steps that may be done, or SIZE_MAX */
+    rg_step step;        /* RGI_RUN */
     size_t tasks[RG_MAX_PHASES];
     const void **packed;     /* RGI_RUN: step.packed, to be filled in */
     const rgi_terms **terms; /* RGI_RUN, RGI_COPY: of each input, then each output; NULL: nothing moves */
@@ -180,6 +193,7 @@ typedef struct rgi_special {
     rg_shape *shapes;    /* of program.shapes */
     size_t *counts;      /* elements of each */
     rgi_packing *packed; /* of program.packed */
+    int64_t *slots;      /* of program.retraces: checkpoints kept at once */
     size_t *offsets;     /* of owners in the slab, by value */
     size_t bytes;        /* of the slab's first part, the values ... */
     size_t total;        /* ... and with the scratch of each thread behind it */
@@ -282,7 +296,10 @@ rg_status rgi_group_give(const rg_step *step, size_t first, size_t n, void *to);
 static inline size_t rgi_bytes(const rgi_program *prog, const rgi_special *s, int32_t v)
 {
     const rgi_value *value = &prog->values[v];
-    return value->packed ? s->packed[value->packed - 1].bytes : s->counts[value->shape] * value->size;
+    const size_t bytes = s->counts[value->shape] * value->size;
+    return value->packed  ? s->packed[value->packed - 1].bytes
+           : value->slots ? bytes * (size_t)s->slots[value->slots - 1]
+                          : bytes;
 }
 
 static inline const void *rgi_at(const void *at, const rgi_terms *terms, const int64_t *t)

@@ -34,6 +34,7 @@ typedef struct rgi_value {
     int32_t slot;          /* RGI_BOUND: input number; RGI_STORE: entry number */
     const void *fixed;     /* RGI_FIXED */
     uint32_t packed;       /* 1 + the packed operand that it is, whose size is of its own; or 0 */
+    uint32_t slots;        /* 1 + the retrace whose checkpoints it holds, with the shape of one of them; or 0 */
     int32_t scalar;        /* a one-element RGI_FIXED value it equals everywhere, or RGI_NONE */
     int32_t unit;          /* the unit that makes it (while lowering), or RGI_NONE */
     int32_t loop;          /* the innermost loop it lives in, or RGI_NONE */
@@ -74,6 +75,9 @@ typedef enum rgi_kind {
     RGI_NEXT   /* ... and ends its body */
 } rgi_kind;
 
+/* Copies of a carry to and from the checkpoints of a retrace. */
+typedef enum rgi_checkpoint { RGI_NO_CHECKPOINT, RGI_SAVE, RGI_RESTORE } rgi_checkpoint;
+
 typedef struct rgi_item {
     rgi_kind kind;
     int32_t loop;          /* RGI_LOOP, RGI_NEXT: which; others: the innermost they are in, or RGI_NONE */
@@ -84,7 +88,21 @@ typedef struct rgi_item {
         to; /* RGI_COPY, RGI_INDEX, RGI_CLEAR, RGI_PACK, RGI_TEST; RGI_LOOP: from says how many steps, or RGI_NONE */
     bool may_fail; /* no parameter is written before it has succeeded */
     int64_t every; /* RGI_COPY: not 0: only before the first of so many steps of its loop that lie in a row */
+    rgi_checkpoint checkpoint; /* RGI_COPY: only where the retrace of its loop has a slot for it */
 } rgi_item;
+
+/* Three loops about the starts of segments of which few are kept, as the binomial schedule says (graph/binomial.h). */
+typedef enum rgi_retracing {
+    RGI_FORWARD = 1, /* keeps the first ones */
+    RGI_BACKWARD,    /* asks for one in each step, in the other order */
+    RGI_AGAIN        /* in a step of that: walks there from the nearest one, and keeps others on the way */
+} rgi_retracing;
+
+typedef struct rgi_retrace {
+    const rg_scan *forward, *backward, *again;
+    int64_t every, bytes; /* as in rgi_projection */
+    double block;
+} rgi_retrace;
 
 typedef struct rgi_loop {
     const rg_scan *scan;
@@ -93,6 +111,8 @@ typedef struct rgi_loop {
     uint32_t test;       /* its RGI_TEST item; 0: it has none */
     uint32_t length;     /* index into program.shapes of a shape whose leading size is the number of steps */
     bool reverse;
+    uint32_t retrace; /* 1 + the retrace that it is part of, or 0 ... */
+    rgi_retracing as; /* ... as this */
     const rg_node
         *held; /* of the body: could be computed for all steps at once if its op had a batching rule, or NULL */
 } rgi_loop;
@@ -145,6 +165,8 @@ typedef struct rgi_program {
     size_t n_items;
     rgi_loop *loops;
     size_t n_loops;
+    rgi_retrace *retraces;
+    size_t n_retraces;
     rgi_write *writes;
     size_t n_writes;
     rgi_fetch *fetches;

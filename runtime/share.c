@@ -46,7 +46,8 @@ double rgi_step_calls(const rgi_program *prog, const rgi_special *s, size_t step
 {
     double calls = 1;
     for (int32_t l = prog->items[step].loop; l != RGI_NONE; l = prog->loops[l].parent)
-        calls *= (double)s->shapes[prog->loops[l].length].dim[0];
+        calls *= prog->loops[l].as == RGI_AGAIN ? (double)s->steps[prog->loops[l].begin].trips
+                                                : (double)s->shapes[prog->loops[l].length].dim[0];
     return calls;
 }
 

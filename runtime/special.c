@@ -1,5 +1,6 @@
 /* special.c - what a set of sizes adds to a program: concrete shapes, offsets, pointers. */
 #include "recompute.h"
+#include "retrace.h"
 #include "share.h"
 #include "steps.h"
 #include "timeline.h"
@@ -103,9 +104,9 @@ static rg_status build(rg_plan *p, rgi_special *s)
     rgi_extra *extra = rgi_arena_alloc(&p->temporary, n * sizeof *extra);
     uint32_t *interval = rgi_arena_alloc(&p->temporary, n * sizeof *interval);
     bool *shared = rgi_arena_alloc(&p->temporary, n + 1);
-    const bool ok = extra && interval && shared && rgi_steps_make(p, s, extra) && rgi_share(p, s, interval, shared) &&
-                    rgi_steps_settle(p, s, extra) && place(p, s, extra, interval, shared) &&
-                    rgi_steps_link(p, s, extra) && rgi_straighten(s) &&
+    const bool ok = extra && interval && shared && rgi_retrace_sizes(prog, s) && rgi_steps_make(p, s, extra) &&
+                    rgi_share(p, s, interval, shared) && rgi_steps_settle(p, s, extra) &&
+                    place(p, s, extra, interval, shared) && rgi_steps_link(p, s, extra) && rgi_straighten(s) &&
                     (!prog->opts.profile || (s->timeline = rgi_timeline_new(prog, s)));
     return ok ? RG_OK : s->refused ? s->refused : rgi_fail(RG_ERR_MEMORY, "rg_run: out of memory");
 }

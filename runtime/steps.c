@@ -3,6 +3,7 @@
 
 #include "../graph/infer.h"
 #include "exec.h"
+#include "retrace.h"
 #include "steps.h"
 
 #include <string.h>
@@ -309,7 +310,7 @@ bool rgi_steps_make(rg_plan *p, rgi_special *s, rgi_extra *extra)
             e->depth = (uint32_t)loop->depth;
             e->trips = loop->scan->endless ? SIZE_MAX : (size_t)s->shapes[loop->length].dim[0];
             e->jump = item->kind == RGI_LOOP ? loop->end + 1 : loop->begin + 1;
-            ok = item->from == RGI_NONE || make_read(p, s, item, e);
+            ok = rgi_schedule_make(prog, s, loop, e) && (item->from == RGI_NONE || make_read(p, s, item, e));
         } else if (item->kind == RGI_TEST) {
             const rgi_loop *loop = &prog->loops[item->loop];
             e->depth = (uint32_t)loop->depth;
@@ -325,7 +326,8 @@ bool rgi_steps_make(rg_plan *p, rgi_special *s, rgi_extra *extra)
                 e->reverse = loop->reverse;
                 e->trips = (size_t)s->shapes[loop->length].dim[0];
             }
-            if (item->kind == RGI_INDEX)
+            e->checkpoint = item->checkpoint;
+            if (item->kind == RGI_INDEX || item->checkpoint)
                 e->depth = (uint32_t)prog->loops[item->loop].depth;
         }
     }

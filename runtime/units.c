@@ -336,7 +336,7 @@ bool rgi_lower_region(rgi_lowering *l, const rgi_region *region, int32_t loop, r
     l->block = &block;
     if (!block.outer)
         l->root = &block;
-    bool ok = true;
+    bool ok = !region->scan || rgi_lower_walks(l, region->scan);
     for (uint32_t id = l->region_first[region->id]; ok && id != UINT32_MAX; id = l->region_next[id])
         ok = rgi_lower_node(l, rgi_node(l->g, id));
     if (ok && !block.outer) {

@@ -2,6 +2,7 @@
 #include "tasks.h"
 
 #include "../runtime/exec.h"
+#include "../runtime/retrace.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -74,8 +75,11 @@ static bool find_accesses(const rg_plan *p, const task_group *g, access *out)
     out->n = 0;
     for (int write = 0; write < 2; write++) {
         rgi_cursor c = {0, 0};
-        for (int32_t v; (v = (write ? rgi_next_write : rgi_next_read)(p->program, item, &c)) != RGI_NONE;)
-            out->at[out->n++] = range_of(p, e->every && write ? rgi_owner(p->program, v) : v, g, write);
+        for (int32_t v; (v = (write ? rgi_next_write : rgi_next_read)(p->program, item, &c)) != RGI_NONE;) {
+            const int32_t owner = rgi_owner(p->program, v); /* where only some rows are there, all of them */
+            const bool rows = (e->every && write) || p->program->values[owner].slots;
+            out->at[out->n++] = range_of(p, rows ? owner : v, g, write);
+        }
     }
     const char *own = e->kind == RGI_FUSED ? e->group->own : e->step.shared;
     if (e->own)
@@ -109,19 +113,24 @@ static bool unroll(task_graph *out)
 {
     const rg_plan *p = out->plan;
     const rgi_special *s = p->current;
-    size_t capacity = 0, done[RGI_MAX_LOOPS];
-    int64_t t[RGI_MAX_LOOPS] = {0};
+    size_t capacity = 0, done[RGI_MAX_LOOPS], trips[RGI_MAX_LOOPS];
+    int64_t t[RGI_COUNTERS] = {0};
+    rgi_stage stages[RGI_MAX_LOOPS];
     for (size_t i = 0; i < s->n_steps;) {
         const rgi_exec *e = &s->steps[i];
         if (e->kind == RGI_LOOP) {
             done[e->depth] = 0;
             t[e->depth] = e->reverse ? (int64_t)e->trips - 1 : 0;
-            i = e->trips ? i + 1 : e->jump;
+            trips[e->depth] = e->schedule ? rgi_retrace_enter(e, stages, t) : e->trips;
+            i = trips[e->depth] ? i + 1 : e->jump;
             continue;
         }
         if (e->kind == RGI_NEXT) {
+            const bool over = ++done[e->depth] == trips[e->depth];
             t[e->depth] += e->reverse ? -1 : 1;
-            i = ++done[e->depth] == e->trips ? i + 1 : e->jump;
+            if (e->schedule && !over)
+                rgi_retrace_turn(e, stages, t);
+            i = over ? i + 1 : e->jump;
             continue;
         }
         if (out->n == capacity) {

@@ -67,12 +67,12 @@ static bool mlp(rg_graph *g)
     return ok;
 }
 
-/* A recurrence and its reverse. */
-static bool recurrence(rg_graph *g)
+/* A recurrence and its reverse, which keeps so many bytes of it if that is not 0. */
+static bool recurrence_keeping(rg_graph *g, size_t keep_bytes)
 {
     rg_node *xs = rg_input(g, "xs", RG_F32, RG_SHAPE(rg_dim(g, "time"), 2, 4));
     rg_node *u = rg_param(g, "u", RG_F32, RG_SHAPE(4, 4), NULL);
-    rg_scan *s = rg_scan_begin(g, NULL);
+    rg_scan *s = rg_scan_begin(g, &(rg_scan_opts){.keep_bytes = keep_bytes});
     rg_node *x = rg_scan_slice(s, xs), *h = rg_scan_carry(s, rg_zeros(g, RG_F32, RG_SHAPE(2, 4)));
     rg_node *next = rg_tanh(rg_add(x, rg_matmul(h, u)));
     rg_scan_next(s, h, next);
@@ -85,6 +85,16 @@ static bool recurrence(rg_graph *g)
                     !rg_bind_shape(p, xs, data, RG_SHAPE(9, 2, 4)) && !rg_run(p);
     rg_plan_free(p);
     return ok;
+}
+
+static bool recurrence(rg_graph *g)
+{
+    return recurrence_keeping(g, 0);
+}
+
+static bool recurrence_in_few_bytes(rg_graph *g)
+{
+    return recurrence_keeping(g, 1);
 }
 
 /* Everything a plan says about itself. */
@@ -218,6 +228,11 @@ Test(alloc, recurrence)
 Test(alloc, recurrence_failing_once)
 {
     for_every_k(recurrence, true, true);
+}
+
+Test(alloc, recurrence_in_few_bytes)
+{
+    for_every_k(recurrence_in_few_bytes, true, false);
 }
 
 /* The same with malloc itself, which also feeds what the graph's allocator does not. */

@@ -158,16 +158,24 @@ typedef struct rg_scan_opts {
     rg_node *lengths;
     /* What the reverse pass may keep of the forward one. With both 0: whatever derivatives read, of every step.
        Otherwise the carries alone, at the beginning of each segment of steps, whose forward pass is repeated, one
-       segment at a time; gradients have the same bits. */
+       segment at a time; gradients have the same bits.
+       A budget that is too small for all of these carries keeps some of them, and repeats forward steps from the nearest
+       to come to the others, by the binomial schedule (Griewank and Walther's revolve, ACM TOMS 26, 2000): no other
+       that holds the values of one step at a time repeats fewer, and where segments of several steps are better, they
+       are taken. Of 10,000 steps, each with values of four times the bytes of the carries, forward steps are made 2.0
+       times in all with a budget of 126 steps' values, 3.0 times with 22, 3.9 times with 9.5, 7.9 times with 3. Named
+       sizes are no obstacle: how many carries are kept is decided when data is bound. */
     int64_t keep_every; /* steps of a segment, or RG_KEEP_SQRT: about the square root of their number */
-    size_t keep_bytes;  /* about so much: L <= 3 levels of T^(1/(L+1)) segments, as few as fit; L more forward passes */
+    size_t keep_bytes;  /* bytes for carries and for values of steps; what some log4(T) carries and one step take is the
+                           least. All carries of segments are kept where more than one reverse pass reads them, as second
+                           derivatives do, and of a scan in the body of another */
 } rg_scan_opts;
 #define RG_KEEP_SQRT (-1)
 
 /* Opens a recurrence. Between begin and end, nodes made from its slices and carries form its body; nodes
    from outside that the body uses are captured by themselves. Bodies nest. Errors: lengths of another type; keep_every
-   below -1, or beside keep_bytes. When derivatives are asked for: with RG_KEEP_SQRT or keep_bytes a number of steps
-   that is named; with keep_every one that is not promised to be its multiple (rg_dim_multiple). */
+   below -1, or beside keep_bytes. When derivatives are asked for: with RG_KEEP_SQRT a number of steps that is named;
+   with keep_every one that is not promised to be its multiple (rg_dim_multiple). */
 RG_API rg_scan *rg_scan_begin(rg_graph *g, const rg_scan_opts *opts);
 RG_API rg_node *rg_scan_slice(rg_scan *s, rg_node *xs);              /* [T, ...] -> [...], the present step's part */
 RG_API rg_node *rg_scan_carry(rg_scan *s, rg_node *init);            /* state: `init` at first, then what next said */
