@@ -227,6 +227,7 @@ bool rgi_lower_scan(rgi_lowering *l, const rg_node *node)
                   depth = parent == RGI_NONE ? 0 : p->loops[parent].depth + 1;
     rgi_retracing as = 0;
     const rgi_retrace *retrace = rgi_retrace_of(p, s, &as);
+    const bool again = retrace && as == RGI_AGAIN;
     const rgi_loop entry = {.scan = s,
                             .parent = parent,
                             .depth = depth,
@@ -247,7 +248,7 @@ bool rgi_lower_scan(rgi_lowering *l, const rg_node *node)
         return false;
     for (size_t j = 0; j < s->carries.n; j++) {
         const rg_node *leaf = s->carries.at[j];
-        if (l->live[leaf->id] && as == RGI_AGAIN) {
+        if (l->live[leaf->id] && again) {
             if (!copy_checkpoint(l, retrace, j, loop, true, &unit.body, &unit.n_body, &capacity))
                 return false;
             continue;
@@ -283,7 +284,7 @@ bool rgi_lower_scan(rgi_lowering *l, const rg_node *node)
     rgi_block inside = {.region = s->region, .loop = loop, .outer = outer};
     l->block = &inside;
     bool ok = copy_into_stacks(l, s, loop, true, &unit.body, &unit.n_body, &capacity);
-    for (size_t j = 0; ok && as == RGI_AGAIN && j < s->carries.n; j++)
+    for (size_t j = 0; ok && again && j < s->carries.n; j++)
         ok = !l->live[((rg_node *)s->carries.at[j])->id] ||
              copy_checkpoint(l, retrace, j, loop, false, &unit.body, &unit.n_body, &capacity);
     l->block = outer;
