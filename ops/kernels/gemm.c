@@ -58,6 +58,19 @@ static void ahead_once(const block *b, size_t turn, tile *t)
     t->ahead_row = (ptrdiff_t)line;
 }
 
+/* The same for the next panel of a V that lies by columns: tile q takes up where the one before it ended. */
+static bool ahead_columns(const block *b, size_t j, size_t q, const real *v, tile *t)
+{
+    const rgk_gemm *g = b->g;
+    const size_t line = 64 / sizeof(real), at = (q - 1) * b->k * line, next = j + TILE_COLS;
+    if (g->b_row != 1 || b->i || next >= b->cols ||
+        (ptrdiff_t)at >= (ptrdiff_t)least(TILE_COLS, b->cols - next) * g->b_col)
+        return false;
+    t->ahead = v + (ptrdiff_t)TILE_COLS * g->b_col + at;
+    t->ahead_row = (ptrdiff_t)line;
+    return true;
+}
+
 /* What tile q of a panel asks memory for meanwhile, a line for each l: the next panel, as it lies in V before it is
    packed, or where it was packed; the last panel asks for the first again, which the next rows begin with, and for
    those rows. Where there are no others, it is the next part of the sum that comes next. */
@@ -68,7 +81,7 @@ static void look_ahead(block *b, size_t j, size_t q, const real *v, tile *t)
     const bool last = j + TILE_COLS >= b->cols;
     t->ahead = t->s;
     t->ahead_row = 0;
-    if (q == 0)
+    if (q == 0 || ahead_columns(b, j, q, v, t))
         return;
     if (offset >= TILE_COLS) {
         const size_t i = b->i + b->rows + offset - TILE_COLS;
