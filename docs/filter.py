@@ -11,6 +11,7 @@ import sys
 def escape(body):
     body = re.sub(r"([<>@\\#&])", r"\\\1", body)
     body = re.sub(r"\.\.\.?", "&hellip;", body)  # a point at the beginning of a line would end a list
+    body = re.sub(r"(?<!-)--(?!-)", r"\\--", body)  # of an option; two would be made one long dash
     # Doxygen ends the brief description at a point that no letter follows, and then misses the end of the tag.
     return re.sub(r"`([^`]*)`", lambda code: ("'%s'" if re.search(r"\.\W|\.$", code[1]) else "<code>%s</code>") % code[1], body)
 

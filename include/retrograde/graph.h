@@ -22,7 +22,8 @@ typedef struct rg_graph_opts {
 /* A new empty graph, or NULL when memory is short. A graph and its nodes are used by one thread at a
    time; plans made from it may run on other threads meanwhile. */
 RG_API rg_graph *rg_graph_new(const rg_graph_opts *opts);
-/* Gives up the caller's reference. Plans keep what they need: any order of freeing is valid. */
+/* Gives up the caller's reference; NULL is fine. Plans keep what they need: any order of freeing is valid. Nodes and
+   lists of the graph are not to be used after the last of it and its plans is freed. */
 RG_API void rg_graph_free(rg_graph *g);
 /* The first error made while building, else the last error of a compilation, else NULL. The text
    names the operation, the nodes, their shapes, the scope and the caller's file and line. For a NULL
@@ -172,10 +173,12 @@ typedef struct rg_scan_opts {
 } rg_scan_opts;
 #define RG_KEEP_SQRT (-1)
 
-/* Opens a recurrence. Between begin and end, nodes made from its slices and carries form its body; nodes
-   from outside that the body uses are captured by themselves. Bodies nest. Errors: lengths of another type; keep_every
-   below -1, or beside keep_bytes. When derivatives are asked for: with RG_KEEP_SQRT a number of steps that is named;
-   with keep_every one that is not promised to be its multiple (rg_dim_multiple). */
+/* Opens a recurrence. Between begin and end, nodes made from its slices and carries form its body; nodes from outside
+   that the body uses are captured by themselves. Bodies nest. Errors: lengths of another type; keep_every below -1, or
+   beside keep_bytes; a slice of a scalar, or of another length than those before it (RG_ERR_SHAPE); a next of another
+   type or shape than its carry, a second one, or none (RG_ERR_STATE, at rg_scan_end). When derivatives are asked for:
+   with RG_KEEP_SQRT a number of steps that is named; with keep_every one that is not promised to be its multiple
+   (rg_dim_multiple). */
 RG_API rg_scan *rg_scan_begin(rg_graph *g, const rg_scan_opts *opts);
 RG_API rg_node *rg_scan_slice(rg_scan *s, rg_node *xs);              /* [T, ...] -> [...], the present step's part */
 RG_API rg_node *rg_scan_carry(rg_scan *s, rg_node *init);            /* state: `init` at first, then what next said */

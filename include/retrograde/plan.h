@@ -61,7 +61,7 @@ RG_API const char *rg_rewrite_name(size_t i);
    plan. It keeps its graph and parameters alive. A plan is used by one thread at a time. A plan with effects needs the
    parameters to itself while it runs. */
 RG_API rg_plan *rg_compile(rg_graph *g, rg_nodes fetch, const rg_plan_opts *opts);
-RG_API void rg_plan_free(rg_plan *p);
+RG_API void rg_plan_free(rg_plan *p); /* NULL is fine */
 
 /* Says where an input's values are: row-major, of the input's dtype, borrowed until bound again, read at every run;
    nothing is copied. NULL: not bound any more. An input that nothing fetched depends on may be bound too. Errors:

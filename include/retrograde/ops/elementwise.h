@@ -51,23 +51,23 @@ RG_API rg_node *rg_pow_scalar(rg_node *x, double p); /* x^p; dx = g p x^(p-1), 0
 /* x cut to [lo, hi]; dx = g where lo <= x <= hi, else 0. Errors: RG_ERR_ARGUMENT unless lo <= hi. */
 RG_API rg_node *rg_clamp(rg_node *x, double lo, double hi);
 
-/* ---- functions ---- */
+/* ---- functions ----
 
-/* Largest errors, here and in the activations, in units of the last place of the exact result, subnormal results and
+   Largest errors, here and in the activations, in units of the last place of the exact result, subnormal results and
    the whole range of arguments included; infinities, NaN and the sign of zero are exact. The tests hold f32 to them at
    each of the 2^32 numbers (`./dev test --slow vmath`), f64 at a sample. In brackets: without fused multiply-add
    (SSE2).
-       0    floor, ceil, round                                sqrt, reciprocal: rounded correctly (0.501)
+
+       0    floor, ceil, round (sqrt and reciprocal are rounded correctly: 0.501)
        0.51 pow (f64: 1.2)
        1    exp (1.1), exp2 (1.2), log, log1p
        1.2  erf (1.4; f64: 1.5)
        1.5  rsqrt, acos
        1.6  cosh, sigmoid (2.5)
-       2    expm1, sin, cos, tan (2.1; f64: 2.6), asin, atan, sinh, asinh, acosh (f64: 2.1), atanh, softplus,
-       log_sigmoid,
-            tanh (2.7)
+       2    expm1, sin, cos, tan (2.1; f64: 2.6), asin, atan, sinh, asinh, acosh (f64: 2.1), atanh
+       2    softplus, log_sigmoid, tanh (2.7)
        2.2  gelu (3; f64: 4)
-       2.5  silu (3.4), gelu_tanh (3.4)                       */
+       2.5  silu (3.4), gelu_tanh (3.4) */
 
 RG_API rg_node *rg_exp(rg_node *x);   /* dx = g y */
 RG_API rg_node *rg_exp2(rg_node *x);  /* 2^x; dx = g y log 2 */
