@@ -19,13 +19,15 @@ int64_t rgi_conv_outputs(const rgi_conv *a, int axis, int64_t in, int64_t size);
 /* Of conv and its data gradient where outputs, of a group, go along the vectors: conv_wide.c. */
 typedef struct rgi_conv_wide {
     bool used, data_grad;
+    bool direct;                          /* the source is read where it lies: conv_direct.c */
     size_t channels, outputs;             /* of the source, summed over; of the result */
     size_t seen[3], result[3], extent[3]; /* planes of both; of a strip's copy of an image */
     size_t images, packs, rows, strips;   /* a strip: of so many images; rows, how many in an image */
     size_t blocks, units, columns; /* outputs: in blocks of columns, shared out between so many tasks of a strip */
     size_t terms, remainders;
-    bool divided[3];                      /* by which taps are inside of the source: conv_classes.c */
-    size_t most_classes, most_runs, pass; /* pass: taps whose terms are added to all pixels at a time */
+    bool divided[3]; /* by which taps are inside of the source: conv_classes.c */
+    size_t most_classes, most_runs,
+        pass; /* taps, or channels if it is direct, whose terms are added to all pixels at a time */
     size_t classes_at, starts_at, pixels_at, sums_at, planes_at, copy_at,
         scratch; /* planes: of a block of outputs, for a tail */
 } rgi_conv_wide;
@@ -115,6 +117,12 @@ static inline rg_status rgi_conv_deliver(const rg_step *s, const void *data, siz
 {
     return s->tail->take(s, &(rg_block){data, columns, first, plane, rows, columns});
 }
+
+/* Of those whose result is known. The job has the outputs, their weights, of which so many bytes are there, and sums. */
+bool rgi_conv_direct_fits(const rgi_conv_layout *l, const rgk_table *k, size_t size);
+size_t rgi_conv_direct_pass(const rgi_conv_layout *l);
+void rgi_conv_direct_add(const rg_step *s, const rgi_conv_layout *l, const rgi_conv_part *t, rgk_conv_direct *job,
+                         size_t weight_bytes);
 
 void rgi_conv_lay_out(const rg_step *s, void *out);
 void rgi_conv_cost(const rg_step *s, rg_cost *cost);

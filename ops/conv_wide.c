@@ -6,7 +6,8 @@
 
    Phase 0 packs the weights. In phase 1 a task takes a strip of rows of one or several images and some of the outputs.
    It copies what the strip sees, by pixels and padded with zeros, and goes over its outputs vectors by vectors, and
-   there over the classes of pixels that see the same terms. */
+   there over the classes of pixels that see the same terms. Where conv_direct.c can read the source where it lies,
+   neither copy nor classes are needed. */
 #include "conv.h"
 
 #include <string.h>
@@ -32,6 +33,8 @@ static size_t extent(const rgi_conv_layout *l, int axis, size_t count)
 
 static size_t copy_bytes(const rgi_conv_layout *l, size_t rows, size_t images, size_t size)
 {
+    if (l->wide.direct)
+        return 0;
     const size_t width = l->wide.result[2];
     return images * extent(l, 0, 1) * extent(l, 1, rows) * extent(l, 2, width) * l->wide.channels * size;
 }
@@ -56,6 +59,7 @@ void rgi_conv_wide_lay_out(rgi_conv_layout *l, bool data_grad, bool tail, const 
         return;
     const size_t height = w->result[1], width = w->result[2], plane = height * width;
     w->columns = rgi_smaller(k->conv_columns, rgi_parts(w->outputs, k->lanes) * k->lanes);
+    w->direct = rgi_conv_direct_fits(l, k, size);
     size_t most = MOST_PIXELS;
     if (l->n * l->groups * w->result[0] >= LEAST_TASKS)
         most = rgi_larger(most, SUM_BYTES / (w->columns * size));
@@ -80,8 +84,12 @@ void rgi_conv_wide_lay_out(rgi_conv_layout *l, bool data_grad, bool tail, const 
     for (int i = 0; i < 3; i++)
         w->extent[i] = extent(l, i, i == 0 ? 1 : i == 1 ? w->rows : width);
     const size_t pixels = w->images * w->rows * width;
-    w->pass = rgi_parts(LEAST_TERMS, w->channels);
-    rgi_conv_classes_lay_out(l);
+    if (w->direct) {
+        w->pass = rgi_conv_direct_pass(l);
+    } else {
+        w->pass = rgi_parts(LEAST_TERMS, w->channels);
+        rgi_conv_classes_lay_out(l);
+    }
     w->classes_at = rgi_rounded(w->most_runs * sizeof(rgk_run));
     w->starts_at = w->classes_at + rgi_rounded(w->most_classes * sizeof(rgi_conv_class));
     w->pixels_at = w->starts_at + rgi_rounded((w->remainders + 1) * sizeof(size_t));
@@ -111,7 +119,23 @@ size_t rgi_conv_packed(const rg_step *s, size_t i, size_t *tasks)
 {
     const rgi_conv_layout *l = s->geometry;
     *tasks = l->groups * l->wide.blocks;
-    return i == 1 && l->wide.used ? rgi_rounded(*tasks * packed_block(l, rg_dtype_size(s->out_type[0].dtype))) : 0;
+    if (i != 1 || !l->wide.used)
+        return 0;
+    /* which of the two orders it is depends on the size of the images, and is told by the size */
+    return rgi_rounded(*tasks * packed_block(l, rg_dtype_size(s->out_type[0].dtype))) + (l->wide.direct ? 64 : 0);
+}
+
+/* The row of the packed weights for each tap of channels [first, first + n). */
+static void weight_rows(const rgi_conv_layout *l, size_t first, size_t n, int32_t *at)
+{
+    const rgi_conv_wide *w = &l->wide;
+    int32_t ranks[RGI_CONV_TAPS] = {0};
+    if (!w->direct)
+        rgi_conv_ranks(l, ranks);
+    for (size_t c = 0; c < n; c++)
+        for (size_t t = 0; t < l->taps; t++)
+            at[c * l->taps + t] = (int32_t)(w->direct ? (first + c) * l->taps + (w->data_grad ? l->taps - 1 - t : t)
+                                                      : (size_t)ranks[t] * w->channels + first + c);
 }
 
 /* Blocks [lo, hi) of outputs of all groups. Of the forward pass the taps of several channels lie in a row. */
@@ -121,17 +145,14 @@ void rgi_conv_pack(const rg_step *s, size_t i, const void *from, void *to, size_
     const rgi_conv_wide *w = &l->wide;
     const rgk_table *k = rgi_kernels(s->out_type[0].dtype);
     const size_t size = rg_dtype_size(s->out_type[0].dtype), most = w->data_grad ? 1 : RGI_CONV_TAPS / l->taps;
-    int32_t ranks[RGI_CONV_TAPS] = {0}, at[RGI_CONV_TAPS];
+    int32_t at[RGI_CONV_TAPS];
     (void)i;
-    rgi_conv_ranks(l, ranks);
     for (size_t first = 0, n; first < (w->data_grad ? 1 : w->channels); first += n) {
         n = rgi_smaller(most, w->channels - first);
-        for (size_t c = 0; c < n; c++)
-            for (size_t t = 0; t < l->taps; t++)
-                at[c * l->taps + t] = (int32_t)((size_t)ranks[t] * w->channels + first + c);
+        weight_rows(l, first, w->data_grad ? 1 : n, at);
         rgk_conv_pack p = {.channels = 1, .taps = n * l->taps, .output_step = w->terms, .at = at};
         if (w->data_grad)
-            p = (rgk_conv_pack){w->channels, l->taps, l->taps, w->outputs * l->taps, at};
+            p = (rgk_conv_pack){w->channels, l->taps, l->taps, w->outputs * l->taps, w->direct ? l->taps : 1, at};
         for (size_t task = lo; task < hi; task++) {
             const size_t group = task / w->blocks, output = task % w->blocks * k->conv_columns;
             const size_t begin = group * w->outputs * w->terms + output * p.output_step + first * l->taps;
@@ -247,13 +268,24 @@ static void add_up(const rg_step *s, const rgi_conv_layout *l, const rgi_conv_pa
                  row = rgi_parts(width, k->lanes) * k->lanes * size;
     const size_t at = (t->group * w->blocks + block) * packed_block(l, size),
                  left = l->groups * w->blocks * packed_block(l, size) - at;
+    const void *ahead =
+        s->tail || t->images > 1 ? NULL : (const char *)s->out[0] + destination(s, l, t, t->image, block) * size;
+    const size_t plane = w->result[0] * w->result[1] * w->result[2];
+    if (w->direct) {
+        rgk_conv_direct job = {.outputs = width,
+                               .row = row / size,
+                               .weights = packed_weights(s) + at,
+                               .sum = (char *)s->scratch + w->sums_at,
+                               .ahead = ahead,
+                               .ahead_plane = plane};
+        rgi_conv_direct_add(s, l, t, &job, left);
+        return;
+    }
     rgk_conv_wide job = {.width = width,
-                         .plane = w->result[0] * w->result[1] * w->result[2],
+                         .plane = plane,
                          .source = (const char *)s->scratch + w->copy_at,
                          .weights = packed_weights(s) + at,
                          .sum = (char *)s->scratch + w->sums_at};
-    const void *ahead =
-        s->tail || t->images > 1 ? NULL : (const char *)s->out[0] + destination(s, l, t, t->image, block) * size;
     for (size_t first = 0, end; first < lists->n; first = end) {
         end = first;
         while (end < lists->n && lists->classes[end].remainder == lists->classes[first].remainder)
@@ -303,9 +335,11 @@ rg_status rgi_conv_wide_run(const rg_step *s, size_t lo, size_t hi)
         const rgi_conv_part t = strip_at(l, task / w->units);
         if (task / w->units != present) {
             present = task / w->units;
-            copy_source(s, l, &t);
+            if (!w->direct)
+                copy_source(s, l, &t);
         }
-        if (t.images != listed.images || t.depth != listed.depth || t.row != listed.row || t.rows != listed.rows) {
+        if (!w->direct &&
+            (t.images != listed.images || t.depth != listed.depth || t.row != listed.row || t.rows != listed.rows)) {
             rgi_conv_list(l, &t, &lists);
             listed = t;
         }

@@ -13,14 +13,15 @@ static uint64_t version_of(const rg_plan *p, int32_t v)
 
 static bool keep(rg_plan *p, rgi_kept *x, size_t bytes)
 {
-    if (x->at)
-        return x->bytes == bytes;
-    x->at = rgi_slab_alloc(&p->base->graph->allocator, bytes);
-    if (!x->at)
+    if (x->room >= bytes)
+        return true;
+    char *at = rgi_slab_alloc(&p->base->graph->allocator, bytes);
+    if (!at)
         return false;
-    x->bytes = bytes;
-    x->version = 0;
-    p->kept_bytes += bytes;
+    if (x->at)
+        rgi_free(&p->base->graph->allocator, x->at, x->room);
+    p->kept_bytes += bytes - x->room;
+    *x = (rgi_kept){.at = at, .room = bytes};
     return true;
 }
 
@@ -46,11 +47,12 @@ void rgi_kept_renew(rg_plan *p)
         rgi_kept *x = &p->kept[i];
         const rgi_packing *made = &s->packed[i];
         const uint64_t version = version_of(p, prog->packed[i].from);
-        if (!x->at || !made->bytes || x->version == version)
+        if (!x->at || !made->bytes || (x->version == version && x->bytes == made->bytes))
             continue;
         const rg_step *step = &made->step->step;
         step->op->pack(step, prog->packed[i].input, step->in[prog->packed[i].input], x->at, 0, made->tasks);
         x->version = version;
+        x->bytes = made->bytes;
     }
 }
 
@@ -58,7 +60,7 @@ void rgi_kept_free(rg_plan *p)
 {
     for (size_t i = 0; p->kept && i < p->base->n_packed; i++)
         if (p->kept[i].at) {
-            rgi_free(&p->base->graph->allocator, p->kept[i].at, p->kept[i].bytes);
+            rgi_free(&p->base->graph->allocator, p->kept[i].at, p->kept[i].room);
             p->kept[i] = (rgi_kept){0};
         }
     p->kept_bytes = 0;

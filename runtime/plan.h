@@ -167,8 +167,8 @@ typedef struct rgi_packing {
 /* One that is kept. */
 typedef struct rgi_kept {
     char *at;
-    size_t bytes;
-    uint64_t version; /* of what is packed; 0: nothing yet */
+    size_t room, bytes; /* of the memory; of what is packed there */
+    uint64_t version;   /* of what is packed; 0: nothing yet */
 } rgi_kept;
 
 /* What a pointer follows. */

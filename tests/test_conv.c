@@ -323,6 +323,34 @@ Test(conv, packed_weights_follow_their_parameter)
     }
 }
 
+/* What is kept in an order of its own follows the sizes of images, too, of which some are read where they lie. */
+Test(conv, packed_weights_follow_the_size_of_images)
+{
+    static const int64_t widths[] = {24, 7, 24, 9, 7};
+    rg_graph *g = rg_graph_new(NULL);
+    rg_node *x = rg_input(g, "x", RG_F32, RG_SHAPE(2, 5, rg_dim(g, "height"), rg_dim(g, "width"))),
+            *w = rg_param(g, "w", RG_F32, RG_SHAPE(32, 5, 3, 3), NULL);
+    rg_node *loose = rg_input(g, "loose", RG_F32, RG_SHAPE(32, 5, 3, 3));
+    const rg_conv_opts how = {.pad = {1, 1}};
+    rg_node *kept = rg_conv2d(x, w, NULL, &how), *fresh = rg_conv2d(x, loose, NULL, &how);
+    rg_plan *p = must_compile(g, RG_NODES(kept, fresh, w), &(rg_plan_opts){.threads = 1});
+    float image[2 * 5 * 24 * 24], weights[32 * 5 * 9];
+    for (size_t i = 0; i < sizeof image / sizeof *image; i++)
+        image[i] = (float)(i % 13) - 6;
+    for (size_t i = 0; i < sizeof weights / sizeof *weights; i++)
+        weights[i] = (float)(i % 7) - 3;
+    must(rg_set(w, &(rg_tensor){.dtype = RG_F32, .shape = RG_SHAPE(32, 5, 3, 3), .data = weights}));
+    must(rg_bind(p, loose, weights));
+    for (size_t i = 0; i < sizeof widths / sizeof *widths; i++) {
+        must(rg_bind_shape(p, x, image, RG_SHAPE(2, 5, widths[i], widths[i])));
+        must(rg_run(p));
+        cr_expect(memcmp(rg_data(p, kept), rg_data(p, fresh), (size_t)(2 * 32 * widths[i] * widths[i]) * 4) == 0,
+                  "%d wide, run %zu", (int)widths[i], i);
+    }
+    rg_plan_free(p);
+    rg_graph_free(g);
+}
+
 /* Kernels from 1 to 11, strides, paddings and dilations in all combinations, odd sizes. */
 Test(conv, every_combination)
 {

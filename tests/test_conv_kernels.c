@@ -171,6 +171,99 @@ Test(conv_kernels, outputs_along_vectors)
     each_table(wide_sums);
 }
 
+/* The element of the source that pixel j of row h sees with tap (y, x) of channel c, 0 beyond the edges. */
+static double direct_element(const rgk_table *t, const rgk_conv_direct *d, size_t image, size_t c, ptrdiff_t row,
+                             ptrdiff_t column)
+{
+    if (row < 0 || row >= (ptrdiff_t)d->seen_rows || column < 0 || column >= (ptrdiff_t)d->seen_width)
+        return 0;
+    const size_t at = image * d->source_image + c * d->plane + (size_t)row * d->pitch + (size_t)column;
+    return get(t, d->source, at);
+}
+
+static void direct_sum(const rgk_table *t, const rgk_conv_direct *d, size_t image, size_t h, size_t j, size_t o)
+{
+    double want = 0, scale = 0;
+    for (size_t c = 0; c < d->channels; c++)
+        for (size_t y = 0; y < d->height_taps; y++)
+            for (size_t x = 0; x < d->taps; x++) {
+                const double product = direct_element(t, d, image, c, d->first_row + (ptrdiff_t)(h + y),
+                                                      d->first_column + (ptrdiff_t)(j + x)) *
+                                       get(t, d->weights, ((c * d->height_taps + y) * d->taps + x) * d->row + o);
+                want += product;
+                scale += fabs(product);
+            }
+    close_to(t, get(t, d->sum, ((image * d->height + h) * d->width + j) * d->row + o), want, scale, "a direct sum");
+}
+
+/* The same sums, each channel in a call of its own. */
+static void direct_by_channels(const rgk_table *t, rgk_conv_direct d, const void *whole, size_t elements)
+{
+    frame sum = blank(t, elements);
+    const size_t channels = d.channels;
+    d.sum = sum.at;
+    d.channels = 1;
+    d.begins = !d.begins;
+    for (size_t c = 0; c < channels; c++, d.fresh = false) {
+        t->conv_direct(&d);
+        d.source = (const char *)d.source + d.plane * width(t);
+        d.weights = (const char *)d.weights + d.height_taps * d.taps * d.row * width(t);
+    }
+    cr_assert(memcmp(whole, sum.at, elements * width(t)) == 0, "%s: other bits by channels", rgk_isa_name(t->isa));
+    end(&sum, "sums in parts");
+}
+
+static void direct_sums(const rgk_table *t)
+{
+    for (size_t n = 0, done = 0; done < 200 && n < 4000; n++) {
+        const size_t taps = n % 2 ? 3 : 5, across = 1 + draw(40), outputs = 1 + draw(t->conv_columns);
+        if (!t->conv_direct_fits(taps, across, outputs))
+            continue;
+        done++;
+        const ptrdiff_t left = -(ptrdiff_t)draw(taps);
+        rgk_conv_direct d = {.channels = 1 + draw(4),
+                             .height_taps = 1 + draw(5),
+                             .taps = taps,
+                             .outputs = outputs,
+                             .row = filled_up(t, outputs),
+                             .seen_rows = 1 + draw(6),
+                             .seen_width = (size_t)((ptrdiff_t)across + left + (ptrdiff_t)draw(taps + 1)),
+                             .first_row = (ptrdiff_t)draw(9) - 4,
+                             .first_column = left,
+                             .images = 1 + draw(2),
+                             .height = 1 + draw(5),
+                             .width = across,
+                             .fresh = true,
+                             .begins = n % 3 == 0};
+        d.pitch = d.seen_width + draw(2);
+        d.plane = d.pitch * d.seen_rows;
+        d.source_image = d.plane * d.channels;
+        const size_t terms = d.channels * d.height_taps * taps, pixels = d.images * d.height * across;
+        frame source = numbers(t, d.source_image * d.images), weights = numbers(t, terms * d.row),
+              sum = blank(t, pixels * d.row), planes = blank(t, outputs * pixels);
+        d.source = source.at;
+        d.weights = d.next = weights.at;
+        d.next_bytes = terms * d.row * width(t);
+        d.sum = sum.at;
+        d.ahead = n % 5 ? planes.at : NULL;
+        d.ahead_plane = pixels;
+        t->conv_direct(&d);
+        for (size_t i = 0; i < pixels; i++)
+            for (size_t o = 0; o < outputs; o++)
+                direct_sum(t, &d, i / across / d.height, i / across % d.height, i % across, o);
+        direct_by_channels(t, d, sum.at, pixels * d.row);
+        end(&source, "source");
+        end(&weights, "weights");
+        end(&sum, "sums");
+        end(&planes, "planes");
+    }
+}
+
+Test(conv_kernels, rows_of_kernels_in_registers)
+{
+    each_table(direct_sums);
+}
+
 static void layouts(const rgk_table *t)
 {
     for (size_t outputs = 1; outputs <= t->conv_columns; outputs += 1 + draw(7))
@@ -179,7 +272,7 @@ static void layouts(const rgk_table *t)
             int32_t at[20];
             for (size_t i = 0; i < taps; i++) /* some order */
                 at[i] = (int32_t)((taps - 1 - i) * channels);
-            const rgk_conv_pack p = {channels, taps, taps, outputs * taps, at};
+            const rgk_conv_pack p = {channels, taps, taps, outputs * taps, 1, at};
             frame w = numbers(t, outputs * channels * taps), packed = blank(t, channels * taps * row);
             t->conv_wide_pack(&p, outputs, w.at, packed.at);
             for (size_t c = 0; c < channels; c++)

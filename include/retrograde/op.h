@@ -203,10 +203,10 @@ struct rg_op {
     /* Absent on an elementwise op: one task an element. */
     void (*cost)(const rg_step *step, rg_cost *cost);
     /* Of an op that first brings input i into an order of its own: the bytes that this takes, aligned to 64, and in how
-       many tasks it is made; 0: not worth it. Other inputs may decide whether it is worth it, but not what is made, nor
-       how large. A plan makes it once where the input stays as it is - a parameter that the plan does not change, until
-       others do; a constant; in a loop, what comes from outside - and step->packed then has it. Bits must not depend on
-       that. */
+       many tasks it is made; 0: not worth it. Other inputs may decide whether it is worth it, and what
+       is made only if that then has another size, by which a plan knows what it keeps. A plan makes it once where the
+       input stays as it is - a parameter that the plan does not change, until others do; a constant; in a loop, what
+       comes from outside - and step->packed then has it. Bits must not depend on that. */
     size_t (*packed)(const rg_step *step, size_t i, size_t *tasks);
     /* Tasks [lo, hi) of making it, from the elements of input i. Sees types and geometry of the step, no pointers. */
     void (*pack)(const rg_step *step, size_t i, const void *from, void *to, size_t lo, size_t hi);

@@ -161,7 +161,7 @@ void RGK_NAME(conv_wide_pack)(const rgk_conv_pack *p, size_t width, const void *
     const size_t all = padded(width);
     for (size_t c = 0; c < p->channels; c++)
         pack_columns(width, p->taps, (const real *)w + c * p->channel_step, p->output_step, p->at,
-                     (real *)packed + c * all);
+                     (real *)packed + c * p->channel_rows * all);
 }
 
 void RGK_NAME(conv_wide_source)(size_t channels, size_t n, const void *x, size_t plane, void *y)

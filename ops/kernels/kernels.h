@@ -230,10 +230,29 @@ typedef struct rgk_conv_wide {
     bool fresh; /* begun, from zero */
 } rgk_conv_wide;
 
+/* sum[(m height + h) width + j][o] (+)= sum over channels c, y < height_taps, x < taps of
+       source[m source_image + c plane + (first_row + h + y) pitch + first_column + j + x] weights[(c height_taps + y)
+       taps + x][o],
+   in this order, over what lies within the rows [0, seen_rows) and columns [0, seen_width) of the source.
+   first_column > -taps, first_column + width <= seen_width. Rows of sums and weights are `row` outputs, whole vectors. */
+typedef struct rgk_conv_direct {
+    size_t channels, height_taps, taps, outputs, row;
+    const void *source, *weights;
+    size_t plane, pitch, seen_rows, seen_width;
+    ptrdiff_t first_row, first_column;
+    size_t images, source_image, height, width;
+    void *sum;
+    const void *ahead; /* or NULL: where sums go next, [o * ahead_plane + pixel] on: memory is asked for it */
+    size_t ahead_plane;
+    const void *next; /* weights that will be read next: brought near meanwhile */
+    size_t next_bytes;
+    bool fresh, begins; /* sums, from zero; what is seen was not seen by a strip before */
+} rgk_conv_direct;
+
 /* Where weights go: the weight of output o, channel c and tap t, at o output_step + c channel_step + t, to row at[t] +
-   c. */
+   c channel_rows. */
 typedef struct rgk_conv_pack {
-    size_t channels, taps, output_step, channel_step;
+    size_t channels, taps, output_step, channel_step, channel_rows;
     const int32_t *at; /* taps */
 } rgk_conv_pack;
 
@@ -296,6 +315,8 @@ typedef struct rgk_table {
        `channels` planes as n pixels; rows of sums into planes. */
     size_t conv_columns;
     void (*conv_wide)(const rgk_conv_wide *c);
+    bool (*conv_direct_fits)(size_t taps, size_t width, size_t outputs); /* whether it is there, and faster */
+    void (*conv_direct)(const rgk_conv_direct *c);
     void (*conv_wide_pack)(const rgk_conv_pack *p, size_t width, const void *w, void *packed);
     void (*conv_wide_source)(size_t channels, size_t n, const void *x, size_t plane, void *y);
     void (*conv_wide_put)(size_t pixels, size_t width, const void *sum, void *y, size_t plane);

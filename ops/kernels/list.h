@@ -70,6 +70,8 @@ void RGK_NAME(avg_pool_grad)(const rgk_pool *p, size_t planes, const void *u, vo
 void RGK_NAME(conv)(const rgk_conv *c);
 void RGK_NAME(conv_source)(const rgk_source *s, const void *x, void *y);
 void RGK_NAME(conv_wide)(const rgk_conv_wide *c);
+bool RGK_NAME(conv_direct_fits)(size_t taps, size_t width, size_t outputs);
+void RGK_NAME(conv_direct)(const rgk_conv_direct *c);
 void RGK_NAME(conv_wide_pack)(const rgk_conv_pack *p, size_t width, const void *w, void *packed);
 void RGK_NAME(conv_wide_source)(size_t channels, size_t n, const void *x, size_t plane, void *y);
 void RGK_NAME(conv_wide_put)(size_t pixels, size_t width, const void *sum, void *y, size_t plane);
