@@ -141,6 +141,10 @@ static void print_rewrites(rgi_text *t, const rgi_program *prog)
             rgi_text_printf(t, "%s %s %u", before, name, prog->rewritten[i]);
             before = ",";
         }
+    if (prog->folded) {
+        rgi_text_printf(t, "%s folding %u", before, prog->folded);
+        before = ",";
+    }
     rgi_text_printf(t, *before == ',' ? "\n" : "");
 }
 

@@ -66,6 +66,7 @@ bool rgi_mark_live(rgi_lowering *l, rg_nodes fetch)
 {
     worklist w = {.l = l};
     l->live = rgi_arena_alloc(&l->temporary, l->g->nodes.n + 1);
+    l->n_live = l->g->nodes.n;
     l->mode_reader = NULL;
     if (!l->live)
         return false;

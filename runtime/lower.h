@@ -40,6 +40,7 @@ typedef struct rgi_lowering {
     rg_graph *g;
     rgi_arena temporary;  /* gone when lowering ends */
     bool *live;           /* by node id: its values are needed */
+    size_t n_live; /* nodes that there were then */
     int32_t *value_of;    /* by node id */
     int32_t *stack_of;    /* by node id: value of its live stack, or RGI_NONE */
     rg_node **outside;    /* by node id: the node in front of the loop that has all its steps, or NULL */
@@ -113,6 +114,10 @@ int32_t rgi_value_new(rgi_lowering *l, const rg_node *node, rgi_place place);
 int32_t rgi_value_in_memory(rgi_lowering *l, const rg_node *node);
 /* Computes a node from constants now, if it is small and all its inputs are constant; else RGI_NONE. */
 int32_t rgi_value_fold(rgi_lowering *l, const rg_node *node);
+/* fold.c: what an op makes of constants (`in`: NULL for what is none, or not read), or NULL: it is not to be computed now.
+   The second, with opts.check_rewrites, has that compared with what the plan's steps make. */
+const void *rgi_fold(rgi_lowering *l, const rg_node *node, const void *const in[]);
+bool rgi_check_folding(rgi_lowering *l);
 /* Value of a leaf or an alias, RGI_NONE if the node must be computed. */
 int32_t rgi_value_leaf(rgi_lowering *l, const rg_node *node);
 /* units.c: makes the units of a region and orders them into items (appended to *items). */

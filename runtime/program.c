@@ -216,8 +216,8 @@ static bool lower(rgi_lowering *l, rg_nodes fetch)
     bool repeats = false;
     if (!rgi_list_built_in(l) || !rgi_mark_live(l, fetch) || !resolve_mode(l) || !rgi_find_retraces(l, fetch) ||
         (p->n_retraces && !rgi_mark_live(l, fetch)) || !rgi_hoist(l) || (l->n_outside && !rgi_mark_live(l, fetch)) ||
-        !rgi_rewrite_nodes(l) || !rgi_mark_live(l, fetch) || !rgi_repeat_steps(l, fetch, &repeats) ||
-        (repeats && !rgi_mark_live(l, fetch)))
+        !rgi_rewrite_nodes(l) || !rgi_check_folding(l) || !rgi_mark_live(l, fetch) ||
+        !rgi_repeat_steps(l, fetch, &repeats) || (repeats && !rgi_mark_live(l, fetch)))
         return false;
     const size_t n = g->nodes.n;
     l->value_of = rgi_arena_alloc(&l->temporary, (n + 1) * sizeof *l->value_of);

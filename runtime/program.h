@@ -180,6 +180,7 @@ typedef struct rgi_program {
     size_t n_repeats;
     bool has_effects;
     uint32_t *rewritten; /* by rewrite: how often it held */
+    uint32_t folded;     /* nodes compared with what they were folded to */
     rgi_draft *draft;    /* with a budget, or NULL */
 } rgi_program;
 

@@ -287,6 +287,15 @@ static bool lower_stand_in(rgi_lowering *l, const rg_node *node, const rg_node *
     return true;
 }
 
+/* Constants that a body is compared with were made behind its loop. */
+static bool lower_constants(rgi_lowering *l, const rg_node *node)
+{
+    for (size_t i = 0; i < node->n_in && !l->failed; i++)
+        if (node->in[i]->op == &rgi_op_const && l->value_of[node->in[i]->id] == RGI_NONE)
+            l->failed = !rgi_lower_ahead(l, node->in[i], node->id);
+    return !l->failed;
+}
+
 bool rgi_lower_node(rgi_lowering *l, const rg_node *node)
 {
     if (rgi_is_scan(node))
@@ -300,6 +309,8 @@ bool rgi_lower_node(rgi_lowering *l, const rg_node *node)
     }
     if (rgi_stand_in(l, node) != node)
         return lower_stand_in(l, node, rgi_stand_in(l, node));
+    if (l->n_agreements && !lower_constants(l, node))
+        return false;
     int32_t v = rgi_value_leaf(l, node);
     if (v == RGI_NONE && !l->failed && rgi_is_window(l, node))
         v = rgi_window_value(l, node);

@@ -6,8 +6,6 @@
 
 #include <string.h>
 
-#define RGI_FOLD_BYTES 65536 /* constants up to here are computed while compiling and kept */
-
 bool rgi_push(rgi_arena *arena, void **at, size_t *n, size_t *capacity, size_t size, const void *item)
 {
     if (*n == *capacity) {
@@ -107,13 +105,6 @@ static int32_t alias(rgi_lowering *l, const rg_node *node, int32_t of)
     return v;
 }
 
-static size_t fold_bytes(const rg_node *node)
-{
-    const int64_t n = rg_shape_count(node->shape->a);
-    const bool small = !node->shape->named && n >= 0 && (size_t)n <= RGI_FOLD_BYTES / rg_dtype_size(node->dtype);
-    return small ? (size_t)n * rg_dtype_size(node->dtype) + 1 : 0;
-}
-
 /* Whether a value is the same all through a run: a constant or a view of one, but not its rows one after the other. */
 static bool is_constant(const rgi_program *p, int32_t v)
 {
@@ -125,33 +116,16 @@ static bool is_constant(const rgi_program *p, int32_t v)
 
 int32_t rgi_value_fold(rgi_lowering *l, const rg_node *node)
 {
-    rgi_program *p = l->p;
-    const void *in[RGI_MAX_ARITY];
-    rg_type type[RGI_MAX_ARITY];
-    const size_t bytes = fold_bytes(node);
-    if (!bytes || node->n_in > RGI_MAX_ARITY || node->op->n_out != 1 || !node->op->run ||
-        (node->op->traits & (RG_EFFECT | RG_CAN_FAIL)))
+    const rgi_program *p = l->p;
+    const void *in[RGI_MAX_ARITY] = {NULL};
+    if (p->opts.check_rewrites) /* it is computed by a step, and compared */
         return RGI_NONE;
-    for (size_t i = 0; i < node->n_in; i++) {
+    for (size_t i = 0; i < node->n_in && i < RGI_MAX_ARITY; i++) {
         const int32_t v = rgi_reads(node->op, i) ? l->value_of[node->in[i]->id] : RGI_NONE;
-        const bool constant = v != RGI_NONE && is_constant(p, v);
-        if ((rgi_reads(node->op, i) && !constant) || node->in[i]->shape->named)
-            return RGI_NONE;
-        in[i] = constant ? p->values[rgi_owner(p, v)].fixed : NULL;
-        type[i] = rgi_type(node->in[i]);
+        in[i] = v != RGI_NONE && is_constant(p, v) ? p->values[rgi_owner(p, v)].fixed : NULL;
     }
-    void *data = rgi_arena_alloc(&p->arena, bytes + 64);
-    if (!data) {
-        l->failed = true;
-        return RGI_NONE;
-    }
-    data = (void *)(((uintptr_t)data + 63) & ~(uintptr_t)63);
-    const rg_type out = rgi_type(node);
-    if (rgi_evaluate(&p->arena.allocator, node, in, type, &data, &out)) {
-        l->failed = true;
-        return RGI_NONE;
-    }
-    return fixed_value(l, node, data);
+    const void *data = rgi_fold(l, node, in);
+    return data ? fixed_value(l, node, data) : RGI_NONE;
 }
 
 static int32_t stored_value(rgi_lowering *l, const rg_node *node)

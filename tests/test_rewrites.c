@@ -413,6 +413,63 @@ Test(rewrites, a_difference_is_named)
     rg_graph_free(g);
 }
 
+/* Counts how often it is run, so that computing it again makes something else. */
+static rg_status run_count(const rg_step *step, size_t lo, size_t hi)
+{
+    static float runs;
+    runs += lo == 0;
+    for (size_t i = lo; i < hi; i++)
+        ((float *)step->out[0])[i] = runs;
+    return RG_OK;
+}
+
+static const rg_op count_op = {
+    .name = "count", .n_in = 1, .n_out = 1, .dtypes = ~0u, .infer = rg_infer_same, .run = run_count};
+
+Test(rewrites, folding_is_compared)
+{
+    enum { N = 96 };
+    static float numbers[N * N];
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        numbers[i] = (float)(i * 7919 % 1009) / 500 - 1;
+    rg_graph *g = rg_graph_new(NULL);
+    rg_node *a = rg_const(g, RG_F32, RG_SHAPE(N, N), numbers), *b = rg_transpose(rg_tanh(a), RG_AXES(1, 0));
+    rg_node *x = rg_input(g, "x", RG_F32, RG_SHAPE(N, N)),
+            *y = rg_add(x, rg_where(rg_training(g), rg_softmax(rg_matmul(a, b), 1), rg_exp(rg_add_scalar(a, 0.1))));
+    for (int threads = 1; threads <= 2; threads++) {
+        rg_plan *folded = must_compile(g, RG_NODES(y), &(rg_plan_opts){.threads = threads, .mode = RG_TRAIN}),
+                *compared = must_compile(g, RG_NODES(y),
+                                         &(rg_plan_opts){.threads = threads, .mode = RG_TRAIN, .check_rewrites = true});
+        must(rg_bind(folded, x, numbers));
+        must(rg_bind(compared, x, numbers));
+        must(rg_run(folded));
+        must(rg_run(compared));
+        for (size_t i = 0; i < (size_t)N * N; i++)
+            cr_assert_eq(value_at(folded, y, i), value_at(compared, y, i));
+        char *dump = rg_plan_dump(compared), *less = rg_plan_dump(folded);
+        cr_expect(strstr(dump, "folding 7"), "%s", dump);
+        cr_expect(strstr(dump, "= contract(") && !strstr(less, "= contract("), "%s", dump);
+        rg_text_free(dump);
+        rg_text_free(less);
+        rg_plan_free(folded);
+        rg_plan_free(compared);
+    }
+    rg_node *c = rg_add(x, rg_apply(&count_op, RG_NODES(a), NULL));
+    rg_plan *p = must_compile(g, RG_NODES(c), &(rg_plan_opts){.threads = 1});
+    must(rg_bind(p, x, numbers));
+    must(rg_run(p));
+    must(rg_run(p));
+    cr_expect_eq(value_at(p, c, 0), numbers[0] + 1.0F);
+    rg_plan *q = must_compile(g, RG_NODES(c), &(rg_plan_opts){.threads = 1, .check_rewrites = true});
+    must(rg_bind(q, x, numbers));
+    cr_assert_eq(rg_run(q), RG_ERR_NUMERIC);
+    cr_expect(strstr(rg_last_error(), "'folding' changes f32[96, 96] count"), "%s", rg_last_error());
+    cr_expect(strstr(rg_last_error(), "element 0: 3 becomes 2"), "%s", rg_last_error());
+    rg_plan_free(p);
+    rg_plan_free(q);
+    rg_graph_free(g);
+}
+
 static uint64_t trained(network_kind kind, const rg_plan_opts *opts, int steps)
 {
     network m = network_new(kind);

@@ -41,8 +41,8 @@ typedef struct rg_plan_opts {
        costs less. Bit i: not the one of rg_rewrite_name(i); ~0: none. */
     uint64_t without_rewrites;
     /* Replace nothing, but compute both: rg_run fails with RG_ERR_NUMERIC at the first node that comes out otherwise,
-       naming the identity, the node and the element. Identities alone are compared: what constants make is computed
-       once, when compiling, by the ops themselves. */
+       naming the identity, the node and the element. What constants make, which is known when compiling, is computed
+       by the plan's steps as well and compared with that ("folding"). */
     bool check_rewrites;
     /* Keep every value until it is read last. Otherwise those of cheap elementwise ops that are read long after (1 - z
        of a gate in the reverse of a recurrence, a mask) are made again, in the same pass, by those who read them, where
