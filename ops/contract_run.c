@@ -9,7 +9,7 @@
 #define RGI_SPLIT_RESULT 4096 /* ... which it is for results of at most so many elements */
 #define RGI_TAIL_ROWS 96      /* of a block for the tail, a multiple of it where rows are short ... */
 #define RGI_TAIL_COLUMNS 2048
-#define RGI_TAIL_BYTES ((size_t)512 * 1024) /* ... which stays in L2 with what the tail reads */
+#define RGI_TAIL_BYTES ((size_t)256 * 1024) /* ... which stays in L2 with what the tail reads */
 
 /* Size and stride of a run of axes. */
 static void collapse(const rg_shape *shape, const int32_t *axis, int32_t n, size_t *size, size_t *stride)

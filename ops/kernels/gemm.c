@@ -15,6 +15,10 @@
 #define ONCE_ROWS ((size_t)60) /* below ROW_BLOCK */
 #define ONCE_COLS ((size_t)1024)
 #define ONCE_BYTES ((size_t)384 * 1024)
+/* With as many rows as this a panel is packed all the same if its rows lie on pages of their own, or across lines: tiles
+   would be kept waiting by addresses, not by numbers. */
+#define COPIED_ROWS (4 * TILE_ROWS + 1)
+#define PAGE_BYTES ((size_t)4096)
 /* Short sums into a large C: rows of C are finished one tile after the other, for writing them is what takes time. */
 #define FLAT_K 64
 #define FLAT_BYTES ((size_t)1024 * 1024)
@@ -108,6 +112,13 @@ static void look_ahead(block *b, size_t j, size_t q, const real *v, tile *t)
     }
 }
 
+/* Whether all tiles read V where it lies. */
+static bool stays(const block *b, const tile *t)
+{
+    const size_t pitch = (size_t)b->g->b_row * sizeof(real);
+    return b->v_in_place && t->last == RGK_LANES && (b->g->m < COPIED_ROWS || (pitch < PAGE_BYTES && pitch % 64 == 0));
+}
+
 /* All rows of the block times columns [j, j + cols), at most TILE_COLS of them. The first rows to come pack V. */
 static void run_panel(block *b, size_t j, size_t cols, real *c, ptrdiff_t c_row)
 {
@@ -137,7 +148,7 @@ static void run_panel(block *b, size_t j, size_t cols, real *c, ptrdiff_t c_row)
         if (direct) {
             t.v = v;
             t.v_row = g->b_row;
-            t.packed = rows == g->m || (b->v_in_place && t.last == RGK_LANES) ? NULL : packed;
+            t.packed = rows == g->m || stays(b, &t) ? NULL : packed;
             tile_direct((int)rows, vectors, &t);
             direct = false;
             if (t.packed) {
