@@ -10,6 +10,7 @@
 
 #define GUESS 32         /* what a named size is taken for where segments are chosen */
 #define GUESS_STEPS 1000 /* the same of the number of steps */
+#define SLACK 0.02       /* forward steps, as a part of all, that better segments may cost */
 
 /* A length of segments near `every` that leaves no steps over, if there is one: steps left over are one more copy of
    the body, and sequences are copied where their segments do not fill them. */
@@ -89,27 +90,38 @@ static double steps_again(const budget *b, int64_t every)
     return slots >= parts ? copy : (rgi_binomial_walked(parts, slots) - (double)(parts - 1)) * (double)every + copy;
 }
 
-static double bytes_of(const budget *b, int64_t every)
+/* What segments cost beside that, in forward steps: products over the steps of a segment begin anew in each, values of
+   long ones leave the caches. */
+static double overhead(const budget *b, int64_t every)
 {
-    const int64_t parts = b->steps / every, slots = slots_of(b, every);
-    return b->carries * (double)(slots < parts ? slots : parts) + block_bytes(b, every);
+    return 2 * (double)(b->steps / every + every);
 }
 
-/* The segments with which the fewest steps are made again; of those that hardly differ, those of fewest bytes. So
-   small a budget that nothing fits is taken for what single steps need. */
+/* The segments of about m steps there can be; 0: none. */
+static int64_t segments_near(const budget *b, int64_t m)
+{
+    if (b->a == b->b)
+        return dividing(b->steps, m);
+    return b->a % m || b->b % m ? 0 : m;
+}
+
+/* The segments with the least overhead of those with which hardly more steps are made than must be. So small a budget
+   that nothing fits is taken for what single steps need. */
 static int64_t best_segments(const budget *b)
 {
-    const double slack = 0.01 * (double)b->steps;
-    double least = INFINITY;
+    double fewest = INFINITY, least = INFINITY;
     int64_t best = 1;
-    for (int64_t m = 1; m < b->steps && b->step * (double)m <= b->most; m += 1 + m / 16) {
-        const int64_t every = b->a == b->b ? dividing(b->steps, m) : m;
-        const double again = steps_again(b, every);
-        if (again == INFINITY || (b->a != b->b && (b->a % every || b->b % every)))
-            continue;
-        if (again < least - slack || (again < least + slack && bytes_of(b, every) < bytes_of(b, best))) {
-            best = every;
-            least = again < least ? again : least;
+    for (int round = 0; round < 2; round++) {
+        const double most = fewest + SLACK * (2 * (double)b->steps + fewest);
+        for (int64_t m = 1; m < b->steps && b->step * (double)m <= b->most; m += 1 + m / 16) {
+            const int64_t every = segments_near(b, m);
+            const double again = every ? steps_again(b, every) : INFINITY;
+            if (round == 0) {
+                fewest = again < fewest ? again : fewest;
+            } else if (again <= most && again < INFINITY && again + overhead(b, every) < least) {
+                least = again + overhead(b, every);
+                best = every;
+            }
         }
     }
     return best;
