@@ -12,7 +12,14 @@ typedef struct forward {
     rg_graph *g;
     rgi_sweep marks;   /* which nodes depend on an x, and room for rules */
     rg_node **tangent; /* by id */
+    bool *leads;       /* by id: whether a y depends on the node */
 } forward;
+
+/* Whether a tangent of input i is one of the output. */
+static bool flows(const rg_node *v, size_t i)
+{
+    return !(i < 32 && (v->op->shape_only >> i & 1));
+}
 
 /* A tangent of the broadcast shape is that of the output; anything else that does not fit is a faulty rule. */
 static bool fit(rg_node *v, rg_node *out, rg_node **tangent)
@@ -94,11 +101,11 @@ static bool forward_node(forward *f, rg_node *v)
     rg_node **tangent = f->marks.grad;
     bool any = false;
     for (size_t i = 0; i < v->n_in; i++) {
-        tangent[i] = i < 32 && (v->op->shape_only >> i & 1) ? NULL : f->tangent[v->in[i]->id];
+        tangent[i] = flows(v, i) ? f->tangent[v->in[i]->id] : NULL;
         any = any || tangent[i];
     }
     const bool closed = v->region->parent && !v->region->open; /* bodies are the business of their scan's rule */
-    if (!any || closed || f->tangent[v->id] || rgi_is_projection(v) || !f->marks.needed[v->id])
+    if (!any || closed || f->tangent[v->id] || rgi_is_projection(v) || !f->marks.needed[v->id] || !f->leads[v->id])
         return true;
     const size_t n_out = rgi_output_count(v);
     if (!rgi_rule_jvp(v, tangent, f->marks.outs))
@@ -109,6 +116,16 @@ static bool forward_node(forward *f, rg_node *v)
             f->tangent[out->id] = f->marks.outs[k];
     }
     return true;
+}
+
+/* Marks all of [first, last] that a marked node depends on. */
+static void mark_leading(forward *f, size_t first, size_t last)
+{
+    for (size_t id = last + 1; id-- > first;) {
+        const rg_node *v = rgi_node(f->g, id);
+        for (size_t i = 0; f->leads[id] && i < v->n_in; i++)
+            f->leads[v->in[i]->id] = f->leads[v->in[i]->id] || flows(v, i);
+    }
 }
 
 rg_nodes rg_jvp(rg_nodes ys, rg_nodes xs, rg_nodes tangents)
@@ -124,8 +141,9 @@ rg_nodes rg_jvp(rg_nodes ys, rg_nodes xs, rg_nodes tangents)
     const size_t n = f.marks.n;
     size_t first = n, last = 0;
     f.tangent = rgi_alloc(&g->allocator, (n + 1) * sizeof *f.tangent);
+    f.leads = rgi_alloc(&g->allocator, (n + 1) * sizeof *f.leads);
     rg_node **out = rgi_alloc(&g->allocator, (ys.n + 1) * sizeof *out);
-    bool ok = f.tangent && out;
+    bool ok = f.tangent && f.leads && out;
     if (!ok)
         rgi_graph_fail(g, RG_ERR_MEMORY, NULL, "rg_jvp: out of memory");
     for (size_t i = 0; ok && i < xs.n; i++) {
@@ -135,8 +153,12 @@ rg_nodes rg_jvp(rg_nodes ys, rg_nodes xs, rg_nodes tangents)
     }
     if (ok)
         rgi_sweep_mark(&f.marks, first, NULL);
-    for (size_t i = 0; ok && i < ys.n; i++)
+    for (size_t i = 0; ok && i < ys.n; i++) {
+        f.leads[ys.at[i]->id] = true;
         last = ys.at[i]->id > last ? ys.at[i]->id : last;
+    }
+    if (ok)
+        mark_leading(&f, first, last);
     for (size_t id = first; ok && id <= last && id < n; id++)
         ok = forward_node(&f, rgi_node(g, id));
     for (size_t i = 0; ok && i < ys.n; i++) {
@@ -146,6 +168,7 @@ rg_nodes rg_jvp(rg_nodes ys, rg_nodes xs, rg_nodes tangents)
     }
     const rg_nodes result = ok ? rgi_nodes_copy(g, out, ys.n) : none;
     rgi_free(&g->allocator, f.tangent, (n + 1) * sizeof *f.tangent);
+    rgi_free(&g->allocator, f.leads, (n + 1) * sizeof *f.leads);
     rgi_free(&g->allocator, out, (ys.n + 1) * sizeof *out);
     rgi_sweep_finish(&f.marks);
     return result;

@@ -110,6 +110,16 @@ bool rg_wants(const rg_node *self, size_t i)
     return !rule || rule->self != self || rule->wants[i];
 }
 
+/* Whether the one shape can come of broadcasting the other. */
+static bool broadcast_of(const rg_shape *large, const rg_shape *small)
+{
+    const int32_t extra = large->rank - small->rank;
+    bool fits = extra >= 0;
+    for (int32_t i = 0; fits && i < small->rank; i++)
+        fits = small->dim[i] == large->dim[i + extra] || small->dim[i] == 1;
+    return fits;
+}
+
 /* A gradient of the broadcast shape summed down to its input's; anything else that does not fit is a faulty rule. */
 static bool fit(rg_node *self, size_t i, rg_node **grad)
 {
@@ -121,7 +131,8 @@ static bool fit(rg_node *self, size_t i, rg_node **grad)
                        self->op->name, i, rg_dtype_name((*grad)->dtype), rg_dtype_name(arg->dtype));
         return false;
     }
-    if ((*grad)->shape != arg->shape && (self->op->traits & RG_ELEMENTWISE))
+    if ((*grad)->shape != arg->shape && (self->op->traits & RG_ELEMENTWISE) &&
+        broadcast_of(&(*grad)->shape->a, &arg->shape->a))
         *grad = rg_sum_like(*grad, rgi_seen(g, arg));
     if (*grad && (*grad)->shape != arg->shape) {
         rgi_graph_fail(g, RG_ERR_GRADIENT, self,

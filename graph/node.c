@@ -274,8 +274,11 @@ static rg_node *apply(rg_graph *g, const rg_op *op, rg_nodes in, const void *att
 
 rg_node *rg_apply_in(rg_graph *g, const rg_op *op, rg_nodes in, const void *attr)
 {
-    if (!op || (in.n && !in.at)) {
-        rgi_graph_fail(g, RG_ERR_ARGUMENT, NULL, "rg_apply: the %s NULL", op ? "list of inputs is" : "op is");
+    if (!op || !op->name || (in.n && !in.at)) {
+        rgi_graph_fail(g, RG_ERR_ARGUMENT, NULL, "rg_apply: the %s NULL",
+                       !op         ? "op is"
+                       : !op->name ? "name of the op is"
+                                   : "list of inputs is");
         return NULL;
     }
     if (!g) {

@@ -32,8 +32,9 @@ const void *rgi_fold(rgi_lowering *l, const rg_node *node, const void *const in[
     if (data)
         data = (void *)(((uintptr_t)data + 63) & ~(uintptr_t)63);
     const rg_type out = rgi_type(node);
-    l->failed = l->failed || !data || rgi_evaluate(&arena->allocator, node, in, type, &data, &out);
-    return l->failed ? NULL : data;
+    const rg_status status = data ? rgi_evaluate(&arena->allocator, node, in, type, &data, &out) : RG_ERR_MEMORY;
+    l->failed = l->failed || status == RG_ERR_MEMORY;
+    return status || l->failed ? NULL : data; /* what else an op of the program's own refuses, a run will tell */
 }
 
 /* ---- the check ---- */

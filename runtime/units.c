@@ -211,6 +211,11 @@ static bool lower_op(rgi_lowering *l, const rg_node *node)
                          node->op->name, node->n_in, node->op->n_out, RGI_MAX_ARITY);
         l->failed = true;
     }
+    if (!node->op->run) {
+        rgi_compile_fail(l->g, RG_ERR_ARGUMENT, node,
+                         "rg_compile: op '%s' has no function that computes it (rg_op.run)", node->op->name);
+        l->failed = true;
+    }
     if (l->failed || !make_use(l, node, &use))
         return false;
     if (fused)

@@ -100,6 +100,26 @@ Test(autograd, stop_gradient_blocks_one_path)
     rg_graph_free(g);
 }
 
+/* Forward mode writes the tangents of what leads to the results, whatever else depends on the variables. */
+static size_t nodes_of_a_tangent(bool with_another_branch)
+{
+    rg_graph *g = rg_graph_new(NULL);
+    rg_node *x = rg_input(g, "x", RG_F64, RG_SHAPE(3)), *t = rg_input(g, "t", RG_F64, RG_SHAPE(3)), *y = rg_sin(x);
+    for (int i = 0; with_another_branch && i < 20; i++)
+        y = rg_cos(y);
+    y = rg_mul(rg_sin(x), x);
+    const size_t before = rg_graph_size(g);
+    cr_assert_eq(rg_jvp(RG_NODES(y), RG_NODES(x), RG_NODES(t)).n, 1, "%s", rg_graph_error(g));
+    const size_t made = rg_graph_size(g) - before;
+    rg_graph_free(g);
+    return made;
+}
+
+Test(autograd, forward_mode_leaves_other_branches_alone)
+{
+    cr_expect_eq(nodes_of_a_tangent(true), nodes_of_a_tangent(false));
+}
+
 Test(autograd, rosenbrock)
 {
     enum { N = 1000 };

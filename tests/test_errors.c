@@ -186,6 +186,57 @@ Test(errors, an_op_without_a_rule_only_fails_when_a_cotangent_reaches_it)
     cr_assert(rg_graph_error(g));
     cr_expect_eq(rg_graph_status(g), RG_ERR_GRADIENT);
     cr_expect(strstr(rg_graph_error(g), "no_rule"), "%s", rg_graph_error(g));
+    rg_graph_clear_error(g);
+    rg_node *ones = rg_ones_like(x), *apart = scalar_sum(rg_sin(x));
+    cr_expect_eq(rg_jvp(RG_NODES(apart), RG_NODES(x), RG_NODES(ones)).n, 1, "%s", rg_graph_error(g));
+    cr_expect_eq(rg_jvp(RG_NODES(loss), RG_NODES(x), RG_NODES(ones)).n, 0);
+    cr_expect_eq(rg_graph_status(g), RG_ERR_GRADIENT);
+    rg_graph_free(g);
+}
+
+static void one_number(rg_node *self, rg_node *const ct[], rg_node *grad[])
+{
+    (void)self;
+    grad[0] = scalar_sum(ct[0]);
+}
+
+static rg_status refuses(const rg_step *s, size_t lo, size_t hi)
+{
+    (void)lo, (void)hi;
+    return rg_step_fail(s, RG_ERR_NUMERIC, "nothing suits it");
+}
+
+/* What the author of an op forgets, or gets wrong. */
+Test(errors, faulty_ops_of_ones_own)
+{
+    static const rg_op nameless = {.n_in = 1, .n_out = 1, .infer = rg_infer_same},
+                       idle = {.name = "idle", .n_in = 1, .n_out = 1, .infer = rg_infer_same},
+                       narrow = {.name = "narrow",
+                                 .n_in = 1,
+                                 .n_out = 1,
+                                 .traits = RG_ELEMENTWISE,
+                                 .infer = rg_infer_same,
+                                 .vjp = one_number,
+                                 .run = run_plain},
+                       picky = {.name = "picky", .n_in = 1, .n_out = 1, .infer = rg_infer_same, .run = refuses};
+    rg_graph *g = rg_graph_new(NULL);
+    rg_node *x = f32(g, "x", RG_SHAPE(3)), *lazy = rg_apply(&idle, RG_NODES(x), NULL);
+    REFUSED(RG_ERR_ARGUMENT, rg_apply(&nameless, RG_NODES(x), NULL), "name of the op is NULL");
+    rg_node *sum = scalar_sum(rg_apply(&narrow, RG_NODES(x), NULL));
+    cr_expect_eq(rg_grad(sum, RG_NODES(x)).n, 0);
+    cr_expect_eq(rg_graph_status(g), RG_ERR_GRADIENT);
+    cr_expect(
+        strstr(rg_graph_error(g), "narrow: its rule gives the gradient of input 0 the shape [], the input has [3]"),
+        "%s", rg_graph_error(g));
+    rg_graph_clear_error(g);
+    cr_expect_null(rg_compile(g, RG_NODES(lazy), NULL));
+    cr_assert(rg_graph_error(g));
+    cr_expect(strstr(rg_graph_error(g), "op 'idle' has no function that computes it"), "%s", rg_graph_error(g));
+    rg_graph_clear_error(g);
+    /* of a constant it would be computed when compiling */
+    rg_plan *p = must_compile(g, RG_NODES(rg_apply(&picky, RG_NODES(rg_ones(g, RG_F32, RG_SHAPE(3))), NULL)), NULL);
+    FAILED(RG_ERR_NUMERIC, rg_run(p), "picky: nothing suits it", "node: picky#");
+    rg_plan_free(p);
     rg_graph_free(g);
 }
 
