@@ -539,3 +539,29 @@ Test(fit, errors)
     cr_assert(says("epoch 1, batch|loss is inf"), "%s", rg_last_error());
     task_free(&t);
 }
+
+/* Files that cannot be written are refused while there is nothing to lose; of those that can nothing is left. */
+Test(fit, files_that_cannot_be_written)
+{
+    struct task t;
+    task_new(&t);
+    begin();
+    t.opts.plan = &one_thread;
+    const rg_fit_opts good = t.opts;
+    const uint64_t before = digest(t.g);
+    const char *const bad[] = {directory, "/dev/null/there"};
+    for (size_t i = 0; i < 8; i++) {
+        rg_fit_report report;
+        rg_fit_opts o = good;
+        const char **const named[] = {&o.csv, &o.svg, &o.best, &o.checkpoint};
+        o.csv = path;
+        *named[i / 2] = bad[i % 2];
+        cr_assert_eq(rg_fit(&o, &report), RG_ERR_IO, "%zu: %s", i, rg_last_error());
+        cr_assert(says("rg_fit") && says(bad[i % 2]), "%zu: %s", i, rg_last_error());
+        cr_assert_eq(report.last.batch, 0);
+        cr_assert_eq(digest(t.g), before, "%zu: it has trained", i);
+        cr_assert_eq(files(false), 0, "%zu: a file is left", i);
+    }
+    task_free(&t);
+    end();
+}

@@ -14,6 +14,7 @@
 #include "feed.h"
 #include "history.h"
 #include "progress.h"
+#include "sheet.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -120,6 +121,16 @@ static rg_status resume(struct fit *f)
     return status;
 }
 
+/* A file that cannot be written is told of now, not when there is something to lose. */
+static rg_status try_files(const struct fit *f)
+{
+    const char *const paths[] = {f->opts.checkpoint, f->opts.best, f->opts.csv, f->opts.svg};
+    rg_status status = RG_OK;
+    for (size_t i = 0; i < sizeof paths / sizeof *paths && !status; i++)
+        status = paths[i] ? rgi_sheet_try("rg_fit", paths[i]) : RG_OK;
+    return status;
+}
+
 static rg_status begin(struct fit *f)
 {
     const rg_fit_opts *o = &f->opts;
@@ -146,7 +157,7 @@ static rg_status begin(struct fit *f)
                            .seed = o->seed,
                            .best = o->watch_metric ? -INFINITY : INFINITY,
                            .best_epoch = -1};
-    if (o->checkpoint && (status = resume(f)))
+    if ((status = try_files(f)) || (o->checkpoint && (status = resume(f))))
         return status;
     if (o->tensorboard && !(f->events = rg_events_open(o->tensorboard)))
         return RG_ERR_IO;

@@ -13,6 +13,8 @@ typedef struct rgi_sheet {
 void rgi_sheet_put(rgi_sheet *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* The text becomes the file at `path`, which is whole at every moment. Frees the sheet in any case. */
 rg_status rgi_sheet_write(rgi_sheet *s, const char *caller, const char *path);
+/* Whether a file could be made at `path`, before there is anything to write: RG_ERR_IO if not. */
+rg_status rgi_sheet_try(const char *caller, const char *path);
 void rgi_sheet_free(rgi_sheet *s);
 
 #endif

@@ -90,10 +90,11 @@ typedef struct rg_fit_report {
 /* Trains: compiles a plan that fetches loss, metrics and step, and one for the validation, and walks the epochs.
    `report` may be NULL. Gradient accumulation is an option of the optimiser, the rate's schedule its lr_node: both go
    on over batches as they come. The next batch is gathered on another thread while the present one is computed. A loss
-   or a metric counts with its batch's number of examples.
-   Errors: RG_ERR_ARGUMENT, RG_ERR_SHAPE, RG_ERR_DTYPE for options and data, RG_ERR_STATE for a checkpoint of another
-   training, RG_ERR_NUMERIC for a loss that is NaN or infinite (the epoch and batch are named; the checkpoint on disk is
-   older), and whatever compiling, running and writing give. What was trained so far stands in the parameters. */
+   or a metric counts with its batch's number of examples. Errors: RG_ERR_ARGUMENT, RG_ERR_SHAPE, RG_ERR_DTYPE for
+   options and data, RG_ERR_STATE for a checkpoint of another training, RG_ERR_NUMERIC for a loss that is NaN or
+   infinite (the epoch and batch are named; the checkpoint on disk is older), RG_ERR_IO before the first batch for a
+   file that cannot be written, and whatever compiling, running and writing give. What was trained so far stands in the
+   parameters. */
 RG_API RG_CHECKED rg_status rg_fit(const rg_fit_opts *opts, rg_fit_report *report);
 
 /* One pass over a data set in evaluation mode: means of loss and metrics into *result (valid_loss, valid_metric).
