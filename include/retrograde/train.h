@@ -101,15 +101,17 @@ RG_API RG_CHECKED rg_status rg_fit(const rg_fit_opts *opts, rg_fit_report *repor
    `opts` as for rg_fit, of which loss, metrics, valid, valid_batch and plan are used. */
 RG_API RG_CHECKED rg_status rg_evaluate(const rg_fit_opts *opts, rg_fit_state *result);
 
-/* A writer of the event files that TensorBoard reads: scalars over steps. NULL with rg_last_error set when the file
-   could not be made. */
+/* A writer of the event files that TensorBoard reads: scalars over steps, into a new file in `directory`, which is made
+   if it is missing. NULL with rg_last_error set when the file could not be made. A scalar is in the file when the call
+   returns, whole; after an error (RG_ERR_IO, say a full disk) nothing of it is, and the writer is usable. RG_ERR_NAME
+   for a tag of more than 256 bytes. One thread at a time; rg_events_close frees the writer in any case. */
 typedef struct rg_events rg_events;
 RG_API rg_events *rg_events_open(const char *directory);
 RG_API RG_CHECKED rg_status rg_events_scalar(rg_events *e, const char *tag, int64_t step, double value);
 RG_API RG_CHECKED rg_status rg_events_close(rg_events *e); /* NULL is fine */
 
 /* Curves as a picture: n series of `count` numbers each (NaN: a gap) over x. Series whose names are equal but for a
-   prefix "valid " share a panel. Errors: RG_ERR_ARGUMENT, RG_ERR_IO. */
+   prefix "valid " share a panel. Replaces the file whole. Errors: RG_ERR_ARGUMENT, RG_ERR_IO, RG_ERR_MEMORY. */
 typedef struct rg_curve {
     const char *name;
     const double *values;
