@@ -1,19 +1,11 @@
 /* order.c - the order of a region's units: dependences first, then the order in which the graph was built; but what
    only leads to an update of a parameter comes as soon as the last reader of the old value is done, so that a gradient
    lives no longer than it must. */
-#include "lower.h"
+#include "order.h"
 
-typedef struct edges {
-    rgi_lowering *l;
-    rgi_block *b;
-    int32_t *position;           /* unit number -> index in the block, RGI_NONE elsewhere */
-    uint32_t *first, *next, *to; /* successors of a unit as a linked list of edges */
-    size_t n, capacity_next, capacity_to, n_to;
-    uint32_t *before;         /* units still to come before this one */
-    const rg_node **by_input; /* see rgi_may_fail */
-} edges;
+#include <string.h>
 
-static bool add_edge(edges *e, int32_t from_unit, uint32_t to)
+static bool add_edge(rgi_edges *e, int32_t from_unit, uint32_t to)
 {
     if (from_unit == RGI_NONE || e->position[from_unit] == RGI_NONE || (uint32_t)e->position[from_unit] == to)
         return true;
@@ -26,13 +18,13 @@ static bool add_edge(edges *e, int32_t from_unit, uint32_t to)
     return true;
 }
 
-static bool add_value_edge(edges *e, int32_t value, uint32_t to)
+static bool add_value_edge(rgi_edges *e, int32_t value, uint32_t to)
 {
     return value == RGI_NONE || add_edge(e, e->l->p->values[value].unit, to);
 }
 
 /* What a loop's test does not depend on waits for it. */
-static bool test_edges(edges *e)
+static bool test_edges(rgi_edges *e)
 {
     const size_t n = e->b->n;
     int32_t test = RGI_NONE;
@@ -58,7 +50,7 @@ static bool test_edges(edges *e)
 }
 
 /* Calls for every value that a unit reads. */
-static bool unit_edges(edges *e, uint32_t at)
+static bool unit_edges(rgi_edges *e, uint32_t at)
 {
     const rgi_lowering *l = e->l;
     const rgi_unit *u = &l->units[e->b->units[at]];
@@ -78,33 +70,30 @@ static bool unit_edges(edges *e, uint32_t at)
 
 /* Takes down which parameters an op reads (but those its unit changes), and whether it may fail, at a place in the
    order. */
-static void note_use(const edges *e, uint64_t key, const rgi_use *use, int32_t at, const int32_t *writer,
+static void note_use(const rgi_edges *e, uint64_t key, const rgi_use *use, int32_t at, const int32_t *writer,
                      uint64_t *reader, uint64_t *fails)
 {
     const rgi_program *p = e->l->p;
-    *fails = key > *fails && rgi_may_fail(e->l, use->node, e->by_input) ? key : *fails;
+    if (rgi_may_fail(e->l, use->node, e->by_input)) {
+        e->guarded[at] = true;
+        *fails = key > *fails ? key : *fails;
+    }
     for (uint32_t i = 0; i < use->n_in; i++) {
         const int32_t owner = use->in[i] == RGI_NONE ? RGI_NONE : rgi_owner(p, use->in[i]);
         if (owner == RGI_NONE || p->values[owner].place != RGI_STORE || writer[p->values[owner].slot] == at)
             continue;
+        e->guarded[at] = true;
         uint64_t *last = &reader[p->values[owner].slot];
         *last = key > *last ? key : *last;
     }
 }
 
-/* Where in the block the unit stands that makes a value, or RGI_NONE. */
-static int32_t made_at(const edges *e, int32_t value)
-{
-    const int32_t u = value == RGI_NONE ? RGI_NONE : e->l->p->values[value].unit;
-    return u == RGI_NONE ? RGI_NONE : e->position[u];
-}
-
 /* What something other than an assignment wants, by place in the block. */
-static void mark_kept(const edges *e, const bool *writes, bool *kept)
+static void mark_kept(const rgi_edges *e, const bool *writes, bool *kept)
 {
     const rgi_program *p = e->l->p;
     for (size_t i = 0; i < p->n_fetches; i++) {
-        const int32_t at = made_at(e, p->fetches[i].value);
+        const int32_t at = rgi_made_at(e, p->fetches[i].value);
         if (at != RGI_NONE && !(p->fetches[i].node->op->traits & RG_EFFECT))
             kept[at] = true;
     }
@@ -120,7 +109,7 @@ static void mark_kept(const edges *e, const bool *writes, bool *kept)
 
 /* Elementwise units that nothing but assignments want come as soon as what they read is there: for those that change
    parameters, once the last readers of these and every op that may fail are done. */
-static bool place_updates(edges *e)
+static bool place_updates(rgi_edges *e)
 {
     rgi_lowering *l = e->l;
     rgi_program *p = l->p;
@@ -131,12 +120,16 @@ static bool place_updates(edges *e)
     uint64_t *wanted = rgi_arena_alloc(&l->temporary, (n + 1) * sizeof *wanted);
     uint64_t *ready = rgi_arena_alloc(&l->temporary, (n + 1) * sizeof *ready); /* when old values are out of use */
     e->by_input = rgi_arena_alloc(&l->temporary, (l->g->nodes.n + 1) * sizeof *e->by_input);
-    if (!e->by_input || !kept || !writes || !reader || !writer || !wanted || !ready)
+    e->built = rgi_arena_alloc(&l->temporary, (n + 1) * sizeof *e->built);
+    e->guard = rgi_arena_alloc(&l->temporary, (n + 1) * sizeof *e->guard);
+    e->guarded = rgi_arena_alloc(&l->temporary, (n + 1) * sizeof *e->guarded);
+    if (!e->built || !e->guard || !e->guarded || !e->by_input || !kept || !writes || !reader || !writer || !wanted ||
+        !ready)
         return false;
     for (size_t i = 0; i < slots; i++)
         writer[i] = RGI_NONE;
     for (size_t k = 0; k < p->n_writes; k++) {
-        const int32_t at = made_at(e, p->writes[k].value);
+        const int32_t at = rgi_made_at(e, p->writes[k].value);
         if (at == RGI_NONE)
             continue;
         writer[p->writes[k].entry->index] = at;
@@ -152,21 +145,21 @@ static bool place_updates(edges *e)
         {
             for (uint32_t j = 0; j < u->body[k].count; j++)
                 note_use(e, u->key, &p->uses[u->body[k].first + j], (int32_t)i, writer, reader, &fails);
-            fails = u->body[k].kind == RGI_TEST && u->key > fails ? u->key : fails;
+            if (u->body[k].kind == RGI_TEST) {
+                e->guarded[i] = true;
+                fails = u->key > fails ? u->key : fails;
+            }
         }
+        e->built[i] = u->key;
     }
     for (size_t i = 0; i < slots; i++)
         if (writer[i] != RGI_NONE)
             ready[writer[i]] = reader[i] > ready[writer[i]] ? reader[i] : ready[writer[i]];
     for (size_t i = 0; i < n; i++) {
         rgi_unit *u = &l->units[e->b->units[i]];
-        if (!kept[i] && u->kind == RGI_FUSED) {
-            u->key = wanted[i];
-            if (writes[i]) {
-                u->key = ready[i] > u->key ? ready[i] : u->key;
-                u->key = fails > u->key ? fails : u->key;
-            }
-        }
+        e->guard[i] = !writes[i] ? 0 : ready[i] > fails ? ready[i] : fails;
+        if (!kept[i] && u->kind == RGI_FUSED)
+            u->key = e->guard[i] > wanted[i] ? e->guard[i] : wanted[i];
         for (uint32_t k = e->first[i]; k != UINT32_MAX; k = e->next[k])
             wanted[e->to[k]] = u->key > wanted[e->to[k]] ? u->key : wanted[e->to[k]];
     }
@@ -174,22 +167,15 @@ static bool place_updates(edges *e)
 }
 
 typedef struct heap {
-    const rgi_lowering *l;
-    const rgi_block *b;
+    const rgi_edges *e;
     uint32_t *at;
     size_t n;
 } heap;
 
-static bool earlier(const heap *h, uint32_t x, uint32_t y)
-{
-    const uint64_t kx = h->l->units[h->b->units[x]].key, ky = h->l->units[h->b->units[y]].key;
-    return kx != ky ? kx < ky : x < y;
-}
-
 static void heap_push(heap *h, uint32_t x)
 {
     size_t i = h->n++;
-    for (; i > 0 && earlier(h, x, h->at[(i - 1) / 2]); i = (i - 1) / 2)
+    for (; i > 0 && rgi_wanted_before(h->e, x, h->at[(i - 1) / 2]); i = (i - 1) / 2)
         h->at[i] = h->at[(i - 1) / 2];
     h->at[i] = x;
 }
@@ -199,8 +185,8 @@ static uint32_t heap_pop(heap *h)
     const uint32_t top = h->at[0], x = h->at[--h->n];
     size_t i = 0;
     for (size_t child; (child = 2 * i + 1) < h->n; i = child) {
-        child += child + 1 < h->n && earlier(h, h->at[child + 1], h->at[child]);
-        if (!earlier(h, h->at[child], x))
+        child += child + 1 < h->n && rgi_wanted_before(h->e, h->at[child + 1], h->at[child]);
+        if (!rgi_wanted_before(h->e, h->at[child], x))
             break;
         h->at[i] = h->at[child];
     }
@@ -211,14 +197,16 @@ static uint32_t heap_pop(heap *h)
 bool rgi_order(rgi_lowering *l, rgi_block *b, int32_t **order)
 {
     const size_t n = b->n;
-    edges e = {.l = l, .b = b};
-    heap h = {.l = l, .b = b};
+    rgi_edges e = {.l = l, .b = b};
+    heap h = {.e = &e};
     e.position = rgi_arena_alloc(&l->temporary, (l->n_units + 1) * sizeof *e.position);
     e.first = rgi_arena_alloc(&l->temporary, (n + 1) * sizeof *e.first);
     e.before = rgi_arena_alloc(&l->temporary, (n + 1) * sizeof *e.before);
     h.at = rgi_arena_alloc(&l->temporary, (n + 1) * sizeof *h.at);
+    uint32_t *places = rgi_arena_alloc(&l->temporary, (n + 1) * sizeof *places),
+             *before = rgi_arena_alloc(&l->temporary, (n + 1) * sizeof *before);
     *order = rgi_arena_alloc(&l->temporary, (n + 1) * sizeof **order);
-    if (!e.position || !e.first || !e.before || !h.at || !*order)
+    if (!e.position || !e.first || !e.before || !h.at || !*order || !places || !before)
         return false;
     for (size_t i = 0; i < l->n_units; i++)
         e.position[i] = RGI_NONE;
@@ -233,16 +221,21 @@ bool rgi_order(rgi_lowering *l, rgi_block *b, int32_t **order)
         return false;
     if (!b->outer && !place_updates(&e))
         return false;
+    memcpy(before, e.before, n * sizeof *before);
     for (size_t i = 0; i < n; i++)
-        if (e.before[i] == 0)
+        if (before[i] == 0)
             heap_push(&h, (uint32_t)i);
     size_t placed = 0;
     while (h.n) {
         const uint32_t i = heap_pop(&h);
-        (*order)[placed++] = b->units[i];
+        places[placed++] = i;
         for (uint32_t k = e.first[i]; k != UINT32_MAX; k = e.next[k])
-            if (--e.before[e.to[k]] == 0)
+            if (--before[e.to[k]] == 0)
                 heap_push(&h, e.to[k]);
     }
+    if (!b->outer && placed == n && !rgi_order_lean(&e, places))
+        return false;
+    for (size_t i = 0; i < placed; i++)
+        (*order)[i] = b->units[places[i]];
     return placed == n; /* always: ids are a topological order and levels forbid cycles through groups */
 }

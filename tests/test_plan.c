@@ -227,6 +227,44 @@ Test(plan, bytes_are_known_with_the_sizes)
     rg_graph_free(g);
 }
 
+/* Branches that were built side by side are done one after the other where less is alive so; an update stays behind
+   what reads the old value. */
+Test(plan, independent_branches_are_not_all_kept)
+{
+    enum { BRANCHES = 8, N = 64 };
+    static float data[N * N];
+    for (size_t i = 0; i < N * N; i++)
+        data[i] = (float)(i % 23) / 23;
+    rg_graph *g = rg_graph_new(NULL);
+    rg_node *x = rg_input(g, "x", RG_F32, RG_SHAPE(N, N)), *w = rg_param(g, "w", RG_F32, RG_SHAPE(N), NULL);
+    rg_node *wide[BRANCHES], *out[BRANCHES + 2];
+    for (int i = 0; i < BRANCHES; i++)
+        wide[i] = rg_cumsum(rg_scale(x, i + 1), 0, false);
+    for (int i = 0; i < BRANCHES; i++)
+        out[i] = rg_sum(rg_matmul(wide[i], rg_transpose(wide[i], RG_AXES(1, 0))), RG_ALL_AXES, false);
+    out[BRANCHES] = rg_assign(w, rg_sum(x, RG_AXES(0), false));
+    out[BRANCHES + 1] = rg_sum(rg_mul(w, rg_sum(wide[0], RG_AXES(0), false)), RG_AXES(0), false);
+    must(rg_set(w, &(rg_tensor){.dtype = RG_F32, .shape = RG_SHAPE(N), .data = data}));
+    rg_plan *p = must_compile(g, (rg_nodes){out, BRANCHES + 2}, &alone);
+    must(rg_bind(p, x, data));
+    must(rg_run(p));
+    rg_estimate e;
+    must(rg_plan_estimate(p, NULL, &e));
+    cr_expect(e.peak < 4 * sizeof data, "%zu bytes alive", (size_t)e.peak);
+    double dot = 0;
+    for (size_t j = 0; j < N; j++) {
+        double sum = 0, run = 0;
+        for (size_t i = 0; i < N; i++)
+            sum += run += data[i * N + j];
+        dot += data[j] * sum;
+    }
+    cr_expect(close_to(value_at(p, out[BRANCHES + 1], 0), dot, 1e-4), "%g", value_at(p, out[BRANCHES + 1], 0));
+    for (int i = 1; i < BRANCHES; i++)
+        cr_expect(close_to(value_at(p, out[i], 0), (i + 1) * (i + 1) * value_at(p, out[0], 0), 1e-3));
+    rg_plan_free(p);
+    rg_graph_free(g);
+}
+
 Test(plan, any_order_of_freeing)
 {
     rg_graph *g = rg_graph_new(NULL);
