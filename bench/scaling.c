@@ -90,6 +90,14 @@ static rg_node *resnet18(model *m)
     return rg_nn_linear(rg_mean(h, RG_AXES(2, 3), false), "fc", 1000, NULL);
 }
 
+static rg_node *stack(model *m)
+{
+    m->x = rg_input(m->g, "x", RG_F32, RG_SHAPE(64, 8, 128));
+    m->t = rg_input(m->g, "t", RG_I64, RG_SHAPE(8));
+    rg_node *h = rg_nn_lstm(m->x, "lstm", 256, &(rg_rnn_opts){.layers = 4});
+    return rg_nn_linear(rg_mean(h, RG_AXES(0), false), "out", 10, NULL);
+}
+
 static rg_node *lstm(model *m)
 {
     m->x = rg_input(m->g, "x", RG_F32, RG_SHAPE(64, 32, 128));
@@ -296,10 +304,10 @@ static double list_schedule(const task_graph *g, const times *t, const double *w
 
 /* ---- as planned ---- */
 
-static void share_of(const rgi_exec *e, size_t n, int k, int team, size_t *lo, size_t *hi)
+static void share_of(const double *cut, size_t n, int k, int team, size_t *lo, size_t *hi)
 {
-    *lo = e->cut ? (size_t)((double)n * e->cut[k] + 0.5) : n * (size_t)k / (size_t)team;
-    *hi = e->cut ? (size_t)((double)n * e->cut[k + 1] + 0.5) : n * (size_t)(k + 1) / (size_t)team;
+    *lo = cut ? (size_t)((double)n * cut[k] + 0.5) : n * (size_t)k / (size_t)team;
+    *hi = cut ? (size_t)((double)n * cut[k + 1] + 0.5) : n * (size_t)(k + 1) / (size_t)team;
 }
 
 static double meet(double *clock, int workers)
@@ -319,47 +327,150 @@ static const rgi_rows *rows_around(const rg_plan *p, uint32_t step)
     return loop == RGI_NONE ? NULL : p->current->steps[p->program->loops[loop].begin].rows;
 }
 
+/* Those who do a part of the list: what they all have finished until then. */
+typedef struct crew {
+    const rg_plan *plan;
+    const task_graph *g;
+    const times *t;
+    double *clock;
+    int workers;
+} crew;
+
+/* Group i, which comes behind group `before`. */
+static void run_group(const crew *c, size_t i, size_t before)
+{
+    const task_group *x = &c->g->groups[i];
+    const rgi_special *s = c->plan->current;
+    const rgi_exec *e = &s->steps[x->step];
+    const int32_t loop = c->plan->program->items[x->step].loop;
+    const bool turns = i != before && c->g->groups[before].step >= x->step; /* of a loop one is over */
+    const bool together = loop != RGI_NONE && s->steps[c->plan->program->loops[loop].begin].parallel;
+    const rgi_rows *rows = rows_around(c->plan, x->step);
+    const bool enters = x->step && s->steps[x->step - 1].kind == RGI_LOOP;
+    if (c->workers > 1 && (rows ? enters && !turns : e->barrier || (together && (turns || enters))))
+        meet(c->clock, c->workers);
+    for (uint32_t k = 0; k < x->phases; k++) {
+        if (k && e->parallel)
+            meet(c->clock, c->workers);
+        for (int w = 0; w < c->workers; w++) {
+            size_t lo = 0, hi = (uint32_t)w == e->lane % (uint32_t)c->workers ? x->tasks[k] : 0;
+            if (e->parallel)
+                share_of(e->cut, x->tasks[k], w, c->workers, &lo, &hi);
+            const double part = rows ? (size_t)w < rows->pieces ? 1.0 / (double)rows->pieces : 0 : 1;
+            for (size_t j = rows ? 0 : lo; j < (rows ? x->tasks[k] : hi); j++)
+                c->clock[w] += part * c->t->at[i][k][j];
+        }
+    }
+}
+
+static double last_of(const crew *c)
+{
+    double last = 0;
+    for (int w = 0; w < c->workers; w++)
+        last = c->clock[w] > last ? c->clock[w] : last;
+    return last;
+}
+
+/* What leads to a branch from the one that it follows, for some turns of all, once these are over there. */
+static void cross(const crew *c, const rgi_branch *b, const size_t *groups, size_t turns, double ready)
+{
+    const rgi_exec *loop = &c->plan->current->steps[b->loop];
+    double ns = 0;
+    for (uint32_t j = 0; j < b->n_bridges; j++)
+        for (uint32_t k = 0; k < c->g->groups[groups[b->bridges[j]]].phases; k++)
+            for (size_t i = 0; i < c->g->groups[groups[b->bridges[j]]].tasks[k]; i++)
+                ns += c->t->at[groups[b->bridges[j]]][k][i];
+    for (int w = 0; w < c->workers; w++) {
+        c->clock[w] = c->clock[w] > ready ? c->clock[w] : ready;
+        if (loop->parallel || (uint32_t)w == loop->lane % (uint32_t)c->workers)
+            c->clock[w] += ns * (double)turns / (double)loop->trips / (loop->parallel ? c->workers : 1);
+    }
+    if (loop->parallel)
+        meet(c->clock, c->workers);
+}
+
+/* The groups [lo, hi) of one branch. over: by turn, when it is over; `before`: of the branch that it follows. groups:
+   by step outside of loops, its group. */
+static void run_branch(const crew *c, uint32_t number, const rgi_branch *b, size_t lo, size_t hi, const size_t *groups,
+                       const double *before, double *over)
+{
+    const rgi_special *s = c->plan->current;
+    const rgi_exec *loop = &s->steps[b->loop];
+    size_t last = lo, at = SIZE_MAX;
+    for (size_t i = lo; i < hi; i++) {
+        const task_group *x = &c->g->groups[i];
+        if (s->steps[x->step].branch != number || s->steps[x->step].bridge)
+            continue;
+        const bool inside = x->step > b->loop && x->step < loop->jump;
+        const size_t t = (size_t)x->t[loop->depth], turn = loop->reverse ? loop->trips - 1 - t : t;
+        if (inside && turn != at && b->leader && turn % b->chunk == 0) {
+            const size_t end = turn + b->chunk < loop->trips ? turn + b->chunk : loop->trips;
+            cross(c, b, groups, end - turn, before[end - 1]);
+        }
+        run_group(c, i, s->steps[c->g->groups[last].step].branch == number ? last : i);
+        last = i;
+        at = inside ? turn : at;
+        if (inside)
+            over[turn] = last_of(c);
+    }
+}
+
+/* The groups [lo, hi) of a section. */
+static bool run_section(const crew *all, const rgi_section *x, size_t lo, size_t hi)
+{
+    const rgi_special *s = all->plan->current;
+    size_t *groups = calloc(s->n_steps, sizeof *groups);
+    double **over = calloc(x->n, sizeof *over);
+    bool ok = groups && over;
+    for (size_t i = lo; ok && i < hi; i++)
+        groups[all->g->groups[i].step] = i;
+    for (uint32_t k = 0; ok && k < x->n; k++) {
+        const rgi_branch *b = &x->branches[k];
+        crew c = *all;
+        c.clock += b->first;
+        c.workers = (int)b->threads;
+        ok = (over[k] = calloc(s->steps[b->loop].trips, sizeof **over));
+        if (ok)
+            run_branch(&c, k + 1, b, lo, hi, groups, b->leader ? over[b->leader - x->branches] : NULL, over[k]);
+    }
+    if (ok)
+        meet(all->clock, all->workers);
+    for (size_t i = lo, last = hi; ok && i < hi; i++)
+        if (!s->steps[all->g->groups[i].step].branch) {
+            run_group(all, i, last == hi ? i : last);
+            last = i;
+        }
+    for (uint32_t k = 0; over && k < x->n; k++)
+        free(over[k]);
+    free(over);
+    free(groups);
+    return ok;
+}
+
 /* The plan's own list for a team; its groups are those of `g`, in the same order. */
 static double as_planned(const model *m, const task_graph *g, const times *t, int workers)
 {
     rg_plan *p = plan_for(m, workers);
     double clock[MOST] = {0};
-    if (!p)
-        return -1;
-    for (size_t i = 0; i < g->n; i++) {
-        const task_group *x = &g->groups[i];
-        const rgi_exec *e = &p->current->steps[x->step];
-        const size_t item = x->step;
-        const bool loops = item && i && g->groups[i - 1].step >= x->step; /* a turn of a loop is over */
-        const rgi_rows *rows = rows_around(p, x->step);
-        const bool enters = item && p->current->steps[item - 1].kind == RGI_LOOP;
-        if (p->current->parallel && (rows ? enters && !loops : e->barrier || loops || enters))
+    bool ok = p != NULL;
+    const crew all = {p, g, t, clock, ok && p->current->parallel ? workers : 1};
+    for (size_t i = 0; ok && i < g->n;) {
+        size_t end = i + 1;
+        const rgi_section *x = p->current->sections;
+        while (x && (g->groups[i].step < x->begin || g->groups[i].step >= x->end))
+            x = x->next;
+        while (x && end < g->n && g->groups[end].step >= x->begin && g->groups[end].step < x->end)
+            end++;
+        if (x) {
             meet(clock, workers);
-        if (rows && p->current->parallel) {
-            for (uint32_t k = 0; k < x->phases; k++)
-                for (size_t j = 0; j < x->tasks[k]; j++)
-                    for (size_t w = 0; w < rows->pieces; w++)
-                        clock[w] += t->at[i][k][j] / (double)rows->pieces;
-            continue;
+            ok = run_section(&all, x, i, end);
+        } else {
+            run_group(&all, i, i ? i - 1 : 0);
         }
-        for (uint32_t k = 0; k < x->phases; k++) {
-            if (k && e->parallel)
-                meet(clock, workers);
-            if (!e->parallel) {
-                for (size_t j = 0; j < x->tasks[k]; j++)
-                    clock[e->lane % (uint32_t)workers] += t->at[i][k][j];
-                continue;
-            }
-            for (int w = 0; w < workers; w++) {
-                size_t lo, hi;
-                share_of(e, x->tasks[k], w, workers, &lo, &hi);
-                for (size_t j = lo; j < hi; j++)
-                    clock[w] += t->at[i][k][j];
-            }
-        }
+        i = end;
     }
     rg_plan_free(p);
-    return meet(clock, workers);
+    return ok ? meet(clock, workers) : -1;
 }
 
 /* ---- */
@@ -405,10 +516,11 @@ int main(int argc, char **argv)
         rg_node *(*network)(model *m);
     } all[] = {{"lenet", "LeNet-5, batch 64", lenet},
                {"lstm", "2 x LSTM 256 in both directions, T 64, batch 32", lstm},
+               {"stack", "4 x LSTM 256, T 64, batch 8", stack},
                {"resnet18", "ResNet-18, 224 x 224, batch 8", resnet18}};
     const char *only = NULL;
     const argument words[] = {
-        {.value = "MODEL", .what = "lenet, lstm or resnet18; without it all three", .text = &only}};
+        {.value = "MODEL", .what = "lenet, lstm, stack or resnet18; without it all", .text = &only}};
     const command self = {"retrograde_scaling",
                           "Puts the tasks of training steps together for 1 to 64 workers (docs/scaling.md).", words, 1};
     const int code = arguments_read(&self, argc, argv);

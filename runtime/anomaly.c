@@ -1,6 +1,6 @@
 /* anomaly.c - the first node that makes a NaN or an infinity, for plans with opts.check: which element, and what the
    inputs hold. Such plans run on one thread and fuse nothing, so that every op's result is there to be looked at. */
-#include "exec.h"
+#include "walker.h"
 
 #include "../graph/bf16.h"
 
@@ -61,7 +61,8 @@ static void print_input(char *text, size_t size, const rg_node *in, const rg_typ
     }
 }
 
-rg_status rgi_find_anomaly(const rg_node *node, const rg_step *step)
+/* The error that names a NaN or an infinity among the outputs of a step that has run, RG_OK without one. */
+static rg_status find_anomaly(const rg_node *node, const rg_step *step)
 {
     for (uint32_t k = 0; k < step->n_out; k++) {
         const rg_type *type = &step->out_type[k];
@@ -86,4 +87,56 @@ rg_status rgi_find_anomaly(const rg_node *node, const rg_step *step)
             at, isnan(rgi_float_at(type->dtype, step->out[k], bad)) ? "NaN" : "an infinity", bad, where, inputs);
     }
     return RG_OK;
+}
+
+/* Where an operand of a fused op is, as it came: before it was spread over the group. */
+static const void *operand_at(const rgi_walker *w, const rgi_group *g, const rgi_operand *o)
+{
+    for (size_t k = 0; o->mode == RGI_BLOCK && k < g->n_spreads; k++)
+        if (g->spreads[k].slot == o->slot)
+            o = &g->spreads[k].from;
+    return o->at ? rgi_at(o->at, o->terms, w->t) : NULL;
+}
+
+static const void *single_operand_at(const rgi_walker *w, const rgi_group *g, const rgi_member *m, uint32_t k)
+{
+    return m->in[k].mode == RGI_BLOCK ? operand_at(w, g, &m->in[k]) : m->step.in[k];
+}
+
+rg_status rgi_check_values(const rgi_walker *w, size_t i)
+{
+    enum { MOST = 64 };
+    const rgi_program *prog = w->p->program;
+    const rgi_item *item = &prog->items[i];
+    const rgi_exec *e = &w->s->steps[i];
+    if (item->count != 1)
+        return RG_OK;
+    const rgi_use *use = &prog->uses[item->first];
+    const rgi_member *m = e->kind == RGI_FUSED ? &e->group->members[0] : NULL;
+    const uint32_t n_in = use->n_in < MOST ? use->n_in : MOST, n_out = use->n_out < MOST ? use->n_out : MOST;
+    const void *in[MOST];
+    void *out[MOST];
+    rg_type type[2 * MOST];
+    for (uint32_t k = 0; k < n_in + n_out; k++) {
+        const bool output = k >= n_in;
+        const int32_t v = output ? use->out[k - n_in] : use->in[k];
+        const void *at = NULL;
+        type[k] = v == RGI_NONE ? (rg_type){.dtype = use->node->in[k]->dtype}
+                                : (rg_type){prog->values[v].dtype, w->s->shapes[prog->values[v].shape]};
+        if (v == RGI_NONE)
+            at = NULL;
+        else if (m && e->group->single)
+            at = output ? m->step.out[0] : single_operand_at(w, e->group, m, k);
+        else if (m)
+            at = operand_at(w, e->group, output ? &m->out : &m->in[k]);
+        else if ((at = output ? e->step.out[k - n_in] : e->step.in[k]))
+            at = rgi_at(at, e->terms ? e->terms[output ? use->n_in + k - n_in : k] : NULL, w->t);
+        if (output)
+            out[k - n_in] = (void *)(uintptr_t)at;
+        else
+            in[k] = at;
+    }
+    return find_anomaly(
+        use->node,
+        &(rg_step){.n_in = n_in, .n_out = n_out, .in = in, .out = out, .in_type = type, .out_type = type + n_in});
 }

@@ -71,19 +71,39 @@ static bool is_by_rows(const rg_plan *p, size_t i)
     return loop != RGI_NONE && p->current->steps[p->program->loops[loop].begin].rows;
 }
 
+/* Of a section: who does what. */
+static void print_section(rgi_text *t, const rgi_section *x)
+{
+    rgi_text_printf(t, "       side by side up to %u:", x->end - 1);
+    for (uint32_t k = 0; k < x->n; k++) {
+        const rgi_branch *b = &x->branches[k];
+        rgi_text_printf(t, "%s branch %u on thread%s %u", k ? "," : "", k + 1, b->threads > 1 ? "s" : "", b->first);
+        if (b->threads > 1)
+            rgi_text_printf(t, " to %u", b->first + b->threads - 1);
+        if (b->leader)
+            rgi_text_printf(t, " %zu steps behind branch %d", b->chunk, (int)(b->leader - x->branches) + 1);
+    }
+    rgi_text_printf(t, "; then the others\n");
+}
+
 static void print_step(rgi_text *t, const rg_plan *p, size_t i, int *indent)
 {
     static const char *const names[] = {"run", "fused", "copy", "index", "clear", "pack", "test", "loop", "next"};
     const rgi_program *prog = p->program;
     const rgi_item *item = &prog->items[i];
     const rgi_exec *e = p->current ? &p->current->steps[i] : NULL;
+    const rgi_branch *branch = e ? rgi_branch_of(p->current, i) : NULL;
+    if (e && e->section)
+        print_section(t, e->section);
     *indent -= item->kind == RGI_NEXT;
     rgi_text_printf(t, "%4zu %c %*s%s", i, e && e->barrier ? '|' : ' ', 2 * *indent, "", names[item->kind]);
     if (e && (item->kind == RGI_RUN || item->kind == RGI_FUSED || item->kind == RGI_PACK)) {
-        if (e->parallel)
+        if (e->bridge)
+            rgi_text_printf(t, " in branch %u, for %zu steps at a time", e->branch, branch->chunk);
+        else if (e->parallel)
             rgi_text_printf(t, " shared by %zu tasks", rgi_most_tasks(e));
         else if (p->current->parallel && !is_by_rows(p, i))
-            rgi_text_printf(t, " on thread %u", e->lane);
+            rgi_text_printf(t, " on thread %u", (branch ? branch->first : 0) + e->lane);
         print_amount(t, e->flops, "flop");
         print_amount(t, e->traffic, "B");
     }
@@ -101,6 +121,8 @@ static void print_step(rgi_text *t, const rg_plan *p, size_t i, int *indent)
         } else if (e && e->trips != SIZE_MAX) {
             rgi_text_printf(t, " %zu steps", e->trips);
         }
+        if (branch && item->loop != RGI_NONE && branch->loop == i)
+            rgi_text_printf(t, ", branch %u", e->branch);
         if (e && e->rows)
             rgi_text_printf(t, ", %zu pieces of %zu rows", e->rows->pieces, (size_t)e->rows->batch / e->rows->pieces);
         const rg_node *held = prog->loops[item->loop].held;

@@ -1,12 +1,11 @@
 /* exec.c - running the steps: one parallel region a run, every thread walking the same list. The only file with
    OpenMP. */
-#include "exec.h"
 #include "retrace.h"
 #include "rows.h"
 #include "timeline.h"
+#include "walker.h"
 
 #include <pthread.h>
-#include <sched.h>
 #include <string.h>
 
 #ifdef _OPENMP
@@ -18,6 +17,10 @@
    those who wait would keep it from those they wait for. */
 #define RGI_LOOKS 4096
 #define RGI_LOOKS_SHARED 128
+
+/* What a walker does of the steps it comes by. */
+#define RGI_EVERYTHING (-1)
+#define RGI_OF_NO_BRANCH 0 /* or those of the branch of that number */
 
 /* In a child of fork the threads of the parent's OpenMP are gone, and libgomp would wait for them for ever. */
 static int forked;
@@ -41,78 +44,29 @@ int rgi_default_threads(void)
 #endif
 }
 
-typedef struct walker {
-    rg_plan *p;
-    const rgi_special *s;
-    uint32_t thread, team;
-    size_t at;         /* the present step */
-    uint64_t failures; /* of this thread before the run */
-    uint64_t waited;   /* nanoseconds at meetings, of a plan that keeps a timeline */
-    char *scratch;
-    int64_t t[RGI_COUNTERS];         /* counters of the loops around the present step */
-    size_t done[RGI_MAX_LOOPS];      /* steps of each that are over ... */
-    size_t trips[RGI_MAX_LOOPS];     /* ... of so many */
-    rgi_stage stages[RGI_MAX_LOOPS]; /* of those that take part in a retrace */
-} walker;
-
-static inline void relax(void)
+void rgi_walker_fail(rgi_walker *w, rg_status status)
 {
-#if defined(__x86_64__) || defined(__i386__)
-    __builtin_ia32_pause();
-#endif
-}
-
-static void wait_for_all(rg_plan *p, uint32_t team)
-{
-    const uint32_t generation = __atomic_load_n(&p->meeting.generation, __ATOMIC_ACQUIRE);
-    if (__atomic_add_fetch(&p->meeting.arrived, 1, __ATOMIC_ACQ_REL) == team) {
-        __atomic_store_n(&p->meeting.arrived, 0, __ATOMIC_RELAXED);
-        __atomic_store_n(&p->meeting.generation, generation + 1, __ATOMIC_RELEASE);
-        return;
-    }
-    for (uint32_t looks = 0; __atomic_load_n(&p->meeting.generation, __ATOMIC_ACQUIRE) == generation; looks++) {
-        relax();
-        if (looks > p->meeting.looks)
-            sched_yield();
-    }
-}
-
-static void meet(walker *w)
-{
-    if (w->team == 1)
-        return;
-    rgi_timeline *const t = w->s ? w->s->timeline : NULL;
-    const uint64_t begin = t ? rgi_now() : 0;
-    wait_for_all(w->p, w->team);
-    if (t) {
-        const uint64_t waited = rgi_now() - begin;
-        w->waited += waited;
-        t->lanes[w->thread].waits[w->at] += waited;
-    }
-}
-
-/* The first failure of a run is kept, with its text from this thread. */
-static void fail(rg_plan *p, rg_status status)
-{
+    rg_plan *const p = w->p;
     uint32_t none = RG_OK;
+    w->failed = true;
     if (__atomic_compare_exchange_n(&p->failed, &none, (uint32_t)status, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
         strncpy(p->failure, rg_last_error(), sizeof p->failure - 1);
         p->failure[sizeof p->failure - 1] = '\0';
     }
 }
 
-static inline bool mine(const walker *w, const rgi_exec *e)
+static inline bool mine(const rgi_walker *w, const rgi_exec *e)
 {
     return w->thread == e->lane % w->team;
 }
 
 /* This thread's part of n tasks. */
-static inline void share(const walker *w, const rgi_exec *e, size_t n, size_t *lo, size_t *hi)
+static inline void share(const rgi_walker *w, const rgi_exec *e, size_t n, size_t *lo, size_t *hi)
 {
     if (!e->parallel) {
         *lo = 0;
         *hi = mine(w, e) ? n : 0;
-    } else if (e->cut && w->team == (uint32_t)w->p->program->opts.threads) {
+    } else if (e->cut && w->team == (w->branch ? w->branch->threads : w->s->team)) {
         *lo = (size_t)((double)n * e->cut[w->thread] + 0.5);
         *hi = (size_t)((double)n * e->cut[w->thread + 1] + 0.5);
     } else {
@@ -143,7 +97,7 @@ static rg_status run_phase(const rgi_exec *e, rg_step *s, size_t lo, size_t hi, 
     return lo >= hi ? RG_OK : e->terms ? run_moved(e, s, lo, hi, t) : s->op->run(s, lo, hi);
 }
 
-static rg_status run_op(walker *w, const rgi_exec *e)
+static rg_status run_op(rgi_walker *w, const rgi_exec *e)
 {
     rg_step s = e->step;
     s.scratch = w->scratch;
@@ -152,7 +106,7 @@ static rg_status run_op(walker *w, const rgi_exec *e)
         size_t lo, hi;
         share(w, e, e->tasks[s.phase], &lo, &hi);
         if (s.phase && e->parallel)
-            meet(w);
+            rgi_meet(w);
         status = status ? status : run_phase(e, &s, lo, hi, w->t);
     }
     return status;
@@ -205,12 +159,12 @@ rg_status rgi_run_tasks(const rgi_exec *e, uint32_t phase, size_t lo, size_t hi,
     return RG_OK;
 }
 
-static rg_status run_step(walker *w, const rgi_exec *e)
+static rg_status run_step(rgi_walker *w, const rgi_exec *e)
 {
     size_t lo, hi;
     switch (e->kind) {
     case RGI_RUN: /* alone the step serves as it stands: its scratch is that of thread 0 */
-        if (w->team == 1 && !e->terms && !e->tasks[1])
+        if (w->alone && !e->terms && !e->tasks[1])
             return e->tasks[0] ? e->step.op->run(&e->step, 0, e->tasks[0]) : RG_OK;
         return run_op(w, e);
     case RGI_FUSED:
@@ -240,7 +194,7 @@ static rg_status run_step(walker *w, const rgi_exec *e)
 }
 
 /* Begins a loop: returns how many steps it does. */
-static size_t enter(walker *w, const rgi_exec *e)
+static size_t enter(rgi_walker *w, const rgi_exec *e)
 {
     size_t trips = e->trips;
     if (e->schedule)
@@ -253,7 +207,7 @@ static size_t enter(walker *w, const rgi_exec *e)
     return trips;
 }
 
-static inline void go_on(walker *w, const rgi_exec *e)
+static inline void go_on(rgi_walker *w, const rgi_exec *e)
 {
     w->t[e->depth] += e->reverse ? -1 : 1;
     if (e->schedule)
@@ -261,8 +215,9 @@ static inline void go_on(walker *w, const rgi_exec *e)
 }
 
 /* The step after a loop's begin or end. */
-static size_t turn(walker *w, const rgi_exec *e, size_t i)
+static size_t turn(rgi_walker *w, const rgi_exec *e, size_t i)
 {
+    const rgi_branch *const b = w->branch;
     if (e->kind == RGI_LOOP) {
         if (!e->parallel && !mine(w, e))
             return e->jump;
@@ -271,9 +226,14 @@ static size_t turn(walker *w, const rgi_exec *e, size_t i)
             return e->jump;
         w->trips[e->depth] = trips;
         w->done[e->depth] = 0;
+        if (b && b->loop == i)
+            rgi_branch_goes_on(w, 0);
         return i + 1;
     }
-    if (++w->done[e->depth] == w->trips[e->depth])
+    const size_t done = ++w->done[e->depth];
+    if (b && b->loop + 1 == e->jump)
+        rgi_branch_goes_on(w, done);
+    if (done == w->trips[e->depth])
         return i + 1;
     go_on(w, e);
     return e->jump;
@@ -281,26 +241,25 @@ static size_t turn(walker *w, const rgi_exec *e, size_t i)
 
 /* The step after a loop's test. All threads that walk the loop see the same, and know the same of failures: they meet
    before anyone goes on. */
-static size_t test(walker *w, const rgi_exec *e, size_t i, bool *failed)
+static size_t test(rgi_walker *w, const rgi_exec *e, size_t i)
 {
     bool go = *(const bool *)rgi_at(e->from, e->terms[0], w->t);
     if (e->parallel) {
-        *failed = *failed || __atomic_load_n(&w->p->failed, __ATOMIC_ACQUIRE) != RG_OK;
-        meet(w);
+        w->failed = w->failed || __atomic_load_n(&w->p->failed, __ATOMIC_ACQUIRE) != RG_OK;
+        rgi_meet(w);
     }
-    if (*failed || !go)
+    if (w->failed || !go)
         return e->jump;
     if (w->done[e->depth] < e->most)
         return i + 1;
     const rgi_program *prog = w->p->program;
-    fail(w->p, rgi_fail(RG_ERR_STATE, "rg_run: loop '%s' goes on after max_iter = %zu steps",
-                        rgi_scan_name(prog->loops[prog->items[i].loop].scan), e->most));
-    *failed = true;
+    rgi_walker_fail(w, rgi_fail(RG_ERR_STATE, "rg_run: loop '%s' goes on after max_iter = %zu steps",
+                                rgi_scan_name(prog->loops[prog->items[i].loop].scan), e->most));
     return e->jump;
 }
 
 /* All steps of a loop for the pieces of its rows that are this thread's. */
-static void walk_rows(walker *w, size_t i)
+static void walk_rows(rgi_walker *w, size_t i)
 {
     const rgi_exec *e = &w->s->steps[i];
     const size_t n = e->rows->n_steps;
@@ -313,162 +272,144 @@ static void walk_rows(walker *w, size_t i)
                 if (status)
                     rgi_tell_node(w->p->program, i + 1 + j, w->failures, status);
                 if (w->s->timeline)
-                    rgi_timeline_note(w->s->timeline, w->thread, i + 1 + j, begin, 0);
+                    rgi_timeline_note(w->s->timeline, w->self, i + 1 + j, begin, 0);
             }
             if (trips > 1)
                 go_on(w, e);
         }
     if (status)
-        fail(w->p, status);
+        rgi_walker_fail(w, status);
 }
 
-static rg_status check_values(const walker *w, size_t i);
-
-/* The calls that begin with step i; false after a failure. */
-static bool run_calls(const walker *w, size_t i)
+/* The calls that begin with step i. */
+static void run_calls(rgi_walker *w, size_t i)
 {
     const rgi_call *c = w->s->steps[i].calls, *const end = c + w->s->steps[i].n_calls;
     rg_status status = RG_OK;
     for (; c < end && !(status = c->step->op->run(c->step, 0, c->tasks)); c++)
         ;
     if (!status)
-        return true;
+        return;
     rgi_tell_call(w->p->program, w->s, i, c->step, w->failures, status);
-    fail(w->p, status);
-    return false;
+    rgi_walker_fail(w, status);
 }
 
-static void walk(walker *w)
+/* All meet, and know of failures so far. */
+static void meet_all(rgi_walker *w)
 {
-    const rgi_special *s = w->s;
-    rg_plan *p = w->p;
-    const bool check = p->program->opts.check, alone = w->team == 1 && !check && !s->timeline;
-    bool failed = false;
-    for (size_t i = 0; i < s->n_steps;) {
-        const rgi_exec *e = &s->steps[i];
+    rgi_meet(w);
+    w->failed = w->failed || __atomic_load_n(&w->p->failed, __ATOMIC_ACQUIRE) != RG_OK;
+}
+
+/* A step that is no loop, or its meetings alone after a failure: a failed thread still comes to those between the
+   phases of a step. */
+static void walk_step(rgi_walker *w, const rgi_exec *e, size_t i)
+{
+    rgi_timeline *const timeline = w->s->timeline;
+    if (w->failed && !(e->kind == RGI_RUN && e->parallel && e->tasks[1]))
+        return;
+    const uint64_t begin = timeline ? rgi_now() : 0, waited = w->waited;
+    rg_status status = w->failed ? RG_OK : run_step(w, e);
+    if (timeline)
+        rgi_timeline_note(timeline, w->self, i, begin, w->waited - waited);
+    if (w->failed)
+        for (uint32_t k = 1; k < RG_MAX_PHASES && e->tasks[k]; k++)
+            rgi_meet(w);
+    if (status)
+        rgi_tell_node(w->p->program, i, w->failures, status);
+    else if (w->p->program->opts.check)
+        status = rgi_check_values(w, i);
+    if (status)
+        rgi_walker_fail(w, status);
+}
+
+static void walk(rgi_walker *w, size_t i, size_t end, int which);
+
+/* Each thread does its branch, and then all do what belongs to none. */
+static void walk_section(rgi_walker *w, rgi_section *x)
+{
+    const rgi_walker all = *w;
+    for (uint32_t k = 0; k < x->n; k++) {
+        rgi_branch *const b = &x->branches[k];
+        if (all.thread - b->first >= b->threads)
+            continue;
+        w->branch = b;
+        w->thread = all.thread - b->first;
+        w->team = b->threads;
+        w->meeting = &b->meeting;
+        walk(w, x->begin, x->end, (int)k + 1);
+    }
+    w->branch = NULL;
+    w->thread = all.thread;
+    w->team = all.team;
+    w->meeting = all.meeting;
+    meet_all(w);
+    walk(w, x->begin, x->end, RGI_OF_NO_BRANCH);
+}
+
+static void walk(rgi_walker *w, size_t i, size_t end, int which)
+{
+    const rgi_exec *const steps = w->s->steps;
+    const rg_plan *p = w->p;
+    const bool calls = w->alone && !p->program->opts.check && !w->s->timeline;
+    while (i < end && !(w->failed && w->alone)) {
+        const rgi_exec *e = &steps[i];
         w->at = i;
-        if (alone && e->n_calls && !failed) {
-            if (!run_calls(w, i))
-                return;
+        if (calls && e->n_calls) {
+            run_calls(w, i);
             i = e->after;
             continue;
         }
-        if (e->barrier) {
-            meet(w);
-            failed = failed || __atomic_load_n(&p->failed, __ATOMIC_ACQUIRE) != RG_OK;
+        if (which != RGI_EVERYTHING && (e->branch != which || e->bridge)) {
+            i = e->kind == RGI_LOOP ? e->jump : i + 1;
+            continue;
         }
-        if (e->rows && w->team > 1) {
-            if (!failed)
+        if (e->barrier)
+            meet_all(w);
+        if (e->section && which == RGI_EVERYTHING && w->team == w->s->team) {
+            walk_section(w, e->section);
+            i = e->section->end;
+        } else if (e->rows && w->team > 1) {
+            if (!w->failed)
                 walk_rows(w, i);
             i = e->jump;
-            continue;
-        }
-        if (e->kind == RGI_LOOP || e->kind == RGI_NEXT) {
+        } else if (e->kind == RGI_LOOP || e->kind == RGI_NEXT) {
             i = turn(w, e, i);
-            continue;
+        } else if (e->kind == RGI_TEST) {
+            i = test(w, e, i);
+        } else {
+            walk_step(w, e, i++);
         }
-        if (e->kind == RGI_TEST) {
-            i = test(w, e, i, &failed);
-            continue;
-        }
-        if (!failed || (e->kind == RGI_RUN && e->parallel && e->tasks[1])) {
-            /* a failed thread still comes to the meetings between the phases of a step */
-            const uint64_t begin = s->timeline ? rgi_now() : 0, waited = w->waited;
-            rg_status status = failed ? RG_OK : run_step(w, e);
-            if (s->timeline)
-                rgi_timeline_note(s->timeline, w->thread, i, begin, w->waited - waited);
-            if (failed)
-                for (uint32_t k = 1; k < RG_MAX_PHASES && e->tasks[k]; k++)
-                    meet(w);
-            if (status)
-                rgi_tell_node(p->program, i, w->failures, status);
-            else if (check)
-                status = check_values(w, i);
-            if (status) {
-                fail(p, status);
-                failed = true;
-            }
-            if (failed && w->team == 1)
-                return;
-        }
-        i++;
     }
-}
-
-/* Where an operand of a fused op is, as it came: before it was spread over the group. */
-static const void *operand_at(const walker *w, const rgi_group *g, const rgi_operand *o)
-{
-    for (size_t k = 0; o->mode == RGI_BLOCK && k < g->n_spreads; k++)
-        if (g->spreads[k].slot == o->slot)
-            o = &g->spreads[k].from;
-    return o->at ? rgi_at(o->at, o->terms, w->t) : NULL;
-}
-
-static const void *single_operand_at(const walker *w, const rgi_group *g, const rgi_member *m, uint32_t k)
-{
-    return m->in[k].mode == RGI_BLOCK ? operand_at(w, g, &m->in[k]) : m->step.in[k];
-}
-
-/* After a step of a checking plan, whose items have one op each: are all its floats finite? */
-static rg_status check_values(const walker *w, size_t i)
-{
-    enum { MOST = 64 };
-    const rgi_program *prog = w->p->program;
-    const rgi_item *item = &prog->items[i];
-    const rgi_exec *e = &w->s->steps[i];
-    if (item->count != 1)
-        return RG_OK;
-    const rgi_use *use = &prog->uses[item->first];
-    const rgi_member *m = e->kind == RGI_FUSED ? &e->group->members[0] : NULL;
-    const uint32_t n_in = use->n_in < MOST ? use->n_in : MOST, n_out = use->n_out < MOST ? use->n_out : MOST;
-    const void *in[MOST];
-    void *out[MOST];
-    rg_type type[2 * MOST];
-    for (uint32_t k = 0; k < n_in + n_out; k++) {
-        const bool output = k >= n_in;
-        const int32_t v = output ? use->out[k - n_in] : use->in[k];
-        const void *at = NULL;
-        type[k] = v == RGI_NONE ? (rg_type){.dtype = use->node->in[k]->dtype}
-                                : (rg_type){prog->values[v].dtype, w->s->shapes[prog->values[v].shape]};
-        if (v == RGI_NONE)
-            at = NULL;
-        else if (m && e->group->single)
-            at = output ? m->step.out[0] : single_operand_at(w, e->group, m, k);
-        else if (m)
-            at = operand_at(w, e->group, output ? &m->out : &m->in[k]);
-        else if ((at = output ? e->step.out[k - n_in] : e->step.in[k]))
-            at = rgi_at(at, e->terms ? e->terms[output ? use->n_in + k - n_in : k] : NULL, w->t);
-        if (output)
-            out[k - n_in] = (void *)(uintptr_t)at;
-        else
-            in[k] = at;
-    }
-    return rgi_find_anomaly(
-        use->node,
-        &(rg_step){.n_in = n_in, .n_out = n_out, .in = in, .out = out, .in_type = type, .out_type = type + n_in});
 }
 
 /* One thread's part of the meetings that are timed; thread 0 says what one takes. */
 static double time_as(rg_plan *p, uint32_t thread, uint32_t team, int n)
 {
-    walker w = {.p = p, .thread = thread, .team = team};
-    meet(&w);
+    rgi_walker w = {.p = p, .thread = thread, .team = team, .meeting = &p->meeting};
+    rgi_meet(&w);
     const uint64_t begin = rgi_now();
     for (int i = 0; i < n; i++)
-        meet(&w);
+        rgi_meet(&w);
     return team > 1 ? (double)(rgi_now() - begin) / n : 0;
 }
 
 static void walk_as(rg_plan *p, uint32_t thread, uint32_t team)
 {
     const rgi_special *s = p->current;
-    walker w = {.p = p, .s = s, .thread = thread, .scratch = p->slab + s->bytes + thread * s->scratch};
-    w.failures = rgi_failures();
-    w.team = team ? team : 1; /* never 0: the analyser does not know OpenMP */
-    meet(&w);                 /* what the caller wrote before is seen by all */
-    walk(&w);
+    rgi_walker w = {.p = p,
+                    .s = s,
+                    .self = thread,
+                    .thread = thread,
+                    .team = team ? team : 1, /* never 0: the analyser does not know OpenMP */
+                    .meeting = &p->meeting,
+                    .alone = team <= 1,
+                    .failures = rgi_failures(),
+                    .scratch = p->slab + s->bytes + thread * s->scratch};
+    rgi_meet(&w); /* what the caller wrote before is seen by all */
+    walk(&w, 0, s->n_steps, RGI_EVERYTHING);
     w.at = s->n_steps;
-    meet(&w);
+    rgi_meet(&w);
 }
 
 #ifdef _OPENMP
@@ -482,7 +423,7 @@ static uint32_t looks_of(int threads)
    needs none. */
 static __attribute__((noinline)) void walk_together(rg_plan *p)
 {
-    p->meeting.looks = p->meeting.looks ? p->meeting.looks : looks_of(p->program->opts.threads);
+    p->looks = p->looks ? p->looks : looks_of(p->program->opts.threads);
 #pragma omp parallel num_threads(p->program->opts.threads)
     walk_as(p, (uint32_t)omp_get_thread_num(), (uint32_t)omp_get_num_threads());
 }
@@ -490,7 +431,7 @@ static __attribute__((noinline)) void walk_together(rg_plan *p)
 static __attribute__((noinline)) double time_together(rg_plan *p, int threads, int n)
 {
     double ns = 0;
-    p->meeting.looks = looks_of(threads);
+    p->looks = looks_of(threads);
 #pragma omp parallel num_threads(threads)
     {
         const double mine = time_as(p, (uint32_t)omp_get_thread_num(), (uint32_t)omp_get_num_threads(), n);
@@ -525,6 +466,9 @@ rg_status rgi_execute(rg_plan *p)
 {
     p->failed = RG_OK;
     p->meeting.arrived = 0;
+    for (rgi_section *x = p->current->sections; x; x = x->next)
+        for (uint32_t k = 0; k < x->n; k++)
+            x->branches[k].progress = 0;
     const bool alone = p->program->opts.threads == 1 || __atomic_load_n(&forked, __ATOMIC_RELAXED);
     rgi_timeline_start(p->current->timeline);
     if (alone || !p->current->parallel)

@@ -8,8 +8,6 @@
 int rgi_default_threads(void);
 /* Nanoseconds that the team of a plan of so many threads takes to meet, `n` times over; 0 for one thread. */
 double rgi_time_meetings(int threads, int n);
-/* anomaly.c: the error that names a NaN or an infinity among the outputs of a step that has run, RG_OK without one. */
-rg_status rgi_find_anomaly(const rg_node *node, const rg_step *step);
 /* failure.c: adds to the thread's last error the node that it is of; that of item i, where it can be told; that of the
    call of an op's step that is one of the calls from item i on. `failures`: rgi_failures before the op was run; where it
    has not changed, the op gave no text, and one is made. */

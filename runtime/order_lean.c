@@ -181,6 +181,23 @@ static void find_guards(const rgi_edges *e, size_t n, guards *g)
     }
 }
 
+/* Whether loops come in the same order: those that could go side by side stand next to each other as they were
+   written. */
+static bool keeps_loops(const rgi_edges *e, const uint32_t *order, const uint32_t *other, size_t n)
+{
+    const rgi_unit *const units = e->l->units;
+    size_t j = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (units[e->b->units[order[i]]].kind != RGI_LOOP)
+            continue;
+        while (units[e->b->units[other[j]]].kind != RGI_LOOP)
+            j++;
+        if (order[i] != other[j++])
+            return false;
+    }
+    return true;
+}
+
 bool rgi_order_lean(const rgi_edges *e, uint32_t *order)
 {
     rgi_arena *a = &e->l->temporary;
@@ -198,7 +215,8 @@ bool rgi_order_lean(const rgi_edges *e, uint32_t *order)
     for (size_t i = 0; i < k.n; i++)
         do_unit(&k, readers, order[i], &alive, &peak);
     find_guards(e, k.n, &g);
-    if (order_greedily(&k, k.readers, &g, placed, other) < RGI_LEAN_GAIN * peak)
+    if (order_greedily(&k, k.readers, &g, placed, other) < RGI_LEAN_GAIN * peak &&
+        (e->l->p->opts.threads == 1 || keeps_loops(e, order, other, k.n)))
         memcpy(order, other, k.n * sizeof *order);
     return true;
 }

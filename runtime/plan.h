@@ -118,6 +118,33 @@ typedef struct rgi_schedule {
     int64_t every, slots, blocks;
 } rgi_schedule;
 
+/* Where threads meet. */
+typedef struct rgi_meeting {
+    uint32_t arrived, generation;
+} rgi_meeting;
+
+/* A loop, with what leads to it, that some threads do while others do other loops. */
+typedef struct rgi_branch {
+    uint32_t loop;           /* its RGI_LOOP step */
+    uint32_t first, threads; /* who does it: so many of the team, from this one on */
+    struct rgi_branch
+        *leader;         /* a loop of as many turns, of whose turns this one reads what the same turn made; or NULL */
+    size_t chunk;        /* of a leader and of who follows it: after so many turns it says how far it is, ... */
+    uint32_t n_bridges;  /* ... and what leads from there to here is done for these turns: */
+    uint32_t *bridges;   /* steps that have the turns along the first axis, ... */
+    rgi_row_step *parts; /* ... n_bridges for each chunk */
+    rgi_meeting meeting; /* of its threads */
+    size_t progress;     /* of a leader: turns that are over */
+    char apart[64];      /* from what other threads write */
+} rgi_branch;
+
+/* Steps [begin, end), some of which belong to branches that go side by side; the others are done by all after them. */
+typedef struct rgi_section {
+    struct rgi_section *next;
+    uint32_t begin, end, n;
+    rgi_branch *branches;
+} rgi_section;
+
 /* What a thread walks over. */
 typedef struct rgi_exec {
     const rgi_call
@@ -131,6 +158,9 @@ typedef struct rgi_exec {
     bool reverse;                 /* RGI_LOOP, RGI_NEXT */
     uint32_t depth, jump;         /* RGI_LOOP: the step after its end; RGI_NEXT: the first of its body */
     const rgi_rows *rows;         /* RGI_LOOP: several threads do pieces of it, each all steps; or NULL */
+    rgi_section *section;         /* that begins here, or NULL */
+    uint8_t branch;               /* of a section: the number of the branch, from 1 on; 0: of none */
+    bool bridge;                  /* done in parts, from inside the loop of its branch */
     const rgi_schedule *schedule; /* RGI_LOOP, RGI_NEXT: of one that takes part in a retrace, or NULL */
     rgi_checkpoint checkpoint;    /* RGI_COPY, as in rgi_item, with the depth of its loop */
     size_t trips, every; /* trips of RGI_AGAIN: on average; every: RGI_COPY, as in rgi_item, with depth and trips those
@@ -210,6 +240,8 @@ typedef struct rgi_special {
     } types[RGI_MAX_ARITY + 1];      /* of the last member of a group with so many inputs */
     const struct rgi_special *known; /* while this one is made: another one of the same program, or NULL */
     bool parallel;                   /* some step is */
+    uint32_t team;                   /* ... shared out among so many threads */
+    rgi_section *sections;
     rgi_links *links[RGI_ORIGINS];
     const void *slab, **input_data, **store_data; /* what they were resolved with */
     struct rgi_timeline *timeline;                /* of the last run, where the plan keeps one */
@@ -217,6 +249,15 @@ typedef struct rgi_special {
     double nanoseconds;                           /* estimated, of all steps on one thread */
     uint32_t *sorted, n_sorted;                   /* the buffers of the slab, largest first */
 } rgi_special;
+
+/* The branch that a step is of, or NULL. */
+static inline const rgi_branch *rgi_branch_of(const rgi_special *s, size_t step)
+{
+    const rgi_section *x = s->steps[step].branch ? s->sections : NULL;
+    while (x && (step < x->begin || step >= x->end))
+        x = x->next;
+    return x ? &x->branches[s->steps[step].branch - 1] : NULL;
+}
 
 typedef struct rgi_binding {
     const void *data;
@@ -253,10 +294,8 @@ struct rg_plan {
     /* of the run going on */
     uint32_t failed; /* an rg_status */
     char failure[RGI_ERROR_TEXT];
-    struct {
-        uint32_t arrived, generation;
-        uint32_t looks; /* of a thread before it gives its processor away; 0: not known yet */
-    } meeting;
+    rgi_meeting meeting;
+    uint32_t looks; /* at a meeting, of a thread before it gives its processor away; 0: not known yet */
 };
 
 /* special.c: finds or makes the specialisation for what is bound; without `run`, data need not be bound yet. */

@@ -18,6 +18,7 @@ typedef struct cutting {
     size_t *element;   /* by owner that the body writes: elements of it that a step touches, 1 more; else 0 */
     rgi_row_step *to;  /* of the piece being made, by item of the body ... */
     int64_t lo, hi;    /* ... with these rows */
+    bool cannot;       /* so few rows take several phases */
 } cutting;
 
 static bool is_written(const cutting *c, int32_t v)
@@ -259,7 +260,8 @@ static bool cut_run(cutting *c, const rgi_exec *e, rgi_row_step *r)
         whole->op->cost(&r->step, &cost);
     r->tasks = cost.tasks[0];
     c->s->scratch = cost.scratch > c->s->scratch ? cost.scratch : c->s->scratch;
-    return !cost.tasks[1] && !cost.shared;
+    c->cannot = c->cannot || cost.tasks[1] || cost.shared;
+    return !c->cannot;
 }
 
 static bool cut_step(cutting *c, size_t i)
@@ -294,5 +296,30 @@ bool rgi_rows_cut(const rg_plan *p, rgi_special *s, int32_t loop, size_t pieces,
         for (size_t i = c.begin; ok && i < c.end; i++)
             ok = cut_step(&c, i);
     }
+    return ok;
+}
+
+/* ---- single steps ---- */
+
+bool rgi_rows_fit(const rg_plan *p, rgi_special *s, size_t step, int64_t rows, size_t *touched)
+{
+    const rgi_item *item = &p->program->items[step];
+    const rgi_exec *e = &s->steps[step];
+    cutting c = {.p = p, .prog = p->program, .s = s, .batch = rows, .element = touched};
+    rgi_cursor cursor = {0, 0};
+    for (int32_t v; (v = rgi_next_write(p->program, item, &cursor)) != RGI_NONE;)
+        touched[rgi_owner(p->program, v)] = SIZE_MAX;
+    if (rows < 2 || (item->kind != RGI_RUN && item->kind != RGI_FUSED))
+        return false;
+    return item->kind == RGI_RUN || item->headed || item->footed ? run_fits(&c, item, e)
+                                                                 : group_fits(&c, item, e->group);
+}
+
+bool rgi_rows_of_step(const rg_plan *p, rgi_special *s, size_t step, int64_t rows, int64_t lo, int64_t hi,
+                      rgi_row_step *out, bool *cannot)
+{
+    cutting c = {.p = p, .prog = p->program, .s = s, .begin = step, .batch = rows, .to = out, .lo = lo, .hi = hi};
+    const bool ok = cut_step(&c, step);
+    *cannot = c.cannot;
     return ok;
 }

@@ -13,4 +13,14 @@ bool rgi_rows_cut(const rg_plan *p, rgi_special *s, int32_t loop, size_t pieces,
 /* rows_run.c: step `step` of the body of a loop that is cut, for one piece. */
 rg_status rgi_rows_run(const rgi_exec *loop, size_t piece, size_t step, char *scratch, const int64_t *t);
 
+/* Whether a step that is no copy can be done for some of `rows` rows without the others; touched: by owner, not 0 where
+   the rows of what is read are made one after the other, and where those of what is written will be. */
+bool rgi_rows_fit(const rg_plan *p, rgi_special *s, size_t step, int64_t rows, size_t *touched);
+/* Makes such a step for rows [lo, hi). False: out of memory, or *cannot: so few of them are computed in another way. */
+bool rgi_rows_of_step(const rg_plan *p, rgi_special *s, size_t step, int64_t rows, int64_t lo, int64_t hi,
+                      rgi_row_step *out, bool *cannot);
+/* rows_run.c: one of `parts` parts of it. */
+rg_status rgi_rows_part(const rgi_exec *e, const rgi_row_step *r, size_t part, size_t parts, char *scratch,
+                        const int64_t *t);
+
 #endif

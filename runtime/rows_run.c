@@ -8,7 +8,7 @@ static const void *operand(const rgi_exec *e, const rgi_row_step *r, uint32_t i,
     return at ? (const char *)rgi_at(at, e->terms ? e->terms[i] : NULL, t) + r->moved[i] : NULL;
 }
 
-static rg_status run_op(const rgi_exec *e, const rgi_row_step *r, char *scratch, const int64_t *t)
+static rg_status run_op(const rgi_exec *e, const rgi_row_step *r, size_t lo, size_t hi, char *scratch, const int64_t *t)
 {
     const void *in[RGI_ROW_INPUTS];
     rg_step s = r->step;
@@ -18,7 +18,7 @@ static rg_status run_op(const rgi_exec *e, const rgi_row_step *r, char *scratch,
     s.in = in;
     s.out = &out;
     s.scratch = scratch;
-    return r->tasks ? s.op->run(&s, 0, r->tasks) : RG_OK;
+    return lo < hi ? s.op->run(&s, lo, hi) : RG_OK;
 }
 
 static rg_status copy(const rgi_exec *e, const rgi_row_step *r, char *scratch, const int64_t *t)
@@ -36,5 +36,13 @@ rg_status rgi_rows_run(const rgi_exec *loop, size_t piece, size_t step, char *sc
     const rgi_row_step *r = &loop->rows->steps[piece * loop->rows->n_steps + step];
     if (e->kind == RGI_FUSED)
         return rgi_group_part(e->group, r->first, r->count, scratch, t);
-    return e->kind == RGI_COPY ? copy(e, r, scratch, t) : run_op(e, r, scratch, t);
+    return e->kind == RGI_COPY ? copy(e, r, scratch, t) : run_op(e, r, 0, r->tasks, scratch, t);
+}
+
+rg_status rgi_rows_part(const rgi_exec *e, const rgi_row_step *r, size_t part, size_t parts, char *scratch,
+                        const int64_t *t)
+{
+    if (e->kind == RGI_RUN)
+        return run_op(e, r, r->tasks * part / parts, r->tasks * (part + 1) / parts, scratch, t);
+    return part == 0 ? rgi_group_part(e->group, r->first, r->count, scratch, t) : RG_OK;
 }

@@ -3,6 +3,8 @@
    to the last. Independent steps too small to be shared out go to different lanes: gates, towers, directions. Between
    two meetings no thread touches what another one writes. Nothing here changes a bit of any result: only who computes
    it and when. */
+#include "branches.h"
+#include "prices.h"
 #include "rows.h"
 #include "share.h"
 
@@ -14,11 +16,6 @@
 #define RGI_NOBODY (RGI_ALL - 2)
 #define RGI_LANES 256     /* threads whose loads are told apart */
 #define RGI_START_NS 1000 /* what it costs to wake the team and to send it to sleep again */
-#define RGI_GAIN 0.9      /* of the time on one thread: more than that is not worth a team */
-#define RGI_AGAIN 0.75    /* of the time for reading something that is saved where it is near */
-#define RGI_ROWS_LEAST 4  /* rows in a piece of a loop */
-#define RGI_NEAR \
-    ((size_t)1024 * 1024) /* bytes that each thread may read anew in every step: they stay in its own cache */
 
 typedef struct touched {
     uint32_t wrote_at, read_at; /* the interval of the last access ... */
@@ -39,6 +36,7 @@ typedef struct sharing {
     double load[RGI_LANES], common, trips; /* of this interval: nanoseconds of each lane; of what is shared out */
     double together;                       /* of the intervals before: the longest lane of each, and the meetings */
     size_t begin;                          /* of this interval */
+    uint32_t branch;                       /* of a section, that is being given: its number; or 0 */
     bool failed;
 } sharing;
 
@@ -53,7 +51,7 @@ double rgi_step_calls(const rgi_program *prog, const rgi_special *s, size_t step
 
 static double nanoseconds(const sharing *h, const rgi_exec *e)
 {
-    return e->flops * h->machine->flop_ns + e->traffic * h->machine->byte_ns;
+    return rgi_step_ns(h->prog, e);
 }
 
 static bool is_work(const rgi_exec *e)
@@ -113,7 +111,8 @@ static void note(sharing *h, const rgi_item *item, uint32_t who)
     }
 }
 
-/* The tasks of what is shared out in an interval are cut so that all lanes end together. */
+/* The tasks of what is shared out in an interval are cut so that all lanes end together. Where one task lasts much
+   longer than what is to be made up for, even parts are better: rounded, an uneven one might give two to somebody. */
 static void even_out(sharing *h, size_t end)
 {
     double most = 0, total = h->common, room = 0;
@@ -131,9 +130,12 @@ static void even_out(sharing *h, size_t end)
             sum += total / h->lanes > h->load[k] ? total / h->lanes - h->load[k] : 0;
             cut[k + 1] = k + 1 == h->lanes ? 1 : sum / room;
         }
-        for (size_t i = h->begin; i < end; i++)
-            if (h->s->steps[i].parallel && is_work(&h->s->steps[i]))
-                h->s->steps[i].cut = cut;
+        for (size_t i = h->begin; i < end; i++) {
+            rgi_exec *e = &h->s->steps[i];
+            const double task = nanoseconds(h, e) * rgi_step_calls(h->prog, h->s, i) / (double)(rgi_most_tasks(e) + 1);
+            if (e->branch == h->branch && e->parallel && is_work(e) && task <= 2 * most)
+                e->cut = cut;
+        }
     }
     memset(h->load, 0, h->lanes * sizeof *h->load);
     h->common = 0;
@@ -219,29 +221,7 @@ static void share_step(sharing *h, size_t i)
     h->interval[i] = h->now;
 }
 
-/* Nanoseconds that a step takes less than it seems to: what a loop reads in every step anew, as weights, is near by
-   then. */
-static double read_again(const sharing *h, size_t i)
-{
-    const rgi_item *item = &h->prog->items[i];
-    double bytes = 0;
-    if (item->kind != RGI_RUN || item->loop == RGI_NONE)
-        return 0;
-    const rgi_use *use = &h->prog->uses[item->first];
-    for (uint32_t k = 0; k < use->n_in; k++) {
-        int32_t v = use->in[k];
-        const size_t size = v == RGI_NONE ? 0 : rgi_bytes(h->prog, h->s, v);
-        while (v != RGI_NONE && h->prog->values[v].loop != item->loop && h->prog->values[v].step_loop != item->loop &&
-               h->prog->values[v].part_of != RGI_NONE)
-            v = h->prog->values[v].part_of;
-        const bool stays =
-            v != RGI_NONE && h->prog->values[v].loop != item->loop && h->prog->values[v].step_loop != item->loop;
-        bytes += stays && size <= RGI_NEAR ? (double)size : 0;
-    }
-    return RGI_AGAIN * bytes * h->machine->byte_ns;
-}
-
-/* Which steps are worth sharing out, and which loops hold one. Returns what all takes on one thread. */
+/* Which steps are worth sharing out. Returns what all takes on one thread. */
 static double find_parallel(sharing *h)
 {
     double alone = 0;
@@ -249,66 +229,62 @@ static double find_parallel(sharing *h)
         rgi_exec *e = &h->s->steps[i];
         const bool may = e->kind == RGI_RUN || e->kind == RGI_FUSED || e->kind == RGI_PACK;
         alone += nanoseconds(h, e) * rgi_step_calls(h->prog, h->s, i);
-        e->parallel =
-            may && h->lanes > 1 && rgi_most_tasks(e) > 1 && nanoseconds(h, e) - read_again(h, i) > h->machine->share_ns;
-        for (int32_t l = h->prog->items[i].loop; e->parallel && l != RGI_NONE; l = h->prog->loops[l].parent)
-            h->parallel_loop[l] = true;
+        e->parallel = may && h->lanes > 1 && rgi_most_tasks(e) > 1 &&
+                      nanoseconds(h, e) - rgi_read_again(h->p, h->s, i, 1) > h->machine->share_ns;
     }
     return alone;
 }
 
-/* Nanoseconds of a loop: on one thread; with its steps shared out one by one; in pieces of its rows. */
-typedef struct prices {
-    double alone, stepwise, by_rows;
-} prices;
-
-static prices prices_of(const sharing *h, const rgi_loop *loop, const rgi_rows *rows, size_t pieces)
+static bool has_inner_loop(const sharing *h, const rgi_loop *loop)
 {
-    const double calls = rgi_step_calls(h->prog, h->s, loop->begin);
-    prices x = {0, 0, 0};
-    for (size_t i = loop->begin + 1; i < loop->end; i++) {
-        const rgi_exec *e = &h->s->steps[i];
-        const double ns = nanoseconds(h, e) * calls;
-        const size_t tasks = rgi_most_tasks(e), lanes = tasks < h->lanes ? tasks : h->lanes;
-        x.alone += ns;
-        x.stepwise += e->parallel ? ns / (double)lanes + h->machine->meeting_ns * calls : ns;
-    }
-    x.by_rows = x.alone / (double)pieces;
-    if (rows->whole > RGI_NEAR)
-        x.by_rows += (double)rows->whole * (1 - 1 / (double)pieces) * h->machine->byte_ns * calls;
-    return x;
+    for (size_t i = loop->begin + 1; i < loop->end; i++)
+        if (h->prog->items[i].kind == RGI_LOOP)
+            return true;
+    return false;
 }
 
-/* Which loops are cut by rows. */
-static bool find_rows(sharing *h, rgi_arena *temporary)
+/* A loop whose steps would be shared out one by one stays on one thread if it is over sooner so. */
+static void find_alone(const sharing *h, int32_t number, uint32_t lanes)
 {
-    size_t *const elements = h->prog->n_loops ? rgi_arena_alloc(temporary, h->prog->n_values * sizeof *elements) : NULL;
-    if (h->prog->n_loops && !elements)
-        return false;
+    const rgi_loop *loop = &h->prog->loops[number];
+    const rgi_prices x = rgi_loop_times(h->p, h->s, number, NULL, lanes);
+    for (size_t i = loop->begin + 1; x.alone <= x.stepwise && !has_inner_loop(h, loop) && i < loop->end; i++)
+        h->s->steps[i].parallel = false;
+}
+
+/* Which loops are cut by rows, and which of the others are shared out. */
+static bool find_rows(sharing *h, size_t *elements)
+{
     for (size_t k = 0; k < h->prog->n_loops; k++) {
         const rgi_loop *loop = &h->prog->loops[k];
         rgi_exec *begin = &h->s->steps[loop->begin];
+        const rgi_branch *b = rgi_branch_of(h->s, loop->begin);
+        const uint32_t lanes = b ? b->threads : h->lanes;
         rgi_rows *rows, found;
-        if (begin->trips == 0 || !rgi_rows_find(h->p, h->s, (int32_t)k, elements, &found))
+        if ((b && b->chunk) || !rgi_rows_worth(h->p, h->s, (int32_t)k, lanes, elements, &found)) {
+            find_alone(h, (int32_t)k, lanes);
             continue;
-        const size_t most = (size_t)found.batch / RGI_ROWS_LEAST, pieces = most < h->lanes ? most : h->lanes;
-        if (pieces < 2)
-            continue;
-        const prices x = prices_of(h, loop, &found, pieces);
-        const double entries = rgi_step_calls(h->prog, h->s, loop->begin) / (double)begin->trips;
-        if (x.by_rows >= x.stepwise || x.alone - x.by_rows < h->machine->share_ns * entries)
-            continue;
+        }
         rows = rgi_arena_alloc(&h->s->arena, sizeof *rows);
-        if (!rows || !rgi_rows_cut(h->p, h->s, (int32_t)k, pieces, &found))
+        if (!rows || !rgi_rows_cut(h->p, h->s, (int32_t)k, found.pieces, &found))
             return false;
         *rows = found;
         begin->rows = rows;
         for (size_t i = loop->begin + 1; i < loop->end; i++)
             h->s->steps[i].parallel = false;
-        for (int32_t l = (int32_t)k; l != RGI_NONE; l = h->prog->loops[l].parent)
-            h->parallel_loop[l] = true;
     }
     return true;
+}
+
+/* Which loops hold something that several threads do. */
+static void find_parallel_loops(sharing *h)
+{
+    for (size_t i = 0; i < h->s->n_steps; i++) {
+        const rgi_exec *e = &h->s->steps[i];
+        for (int32_t l = h->prog->items[i].loop; (e->parallel || e->rows) && l != RGI_NONE;
+             l = h->prog->loops[l].parent)
+            h->parallel_loop[l] = true;
+    }
 }
 
 /* The steps [first, end) of a loop that is cut by rows: all threads, without a meeting. */
@@ -332,19 +308,103 @@ static void give_rows(sharing *h, size_t first, size_t end)
     h->shared[h->now] = true;
 }
 
+/* Step i and, of a loop, all its steps; returns the next one. */
+static size_t give(sharing *h, size_t i)
+{
+    const rgi_item *item = &h->prog->items[i];
+    rgi_exec *e = &h->s->steps[i];
+    if (item->kind == RGI_LOOP && (e->rows || !h->parallel_loop[item->loop])) {
+        const size_t end = (size_t)h->prog->loops[item->loop].end + 1;
+        (e->rows ? give_rows : give_to_lane)(h, i, end);
+        return end;
+    }
+    if (!is_work(e) || item->kind == RGI_TEST || (e->parallel && !fits_beside(h, i))) {
+        share_step(h, i);
+    } else {
+        e->parallel = false;
+        h->trips = rgi_step_calls(h->prog, h->s, i);
+        give_to_lane(h, i, i + 1);
+    }
+    return i + 1;
+}
+
+/* What of a section has this number. */
+static void give_branch(sharing *h, const rgi_section *x, uint32_t number)
+{
+    for (size_t i = x->begin; i < x->end;) {
+        const rgi_exec *e = &h->s->steps[i];
+        if (e->branch == number && !e->bridge)
+            i = give(h, i);
+        else
+            i = e->kind == RGI_LOOP ? e->jump : i + 1;
+    }
+}
+
+/* The steps of a section where its branches are not done side by side, since there are fewer threads than the plan is
+   for: one branch after the other, and all meet between them. */
+static void part_branches(const rgi_special *s, const rgi_section *x)
+{
+    for (size_t i = x->begin; i < x->end;) {
+        rgi_exec *e = &s->steps[i];
+        const rgi_branch *b = e->branch ? &x->branches[e->branch - 1] : NULL;
+        e->barrier = e->barrier || i == x->begin || e->bridge || e->branch != s->steps[i - 1].branch ||
+                     (b && b->loop == i && b->n_bridges);
+        e->lane = e->bridge ? s->steps[b->loop].lane : e->lane;
+        i = e->kind == RGI_LOOP ? e->jump : i + 1;
+    }
+}
+
+/* Branches by their threads, and then what is of none by all. For memory it is one interval: nothing is said about what
+   of one branch comes before what of another. */
+static void give_section(sharing *h, const rgi_section *x)
+{
+    const uint32_t lanes = h->lanes;
+    double longest = 0;
+    h->trips = 1;
+    meet_before(h, x->begin);
+    const double before = h->together;
+    for (uint32_t k = 0; k < x->n; k++) {
+        h->branch = k + 1;
+        h->begin = x->begin;
+        h->together = 0;
+        h->lanes = x->branches[k].threads;
+        h->now++;
+        give_branch(h, x, k + 1);
+        even_out(h, x->end);
+        longest = h->together > longest ? h->together : longest;
+    }
+    h->branch = 0;
+    h->begin = x->begin;
+    h->lanes = lanes;
+    h->together = before + longest + h->machine->meeting_ns;
+    h->trips = 1;
+    h->now++;
+    give_branch(h, x, 0);
+    part_branches(h->s, x);
+    for (size_t i = x->begin; i < x->end; i++)
+        h->interval[i] = h->now;
+    h->shared[h->now] = true;
+    h->trips = 1;
+    if (x->end < h->s->n_steps)
+        meet_before(h, x->end);
+}
+
 /* All on one thread: no meetings. */
 static void stay_alone(sharing *h)
 {
     h->s->parallel = false;
+    h->s->sections = NULL;
     for (size_t i = 0; i < h->s->n_steps; i++) {
         rgi_exec *e = &h->s->steps[i];
-        e->parallel = e->barrier = false;
+        e->parallel = e->barrier = e->bridge = false;
         e->rows = NULL;
+        e->section = NULL;
+        e->branch = 0;
         e->lane = 0;
         e->cut = NULL;
         h->interval[i] = 1;
     }
-    memset(h->shared, 0, h->s->n_steps + 2);
+    memset(h->shared, 0, h->s->n_steps + 2 + 8 * h->prog->n_loops);
 }
 
 bool rgi_share(rg_plan *p, rgi_special *s, uint32_t *interval, bool *shared)
@@ -368,20 +428,16 @@ bool rgi_share(rg_plan *p, rgi_special *s, uint32_t *interval, bool *shared)
         return true;
     }
     s->parallel = true;
-    h.failed = !find_rows(&h, &p->temporary);
-    for (size_t i = 0; i < s->n_steps; i++) {
-        const rgi_item *item = &prog->items[i];
-        if (item->kind == RGI_LOOP && (s->steps[i].rows || !h.parallel_loop[item->loop])) {
-            const size_t end = (size_t)prog->loops[item->loop].end + 1;
-            (s->steps[i].rows ? give_rows : give_to_lane)(&h, i, end);
-            i = end - 1;
-        } else if (!is_work(&s->steps[i]) || item->kind == RGI_TEST || (s->steps[i].parallel && !fits_beside(&h, i))) {
-            share_step(&h, i);
-        } else {
-            s->steps[i].parallel = false;
-            h.trips = rgi_step_calls(prog, s, i);
-            give_to_lane(&h, i, i + 1);
-        }
+    s->team = h.lanes;
+    size_t *const elements = rgi_arena_alloc(&p->temporary, (prog->n_values + 1) * sizeof *elements);
+    if (!elements || !rgi_sections_find(p, s, h.lanes, elements) || !find_rows(&h, elements))
+        return false;
+    find_parallel_loops(&h);
+    for (size_t i = 0; i < s->n_steps;) {
+        const rgi_section *x = s->steps[i].section;
+        if (x)
+            give_section(&h, x);
+        i = x ? x->end : give(&h, i);
     }
     even_out(&h, s->n_steps);
     if (h.together + RGI_START_NS > RGI_GAIN * alone)

@@ -10,6 +10,12 @@ extern const rg_machine rgi_usual_machine;
 /* Sets the lanes, cuts and barriers of the steps. interval[i]: how many meetings come before step i; shared[k]: several
    threads work in interval k. False: out of memory. */
 bool rgi_share(rg_plan *p, rgi_special *s, uint32_t *interval, bool *shared);
+/* Nanoseconds that a step is taken to last on one thread. */
+static inline double rgi_step_ns(const rgi_program *prog, const rgi_exec *e)
+{
+    return e->flops * prog->machine.flop_ns + e->traffic * prog->machine.byte_ns;
+}
+
 /* Times a step is executed in a run: the trips of the loops around it. */
 double rgi_step_calls(const rgi_program *prog, const rgi_special *s, size_t step);
 

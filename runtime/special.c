@@ -103,7 +103,7 @@ static rg_status build(rg_plan *p, rgi_special *s)
     p->marks = NULL;
     rgi_extra *extra = rgi_arena_alloc(&p->temporary, n * sizeof *extra);
     uint32_t *interval = rgi_arena_alloc(&p->temporary, n * sizeof *interval);
-    bool *shared = rgi_arena_alloc(&p->temporary, n + 1);
+    bool *shared = rgi_arena_alloc(&p->temporary, n + 8 * prog->n_loops + 1);
     const bool ok = extra && interval && shared && rgi_retrace_sizes(prog, s) && rgi_steps_make(p, s, extra) &&
                     rgi_share(p, s, interval, shared) && rgi_steps_settle(p, s, extra) &&
                     place(p, s, extra, interval, shared) && rgi_steps_link(p, s, extra) && rgi_straighten(s) &&

@@ -334,11 +334,11 @@ bool rgi_steps_make(rg_plan *p, rgi_special *s, rgi_extra *extra)
     return ok;
 }
 
-/* Whether several threads do parts of a step of a loop that is cut by rows. */
+/* Whether a step of a loop that is cut by rows, or a bridge, is done in parts. */
 static bool is_cut(const rgi_program *prog, const rgi_special *s, size_t i)
 {
     const int32_t loop = prog->items[i].loop;
-    return loop != RGI_NONE && s->steps[prog->loops[loop].begin].rows;
+    return s->steps[i].bridge || (loop != RGI_NONE && s->steps[prog->loops[loop].begin].rows);
 }
 
 bool rgi_steps_settle(const rg_plan *p, rgi_special *s, rgi_extra *extra)

@@ -74,13 +74,16 @@ static void expect_equal(fetched *f, rg_plan *p, rg_plan *q, const char *what, c
     }
 }
 
-/* Loops of a plan, and those that are cut into `pieces` (0: any number above 1). */
+/* Loops of a plan, and those that are cut into so many pieces, or as many as there are threads for them if those are
+   fewer. */
 static size_t loops_of(const rg_plan *p, size_t pieces, size_t *cut)
 {
     *cut = 0;
     for (size_t i = 0; i < p->program->n_loops; i++) {
-        const rgi_rows *rows = p->current->steps[p->program->loops[i].begin].rows;
-        *cut += rows && rows->pieces > 1 && (!pieces || rows->pieces == pieces);
+        const size_t begin = p->program->loops[i].begin;
+        const rgi_rows *rows = p->current->steps[begin].rows;
+        const rgi_branch *b = rgi_branch_of(p->current, begin);
+        *cut += rows && rows->pieces > 1 && rows->pieces == (b && b->threads < pieces ? b->threads : pieces);
     }
     return p->program->n_loops;
 }
@@ -402,25 +405,4 @@ Test(rows, only_where_it_pays)
         rg_graph_free(g);
         free(data);
     }
-}
-
-/* One sequence has no rows to deal out: then the directions of a layer go side by side, each on a thread of its own. */
-Test(rows, directions_of_one_sequence_go_side_by_side)
-{
-    enum { STEPS = 40 };
-    rg_graph *g = rg_graph_new(NULL);
-    rg_node *xs = rg_input(g, "xs", RG_F32, RG_SHAPE(STEPS, 1, 16));
-    rg_node *ys = rg_nn_lstm(xs, "net", 32, &(rg_rnn_opts){.bidirectional = true});
-    rg_plan *p = must_compile(g, RG_NODES(ys), &(rg_plan_opts){.threads = 2});
-    static const float data[STEPS * 16];
-    must(rg_bind(p, xs, data));
-    must(rg_plan_prepare(p));
-    cr_assert_eq(p->program->n_loops, 2);
-    const rgi_loop *a = &p->program->loops[0], *b = &p->program->loops[1];
-    for (size_t i = a->end; i <= b->begin; i++)
-        cr_expect(!p->current->steps[i].barrier, "the threads meet before step %zu", i);
-    cr_expect_neq(p->current->steps[a->begin].lane, p->current->steps[b->begin].lane);
-    must(rg_run(p));
-    rg_plan_free(p);
-    rg_graph_free(g);
 }

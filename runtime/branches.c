@@ -1,0 +1,427 @@
+/* branches.c - which loops can go side by side, and what with them.
+
+   A section begins with a loop. Behind it stand others that need nothing of it, as the second direction of a layer; or
+   one that follows it: in each turn it reads what the same turn of the first one made, as the next layer does, perhaps
+   through steps that have the turns along their first axis and can be done for a few of them (bridges: the product of
+   the sequence with a weight). The loops, each with what leads to it alone, are the branches of the section; steps
+   between them that no branch needs, as gradients of weights, are done after all of them.
+
+   All of it is read off what steps read and write. A loop that needs a step which would come after it ends the
+   section. */
+#include "branches.h"
+#include "rows.h"
+#include "share.h"
+#include "steps.h"
+
+#include <string.h>
+
+#define RGI_UNITS 48  /* steps and loops of a section that are looked at */
+#define RGI_CHUNKS 16 /* chunks of turns at most ... */
+#define RGI_TURNS 4   /* ... of at least so many */
+
+/* What a unit belongs to beside the branches from 1 on. */
+enum { AFTER = 0, PENDING = RGI_BRANCHES + 1, TAKEN };
+
+/* A step outside of loops, or a whole loop. */
+typedef struct unit {
+    size_t begin, end;
+    int32_t loop; /* or RGI_NONE */
+    uint8_t branch;
+    bool bridge;
+} unit;
+
+/* What is done to a value's memory; TURNS: each turn of a loop writes the element of the turn. */
+enum { READ = 1, TURNS = 2, ANYHOW = 4 };
+
+typedef struct finding {
+    const rgi_program *prog;
+    rg_plan *p;
+    rgi_special *s;
+    unit units[RGI_UNITS];
+    size_t n;
+    uint8_t *done; /* by owner */
+    size_t *rows;  /* by owner: see rgi_rows_fit */
+    struct {
+        int32_t loop;
+        uint8_t leader; /* a branch, or 0 */
+        bool followed;
+    } branches[RGI_BRANCHES + 1];
+    uint32_t n_branches;
+} finding;
+
+/* The next value that steps from *i to `end` read or write. */
+typedef struct access {
+    size_t i;
+    bool writes;
+    rgi_cursor cursor;
+} access;
+
+static int32_t next_access(const finding *f, access *a, size_t end)
+{
+    for (; a->i < end; a->i++, a->writes = false, a->cursor = (rgi_cursor){0, 0}) {
+        const rgi_item *item = &f->prog->items[a->i];
+        int32_t v = RGI_NONE;
+        if (!a->writes && (v = rgi_next_read(f->prog, item, &a->cursor)) != RGI_NONE)
+            return v;
+        if (!a->writes)
+            a->cursor = (rgi_cursor){0, 0};
+        a->writes = true;
+        if ((v = rgi_next_write(f->prog, item, &a->cursor)) != RGI_NONE)
+            return v;
+    }
+    return RGI_NONE;
+}
+
+/* Whether a value is the element of the present turn of a loop, or lies in it. */
+static bool is_of_turn(const finding *f, int32_t v, int32_t loop)
+{
+    const rgi_value *const values = f->prog->values;
+    const size_t *const counts = f->s->counts, trips = f->s->steps[f->prog->loops[loop].begin].trips;
+    bool found = false;
+    for (; values[v].part_of != RGI_NONE; v = values[v].part_of) {
+        const size_t part = counts[values[v].shape], whole = counts[values[values[v].part_of].shape];
+        if (found && (values[v].step_loop != RGI_NONE || values[v].window || part != whole))
+            return false;
+        if (values[v].step_loop != loop)
+            continue;
+        if (part * trips != whole)
+            return false;
+        found = true;
+    }
+    return found;
+}
+
+static void mark(const finding *f, const unit *u)
+{
+    access a = {.i = u->begin};
+    for (int32_t v; (v = next_access(f, &a, u->end)) != RGI_NONE;) {
+        const bool turns = a.writes && u->loop != RGI_NONE && !f->prog->items[a.i].every && is_of_turn(f, v, u->loop);
+        f->done[rgi_owner(f->prog, v)] |= !a.writes ? READ : turns ? TURNS : ANYHOW;
+    }
+}
+
+static void forget(const finding *f, const unit *u)
+{
+    access a = {.i = u->begin};
+    for (int32_t v; (v = next_access(f, &a, u->end)) != RGI_NONE;) {
+        f->done[rgi_owner(f->prog, v)] = 0;
+        f->rows[rgi_owner(f->prog, v)] = 0;
+    }
+}
+
+/* Whether a unit must keep its place before or behind those that are marked. */
+static bool conflicts(const finding *f, const unit *u)
+{
+    access a = {.i = u->begin};
+    for (int32_t v; (v = next_access(f, &a, u->end)) != RGI_NONE;)
+        if (f->done[rgi_owner(f->prog, v)] & (a.writes ? READ | TURNS | ANYHOW : TURNS | ANYHOW))
+            return true;
+    return false;
+}
+
+/* What writes parameters, or looks while it runs how long to go on, or what to keep, belongs to no branch. */
+static bool may_branch(const finding *f, const unit *u)
+{
+    access a = {.i = u->begin};
+    for (int32_t v; (v = next_access(f, &a, u->end)) != RGI_NONE;)
+        if (a.writes && f->prog->values[rgi_owner(f->prog, v)].place == RGI_STORE)
+            return false;
+    for (size_t i = u->begin; i < u->end; i++) {
+        const rgi_item *item = &f->prog->items[i];
+        const rgi_exec *e = &f->s->steps[i];
+        if (item->kind == RGI_TEST ||
+            (item->kind == RGI_LOOP && (item->from != RGI_NONE || e->schedule || e->trips < 2)))
+            return false;
+    }
+    return true;
+}
+
+/* ---- loops that follow ---- */
+
+static size_t chunk_of(size_t turns)
+{
+    const size_t chunk = (turns + RGI_CHUNKS - 1) / RGI_CHUNKS;
+    return chunk > RGI_TURNS ? chunk : RGI_TURNS;
+}
+
+/* Whether a step outside of loops that is taken by a follower needs nothing of the branch that is marked, or can be a
+   bridge. */
+static bool follows_as_step(finding *f, unit *u, size_t turns)
+{
+    access a = {.i = u->begin};
+    bool depends = false;
+    for (int32_t v; (v = next_access(f, &a, u->end)) != RGI_NONE;) {
+        const uint8_t done = f->done[rgi_owner(f->prog, v)];
+        if (done & ANYHOW || (a.writes && done))
+            return false;
+        depends = depends || done & TURNS;
+    }
+    if (!depends)
+        return true;
+    u->bridge = rgi_rows_fit(f->p, f->s, u->begin, (int64_t)turns, f->rows);
+    for (a = (access){.i = u->begin, .writes = true}; u->bridge && (a.i < u->end);) {
+        const int32_t v = next_access(f, &a, u->end);
+        if (v == RGI_NONE)
+            break;
+        f->done[rgi_owner(f->prog, v)] |= TURNS;
+    }
+    return u->bridge;
+}
+
+/* Whether the turns of a loop need of the branch that is marked only what the same turns there have made. */
+static bool follows_as_loop(const finding *f, const unit *u)
+{
+    access a = {.i = u->begin};
+    for (int32_t v; (v = next_access(f, &a, u->end)) != RGI_NONE;) {
+        const uint8_t done = f->done[rgi_owner(f->prog, v)];
+        if (done & ANYHOW || (a.writes && done) || (done & TURNS && !is_of_turn(f, v, u->loop)))
+            return false;
+    }
+    return true;
+}
+
+/* Whether what is taken follows a branch. */
+static bool follows(finding *f, uint8_t branch)
+{
+    const unit *last = &f->units[f->n - 1];
+    const rgi_exec *leader = &f->s->steps[f->prog->loops[f->branches[branch].loop].begin],
+                   *loop = &f->s->steps[last->begin];
+    bool ok = !f->branches[branch].followed && leader->trips == loop->trips && leader->reverse == loop->reverse &&
+              loop->trips >= 2 * chunk_of(loop->trips);
+    for (size_t k = 0; ok && k < f->n; k++)
+        if (f->units[k].branch == branch)
+            mark(f, &f->units[k]);
+    access a = {.i = f->prog->loops[f->branches[branch].loop].begin};
+    for (int32_t v; ok && (v = next_access(f, &a, f->prog->loops[f->branches[branch].loop].end)) != RGI_NONE;)
+        if (a.writes && f->done[rgi_owner(f->prog, v)] & TURNS)
+            f->rows[rgi_owner(f->prog, v)] = SIZE_MAX;
+    for (size_t k = 0; ok && k < f->n; k++)
+        if (f->units[k].branch == TAKEN)
+            ok = f->units[k].loop == RGI_NONE ? follows_as_step(f, &f->units[k], loop->trips)
+                                              : follows_as_loop(f, &f->units[k]);
+    for (size_t k = 0; k < f->n; k++)
+        if (f->units[k].branch == branch || f->units[k].branch == TAKEN)
+            forget(f, &f->units[k]);
+    return ok;
+}
+
+/* ---- branches ---- */
+
+/* The last unit, a loop, takes what leads to it. */
+static void take(finding *f)
+{
+    for (size_t k = f->n; k-- > 0;) {
+        unit *u = &f->units[k];
+        if (k + 1 < f->n && (u->branch != PENDING || !conflicts(f, u)))
+            continue;
+        u->branch = TAKEN;
+        mark(f, u);
+    }
+    for (size_t k = 0; k < f->n; k++)
+        if (f->units[k].branch == TAKEN)
+            forget(f, &f->units[k]);
+}
+
+/* Whether what is taken needs nothing that comes after the branches; touched: those that it needs something of, as
+   bits. */
+static bool needs_branches_alone(const finding *f, uint32_t *touched)
+{
+    bool ok = true;
+    *touched = 0;
+    for (size_t j = 0; j < f->n; j++) {
+        if (f->units[j].branch != TAKEN)
+            continue;
+        mark(f, &f->units[j]);
+        for (size_t k = 0; k < f->n; k++) {
+            const unit *u = &f->units[k];
+            const bool counts = u->branch != TAKEN && (u->branch != AFTER || k < j);
+            if (!counts || !conflicts(f, u))
+                continue;
+            ok = ok && u->branch != AFTER;
+            *touched |= 1u << u->branch;
+        }
+        forget(f, &f->units[j]);
+    }
+    return ok;
+}
+
+static void settle(finding *f, uint8_t branch)
+{
+    for (size_t k = 0; k < f->n; k++) {
+        unit *u = &f->units[k];
+        if (u->branch != TAKEN)
+            continue;
+        u->branch = branch;
+        u->bridge = u->bridge && branch != PENDING;
+    }
+}
+
+/* Makes the loop that is the last unit a branch, if it can be one. */
+static bool add_branch(finding *f)
+{
+    uint32_t touched = 0;
+    uint8_t leader = 0;
+    bool ok = may_branch(f, &f->units[f->n - 1]);
+    if (ok) {
+        take(f);
+        ok = needs_branches_alone(f, &touched);
+    }
+    for (uint8_t k = 1; ok && k <= f->n_branches; k++)
+        if (touched >> k & 1) {
+            ok = !leader && follows(f, k);
+            leader = k;
+        }
+    settle(f, ok ? (uint8_t)(f->n_branches + 1) : PENDING);
+    if (!ok)
+        return false;
+    f->n_branches++;
+    f->branches[f->n_branches].loop = f->units[f->n - 1].loop;
+    f->branches[f->n_branches].leader = leader;
+    if (leader)
+        f->branches[leader].followed = true;
+    return true;
+}
+
+/* A step outside of loops: perhaps a later loop takes it; what needs something that comes after the branches comes
+   after them too. */
+static void add_step(finding *f)
+{
+    unit *u = &f->units[f->n - 1];
+    bool waits = !may_branch(f, u);
+    mark(f, u);
+    for (size_t k = 0; k + 1 < f->n && !waits; k++)
+        waits = f->units[k].branch == AFTER && conflicts(f, &f->units[k]);
+    forget(f, u);
+    u->branch = waits ? AFTER : PENDING;
+}
+
+static double load_of(const finding *f, uint8_t branch)
+{
+    double ns = 0;
+    for (size_t k = 0; k < f->n; k++)
+        for (size_t i = f->units[k].begin; f->units[k].branch == branch && i < f->units[k].end; i++)
+            ns += rgi_step_ns(f->prog, &f->s->steps[i]) * rgi_step_calls(f->prog, f->s, i);
+    return ns;
+}
+
+/* What stands in front of the first loop and leads to it is done by its threads, as it is with the other loops, until
+   they have as much to do. */
+static size_t begin_earlier(finding *f, size_t begin)
+{
+    double mine = load_of(f, 1), most = 0;
+    for (uint8_t k = 2; k <= f->n_branches; k++)
+        most = load_of(f, k) > most ? load_of(f, k) : most;
+    while (begin > 0 && f->n < RGI_UNITS && f->prog->items[begin - 1].loop == RGI_NONE && !f->branches[1].followed) {
+        unit *const u = &f->units[f->n];
+        *u = (unit){begin - 1, begin, RGI_NONE, PENDING, false};
+        mine += rgi_step_ns(f->prog, &f->s->steps[begin - 1]);
+        bool leads = false, waits = !may_branch(f, u) || mine > 1.01 * most;
+        mark(f, u);
+        for (size_t k = 0; k < f->n && !waits; k++) {
+            const bool touches = conflicts(f, &f->units[k]);
+            leads = leads || (touches && f->units[k].branch == 1);
+            waits = touches && f->units[k].branch != 1;
+        }
+        forget(f, u);
+        if (waits || !leads)
+            break;
+        u->branch = 1;
+        f->n++;
+        begin--;
+    }
+    return begin;
+}
+
+/* ---- the section ---- */
+
+static bool make_section(finding *f, size_t begin, size_t end, rgi_section *out)
+{
+    *out = (rgi_section){.begin = (uint32_t)begin, .end = (uint32_t)end, .n = f->n_branches};
+    out->branches = rgi_special_alloc(f->s, f->n_branches, sizeof *out->branches);
+    if (!out->branches)
+        return false;
+    for (uint32_t k = 0; k < out->n; k++) {
+        rgi_branch *b = &out->branches[k];
+        const uint8_t leader = f->branches[k + 1].leader;
+        b->loop = f->prog->loops[f->branches[k + 1].loop].begin;
+        b->leader = leader ? &out->branches[leader - 1] : NULL;
+        b->chunk = leader || f->branches[k + 1].followed ? chunk_of(f->s->steps[b->loop].trips) : 0;
+        b->bridges = rgi_special_alloc(f->s, f->n, sizeof *b->bridges);
+        if (!b->bridges)
+            return false;
+    }
+    for (size_t k = 0; k < f->n; k++) {
+        const unit *u = &f->units[k];
+        if (u->begin >= end || u->branch == AFTER || u->branch == PENDING)
+            continue;
+        rgi_branch *b = &out->branches[u->branch - 1];
+        if (u->bridge)
+            b->bridges[b->n_bridges++] = (uint32_t)u->begin;
+        for (size_t i = u->begin; i < u->end; i++) {
+            f->s->steps[i].branch = u->branch;
+            f->s->steps[i].bridge = u->bridge;
+        }
+    }
+    return true;
+}
+
+bool rgi_branches_find(rg_plan *p, rgi_special *s, size_t first, uint32_t most, rgi_section *out)
+{
+    const rgi_program *prog = p->program;
+    finding f = {.prog = prog,
+                 .p = p,
+                 .s = s,
+                 .done = rgi_arena_alloc(&p->temporary, prog->n_values + 1),
+                 .rows = rgi_arena_alloc(&p->temporary, (prog->n_values + 1) * sizeof(size_t))};
+    size_t end = first;
+    *out = (rgi_section){.n = 0};
+    if (!f.done || !f.rows)
+        return false;
+    for (size_t i = first; i < s->n_steps && f.n < RGI_UNITS && f.n_branches < most;) {
+        unit *const u = &f.units[f.n++];
+        *u = (unit){i, i + 1, RGI_NONE, PENDING, false};
+        if (prog->items[i].kind == RGI_LOOP) {
+            u->loop = prog->items[i].loop;
+            u->end = (size_t)prog->loops[u->loop].end + 1;
+            if (!add_branch(&f))
+                break;
+            end = u->end;
+        } else {
+            add_step(&f);
+        }
+        i = u->end;
+    }
+    while (f.n && f.units[f.n - 1].begin >= end)
+        f.n--;
+    return f.n_branches < 2 || make_section(&f, begin_earlier(&f, first), end, out);
+}
+
+bool rgi_branches_cut(const rg_plan *p, rgi_special *s, rgi_section *x, bool *cannot)
+{
+    *cannot = false;
+    for (uint32_t k = 0; k < x->n; k++) {
+        rgi_branch *b = &x->branches[k];
+        const rgi_exec *loop = &s->steps[b->loop];
+        const size_t chunks = b->chunk ? (loop->trips + b->chunk - 1) / b->chunk : 0;
+        b->parts = rgi_special_alloc(s, chunks * b->n_bridges, sizeof *b->parts);
+        if (!b->parts)
+            return false;
+        for (size_t c = 0; c < chunks; c++) {
+            const size_t lo = c * b->chunk, hi = lo + b->chunk < loop->trips ? lo + b->chunk : loop->trips;
+            for (uint32_t j = 0; j < b->n_bridges; j++)
+                if (!rgi_rows_of_step(
+                        p, s, b->bridges[j], (int64_t)loop->trips, (int64_t)(loop->reverse ? loop->trips - hi : lo),
+                        (int64_t)(loop->reverse ? loop->trips - lo : hi), &b->parts[c * b->n_bridges + j], cannot))
+                    return *cannot;
+        }
+    }
+    return true;
+}
+
+void rgi_branches_forget(rgi_special *s, const rgi_section *x)
+{
+    for (size_t i = x->begin; x->n > 1 && i < x->end; i++) {
+        s->steps[i].branch = AFTER;
+        s->steps[i].bridge = false;
+    }
+}
