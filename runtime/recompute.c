@@ -72,10 +72,10 @@ static size_t bytes_of(const remaking *r, int32_t v)
 /* Whether a step can be repeated: nothing but its results comes of it. */
 static bool repeatable(const remaking *r, const rgi_item *item)
 {
-    bool ok = (item->kind == RGI_RUN || item->kind == RGI_FUSED) && item->loop == RGI_NONE && !item->headed;
+    bool ok = (item->kind == RGI_RUN || item->kind == RGI_FUSED) && item->loop == RGI_NONE;
     for (uint32_t k = 0; ok && k < item->count; k++) {
         const rg_op *op = r->base->uses[item->first + k].node->op;
-        ok = op->n_out == 1 && !(op->traits & RG_EFFECT) && !rgi_can_fail(r->l, op);
+        ok = !(op->traits & RG_EFFECT) && !rgi_can_fail(r->l, op);
     }
     return ok;
 }
@@ -127,7 +127,7 @@ static void find_lives(remaking *r)
 static bool cheap(const remaking *r, const life *o)
 {
     const rgi_item *item = &r->d->items[o->made];
-    if (item->kind != RGI_FUSED || item->footed)
+    if (item->kind != RGI_FUSED || item->headed || item->footed)
         return false;
     rgi_cursor c = {0, 0};
     for (int32_t v; (v = rgi_next_read(r->base, item, &c)) != RGI_NONE;) {
@@ -216,16 +216,38 @@ static bool copy_use(remaking *r, const rgi_use *from, rgi_use *to)
     return !r->failed;
 }
 
+static bool makes(const rgi_use *use, int32_t v)
+{
+    bool yes = false;
+    for (uint32_t k = 0; k < use->n_out; k++)
+        yes = yes || use->out[k] == v;
+    return yes;
+}
+
 /* Marks the members of an item that `want` is made from. */
 static void mark_needed(const remaking *r, const rgi_item *item, int32_t want, bool *needed)
 {
     for (uint32_t k = item->count; k-- > 0;) {
         const rgi_use *use = &r->base->uses[item->first + k];
-        needed[k] = use->out[0] == want;
+        needed[k] = makes(use, want);
         for (uint32_t j = k + 1; j < item->count && !needed[k]; j++)
             for (uint32_t i = 0; needed[j] && i < r->base->uses[item->first + j].n_in; i++)
-                needed[k] = needed[k] || r->base->uses[item->first + j].in[i] == use->out[0];
+                needed[k] = needed[k] || makes(use, r->base->uses[item->first + j].in[i]);
     }
+}
+
+/* Gives a use results of its own, which stand for those that it made before. */
+static bool renew_results(remaking *r, rgi_use *use)
+{
+    for (uint32_t k = 0; k < use->n_out && !r->failed; k++) {
+        const rgi_value copy = r->p->values[use->out[k]];
+        const int32_t number = (int32_t)r->p->n_values;
+        r->lives[use->out[k]].again = number;
+        use->out[k] = number;
+        if (!rgi_push(&r->p->arena, (void **)&r->p->values, &r->p->n_values, &r->l->value_capacity, sizeof copy, &copy))
+            r->failed = true;
+    }
+    return !r->failed;
 }
 
 static void make_again(remaking *r, int32_t owner, int32_t at, int depth);
@@ -259,28 +281,33 @@ static void make_again(remaking *r, int32_t owner, int32_t at, int depth)
     again.first = (uint32_t)r->p->n_uses;
     again.count = 0;
     again.footed = item->footed && needed[item->count - 1];
+    again.headed = item->headed && needed[0];
     /* members read each other's new results, and only these: outputs that stand already are not touched */
-    int32_t *saved = rgi_arena_alloc(&r->l->temporary, (item->count + 1) * sizeof *saved);
+    size_t results = 0;
+    for (uint32_t k = 0; k < item->count; k++)
+        results += r->base->uses[item->first + k].n_out;
+    int32_t *saved = rgi_arena_alloc(&r->l->temporary, (results + 1) * sizeof *saved), *before = saved;
     for (uint32_t k = 0; saved && k < item->count && !r->failed; k++) {
         rgi_use use;
         const rgi_use *from = &r->base->uses[item->first + k];
-        life *o = &r->lives[from->out[0]];
-        saved[k] = o->again;
-        if (!needed[k] || !copy_use(r, from, &use))
-            continue;
-        rgi_value copy = r->p->values[from->out[0]];
-        use.out[0] = (int32_t)r->p->n_values;
-        if (!rgi_push(&r->p->arena, (void **)&r->p->values, &r->p->n_values, &r->l->value_capacity, sizeof copy, &copy))
-            r->failed = true;
-        o->again = use.out[0];
-        again.count += push_use(r, &use);
+        for (uint32_t j = 0; j < from->n_out; j++)
+            *before++ = r->lives[from->out[j]].again;
+        if (needed[k] && copy_use(r, from, &use) && renew_results(r, &use))
+            again.count += push_use(r, &use);
     }
-    for (uint32_t k = 0; saved && k < item->count; k++) {
-        life *o = &r->lives[r->base->uses[item->first + k].out[0]];
-        if (needed[k] && r->base->uses[item->first + k].out[0] != owner && !(o->dropped && at >= o->to))
-            o->again = saved[k]; /* a passing result: whoever wants the value finds it where it was */
-    }
+    before = saved;
+    for (uint32_t k = 0; saved && k < item->count && !r->failed; k++)
+        for (uint32_t j = 0; j < r->base->uses[item->first + k].n_out; j++, before++) {
+            const int32_t v = r->base->uses[item->first + k].out[j];
+            life *o = &r->lives[v];
+            if (needed[k] && v != owner && !(o->dropped && at >= o->to))
+                o->again = *before; /* a passing result: whoever wants the value finds it where it was */
+        }
     r->failed = r->failed || !saved;
+    if (again.headed && again.count == 1) { /* of a head's results only those beside what it delivers */
+        again.headed = false;
+        again.kind = RGI_RUN;
+    }
     push_item(r, &again);
 }
 
