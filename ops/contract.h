@@ -20,6 +20,7 @@ bool rgi_contract_axes(int32_t rank, const rg_axes *batch, const rg_axes *contra
 
 /* The product of matrices that is left, for each batch element. */
 typedef struct rgi_product {
+    const rgk_table *kernels;
     size_t batch, m, n, k;
     size_t a_row, a_col, a_batch, b_row, b_col, b_batch; /* strides in elements */
     size_t tm, tn, rows, columns;                        /* task tile and how many there are */

@@ -20,6 +20,17 @@ static void collapse(const rg_shape *shape, const int32_t *axis, int32_t n, size
         *size *= (size_t)shape->dim[axis[k]];
 }
 
+static bool is_bf16(const rg_step *s, size_t i)
+{
+    return s->in_type[i].dtype == RG_BF16;
+}
+
+/* Only products of pairs want what a processor may have to be asked for. */
+static const rgk_table *choose_kernels(const rg_step *s)
+{
+    return is_bf16(s, 0) && is_bf16(s, 1) ? rgk_of_pairs() : rgi_kernels(s->out_type->dtype);
+}
+
 void rgi_contract_geometry(const rg_step *s, void *out)
 {
     const rg_contract_opts *o = s->attr;
@@ -27,6 +38,7 @@ void rgi_contract_geometry(const rg_step *s, void *out)
     rgi_operand_axes x, y;
     rgi_product p;
     size_t same;
+    p.kernels = choose_kernels(s);
     rgi_contract_axes(a->rank, &o->a_batch, &o->a_contract, &x);
     rgi_contract_axes(b->rank, &o->b_batch, &o->b_contract, &y);
     collapse(a, x.axis, x.batch, &p.batch, &p.a_batch);
@@ -37,7 +49,7 @@ void rgi_contract_geometry(const rg_step *s, void *out)
     collapse(b, y.axis + y.batch + y.free, y.contracted, &same, &p.b_row);
     /* a tail wants whole rows: few and long pieces */
     const bool by_rows = s->tail && p.m >= RGI_TAIL_ROWS;
-    rgi_kernels(s->out_type->dtype)->gemm_tile(p.m, by_rows ? 1 : p.n, p.k, &p.tm, &p.tn);
+    p.kernels->gemm_tile(p.m, by_rows ? 1 : p.n, p.k, &p.tm, &p.tn);
     p.tn = by_rows ? p.n : p.tn;
     p.rows = p.m ? (p.m + p.tm - 1) / p.tm : 0;
     p.columns = p.n ? (p.n + p.tn - 1) / p.tn : 0;
@@ -49,24 +61,32 @@ void rgi_contract_geometry(const rg_step *s, void *out)
     memcpy(out, &p, sizeof p);
 }
 
-static bool is_bf16(const rg_step *s, size_t i)
-{
-    return s->in_type[i].dtype == RG_BF16;
-}
-
 static size_t gemm_scratch(const rg_step *s, const rgi_product *p)
 {
-    const rgk_table *kernels = rgi_kernels(s->out_type->dtype);
-    return (is_bf16(s, 0) || is_bf16(s, 1) ? kernels->gemm_bf16_scratch : kernels->gemm_scratch)(p->m, p->n, p->k);
+    return (is_bf16(s, 0) || is_bf16(s, 1) ? p->kernels->gemm_bf16_scratch : p->kernels->gemm_scratch)(p->m, p->n,
+                                                                                                       p->k);
+}
+
+/* The product as far as packing its second operand is concerned. */
+static rgk_gemm packing(const rg_step *s, const rgi_product *p, const void *b)
+{
+    return (rgk_gemm){.m = p->m,
+                      .n = p->n,
+                      .k = p->k,
+                      .b = b,
+                      .b_row = (ptrdiff_t)p->b_row,
+                      .b_col = (ptrdiff_t)p->b_col,
+                      .a_bf16 = is_bf16(s, 0),
+                      .b_bf16 = is_bf16(s, 1)};
 }
 
 /* Bytes of the second operand packed. */
 static size_t packed_bytes(const rg_step *s, const rgi_product *p, size_t *tasks)
 {
-    const rgk_table *kernels = rgi_kernels(s->out_type->dtype);
-    if (!is_bf16(s, 1))
-        return is_bf16(s, 0) ? 0 : kernels->gemm_packed(p->n, p->k, tasks);
-    return is_bf16(s, 0) ? kernels->gemm_bf16_packed(p->n, p->k, tasks) : 0;
+    const rgk_gemm g = packing(s, p, NULL);
+    if (g.b_bf16)
+        return p->kernels->gemm_bf16_packed(&g, tasks);
+    return g.a_bf16 ? 0 : p->kernels->gemm_packed(p->n, p->k, tasks);
 }
 
 size_t rgi_contract_packed(const rg_step *s, size_t i, size_t *tasks)
@@ -78,9 +98,11 @@ size_t rgi_contract_packed(const rg_step *s, size_t i, size_t *tasks)
 void rgi_contract_pack(const rg_step *s, size_t i, const void *from, void *to, size_t lo, size_t hi)
 {
     const rgi_product *p = s->geometry;
-    const rgk_table *kernels = rgi_kernels(s->out_type->dtype);
-    (is_bf16(s, i) ? kernels->gemm_bf16_pack : kernels->gemm_pack)(p->n, p->k, from, (ptrdiff_t)p->b_row,
-                                                                   (ptrdiff_t)p->b_col, lo, hi, to);
+    const rgk_gemm g = packing(s, p, from);
+    if (is_bf16(s, i))
+        p->kernels->gemm_bf16_pack(&g, lo, hi, to);
+    else
+        p->kernels->gemm_pack(p->n, p->k, from, g.b_row, g.b_col, lo, hi, to);
 }
 
 /* Bytes of the second operand packed, which is done first where a tail takes many blocks of rows: each would pack it
@@ -138,7 +160,7 @@ static void multiply(const rg_step *s, const rgi_product *p, size_t element, con
     const char *a = s->in[0], *b = s->in[1];
     if (p->k == 0) { /* an empty sum */
         for (size_t i = 0; i < rows[1] - rows[0]; i++)
-            rgi_kernels(s->out_type->dtype)->fill(columns[1] - columns[0], 0, c + i * pitch * size);
+            p->kernels->fill(columns[1] - columns[0], 0, c + i * pitch * size);
         if (s->op == &rgi_op_accumulate)
             begin_from(s, p, element, rows, columns, c, pitch);
         return;
@@ -171,7 +193,7 @@ static void multiply(const rg_step *s, const rgi_product *p, size_t element, con
     }
     size_t panels;
     g.packed = s->packed ? s->packed[1] : packed_first(s, p, &panels) ? s->shared : NULL;
-    if (g.packed && columns[0] % rgi_kernels(s->out_type->dtype)->lanes != 0)
+    if (g.packed && columns[0] % p->kernels->lanes != 0)
         g.packed = NULL;
     if (g.packed) {
         g.packed_n = p->n;
@@ -183,8 +205,7 @@ static void multiply(const rg_step *s, const rgi_product *p, size_t element, con
         g.soon_bytes = g.m * g.n * size;
         s->tail->reads(s, (element * p->m + rows[0]) * p->n, g.soon);
     }
-    const rgk_table *kernels = rgi_kernels(s->out_type->dtype);
-    (g.a_bf16 || g.b_bf16 ? kernels->gemm_bf16 : kernels->gemm)(&g, s->scratch);
+    (g.a_bf16 || g.b_bf16 ? p->kernels->gemm_bf16 : p->kernels->gemm)(&g, s->scratch);
 }
 
 /* The same, to the step's output or, in blocks, to its tail. */
@@ -254,7 +275,7 @@ rg_status rgi_contract_run(const rg_step *s, size_t lo, size_t hi)
         return RG_OK;
     }
     void *sums = s->tail ? (char *)s->shared + p->parts * elements * size : s->out[0];
-    rgi_kernels(s->out_type->dtype)->reduce[RGK_SUM](p->parts, elements, elements, s->shared, sums);
+    p->kernels->reduce[RGK_SUM](p->parts, elements, elements, s->shared, sums);
     const rg_block all = {sums, elements, 0, elements, 1, elements};
     return s->tail ? s->tail->take(s, &all) : RG_OK;
 }

@@ -102,6 +102,12 @@ const rgk_table *rgk_of(rgk_isa isa, rgk_type type)
     return supported(isa) ? tables[isa][type] : NULL;
 }
 
+const rgk_table *rgk_of_pairs(void)
+{
+    const rgk_table *const t = rgk(RGK_F32);
+    return t->isa == RGK_AMX && !rgk_amx_permitted() ? rgk_of(RGK_AVX512, RGK_F32) : t;
+}
+
 const char *rgk_isa_name(rgk_isa isa)
 {
     return names[isa];

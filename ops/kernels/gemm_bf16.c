@@ -30,6 +30,10 @@
 #define FEW_SUM ((size_t)2048)
 #define FEW_LINES ((size_t)32)
 #define FEW_COLUMNS ((size_t)2048)
+/* Bytes up to which a B is packed as f32, which takes twice the room, for more than a few rows; and how much of the sum
+   is widened at a time. */
+#define WIDENED_MOST ((size_t)2 * 1024 * 1024)
+#define PACKED_SUM ((size_t)64)
 
 /* A by its rows or B by its columns: number l of line i at i line + l sum. */
 typedef struct side {
@@ -170,7 +174,7 @@ static narrow_form mark_raw(const rgk_gemm *g, side *a, side *b)
     (void)g, (void)a, (void)b;
     return NARROW_NOT;
 #else
-    const narrow_form form = narrow_form_of(g);
+    const narrow_form form = g->packed ? NARROW_NOT : narrow_form_of(g);
     side *const w = form == NARROW_ROW || form == NARROW_ROWS ? b : a;
     w->raw = form != NARROW_NOT && w->bf16;
     w->in_place = w->in_place || w->raw;
@@ -223,19 +227,14 @@ static void run(const rgk_gemm *g, void *scratch)
 
 #if defined(RGK_REAL_PAIRS)
 
-/* Whether the machine multiplies pairs: the state of tiles must be asked for. */
-static bool can_run(void)
+static bool adds_pairs(const rgk_gemm *g)
 {
-#if defined(RGK_TILES)
-    return rgk_amx_permitted();
-#else
-    return true;
-#endif
+    return g->a_bf16 && g->b_bf16 && !g->in_order;
 }
 
 void RGK_NAME(gemm_bf16)(const rgk_gemm *g, void *scratch)
 {
-    if (!g->a_bf16 || !g->b_bf16 || g->in_order || !can_run()) {
+    if (!adds_pairs(g)) {
         rgk_avx512_f32_gemm_bf16(g, scratch);
     } else if (g->k % 2 == 0 || g->k == 1) {
         run(g, scratch);
@@ -252,35 +251,39 @@ void RGK_NAME(gemm_bf16)(const rgk_gemm *g, void *scratch)
     }
 }
 
-size_t RGK_NAME(gemm_bf16_packed)(size_t n, size_t k, size_t *panels)
+#if !defined(RGK_TILES)
+size_t RGK_NAME(gemm_bf16_packed)(const rgk_gemm *g, size_t *panels)
 {
-    *panels = 0;
-    return can_run() ? rgk_avx512_pairs_gemm_packed(n, (k + 1) / 2, panels) : 0;
+    return adds_pairs(g) ? RGK_NAME(gemm_packed)(g->n, (g->k + 1) / 2, panels)
+                         : rgk_avx512_f32_gemm_bf16_packed(g, panels);
 }
 
-#if !defined(RGK_TILES)
-void RGK_NAME(gemm_bf16_pack)(size_t n, size_t k, const void *b, ptrdiff_t b_row, ptrdiff_t b_col, size_t lo, size_t hi,
-                              void *packed)
+/* Panel p, of columns whose pairs do not lie as such. */
+static void pack_panel(const rgk_gemm *g, size_t p, bf16_bits *out)
 {
-    const size_t pairs = (k + 1) / 2;
-    const side s = side_of(b, b_col, b_row, true, k);
-    if (s.in_place) {
-        RGK_NAME(gemm_pack)(n, pairs, b, 1, b_col / 2, lo, hi, packed);
-        return;
-    }
-    for (size_t p = lo; p < hi; p++) {
-        const size_t cols = least(TILE_COLS, n - p * TILE_COLS), width = round_up(cols, RGK_LANES);
-        const uint16_t *x = (const uint16_t *)b + (ptrdiff_t)(p * TILE_COLS) * b_col;
-        bf16_bits *out = (bf16_bits *)packed + p * TILE_COLS * pairs;
-        for (size_t l = 0; l < pairs; l++, x += 2 * b_row, out += width) {
-            const bool next = 2 * l + 1 < k;
-            if (b_col == 1)
-                bring_row(cols, x, b_row, next, out);
-            for (size_t j = b_col == 1 ? cols : 0; j < width; j++) {
-                const uint16_t *y = x + (ptrdiff_t)j * b_col;
-                out[j] = j < cols ? y[0] | (next ? (uint32_t)y[b_row] << 16 : 0) : 0;
-            }
+    const size_t cols = least(TILE_COLS, g->n - p * TILE_COLS), width = round_up(cols, RGK_LANES);
+    const uint16_t *x = (const uint16_t *)g->b + (ptrdiff_t)(p * TILE_COLS) * g->b_col;
+    for (size_t l = 0; l < g->k; l += 2, x += 2 * g->b_row, out += width) {
+        const bool next = l + 1 < g->k;
+        if (g->b_col == 1)
+            bring_row(cols, x, g->b_row, next, out);
+        for (size_t j = g->b_col == 1 ? cols : 0; j < width; j++) {
+            const uint16_t *y = x + (ptrdiff_t)j * g->b_col;
+            out[j] = j < cols ? y[0] | (next ? (uint32_t)y[g->b_row] << 16 : 0) : 0;
         }
+    }
+}
+
+void RGK_NAME(gemm_bf16_pack)(const rgk_gemm *g, size_t lo, size_t hi, void *packed)
+{
+    const size_t pairs = (g->k + 1) / 2;
+    if (!adds_pairs(g)) {
+        rgk_avx512_f32_gemm_bf16_pack(g, lo, hi, packed);
+    } else if (side_of(g->b, g->b_col, g->b_row, true, g->k).in_place) {
+        RGK_NAME(gemm_pack)(g->n, pairs, g->b, 1, g->b_col / 2, lo, hi, packed);
+    } else {
+        for (size_t p = lo; p < hi; p++)
+            pack_panel(g, p, (bf16_bits *)packed + p * TILE_COLS * pairs);
     }
 }
 #endif
@@ -292,13 +295,27 @@ void RGK_NAME(gemm_bf16)(const rgk_gemm *g, void *scratch)
     run(g, scratch);
 }
 
-/* Numbers as they came take half the room, and parts of them are made f32 as fast as they are read. */
-size_t RGK_NAME(gemm_bf16_packed)(size_t n, size_t k, size_t *panels)
+size_t RGK_NAME(gemm_bf16_packed)(const rgk_gemm *g, size_t *panels)
 {
-    (void)n;
-    (void)k;
-    *panels = 0;
-    return 0;
+    const size_t bytes = RGK_NAME(gemm_packed)(g->n, g->k, panels);
+    return g->m > FEW_ROWS && bytes <= WIDENED_MOST ? bytes : 0;
+}
+
+void RGK_NAME(gemm_bf16_pack)(const rgk_gemm *g, size_t lo, size_t hi, void *packed)
+{
+    real room[TILE_COLS * PACKED_SUM];
+    side b = side_of(g->b, g->b_col, g->b_row, true, g->k);
+    b.room = room;
+    for (size_t p = lo; p < hi; p++) {
+        const size_t cols = least(TILE_COLS, g->n - p * TILE_COLS), width = round_up(cols, RGK_LANES);
+        real *const panel = (real *)packed + p * TILE_COLS * g->k;
+        for (size_t l = 0; l < g->k; l += PACKED_SUM) {
+            const size_t k = least(PACKED_SUM, g->k - l);
+            ptrdiff_t line, sum;
+            const void *from = bring(&b, p * TILE_COLS, cols, l, k, &line, &sum);
+            RGK_NAME(gemm_pack)(cols, k, from, sum, line, 0, 1, panel + l * width);
+        }
+    }
 }
 
 #endif

@@ -348,12 +348,12 @@ typedef struct rgk_table {
        are f32. An element has the bits of the product of f32 that hold the same numbers; but where both are bf16 and
        the instruction set adds products in pairs (RGK_AVX512_BF16, unless in_order), numbers 2 l and 2 l + 1 along the
        sum are a pair, the second's product is added first, each sum is rounded, and subnormal numbers and sums count as
-       zero. B is packed as for gemm, where both operands are bf16; 0: nothing is gained. */
+       zero. A B of bf16 is packed as for gemm, as pairs or as f32, by what g says of its types: packed gives the bytes
+       for such sizes of g, 0 where nothing is gained. RGK_AMX's multiply pairs where that is permitted, see below. */
     size_t (*gemm_bf16_scratch)(size_t m, size_t n, size_t k);
     void (*gemm_bf16)(const rgk_gemm *g, void *scratch);
-    size_t (*gemm_bf16_packed)(size_t n, size_t k, size_t *panels);
-    void (*gemm_bf16_pack)(size_t n, size_t k, const void *b, ptrdiff_t b_row, ptrdiff_t b_col, size_t lo, size_t hi,
-                           void *packed);
+    size_t (*gemm_bf16_packed)(const rgk_gemm *g, size_t *panels);
+    void (*gemm_bf16_pack)(const rgk_gemm *g, size_t lo, size_t hi, void *packed);
     /* f32 alone: y[i] = x[i] from bf16, and to the nearest bf16, ties to even, NaN to NaN. */
     void (*widen)(size_t n, const uint16_t *x, void *y);
     void (*narrow)(size_t n, const void *x, uint16_t *y);
@@ -369,8 +369,10 @@ const rgk_table *rgk(rgk_type type);
 const rgk_table *rgk_of(rgk_isa isa, rgk_type type);
 const char *rgk_isa_name(rgk_isa isa);
 /* Whether the operating system lets this process use the tiles of AMX: asked for when first wanted, for it makes the
-   frames of signals larger, and then settled. Where it does not, RGK_AMX multiplies bf16 as RGK_AVX512 does. */
+   frames of signals larger, and then settled. Before it is known to, RGK_AMX's must not multiply two operands of bf16. */
 bool rgk_amx_permitted(void);
+/* rgk(RGK_F32), or RGK_AVX512's where that wants tiles which are not permitted: for who is going to multiply bf16. */
+const rgk_table *rgk_of_pairs(void);
 
 /* One constant table per build of the kernel sources. */
 extern const rgk_table rgk_generic_f32, rgk_generic_f64;

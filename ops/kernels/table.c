@@ -25,7 +25,7 @@ const rgk_table rgk_amx_f32 = {
     .isa = RGK_AMX,
     .gemm_bf16_scratch = rgk_avx512_tiles_gemm_bf16_scratch,
     .gemm_bf16 = rgk_avx512_tiles_gemm_bf16,
-    .gemm_bf16_packed = rgk_avx512_tiles_gemm_bf16_packed,
+    .gemm_bf16_packed = rgk_avx512_pairs_gemm_bf16_packed,
     .gemm_bf16_pack = rgk_avx512_pairs_gemm_bf16_pack,
 #else
 const rgk_table RGK_TABLE(RGK_ISA, RGK_TYPE) = {
@@ -34,6 +34,7 @@ const rgk_table RGK_TABLE(RGK_ISA, RGK_TYPE) = {
     .gemm_bf16_scratch = RGK_NAME(gemm_bf16_scratch),
     .gemm_bf16 = RGK_NAME(gemm_bf16),
     .gemm_bf16_packed = RGK_NAME(gemm_bf16_packed),
+    .gemm_bf16_pack = RGK_NAME(gemm_bf16_pack),
 #endif
 #endif
 #if defined(RGK_REAL_F32)
