@@ -115,7 +115,7 @@ rg_status rgi_check_values(const rgi_walker *w, size_t i)
     const rgi_member *m = e->kind == RGI_FUSED ? &e->group->members[0] : NULL;
     const uint32_t n_in = use->n_in < MOST ? use->n_in : MOST, n_out = use->n_out < MOST ? use->n_out : MOST;
     const void *in[MOST];
-    void *out[MOST];
+    void *out[MOST] = {NULL};
     rg_type type[2 * MOST];
     for (uint32_t k = 0; k < n_in + n_out; k++) {
         const bool output = k >= n_in;

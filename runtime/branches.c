@@ -266,10 +266,10 @@ static bool add_branch(finding *f)
         take(f);
         ok = needs_branches_alone(f, &touched);
     }
-    for (uint8_t k = 1; ok && k <= f->n_branches; k++)
+    for (uint32_t k = 1; ok && k <= f->n_branches; k++)
         if (touched >> k & 1) {
-            ok = !leader && follows(f, k);
-            leader = k;
+            ok = !leader && follows(f, (uint8_t)k);
+            leader = (uint8_t)k;
         }
     settle(f, ok ? (uint8_t)(f->n_branches + 1) : PENDING);
     if (!ok)
@@ -295,7 +295,7 @@ static void add_step(finding *f)
     u->branch = waits ? AFTER : PENDING;
 }
 
-static double load_of(const finding *f, uint8_t branch)
+static double load_of(const finding *f, uint32_t branch)
 {
     double ns = 0;
     for (size_t k = 0; k < f->n; k++)
@@ -309,7 +309,7 @@ static double load_of(const finding *f, uint8_t branch)
 static size_t begin_earlier(finding *f, size_t begin)
 {
     double mine = load_of(f, 1), most = 0;
-    for (uint8_t k = 2; k <= f->n_branches; k++)
+    for (uint32_t k = 2; k <= f->n_branches; k++)
         most = load_of(f, k) > most ? load_of(f, k) : most;
     while (begin > 0 && f->n < RGI_UNITS && f->prog->items[begin - 1].loop == RGI_NONE && !f->branches[1].followed) {
         unit *const u = &f->units[f->n];

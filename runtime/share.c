@@ -349,7 +349,7 @@ static void part_branches(const rgi_special *s, const rgi_section *x)
         const rgi_branch *b = e->branch ? &x->branches[e->branch - 1] : NULL;
         e->barrier = e->barrier || i == x->begin || e->bridge || e->branch != s->steps[i - 1].branch ||
                      (b && b->loop == i && b->n_bridges);
-        e->lane = e->bridge ? s->steps[b->loop].lane : e->lane;
+        e->lane = b && e->bridge ? s->steps[b->loop].lane : e->lane;
         i = e->kind == RGI_LOOP ? e->jump : i + 1;
     }
 }
