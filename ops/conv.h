@@ -118,7 +118,7 @@ static inline rg_status rgi_conv_deliver(const rg_step *s, const void *data, siz
     return s->tail->take(s, &(rg_block){data, columns, first, plane, rows, columns});
 }
 
-/* Of those whose result is known. The job has the outputs, their weights, of which so many bytes are there, and sums. */
+/* Of those whose result is known. The job has the outputs, their weights, so many bytes of which are there, sums. */
 bool rgi_conv_direct_fits(const rgi_conv_layout *l, const rgk_table *k, size_t size);
 size_t rgi_conv_direct_pass(const rgi_conv_layout *l);
 void rgi_conv_direct_add(const rg_step *s, const rgi_conv_layout *l, const rgi_conv_part *t, rgk_conv_direct *job,

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #define SOURCE_BYTES ((size_t)256 << 10) /* of a strip's copy: within L2 */
+#define TURNED_BYTES ((size_t)512 << 10) /* of cotangents that a strip of the weight gradient turns: the same */
 #define LEAST_COLUMNS 128                /* of a strip, so that tiles are full */
 #define LEAST_TASKS 16                   /* wanted, if strips can be made short enough */
 #define SUM_BYTES ((size_t)8 << 20)      /* of partial sums of a weight gradient */
@@ -37,9 +38,10 @@ static roles roles_of(const rg_step *s)
     return r;
 }
 
-/* Rows of a strip: of outputs, or of the steps of the data gradient. */
+/* Rows of a strip: of outputs, or of the steps of the data gradient. Columns: outputs whose cotangents are turned at a
+   time, of the weight gradient. */
 static void cut_strips(rgi_conv_layout *l, size_t size, size_t depth, size_t rows, size_t width, size_t planes,
-                       bool tasks)
+                       bool tasks, size_t columns)
 {
     const size_t phases = l->phases[0] * l->phases[1] * l->phases[2];
     const size_t row = planes * phases * (1 + l->shift[0]) * (width + l->shift[2]) * size;
@@ -47,7 +49,10 @@ static void cut_strips(rgi_conv_layout *l, size_t size, size_t depth, size_t row
     const size_t least = rgi_parts(LEAST_COLUMNS, width + l->shift[2]),
                  wanted = rgi_parts(rows, rgi_parts(LEAST_TASKS, images));
     size_t most = fit > l->shift[1] ? fit - l->shift[1] : 1;
-    most = tasks ? rgi_smaller(most, rgi_larger(wanted, least)) : most;
+    if (tasks)
+        most = rgi_smaller(most, rgi_larger(wanted, least));
+    else
+        most = rgi_smaller(most, TURNED_BYTES / rgi_larger(rgi_smaller(l->out_planes, columns) * width * size, 1));
     most = rgi_larger(rgi_smaller(rgi_larger(most, least), rows), 1);
     l->strips = rgi_larger(rgi_parts(rows, most), 1);
     l->rows = rgi_larger(rgi_parts(rows, l->strips), 1);
@@ -101,9 +106,10 @@ void rgi_conv_lay_out(const rg_step *s, void *out)
     }
     const size_t planes = r.data_grad ? l.out_planes : l.in_planes;
     if (r.data_grad)
-        cut_strips(&l, size, l.count[0], l.count[1], l.count[2], planes, true);
+        cut_strips(&l, size, l.count[0], l.count[1], l.count[2], planes, true, 0);
     else
-        cut_strips(&l, size, l.out[0], l.out[1], l.out[2], planes, !r.weight_grad);
+        cut_strips(&l, size, l.out[0], l.out[1], l.out[2], planes, !r.weight_grad,
+                   rgi_kernels(s->out_type[0].dtype)->conv_columns);
     l.terms = planes * l.taps;
     l.source_bytes = l.whole ? 0 : l.source_bytes;
     l.images = 1;
@@ -288,6 +294,7 @@ static void add_chunk(const rg_step *s, const rgi_conv_layout *l, const rgk_term
     rgk_conv_grad job = {
         .rows = l->out_planes,
         .k = l->terms,
+        .taps = l->stride[2] == 1 && l->dilation[2] == 1 ? l->kernel[2] : 1,
         .terms = terms,
         .pitch = l->whole ? l->in[2] : l->source[2],
         .dy_row = (ptrdiff_t)l->outputs,

@@ -403,12 +403,13 @@ static void weight_sums(const rgk_table *t)
 {
     static const size_t outputs_of[] = {1, 3, 5, 16, 31, 48, 64, 70};
     for (size_t q = 0; q < sizeof outputs_of / sizeof *outputs_of; q++) {
-        const size_t rows = outputs_of[q], k = 1 + draw(30), images = 1 + draw(3), height = 1 + draw(4),
-                     across = 1 + draw(40), pitch = across + draw(3), plane = height * across + draw(2);
+        const size_t taps = 1 + draw(5), rows = outputs_of[q], k = (1 + draw(9)) * taps, images = 1 + draw(3),
+                     height = 1 + draw(4), across = 1 + draw(40), pitch = across + draw(3),
+                     plane = height * across + draw(2);
         const size_t seen = images * height * pitch + 50;
-        rgk_term terms[30];
+        rgk_term terms[45];
         for (size_t l = 0; l < k; l++)
-            terms[l] = (rgk_term){(int32_t)draw(50), 0};
+            terms[l] = (rgk_term){l % taps ? terms[l - 1].source + 1 : (int32_t)draw(46), 0};
         const size_t room = t->conv_grad_room(rows, k), unit = t->conv_grad_unit(rows, k);
         frame source = numbers(t, seen), dy = numbers(t, images * rows * plane), sum = blank(t, room),
               dw = blank(t, rows * k);
@@ -416,6 +417,7 @@ static void weight_sums(const rgk_table *t)
         cr_assert(scratch);
         rgk_conv_grad g = {.rows = rows,
                            .k = k,
+                           .taps = taps,
                            .terms = terms,
                            .source = source.at,
                            .dy = dy.at,

@@ -3,13 +3,20 @@
    Many outputs: cotangents are turned, so that outputs lie along the vectors, and source elements are broadcast. Few:
    both are read along a row of pixels, and the lanes are added at its end. Sums go on from what is there, row by
    row. */
-#include "gemm_turn.h"
+#include "conv_grad_tile.h"
 #include "list.h"
-#include "tile_size.h"
 #include "vector.h"
 
-#define WIDE_TERMS 8  /* from which turning pays, if outputs fill most lanes */
-#define NARROW_ROWS 4 /* of a tile of dot products */
+/* Tiles of dot products: outputs x terms. Where all terms fit into one, cotangents are read once. */
+#define NARROW_ROWS 4
+#if TILE_VECTORS == 4
+#define NARROW_TERMS 9
+#define MANY_TERMS_ROWS 3 /* outputs beside more than TILE_ROWS terms */
+#else
+#define NARROW_TERMS TILE_ROWS
+#define MANY_TERMS_ROWS NARROW_ROWS
+#endif
+#define WIDE_TERMS (NARROW_TERMS + 1) /* from which turning pays, if outputs fill most lanes */
 
 static size_t padded(size_t rows)
 {
@@ -28,116 +35,6 @@ size_t RGK_NAME(conv_grad_room)(size_t rows, size_t k)
 
 /* ---- many outputs ---- */
 
-/* rows x vectors sums, rows of terms and vectors of outputs, over all pixels of a strip. */
-typedef struct wide_tile {
-    const rgk_conv_grad *g;
-    const rgk_term *terms;
-    const real *turned; /* pixels x vectors */
-    real *sum;
-    const real *next; /* sums */
-    size_t sum_row;
-} wide_tile;
-
-RGK_INLINE void wide_run(const int rows, const int vectors, const wide_tile *t)
-{
-    const rgk_conv_grad *g = t->g;
-    vreal sum[TILE_ROWS][TILE_VECTORS];
-    const real *s[TILE_ROWS];
-    RGK_UNROLL
-    for (int i = 0; i < rows; i++) {
-        s[i] = (const real *)g->source + t->terms[i].source;
-        RGK_UNROLL
-        for (int j = 0; j < vectors; j++)
-            sum[i][j] = g->fresh ? v_set(0) : v_load(t->sum + (size_t)i * t->sum_row + j * RGK_LANES);
-    }
-    const real *v = t->turned;
-    const ptrdiff_t image = (ptrdiff_t)g->source_image - (ptrdiff_t)(g->height * g->pitch);
-    size_t asked = 0;
-    const size_t sums = (size_t)rows * (size_t)vectors;
-    for (size_t y = 0, left = g->images * g->height; left-- > 0; y++) {
-        const size_t width = g->width;
-        if (y == g->height) {
-            y = 0;
-            RGK_UNROLL
-            for (int i = 0; i < rows; i++)
-                s[i] += image;
-        }
-        /* The sums of the next tile, a few with every row. */
-        for (size_t end = left ? least(asked + 2, sums) : sums; asked < end; asked++)
-            __builtin_prefetch(t->next + asked / (size_t)vectors * t->sum_row + asked % (size_t)vectors * RGK_LANES, 1);
-        for (size_t x = 0; x < width; x++, v += vectors * RGK_LANES) {
-            vreal b[TILE_VECTORS];
-            RGK_UNROLL
-            for (int j = 0; j < vectors; j++)
-                b[j] = v_load(v + j * RGK_LANES);
-            RGK_UNROLL
-            for (int i = 0; i < rows; i++) {
-                const vreal a = v_set(s[i][x]);
-                RGK_UNROLL
-                for (int j = 0; j < vectors; j++)
-                    sum[i][j] = v_fma(a, b[j], sum[i][j]);
-            }
-        }
-        RGK_UNROLL
-        for (int i = 0; i < rows; i++)
-            s[i] += g->pitch;
-    }
-    RGK_UNROLL
-    for (int i = 0; i < rows; i++) {
-        RGK_UNROLL
-        for (int j = 0; j < vectors; j++)
-            v_store(t->sum + (size_t)i * t->sum_row + j * RGK_LANES, sum[i][j]);
-    }
-}
-
-RGK_INLINE void wide_rows(int rows, const int vectors, const wide_tile *t)
-{
-    switch (rows) {
-    case 1:
-        wide_run(1, vectors, t);
-        break;
-    case 2:
-        wide_run(2, vectors, t);
-        break;
-    case 3:
-        wide_run(3, vectors, t);
-        break;
-    case 4:
-        wide_run(4, vectors, t);
-        break;
-    case 5:
-        wide_run(5, vectors, t);
-        break;
-    case 6:
-        wide_run(6, vectors, t);
-        break;
-    default:
-        break;
-    }
-}
-
-static void wide_any(int rows, int vectors, const wide_tile *t)
-{
-    switch (vectors) {
-    case 1:
-        wide_rows(rows, 1, t);
-        break;
-    case 2:
-        wide_rows(rows, 2, t);
-        break;
-#if TILE_VECTORS == 4
-    case 3:
-        wide_rows(rows, 3, t);
-        break;
-    case 4:
-        wide_rows(rows, 4, t);
-        break;
-#endif
-    default:
-        break;
-    }
-}
-
 /* Outputs [o, o + n) of a strip's cotangents, a vector or several of outputs for each pixel. */
 static void turn(const rgk_conv_grad *g, size_t o, size_t n, real *out)
 {
@@ -154,15 +51,19 @@ static void turn(const rgk_conv_grad *g, size_t o, size_t n, real *out)
 /* sum[block][term][output]: blocks of TILE_COLS outputs, the last one of whole vectors, one behind the other. */
 static void add_wide(const rgk_conv_grad *g, size_t from, size_t to, real *turned)
 {
-    const size_t tiles = (g->k + TILE_ROWS - 1) / TILE_ROWS;
     for (size_t o = from; o < to; o += TILE_COLS) {
-        const size_t n = least(TILE_COLS, to - o), width = padded(n);
+        const size_t n = least(TILE_COLS, to - o), width = padded(n), vectors = width / RGK_LANES,
+                     most = kernel_rows(g->taps, vectors), step = most ? g->taps : 1, all = g->k / step,
+                     tiles = (all + (most ? most : TILE_ROWS) - 1) / (most ? most : TILE_ROWS);
         turn(g, o, n, turned);
         for (size_t q = 0; q < tiles; q++) {
-            const size_t row = g->k * q / tiles, rows = g->k * (q + 1) / tiles - row;
-            real *sum = (real *)g->sum + o * g->k + row * width;
-            const wide_tile t = {g, g->terms + row, turned, sum, sum + rows * width, width};
-            wide_any((int)rows, (int)(width / RGK_LANES), &t);
+            const size_t row = all * q / tiles, rows = all * (q + 1) / tiles - row;
+            real *sum = (real *)g->sum + o * g->k + row * step * width;
+            const wide_tile t = {g, g->terms + row * step, turned, sum, sum + rows * step * width, width};
+            if (most)
+                rows_tile(rows, step, vectors, &t);
+            else
+                wide_any((int)rows, (int)vectors, &t);
         }
     }
 }
@@ -181,7 +82,7 @@ static void put_wide(size_t all, size_t k, size_t from, size_t to, const real *s
 /* ---- few outputs ---- */
 
 /* The lanes of n = outputs x terms vectors added: squares of vectors are turned, and their rows added in pairs. */
-RGK_INLINE void fold_all(const int n, const int terms, vreal sum[NARROW_ROWS][TILE_ROWS], real *out)
+RGK_INLINE void fold_all(const int n, const int terms, vreal sum[NARROW_ROWS][NARROW_TERMS], real *out)
 {
     RGK_UNROLL
     for (int first = 0; first < n; first += RGK_LANES) {
@@ -202,8 +103,8 @@ RGK_INLINE void fold_all(const int n, const int terms, vreal sum[NARROW_ROWS][TI
 
 RGK_INLINE void narrow_run(const int outputs, const int terms, const rgk_conv_grad *g, size_t o, size_t l)
 {
-    vreal sum[NARROW_ROWS][TILE_ROWS];
-    const real *s[TILE_ROWS], *d[NARROW_ROWS];
+    vreal sum[NARROW_ROWS][NARROW_TERMS];
+    const real *s[NARROW_TERMS], *d[NARROW_ROWS];
     RGK_UNROLL
     for (int j = 0; j < terms; j++)
         s[j] = (const real *)g->source + g->terms[l + (size_t)j].source;
@@ -245,7 +146,7 @@ RGK_INLINE void narrow_run(const int outputs, const int terms, const rgk_conv_gr
         for (int i = 0; i < outputs; i++)
             d[i] += g->dy_down;
     }
-    real folded[NARROW_ROWS * TILE_ROWS + RGK_LANES];
+    real folded[NARROW_ROWS * NARROW_TERMS + RGK_LANES];
     fold_all(outputs * terms, terms, sum, folded);
     for (int i = 0; i < outputs; i++)
         for (int j = 0; j < terms; j++) {
@@ -275,6 +176,20 @@ RGK_INLINE void narrow_terms(const int outputs, int terms, const rgk_conv_grad *
     case 6:
         narrow_run(outputs, 6, g, o, l);
         break;
+#if NARROW_TERMS == 9
+    case 7:
+        if (outputs <= MANY_TERMS_ROWS)
+            narrow_run(outputs, 7, g, o, l);
+        break;
+    case 8:
+        if (outputs <= MANY_TERMS_ROWS)
+            narrow_run(outputs, 8, g, o, l);
+        break;
+    case 9:
+        if (outputs <= MANY_TERMS_ROWS)
+            narrow_run(outputs, 9, g, o, l);
+        break;
+#endif
     default:
         break;
     }
@@ -300,14 +215,20 @@ static void narrow_any(int outputs, int terms, const rgk_conv_grad *g, size_t o,
     }
 }
 
+/* Outputs of a tile. */
+static size_t narrow_rows(size_t k)
+{
+    return k > TILE_ROWS && k <= NARROW_TERMS ? MANY_TERMS_ROWS : NARROW_ROWS;
+}
+
 /* sum[output][term] */
 static void add_narrow(const rgk_conv_grad *g, size_t from, size_t to)
 {
-    const size_t tiles = (g->k + TILE_ROWS - 1) / TILE_ROWS;
-    for (size_t o = from; o < to; o += NARROW_ROWS)
+    const size_t tiles = g->k <= NARROW_TERMS ? 1 : (g->k + TILE_ROWS - 1) / TILE_ROWS, rows = narrow_rows(g->k);
+    for (size_t o = from; o < to; o += rows)
         for (size_t q = 0; q < tiles; q++) {
             const size_t l = g->k * q / tiles, n = g->k * (q + 1) / tiles - l;
-            narrow_any((int)least(NARROW_ROWS, to - o), (int)n, g, o, l);
+            narrow_any((int)least(rows, to - o), (int)n, g, o, l);
         }
 }
 
@@ -315,7 +236,7 @@ static void add_narrow(const rgk_conv_grad *g, size_t from, size_t to)
 
 size_t RGK_NAME(conv_grad_unit)(size_t rows, size_t k)
 {
-    return wide(rows, k) ? TILE_COLS : NARROW_ROWS;
+    return wide(rows, k) ? TILE_COLS : narrow_rows(k);
 }
 
 size_t RGK_NAME(conv_grad_scratch)(size_t rows, size_t k, size_t pixels)

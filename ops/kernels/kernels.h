@@ -184,7 +184,7 @@ typedef struct rgk_source {
 /* sum += over images, h, w of dy[i * dy_row + h * dy_down + w] source[h * pitch + w + source] for rows i and terms;
    images are dy_image and source_image elements apart. */
 typedef struct rgk_conv_grad {
-    size_t rows, k;
+    size_t rows, k, taps; /* so many terms each have sources that follow one another */
     const rgk_term *terms;
     const void *source, *dy;
     size_t height, width, pitch;
