@@ -6,6 +6,9 @@
 #include "conv_tile.h"
 #include "list.h"
 
+/* Of sums of so few terms more is written than read: planes are written one after the other, which memory sees coming. */
+#define FEW_TERMS 32
+
 /* A stretch of a panel's columns that are pixels: `n` from column `from` on, at element `to` of a plane of y. */
 typedef struct stretch {
     size_t from, n;
@@ -79,17 +82,17 @@ static void run_rows_down(const rgk_conv *c)
                    .y_row = c->y_row,
                    .source_down = (ptrdiff_t)c->pitch,
                    .y_down = c->y_down};
-    for (size_t p = 0; p < panels; p++) {
+    const bool few = c->k <= FEW_TERMS;
+    for (size_t i = 0; i < panels * tiles; i++) {
+        const size_t p = few ? i % panels : i / tiles, q = few ? i / panels : i % tiles;
         const size_t h = c->height * p / panels, height = c->height * (p + 1) / panels - h;
+        const size_t row = c->rows * q / tiles, rows = c->rows * (q + 1) / tiles - row;
+        t.weights = (const real *)c->weights + (ptrdiff_t)row * c->weights_row;
         for (size_t j = 0; j < c->width; j += RGK_LANES) {
             t.last = least(RGK_LANES, c->width - j);
             t.source = (const real *)c->source + h * c->pitch + j;
-            for (size_t q = 0; q < tiles; q++) {
-                const size_t row = c->rows * q / tiles, rows = c->rows * (q + 1) / tiles - row;
-                t.weights = (const real *)c->weights + (ptrdiff_t)row * c->weights_row;
-                t.y = (real *)c->y + (ptrdiff_t)row * c->y_row + (ptrdiff_t)h * c->y_down + j;
-                conv_tile_down((int)rows, (int)height, &t);
-            }
+            t.y = (real *)c->y + (ptrdiff_t)row * c->y_row + (ptrdiff_t)h * c->y_down + j;
+            conv_tile_down((int)rows, (int)height, &t);
         }
     }
 }
