@@ -15,6 +15,7 @@
 #define LEAST_TASKS 16                   /* wanted, if strips can be made short enough */
 #define SUM_BYTES ((size_t)8 << 20)      /* of partial sums of a weight gradient */
 #define MOST_CHUNKS 64
+#define CHUNK_PIXELS 256    /* of a chunk of images at least: its sums are written and read once more */
 #define LEAST_UNITS 8       /* tasks of a weight gradient wanted */
 #define TAIL_ROWS 16        /* of weights that are handed to a tail at a time */
 #define GATHERED_PIXELS 256 /* of several images in a strip of it */
@@ -118,7 +119,8 @@ void rgi_conv_lay_out(const rg_step *s, void *out)
         const rgk_table *k = rgi_kernels(s->out_type[0].dtype);
         l.room = k->conv_grad_room(l.out_planes, l.terms);
         l.unit = k->conv_grad_unit(l.out_planes, l.terms);
-        l.chunks = rgi_smaller(rgi_smaller(l.n, MOST_CHUNKS),
+        const size_t together = rgi_parts(CHUNK_PIXELS, rgi_larger(l.outputs, 1));
+        l.chunks = rgi_smaller(rgi_smaller(rgi_larger(l.n / together, rgi_smaller(l.n, 1)), MOST_CHUNKS),
                                rgi_larger(SUM_BYTES / rgi_larger(l.room * l.groups * size, 1), 1));
         if (rgi_larger(l.chunks, 1) * l.groups * rgi_parts(l.out_planes, 2 * l.unit) >= LEAST_UNITS)
             l.unit *= 2; /* for they see the same copy of the source */

@@ -10,6 +10,9 @@
 
 #define MOST_ROWS 6 /* of outputs at a time: their sums stay in registers beside the weights */
 
+#define MOST_COLUMNS 8 /* vectors of a row of outputs at a time ... */
+#define FEW_COLUMNS 2  /* ... but one where a plane has so few */
+
 /* Of a vector of outputs: how many there are, and for the three columns of taps those whose element of the plane
    exists. */
 typedef struct column {
@@ -84,36 +87,61 @@ RGK_INLINE void tile(const int rows, const bool all, const rgk_depthwise *d, con
     }
 }
 
+RGK_INLINE void tile_any(const bool all, size_t rows, const rgk_depthwise *d, const column *c, const vreal w[9],
+                         ptrdiff_t row, const real *x, real *y)
+{
+    switch (rows) {
+    case 1:
+        tile(1, all, d, c, w, row, x, y);
+        break;
+    case 2:
+        tile(2, all, d, c, w, row, x, y);
+        break;
+    case 3:
+        tile(3, all, d, c, w, row, x, y);
+        break;
+    case 4:
+        tile(4, all, d, c, w, row, x, y);
+        break;
+    case 5:
+        tile(5, all, d, c, w, row, x, y);
+        break;
+    case 6:
+        tile(6, all, d, c, w, row, x, y);
+        break;
+    default:
+        break;
+    }
+}
+
 /* All rows of one vector. */
-RGK_INLINE void tiles(const bool all, const rgk_depthwise *d, const column *c, const vreal w[9], const real *x, real *y)
+RGK_INLINE void tiles_down(const bool all, const rgk_depthwise *d, const column *c, const vreal w[9], const real *x,
+                           real *y)
 {
     const size_t n = (d->rows + MOST_ROWS - 1) / MOST_ROWS;
     for (size_t q = 0, rows; q < n; q++, x += rows * d->in_width, y += rows * d->width) {
         const size_t first = d->rows * q / n;
+        rows = d->rows * (q + 1) / n - first;
+        tile_any(all, rows, d, c, w, (ptrdiff_t)(d->row + first), x, y);
+    }
+}
+
+/* Vectors from j on, `columns` of them: whole rows before the next, for memory is read ahead where addresses ascend. */
+static void tiles_across(const rgk_depthwise *d, const vreal w[9], size_t j, size_t columns, const real *x, real *y)
+{
+    const size_t n = (d->rows + MOST_ROWS - 1) / MOST_ROWS;
+    column c[MOST_COLUMNS];
+    for (size_t i = 0; i < columns; i++)
+        c[i] = column_at(d, j + i * RGK_LANES);
+    for (size_t q = 0, rows; q < n; q++, x += rows * d->in_width, y += rows * d->width) {
+        const size_t first = d->rows * q / n;
         const ptrdiff_t row = (ptrdiff_t)(d->row + first);
         rows = d->rows * (q + 1) / n - first;
-        switch (rows) {
-        case 1:
-            tile(1, all, d, c, w, row, x, y);
-            break;
-        case 2:
-            tile(2, all, d, c, w, row, x, y);
-            break;
-        case 3:
-            tile(3, all, d, c, w, row, x, y);
-            break;
-        case 4:
-            tile(4, all, d, c, w, row, x, y);
-            break;
-        case 5:
-            tile(5, all, d, c, w, row, x, y);
-            break;
-        case 6:
-            tile(6, all, d, c, w, row, x, y);
-            break;
-        default:
-            break;
-        }
+        for (size_t i = 0; i < columns; i++)
+            if (c[i].all)
+                tile_any(true, rows, d, &c[i], w, row, x + i * RGK_LANES, y + i * RGK_LANES);
+            else
+                tile_any(false, rows, d, &c[i], w, row, x + i * RGK_LANES, y + i * RGK_LANES);
     }
 }
 
@@ -124,13 +152,17 @@ void RGK_NAME(depthwise)(const rgk_depthwise *d, const void *weights, bool turne
     for (int k = 0; k < 9; k++)
         w[k] = v_set(((const real *)weights)[turned ? 8 - k : k]);
     const ptrdiff_t begin = ((ptrdiff_t)d->row - d->above) * (ptrdiff_t)d->in_width - d->left;
-    for (size_t j = 0; j < d->width; j += RGK_LANES) {
+    const size_t vectors = (d->width + RGK_LANES - 1) / RGK_LANES;
+    const real *x = (const real *)d->x + begin;
+    for (size_t i = 0, n, j = 0; i < vectors; i += n, j = i * RGK_LANES) {
+        n = vectors <= FEW_COLUMNS ? 1 : vectors - i < MOST_COLUMNS ? vectors - i : MOST_COLUMNS;
         const column c = column_at(d, j);
-        const real *x = (const real *)d->x + begin + (ptrdiff_t)j;
-        if (c.all)
-            tiles(true, d, &c, w, x, (real *)y + j);
+        if (n > 1)
+            tiles_across(d, w, j, n, x + j, (real *)y + j);
+        else if (c.all)
+            tiles_down(true, d, &c, w, x + j, (real *)y + j);
         else
-            tiles(false, d, &c, w, x, (real *)y + j);
+            tiles_down(false, d, &c, w, x + j, (real *)y + j);
     }
 }
 
