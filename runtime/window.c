@@ -67,20 +67,30 @@ static void note_body(const wanting *w, const rgi_unit *u)
     }
 }
 
+/* Whether an elementwise op makes more of an input than it is: a window is read where it lies element by element. */
+static bool is_spread(const rgi_program *p, const rgi_use *use, uint32_t i)
+{
+    return use->in[i] != RGI_NONE && p->values[use->in[i]].node->shape != use->node->shape;
+}
+
 static void find_wants(const wanting *w, const rgi_block *b)
 {
     const rgi_program *p = w->l->p;
     for (size_t i = 0; i < b->n; i++) {
         const rgi_unit *u = &w->l->units[b->units[i]];
         want_dense(w, u->from);
-        for (size_t k = 0; k < u->n_uses && u->kind != RGI_FUSED; k++)
+        for (size_t k = 0; k < u->n_uses; k++)
             for (uint32_t j = 0; j < u->uses[k].n_in && !(u->uses[k].node->op->traits & RG_JOINS); j++)
-                want_dense(w, u->uses[k].in[j]);
+                if (u->kind != RGI_FUSED || is_spread(p, &u->uses[k], j))
+                    want_dense(w, u->uses[k].in[j]);
         note_body(w, u);
     }
     const rg_scan *s = b->region->scan;
     for (size_t j = 0; s && j < s->nexts.n; j++)
         want_dense(w, w->l->value_of[((rg_node *)s->nexts.at[j])->id]);
+    for (size_t k = 0; s && k < s->results.n; k++) /* what stands for it may be copied into the stack */
+        if (w->l->live[((rg_node *)s->results.at[k])->id])
+            want_dense(w, w->l->value_of[rgi_projection_of(s->results.at[k])->of->id]);
     for (size_t v = 0; v < p->n_values; v++)
         want_dense(w, p->values[v].part_of);
 }

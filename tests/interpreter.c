@@ -36,6 +36,16 @@ static void set(machine *m, const rg_node *v, void *value)
 
 static void visit(machine *m, rg_node *v);
 
+/* What step t has made of it, into a result of its scan. */
+static void stack(machine *m, const rg_node *r, int64_t t, int64_t steps)
+{
+    const rgi_projection *p = rgi_projection_of(r);
+    const int64_t every = p->every ? p->every : 1, row = t / every;
+    const bool first = rgi_scan_of(r->in[0])->reverse ? t % every == every - 1 || t == steps - 1 : t % every == 0;
+    if (!p->last && first && row < r->shape->a.dim[0])
+        memcpy((char *)m->value[r->id] + (size_t)row * bytes_of(p->of), m->value[p->of->id], bytes_of(p->of));
+}
+
 static void visit_scan(machine *m, rg_node *v)
 {
     const rg_scan *s = rgi_scan_of(v);
@@ -58,11 +68,8 @@ static void visit_scan(machine *m, rg_node *v)
         for (size_t id = s->first_id; id < v->id; id++)
             if (rgi_node(m->g, id)->region == s->region)
                 visit(m, rgi_node(m->g, id));
-        for (size_t k = 0; k < s->results.n && !m->failed; k++) {
-            const rg_node *r = s->results.at[k], *of = rgi_projection_of(r)->of;
-            if (!rgi_projection_of(r)->last)
-                memcpy((char *)m->value[r->id] + (size_t)t * bytes_of(of), m->value[of->id], bytes_of(of));
-        }
+        for (size_t k = 0; k < s->results.n && !m->failed; k++)
+            stack(m, s->results.at[k], t, steps);
         void *next[32] = {NULL};
         for (size_t j = 0; j < s->carries.n && !m->failed; j++)
             next[j] = copy_of(m->value[((rg_node *)s->nexts.at[j])->id], bytes_of(s->nexts.at[j]));
@@ -71,7 +78,6 @@ static void visit_scan(machine *m, rg_node *v)
     }
     for (size_t k = 0; k < s->results.n && !m->failed; k++) {
         const rg_node *r = s->results.at[k];
-        m->failed = m->failed || rgi_projection_of(r)->every;
         if (rgi_projection_of(r)->last)
             memcpy(m->value[r->id], m->value[rgi_projection_of(r)->of->id], bytes_of(r));
     }

@@ -245,13 +245,34 @@ static rg_node *product(maker *m, rg_node *v)
     return rg_scale(rg_matmul_t(a, false, a, true), 0.5);
 }
 
-/* h' = tanh(h sin(c) + x h + x) over the leading axis, c from outside. */
+/* tanh(h sin(c) + x h + x) */
+static rg_node *plain_step(rg_node *x, rg_node *h, rg_node *c)
+{
+    return rg_tanh(rg_add(rg_add(rg_mul(h, rg_sin(c)), rg_mul(x, h)), x));
+}
+
+/* a, b = x h, sin(x) + c;  tanh(a h + b z), z one element of both, spread; gates as cells cut them out of what is joined. */
+static rg_node *gated_step(maker *m, rg_node *x, rg_node *h, rg_node *c)
+{
+    const int64_t n = rg_shape_of(x).dim[0], at = (int64_t)below(m, (size_t)(2 * n));
+    rg_node *gates = rg_concat(RG_NODES(rg_mul(x, h), rg_add(rg_sin(x), c)), 0);
+    rg_node *a = rg_slice(gates, 0, 0, n), *b = rg_slice(gates, 0, n, 2 * n), *z = rg_slice(gates, 0, at, at + 1);
+    return rg_tanh(rg_add(rg_mul(a, h), rg_mul(b, z)));
+}
+
+/* Over the leading axis, c from outside; the reverse keeps all, or less. */
 static rg_node *recurrence(maker *m, rg_node *v)
 {
     rg_node *xs = matrix(v), *c = rg_mean(any(m), RG_ALL_AXES, false);
-    rg_scan *s = rg_scan_begin(m->r->g, &(rg_scan_opts){.reverse = below(m, 2)});
+    rg_scan_opts opts = {.reverse = below(m, 2)};
+    const size_t keeps = below(m, 4), kept = 1 + below(m, 3);
+    if (keeps == 0)
+        opts.keep_every = (int64_t)kept;
+    else if (keeps == 1)
+        opts.keep_bytes = 64 * kept;
+    rg_scan *s = rg_scan_begin(m->r->g, &opts);
     rg_node *x = rg_scan_slice(s, xs), *h = rg_scan_carry(s, rg_mean(xs, RG_AXES(0), false));
-    rg_node *next = rg_tanh(rg_add(rg_add(rg_mul(h, rg_sin(c)), rg_mul(x, h)), x));
+    rg_node *next = below(m, 2) ? plain_step(x, h, c) : gated_step(m, x, h, c);
     rg_node *stack = below(m, 2) ? rg_scan_stack(s, rg_mul(next, x)) : NULL;
     rg_scan_next(s, h, next);
     rg_node *last = stack ? NULL : rg_scan_last(s, h);

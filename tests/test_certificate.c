@@ -33,17 +33,20 @@ Test(certificate, no_false_alarm_on_random_graphs, .timeout = 3000)
 
 static void compare_runs(random_graph *r, uint64_t seed)
 {
+    enum { FETCHED = 6 };
     static const rg_plan_opts how[] = {{.threads = 1}, {.threads = 1, .no_fuse = true}, {.threads = 3}};
     const rg_nodes grads = rg_grad(r->loss, (rg_nodes){r->params, 3});
-    rg_node *fetch[5] = {r->loss, rg_at(grads, 0), rg_at(grads, 1), rg_at(grads, 2)};
-    fetch[4] = rg_at(rg_jvp(RG_NODES(r->loss), (rg_nodes){r->params, 3}, (rg_nodes){r->params, 3}), 0);
+    const rg_nodes params = {r->params, 3};
+    rg_node *fetch[FETCHED] = {r->loss, rg_at(grads, 0), rg_at(grads, 1), rg_at(grads, 2)};
+    fetch[4] = rg_at(rg_jvp(RG_NODES(r->loss), params, params), 0);
+    fetch[5] = rg_at(rg_hvp(r->loss, params, params), 0);
     cr_assert(!rg_graph_error(r->g), "seed %d: %s", (int)seed, rg_graph_error(r->g));
     rg_plan *p[3];
     for (int k = 0; k < 3; k++) {
-        p[k] = must_compile(r->g, (rg_nodes){fetch, 5}, &how[k]);
+        p[k] = must_compile(r->g, (rg_nodes){fetch, FETCHED}, &how[k]);
         must(rg_run(p[k]));
     }
-    for (size_t i = 0; i < 5; i++) {
+    for (size_t i = 0; i < FETCHED; i++) {
         rg_tensor want, got;
         must(rg_result(p[0], fetch[i], &want));
         const size_t bytes = (size_t)rg_shape_count(want.shape) * rg_dtype_size(want.dtype);

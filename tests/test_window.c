@@ -163,6 +163,31 @@ Test(window, slices_that_are_spread)
     rg_graph_free(f.g);
 }
 
+/* What is joined is also stacked by way of a slice of the join, and spread over more elements. */
+Test(window, joins_of_what_is_stacked_or_spread)
+{
+    fetched f = {.g = rg_graph_new(NULL)};
+    f.xs = rg_input(f.g, "xs", RG_F32, RG_SHAPE(rg_dim(f.g, "time"), B, I));
+    rg_node *w = rg_param(f.g, "w", RG_F32, RG_SHAPE(2 * I, I), NULL);
+    rg_scan *s = rg_scan_begin(f.g, NULL);
+    rg_node *x = rg_scan_slice(s, f.xs), *h = rg_scan_carry(s, rg_zeros(f.g, RG_F32, RG_SHAPE(B, I)));
+    rg_node *a = rg_mul(x, h), *b = rg_add(rg_sin(x), rg_scalar(f.g, RG_F32, 0.3));
+    rg_node *both = rg_concat(RG_NODES(a, b), 1), *next = rg_tanh(rg_add(rg_matmul(both, w), rg_slice(both, 1, 0, I)));
+    rg_node *row = rg_mul(rg_slice(x, 0, 0, 1), rg_slice(h, 0, 1, 2)), *rows = rg_concat(RG_NODES(row, rg_exp(row)), 0);
+    rg_scan_next(s, h, rg_add(next, rg_sum(rows, RG_AXES(0), true)));
+    f.at[f.n++] = rg_scan_stack(s, rg_slice(both, 1, I, 2 * I));
+    f.at[f.n++] = rg_scan_stack(s, rg_mul(row, x));
+    rg_scan_end(s);
+    expect_same(&f, T);
+    expect_same(&f, 1);
+    const rg_nodes d = rg_grad(
+        rg_add(rg_sum(rg_square(f.at[1]), RG_ALL_AXES, false), rg_sum(f.at[0], RG_ALL_AXES, false)), RG_NODES(w, f.xs));
+    for (size_t i = 0; i < d.n; i++)
+        f.at[f.n++] = d.at[i];
+    expect_same(&f, T);
+    rg_graph_free(f.g);
+}
+
 /* Joins of what is joined twice, of one thing twice, along either axis, stacked, and read by elementwise ops again. */
 Test(window, joins_of_every_kind)
 {
