@@ -10,7 +10,8 @@
 /* Elements from which packing is worth it, and bytes up to which: beyond, reading B takes the time, in any order. */
 #define PACK_LEAST 2048
 #define PACK_MOST ((size_t)16 * 1024 * 1024)
-#define ALONE_ROWS ((size_t)128) /* so few rows of A pass all at once, and panels stream by */
+#define NEAR_BYTES ((size_t)1024 * 1024) /* so many stay in L2 while loops read them again and again */
+#define ALONE_ROWS ((size_t)128)         /* so few rows of A pass all at once, and panels stream by */
 
 static size_t panel_width(size_t n, size_t panel)
 {
@@ -67,6 +68,7 @@ static void run_panel(const part *p, size_t j, size_t cols, bool more)
               .v_row = (ptrdiff_t)width,
               .c_row = g->c_row,
               .last = cols - (size_t)(vectors - 1) * RGK_LANES,
+              .near = p->rows <= TILE_ROWS && g->packed_k * g->packed_n * sizeof(real) <= NEAR_BYTES,
               .accumulate = p->accumulate};
     const size_t next_width = more ? panel_width(g->packed_n, panel + 1) : 0;
     const real *next = v + TILE_COLS * g->packed_k + row * next_width - row * width;

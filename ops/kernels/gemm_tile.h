@@ -21,6 +21,7 @@ typedef struct tile {
     const real *v; /* row l at v + l * v_row */
     ptrdiff_t v_row;
     real *packed; /* of tile_direct: gets the rows of V, one after the other, if not NULL */
+    bool near;    /* of tile_direct: V is in L2, from where it comes fast enough unasked; asking would take its ports */
     real *c;
     ptrdiff_t c_row;
     const real *ahead; /* of tile_packed: what comes next, asked for at every l, in steps of ahead_row */
@@ -94,6 +95,7 @@ RGK_INLINE void tile_run(const int rows, const int vectors, const bool direct, c
     const ptrdiff_t s_row = t->s_row, s_col = t->s_col, v_row = t->v_row;
     const real *v = t->v, *s = t->s, *s3 = t->s + 3 * s_row; /* rows 3 and up: short addresses */
     real *packed = t->packed;
+    const bool near = t->near;
     const real *ahead = t->ahead;
     const ptrdiff_t ahead_row = t->ahead_row;
     for (size_t l = 0; l < k; l++) {
@@ -107,7 +109,7 @@ RGK_INLINE void tile_run(const int rows, const int vectors, const bool direct, c
         }
         if (direct) {
             RGK_UNROLL
-            for (int j = 0; j < vectors * RGK_VECTOR_BYTES; j += 64)
+            for (int j = 0; !near && j < vectors * RGK_VECTOR_BYTES; j += 64)
                 __builtin_prefetch((const char *)(v + TILE_AHEAD * v_row) + j, 0, 2);
             if (packed) {
                 RGK_UNROLL
