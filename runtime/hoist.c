@@ -12,6 +12,7 @@
    nodes are slices of what. */
 #include "lower.h"
 
+#include "../graph/infer.h"
 #include "../ops/batch.h"
 
 #include <retrograde/ops.h>
@@ -83,16 +84,27 @@ static bool reserve(hoisting *h)
     return true;
 }
 
+/* One of several results of an op of the body. */
+static bool is_result(const rg_node *v)
+{
+    return rgi_is_projection(v) && !rgi_is_scan(v->in[0]);
+}
+
 /* Whether all steps of a node can be computed at once, given that they can of its inputs. */
 static bool has_rule(const rg_node *v)
 {
-    return v->op->n_out == 1 && (v->op->batch || (v->op->traits & RG_ELEMENTWISE)) &&
-           !(v->op->traits & (RG_EFFECT | RG_CONTROL)) && v->shape->a.rank < RG_MAX_RANK;
+    bool fits = v->shape->a.rank < RG_MAX_RANK;
+    for (const rg_node *r = v->results; r; r = r->next_result)
+        fits = fits && r->shape->a.rank < RG_MAX_RANK;
+    return fits && v->op->n_out >= 1 && (v->op->batch || (v->op->traits & RG_ELEMENTWISE)) &&
+           !(v->op->traits & (RG_EFFECT | RG_CONTROL));
 }
 
 static bool all_moves(hoisting *h, const rg_node *v)
 {
     bool ok = v->n_in > 0;
+    if (is_result(v))
+        return h->moves[v->in[0]->id];
     for (size_t i = 0; ok && i < v->n_in; i++)
         ok = !in_body(h, v->in[i]) || h->moves[v->in[i]->id];
     if (ok && !has_rule(v) && !(v->op->traits & RG_CONTROL) && is_live(h, v->id) && !h->l->held[h->scan->region->id])
@@ -122,7 +134,8 @@ static bool choose(hoisting *h)
         last = id;
         h->moves[id] = v->op == &rgi_op_scan_slice || v->op == &rgi_op_scan_index || all_moves(h, v);
         h->goes[id] = h->moves[id] && v->n_in && is_live(h, id) &&
-                      (all || (v->op->traits & (RG_DELIVERS | RG_LIGHT)) == RG_DELIVERS);
+                      (all || (v->op->traits & (RG_DELIVERS | RG_LIGHT)) == RG_DELIVERS ||
+                       (is_result(v) && h->goes[v->in[0]->id]));
         any = any || h->goes[id];
     }
     for (size_t id = last + 1; any && id-- > h->first;) {
@@ -139,6 +152,8 @@ static bool choose(hoisting *h)
         const rg_node *v = rgi_node(h->g, id);
         for (size_t i = 0; h->needed[id] && i < v->n_in; i++) /* not computed a second time in the loop */
             h->goes[id] = h->goes[id] || (in_body(h, v->in[i]) && h->goes[v->in[i]->id]);
+        if (any && is_result(v) && h->needed[v->in[0]->id] && is_live(h, id)) /* no more are its fellows */
+            h->goes[id] = h->needed[id] = true;
     }
     return any;
 }
@@ -152,30 +167,34 @@ static rg_node *whole_leaf(const hoisting *h, const rg_node *v)
     return v->op == &rgi_op_scan_index ? rg_arange(h->g, RG_I64, 0, 1, xs->shape->a.dim[0]) : NULL;
 }
 
-/* A node of the body with one more leading axis; NULL where its rule does not apply after all. */
-static rg_node *all_steps(hoisting *h, rg_node *v)
+/* A node of the body with one more leading axis, or its results with it; none where its rule does not apply after
+   all. */
+static void all_steps(hoisting *h, rg_node *v)
 {
-    rg_node *in[RGI_MAX_ARITY], *out = NULL;
+    rg_node *in[RGI_MAX_ARITY], *out[RGI_RESULTS] = {NULL};
     bool batched[RGI_MAX_ARITY];
-    if (v->n_in > RGI_MAX_ARITY)
-        return NULL;
+    if (v->n_in > RGI_MAX_ARITY || is_result(v)) /* those came with their op */
+        return;
     for (size_t i = 0; i < v->n_in; i++) {
         batched[i] = in_body(h, v->in[i]);
         in[i] = batched[i] ? h->batched[v->in[i]->id] : v->in[i];
         if (!in[i])
-            return NULL;
+            return;
     }
     rg_node *const origin = rgi_origin_set(h->g, v);
     if (v->n_in == 0)
-        out = whole_leaf(h, v);
+        out[0] = whole_leaf(h, v);
     else
-        (v->op->batch ? v->op->batch : rgi_batch_elementwise)(v, in, batched, &out);
+        (v->op->batch ? v->op->batch : rgi_batch_elementwise)(v, in, batched, out);
     rgi_origin_set(h->g, origin);
     if (h->g->compile_error.status == RG_ERR_MEMORY)
         h->l->failed = true;
     else
         h->g->compile_error.status = RG_OK;
-    return out;
+    h->batched[v->id] = v->op->n_out == 1 ? out[0] : NULL;
+    for (const rg_node *r = v->op->n_out == 1 ? NULL : v->results; r; r = r->next_result)
+        if (r->id < h->capacity)
+            h->batched[r->id] = out[r->result];
 }
 
 /* The shape of the stack of a node over the steps. */
@@ -198,7 +217,7 @@ static void leave(hoisting *h)
         rg_node *v = rgi_node(h->g, id);
         if (!h->needed[id] || !h->moves[id])
             continue;
-        h->batched[id] = all_steps(h, v);
+        all_steps(h, v);
         if (h->batched[id] && h->batched[id]->id < h->made) /* it stands already: perhaps in the body around this one */
             h->l->live[h->batched[id]->id] = true;
         if (h->goes[id] && h->batched[id] && h->batched[id]->shape == stack_shape(h, v))

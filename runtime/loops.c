@@ -9,7 +9,7 @@ static const rg_node *missing_input(const rgi_lowering *l, const rg_node *node)
     if (rgi_stand_in(l, node) != node)
         return l->value_of[rgi_stand_in(l, node)->id] == RGI_NONE ? rgi_stand_in(l, node) : NULL;
     for (size_t i = 0; i < node->n_in; i++)
-        if (rgi_reads(node->op, i) && l->value_of[node->in[i]->id] == RGI_NONE)
+        if (rgi_reads(node->op, i) && !rgi_is_lowered(l, node->in[i]))
             return node->in[i];
     return NULL;
 }
@@ -25,14 +25,14 @@ bool rgi_lower_ahead(rgi_lowering *l, const rg_node *node, uint64_t key)
     l->ahead = key;
     const rg_node *v = node;
     do {
-        const rg_node *first = l->value_of[v->id] == RGI_NONE ? missing_input(l, v) : NULL;
+        const rg_node *first = rgi_is_lowered(l, v) ? NULL : missing_input(l, v);
         if (first) {
             if (!rgi_push(&l->temporary, (void **)&waiting, &n, &capacity, sizeof v, &v))
                 l->failed = true;
             v = first;
             continue;
         }
-        l->failed = l->failed || !rgi_lower_node(l, v) || l->value_of[v->id] == RGI_NONE;
+        l->failed = l->failed || !rgi_lower_node(l, v) || !rgi_is_lowered(l, v);
         v = n ? waiting[--n] : NULL;
     } while (v && !l->failed);
     l->ahead = before;

@@ -40,7 +40,7 @@ typedef struct rgi_lowering {
     rg_graph *g;
     rgi_arena temporary;  /* gone when lowering ends */
     bool *live;           /* by node id: its values are needed */
-    size_t n_live; /* nodes that there were then */
+    size_t n_live;        /* nodes that there were then */
     int32_t *value_of;    /* by node id */
     int32_t *stack_of;    /* by node id: value of its live stack, or RGI_NONE */
     rg_node **outside;    /* by node id: the node in front of the loop that has all its steps, or NULL */
@@ -145,6 +145,8 @@ bool rgi_lower_walks(rgi_lowering *l, const rg_scan *backward);
 bool rgi_lower_scan(rgi_lowering *l, const rg_node *node);
 /* Lowers a node now, with all it needs, as if it stood in front of `key`, in the block of its own region. */
 bool rgi_lower_ahead(rgi_lowering *l, const rg_node *node, uint64_t key);
+/* units.c: whether a node has its value, or an op of several results those. */
+bool rgi_is_lowered(const rgi_lowering *l, const rg_node *node);
 /* The result of a scan that was computed in front of it, or RGI_NONE. */
 int32_t rgi_result_ahead(rgi_lowering *l, const rg_node *r);
 /* The unit that makes a value, RGI_NONE if none does. */

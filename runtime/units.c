@@ -292,6 +292,14 @@ static bool lower_stand_in(rgi_lowering *l, const rg_node *node, const rg_node *
     return true;
 }
 
+bool rgi_is_lowered(const rgi_lowering *l, const rg_node *node)
+{
+    bool yes = l->value_of[node->id] != RGI_NONE;
+    for (const rg_node *r = rgi_is_scan(node) ? NULL : node->results; r && !yes; r = r->next_result)
+        yes = l->value_of[r->id] != RGI_NONE && !rgi_outside(l, r);
+    return yes;
+}
+
 /* Constants that a body is compared with were made behind its loop. */
 static bool lower_constants(rgi_lowering *l, const rg_node *node)
 {
@@ -305,7 +313,7 @@ bool rgi_lower_node(rgi_lowering *l, const rg_node *node)
 {
     if (rgi_is_scan(node))
         return rgi_lower_scan(l, node);
-    if (l->value_of[node->id] != RGI_NONE || node->op == &rgi_op_group)
+    if (rgi_is_lowered(l, node) || node->op == &rgi_op_group)
         return true;               /* leaves of bodies have their values */
     if (rgi_is_projection(node)) { /* so have results */
         if (rgi_is_scan(node->in[0]))

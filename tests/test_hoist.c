@@ -194,6 +194,43 @@ Test(hoist, a_map_has_no_loop)
 
 /* From an inner loop through an outer one: the product of slices leaves both, that with the outer state only the
    inner. */
+/* An op of several results leaves with what leads from it to a product; of a map all of it does. */
+Test(hoist, several_results)
+{
+    for (int carries = 0; carries < 2; carries++) {
+        rg_graph *g = rg_graph_new(NULL);
+        case_of c = {.g = g, .xs = rg_input(g, "xs", RG_F64, RG_SHAPE(rg_dim(g, "time"), B, I))};
+        double *data = numbers(I * H);
+        rg_node *w = rg_const(g, RG_F64, RG_SHAPE(I, H), data), *scale = rg_full(g, RG_F64, RG_SHAPE(B), 1.5),
+                *shift = rg_full(g, RG_F64, RG_SHAPE(B), 0.25), *mean, *variance;
+        rg_scan *s = rg_scan_begin(g, NULL);
+        rg_node *x = rg_reshape(rg_scan_slice(s, c.xs), RG_SHAPE(1, B, I)),
+                *y = rg_batch_norm_moments(x, scale, shift, 1e-5, &mean, &variance),
+                *z = rg_tanh(rg_matmul(rg_reshape(y, RG_SHAPE(B, I)), w));
+        if (carries) {
+            rg_node *h = rg_scan_carry(s, rg_zeros(g, RG_F64, RG_SHAPE(B, H)));
+            rg_scan_next(s, h, z = rg_tanh(rg_add(h, z)));
+        }
+        c.fetch[c.n++] = rg_scan_stack(s, z);
+        c.fetch[c.n++] = rg_scan_stack(s, mean);
+        rg_scan_end(s);
+        rg_node *loss = rg_sum(rg_mul(c.fetch[0], c.fetch[0]), RG_ALL_AXES, false);
+        c.fetch[c.n++] = rg_grad(loss, RG_NODES(c.xs)).at[0];
+        expect_same(&c, T);
+        int inside, outside;
+        rg_plan *p = must_compile(g, (rg_nodes){c.fetch, 2}, &(rg_plan_opts){.threads = 1});
+        must(rg_bind_shape(p, c.xs, NULL, RG_SHAPE(T, B, I)));
+        must(rg_plan_prepare(p));
+        count_steps(p, "batch_norm(", &inside, &outside);
+        cr_expect(inside == 0 && outside == 1, "%d inside, %d outside", inside, outside);
+        count_steps(p, "contract(", &inside, &outside);
+        cr_expect(inside == 0 && outside == 1, "%d inside, %d outside", inside, outside);
+        rg_plan_free(p);
+        free(data);
+        rg_graph_free(g);
+    }
+}
+
 Test(hoist, nested_loops)
 {
     case_of c = {.g = rg_graph_new(NULL)};
