@@ -198,7 +198,8 @@ static size_t v_block(size_t m, size_t k_part)
 static void run(const rgk_gemm *g, bool turned, real *scratch)
 {
     const bool once = g->m <= ONCE_ROWS && g->b_col == 1;
-    const bool flat = !turned && !once && g->k <= FLAT_K && g->m > ROW_BLOCK && g->m * g->n * sizeof(real) > FLAT_BYTES;
+    const bool flat = !turned && !once && g->k <= FLAT_K && g->m > ROW_BLOCK && g->n > TILE_COLS &&
+                      g->m * g->n * sizeof(real) > FLAT_BYTES;
     const size_t row_part = flat ? TILE_ROWS : even_part(g->m, once ? ONCE_ROWS : ROW_BLOCK, TILE_ROWS);
     const size_t wide = least(g->n, ONCE_COLS), short_k = ONCE_BYTES / sizeof(real) / (wide ? wide : 1);
     const bool s_direct = reads_directly(g);

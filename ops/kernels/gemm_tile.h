@@ -10,7 +10,7 @@
 
 #include <stdbool.h>
 
-/* How many rows of V ahead memory is asked for, and L2, where packed panels are: a panel is larger than L1. */
+/* How many rows of V ahead memory is asked for; and L2, by wide tiles, for L1 does not hold their packed panels. */
 #define TILE_AHEAD 16
 #define TILE_NEAR 4
 
@@ -126,9 +126,11 @@ RGK_INLINE void tile_run(const int rows, const int vectors, const bool direct, c
                 sum[i][j] = v_fma(a, b[j], sum[i][j]);
         }
         if (!direct) {
-            RGK_UNROLL
-            for (int j = 0; j < vectors * RGK_VECTOR_BYTES; j += 64)
-                __builtin_prefetch((const char *)(v + TILE_NEAR * v_row) + j, 0, 3);
+            if (vectors > 2) {
+                RGK_UNROLL
+                for (int j = 0; j < vectors * RGK_VECTOR_BYTES; j += 64)
+                    __builtin_prefetch((const char *)(v + TILE_NEAR * v_row) + j, 0, 3);
+            }
             __builtin_prefetch(ahead, 0, 2);
             ahead += ahead_row;
         }
