@@ -107,16 +107,16 @@ RGK_INLINE void tile_run(const int rows, const int vectors, const bool direct, c
             else
                 b[j] = v_load_part(v + j * RGK_LANES, last);
         }
-        if (direct) {
+        if (direct && !near) {
             RGK_UNROLL
-            for (int j = 0; !near && j < vectors * RGK_VECTOR_BYTES; j += 64)
+            for (int j = 0; j < vectors * RGK_VECTOR_BYTES; j += 64)
                 __builtin_prefetch((const char *)(v + TILE_AHEAD * v_row) + j, 0, 2);
-            if (packed) {
-                RGK_UNROLL
-                for (int j = 0; j < vectors; j++)
-                    v_store(packed + j * RGK_LANES, b[j]);
-                packed += vectors * RGK_LANES;
-            }
+        }
+        if (direct && packed) {
+            RGK_UNROLL
+            for (int j = 0; j < vectors; j++)
+                v_store(packed + j * RGK_LANES, b[j]);
+            packed += vectors * RGK_LANES;
         }
         RGK_UNROLL
         for (int i = 0; i < rows; i++) {
