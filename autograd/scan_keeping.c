@@ -94,7 +94,7 @@ static double steps_again(const budget *b, int64_t every)
    long ones leave the caches. */
 static double overhead(const budget *b, int64_t every)
 {
-    return 2 * (double)(b->steps / every + every);
+    return 2 * ((double)b->steps / (double)every + (double)every);
 }
 
 /* The segments of about m steps there can be; 0: none. */
@@ -115,7 +115,9 @@ static int64_t best_segments(const budget *b)
         const double most = fewest + SLACK * (2 * (double)b->steps + fewest);
         for (int64_t m = 1; m < b->steps && b->step * (double)m <= b->most; m += 1 + m / 16) {
             const int64_t every = segments_near(b, m);
-            const double again = every ? steps_again(b, every) : INFINITY;
+            if (!every)
+                continue;
+            const double again = steps_again(b, every);
             if (round == 0) {
                 fewest = again < fewest ? again : fewest;
             } else if (again <= most && again < INFINITY && again + overhead(b, every) < least) {

@@ -34,7 +34,9 @@ Test(certificate, no_false_alarm_on_random_graphs, .timeout = 3000)
 static void compare_runs(random_graph *r, uint64_t seed)
 {
     enum { FETCHED = 6 };
-    static const rg_plan_opts how[] = {{.threads = 1}, {.threads = 1, .no_fuse = true}, {.threads = 3}};
+    static const rg_machine eager = {.flop_ns = 1, .byte_ns = 1, .meeting_ns = 0, .share_ns = 1e-3};
+    static const rg_plan_opts how[] = {
+        {.threads = 1}, {.threads = 1, .no_fuse = true}, {.threads = 3, .machine = &eager}};
     const rg_nodes grads = rg_grad(r->loss, (rg_nodes){r->params, 3});
     const rg_nodes params = {r->params, 3};
     rg_node *fetch[FETCHED] = {r->loss, rg_at(grads, 0), rg_at(grads, 1), rg_at(grads, 2)};
