@@ -508,7 +508,7 @@ Test(fit, errors)
         {RG_ERR_SHAPE, "axis 2", good},
         {RG_ERR_ARGUMENT, "0 columns", good},
         {RG_ERR_ARGUMENT, "watch_metric is 2", good},
-        {RG_ERR_STATE, "y", good},
+        {RG_ERR_STATE, "rg_fit: train: epoch 1, batch 1|input 'y'|is not bound|column", good},
         {RG_ERR_SHAPE, "loss is no", good},
         {RG_ERR_IO, "there", good},
     };
