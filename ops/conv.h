@@ -75,11 +75,12 @@ typedef struct rgi_conv_layout {
     size_t phases[3], shift[3];     /* remainders and multiples of the stride that taps reach */
     size_t first[3], count[3];      /* of the data gradient: input positions as first .. of stride steps */
     size_t rows, strips, source[3]; /* a strip: rows, how many in an image, extent of its source */
-    size_t terms, source_at, source_bytes, starts_at; /* in scratch */
-    size_t planes_at;                                 /* of a strip's results, for a tail */
-    bool whole;                                       /* the source is read where it lies */
-    size_t chunks, units, unit, room, turned_at;      /* of the weight gradient */
-    size_t images;                                    /* of a strip of it */
+    size_t terms, source_at, source_bytes, starts_at;         /* in scratch */
+    size_t planes_at;                                         /* of a strip's results, for a tail */
+    bool whole;                                               /* the source is read where it lies */
+    size_t chunks, units, unit, room, turned_at;              /* of the weight gradient */
+    size_t images;                                            /* of a strip of it */
+    rg_status (*run)(const rg_step *s, size_t lo, size_t hi); /* of the other two, the way that sizes ask for */
     rgi_conv_depthwise depthwise;
     rgi_conv_wide wide;
     rgi_conv_product product;
@@ -130,6 +131,7 @@ void rgi_conv_cost(const rg_step *s, rg_cost *cost);
 rgi_conv_part rgi_conv_strip(const rgi_conv_layout *l, size_t depth, size_t height, size_t task);
 void rgi_conv_data_grad_cost(const rg_step *s, const rgi_conv_layout *l, rg_cost *cost);
 rg_status rgi_conv_run(const rg_step *s, size_t lo, size_t hi);
+rg_status rgi_conv_data_grad_run_pixels(const rg_step *s, size_t lo, size_t hi);
 rg_status rgi_conv_data_grad_run(const rg_step *s, size_t lo, size_t hi);
 rg_status rgi_conv_weight_grad_run(const rg_step *s, size_t lo, size_t hi);
 

@@ -180,15 +180,9 @@ static void run_remainder(const rg_step *s, const rgi_conv_layout *l, const rgi_
     rgi_kernels(s->out_type[0].dtype)->conv(&job);
 }
 
-rg_status rgi_conv_data_grad_run(const rg_step *s, size_t lo, size_t hi)
+rg_status rgi_conv_data_grad_run_pixels(const rg_step *s, size_t lo, size_t hi)
 {
     const rgi_conv_layout *l = s->geometry;
-    if (l->depthwise.used)
-        return rgi_conv_depthwise_run(s, lo, hi);
-    if (l->product.used)
-        return rgi_conv_product_run(s, lo, hi);
-    if (l->wide.used)
-        return rgi_conv_wide_run(s, lo, hi);
     rgk_term *terms = s->scratch;
     size_t *starts = (size_t *)(void *)((char *)s->scratch + l->starts_at);
     backward_terms(l, terms, starts);
@@ -203,4 +197,9 @@ rg_status rgi_conv_data_grad_run(const rg_step *s, size_t lo, size_t hi)
             status = deliver(s, l, &t, &to);
     }
     return status;
+}
+
+rg_status rgi_conv_data_grad_run(const rg_step *s, size_t lo, size_t hi)
+{
+    return ((const rgi_conv_layout *)s->geometry)->run(s, lo, hi);
 }

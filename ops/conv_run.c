@@ -77,6 +77,8 @@ static void gather_images(rgi_conv_layout *l, size_t bytes, bool whole)
     l->images = rgi_larger(l->images, 1);
 }
 
+static rg_status run_pixels(const rg_step *s, size_t lo, size_t hi);
+
 void rgi_conv_lay_out(const rg_step *s, void *out)
 {
     const rgi_conv *a = s->attr;
@@ -132,6 +134,11 @@ void rgi_conv_lay_out(const rg_step *s, void *out)
         if (!l.product.used)
             rgi_conv_wide_lay_out(&l, r.data_grad, s->tail != NULL, k, size);
     }
+    l.run = l.depthwise.used ? rgi_conv_depthwise_run
+            : l.product.used ? rgi_conv_product_run
+            : l.wide.used    ? rgi_conv_wide_run
+            : r.data_grad    ? rgi_conv_data_grad_run_pixels
+                             : run_pixels;
     l.source_at = rgi_rounded(l.terms * sizeof(rgk_term));
     l.source_bytes = l.whole ? 0 : l.images * l.source_bytes + 64; /* a vector beyond */
     l.starts_at = l.source_at + rgi_rounded(l.source_bytes);
@@ -231,15 +238,10 @@ static const void *forward_source(const rg_step *s, const rgi_conv_layout *l, co
     return copy;
 }
 
-rg_status rgi_conv_run(const rg_step *s, size_t lo, size_t hi)
+/* Few outputs: pixels along the vectors. */
+static rg_status run_pixels(const rg_step *s, size_t lo, size_t hi)
 {
     const rgi_conv_layout *l = s->geometry;
-    if (l->depthwise.used)
-        return rgi_conv_depthwise_run(s, lo, hi);
-    if (l->product.used)
-        return rgi_conv_product_run(s, lo, hi);
-    if (l->wide.used)
-        return rgi_conv_wide_run(s, lo, hi);
     const rg_dtype dtype = s->out_type[0].dtype;
     const size_t size = rg_dtype_size(dtype);
     rgk_term *terms = s->scratch;
@@ -269,6 +271,11 @@ rg_status rgi_conv_run(const rg_step *s, size_t lo, size_t hi)
             status = rgi_conv_deliver(s, job.y, first, l->outputs, l->out_planes, t.rows * l->out[2]);
     }
     return status;
+}
+
+rg_status rgi_conv_run(const rg_step *s, size_t lo, size_t hi)
+{
+    return ((const rgi_conv_layout *)s->geometry)->run(s, lo, hi);
 }
 
 /* ---- weight gradient ---- */
