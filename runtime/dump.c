@@ -1,9 +1,11 @@
-/* dump.c - what a plan does, as text: a line a step, with sizes, offsets and costs once they are known. */
+/* dump.c - what a plan does, as text: a line a step, with sizes, offsets and costs once they are known. Who does a step
+   and what it costs stand in columns in front of it. */
 #include "plan.h"
 
 #include "../graph/text.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 
 static void print_value(rgi_text *t, const rg_plan *p, int32_t v)
 {
@@ -54,14 +56,21 @@ static void print_use(rgi_text *t, const rg_plan *p, const rgi_use *use)
     rgi_text_printf(t, ")\n");
 }
 
+#define RGI_AMOUNT 24
+
 /* A count in units that leave three digits. */
-static void print_amount(rgi_text *t, double x, const char *unit)
+static const char *format_amount(double x, const char *unit, char text[RGI_AMOUNT])
 {
     static const char *const prefix[] = {"", "k", "M", "G", "T"};
     int i = 0;
     for (; x >= 1000 && i < 4; i++)
         x /= 1000;
-    rgi_text_printf(t, x < 10 && i ? " %.2f %s%s" : x < 100 && i ? " %.1f %s%s" : " %.0f %s%s", x, prefix[i], unit);
+    snprintf(text, RGI_AMOUNT,
+             x < 10 && i    ? "%.2f %s%s"
+             : x < 100 && i ? "%.1f %s%s"
+                            : "%.0f %s%s",
+             x, prefix[i], unit);
+    return text;
 }
 
 /* Whether step i is of a loop that is cut by rows. */
@@ -86,6 +95,43 @@ static void print_section(rgi_text *t, const rgi_section *x)
     rgi_text_printf(t, "; then the others\n");
 }
 
+/* What stands in front of a step of a specialisation: who does it, and what it costs. */
+static void print_columns(rgi_text *t, const rg_plan *p, size_t i)
+{
+    const rgi_kind kind = p->program->items[i].kind;
+    const rgi_exec *e = &p->current->steps[i];
+    const rgi_branch *branch = rgi_branch_of(p->current, i);
+    const bool work = kind == RGI_RUN || kind == RGI_FUSED || kind == RGI_PACK;
+    char who[RGI_AMOUNT] = "", flops[RGI_AMOUNT] = "", bytes[RGI_AMOUNT] = "";
+    if (work && e->parallel)
+        snprintf(who, sizeof who, "%zu task%s", rgi_most_tasks(e), rgi_most_tasks(e) == 1 ? "" : "s");
+    else if (work && p->current->parallel && !e->bridge && !is_by_rows(p, i))
+        snprintf(who, sizeof who, "thread %u", (branch ? branch->first : 0) + e->lane);
+    if (work) {
+        format_amount(e->flops, "flop", flops);
+        format_amount(e->traffic, "B", bytes);
+    }
+    if (p->current->parallel)
+        rgi_text_printf(t, " %-10s", who);
+    rgi_text_printf(t, " %11s %8s ", flops, bytes);
+}
+
+/* What the columns and signs are, for those who read a plan for the first time. */
+static void print_legend(rgi_text *t, const rg_plan *p)
+{
+    if (p->program->n_items == 0)
+        return;
+    rgi_text_printf(t, "%%7 'name' f32[..]: a node of the graph, as rg_graph_dump numbers them");
+    if (!p->current) {
+        rgi_text_printf(t, "\n");
+        return;
+    }
+    rgi_text_printf(t, "; @64: where in the plan's memory; (block): in cache alone\n");
+    rgi_text_printf(t, p->current->parallel ? "step   by         " : "step  ");
+    rgi_text_printf(t, "%11s %8s  what%s\n", "work", "moved",
+                    p->current->parallel ? "; |: after all threads have met" : "");
+}
+
 static void print_step(rgi_text *t, const rg_plan *p, size_t i, int *indent)
 {
     static const char *const names[] = {"run", "fused", "copy", "index", "clear", "pack", "test", "loop", "next"};
@@ -96,19 +142,14 @@ static void print_step(rgi_text *t, const rg_plan *p, size_t i, int *indent)
     if (e && e->section)
         print_section(t, e->section);
     *indent -= item->kind == RGI_NEXT;
-    rgi_text_printf(t, "%4zu %c %*s%s", i, e && e->barrier ? '|' : ' ', 2 * *indent, "", names[item->kind]);
-    if (e && (item->kind == RGI_RUN || item->kind == RGI_FUSED || item->kind == RGI_PACK)) {
-        if (e->bridge)
-            rgi_text_printf(t, " in branch %u, for %zu steps at a time", e->branch, branch->chunk);
-        else if (e->parallel)
-            rgi_text_printf(t, " shared by %zu tasks", rgi_most_tasks(e));
-        else if (p->current->parallel && !is_by_rows(p, i))
-            rgi_text_printf(t, " on thread %u", (branch ? branch->first : 0) + e->lane);
-        print_amount(t, e->flops, "flop");
-        print_amount(t, e->traffic, "B");
-    }
+    rgi_text_printf(t, "%4zu %c", i, e && e->barrier ? '|' : ' ');
+    if (e)
+        print_columns(t, p, i);
+    rgi_text_printf(t, " %*s%s", 2 * *indent, "", names[item->kind]);
+    if (e && e->bridge)
+        rgi_text_printf(t, " in branch %u, for %zu steps at a time", e->branch, branch->chunk);
     if (e && item->kind == RGI_FUSED)
-        rgi_text_printf(t, " blocks of %zu", e->group->block);
+        rgi_text_printf(t, " in blocks of %zu", e->group->block);
     if (item->kind == RGI_LOOP) {
         rgi_text_printf(t, " '%s'%s", rgi_scan_name(prog->loops[item->loop].scan),
                         prog->loops[item->loop].reverse ? " backwards" : "");
@@ -148,7 +189,7 @@ static void print_step(rgi_text *t, const rg_plan *p, size_t i, int *indent)
     } else {
         rgi_text_printf(t, "\n");
         for (uint32_t k = 0; k < item->count; k++) {
-            rgi_text_printf(t, "       %*s    ", 2 * *indent, "");
+            rgi_text_printf(t, "%*s", (e ? p->current->parallel ? 42 : 31 : 9) + 2 * *indent, "");
             print_use(t, p, &prog->uses[item->first + k]);
         }
     }
@@ -184,10 +225,9 @@ static void print_repeats(rgi_text *t, const rg_plan *p)
         rgi_text_printf(t, "%s %%%u %s %s", i ? "," : "made again, not kept:", r->node->id, r->node->op->name, label);
         bytes += s ? (double)s->counts[r->shape] * (double)rg_dtype_size(r->node->dtype) : 0;
     }
-    if (prog->n_repeats && s) {
-        rgi_text_printf(t, ":");
-        print_amount(t, bytes, "B");
-    }
+    char amount[RGI_AMOUNT];
+    if (prog->n_repeats && s)
+        rgi_text_printf(t, ": %s", format_amount(bytes, "B", amount));
     rgi_text_printf(t, prog->n_repeats ? "\n" : "");
 }
 
@@ -210,6 +250,7 @@ char *rg_plan_dump(rg_plan *p)
         rgi_text_printf(&t, "memory: unknown until the sizes are bound\n");
     print_rewrites(&t, prog);
     print_repeats(&t, p);
+    print_legend(&t, p);
     int indent = 0;
     for (size_t i = 0; i < prog->n_items; i++)
         print_step(&t, p, i, &indent);

@@ -102,8 +102,8 @@ RG_API RG_CHECKED rg_status rg_plan_memory(rg_plan *p, void *at, size_t bytes);
    keeps none. */
 RG_API size_t rg_plan_bytes(const rg_plan *p);
 /* What the plan does, in order: steps, fused groups, sizes, offsets, who does it, floating-point operations and bytes
-   read and written a time (as in rg_estimate), `|` where the threads meet; which loops go side by side, and which follows
-   which. Release with rg_text_free. */
+   read and written a time (as in rg_estimate), in columns that a line in front of them names, `|` where the threads
+   meet; which loops go side by side, and which follows which. Release with rg_text_free. */
 RG_API char *rg_plan_dump(rg_plan *p);
 /* The same as a Graphviz digraph: a box a step, a frame around the ops of a fused group and the steps of a loop; edges
    are values with their types. Release with rg_text_free. */
