@@ -111,8 +111,7 @@ static void note(sharing *h, const rgi_item *item, uint32_t who)
     }
 }
 
-/* The tasks of what is shared out in an interval are cut so that all lanes end together. Where one task lasts much
-   longer than what is to be made up for, even parts are better: rounded, an uneven one might give two to somebody. */
+/* The tasks of what is shared out in an interval are cut so that all lanes end together. */
 static void even_out(sharing *h, size_t end)
 {
     double most = 0, total = h->common, room = 0;
@@ -130,12 +129,9 @@ static void even_out(sharing *h, size_t end)
             sum += total / h->lanes > h->load[k] ? total / h->lanes - h->load[k] : 0;
             cut[k + 1] = k + 1 == h->lanes ? 1 : sum / room;
         }
-        for (size_t i = h->begin; i < end; i++) {
-            rgi_exec *e = &h->s->steps[i];
-            const double task = nanoseconds(h, e) * rgi_step_calls(h->prog, h->s, i) / (double)(rgi_most_tasks(e) + 1);
-            if (e->branch == h->branch && e->parallel && is_work(e) && task <= 2 * most)
-                e->cut = cut;
-        }
+        for (size_t i = h->begin; i < end; i++)
+            if (h->s->steps[i].branch == h->branch && h->s->steps[i].parallel && is_work(&h->s->steps[i]))
+                h->s->steps[i].cut = cut;
     }
     memset(h->load, 0, h->lanes * sizeof *h->load);
     h->common = 0;
