@@ -216,8 +216,11 @@ static void draw_legend(rgi_text *out, const legend *l)
 
 static void draw_axes(rgi_text *out, const rgi_special *s, double byte_height)
 {
-    for (int i = 0; i <= 4; i++) {
-        const double bytes = (double)s->bytes * i / 4, y = TOP + HEIGHT - byte_height * bytes;
+    double between = 64; /* a power of two, for four to eight lines */
+    while (between * 8 < (double)s->bytes)
+        between *= 2;
+    for (double bytes = 0; bytes <= (double)s->bytes; bytes += between) {
+        const double y = TOP + HEIGHT - byte_height * bytes;
         rgi_text_printf(out, "<line x1=\"%.1f\" y1=\"%.2f\" x2=\"%.1f\" y2=\"%.2f\" stroke=\"#cccccc\"/>", LEFT, y,
                         LEFT + WIDTH, y);
         rgi_text_printf(out, "<text x=\"%.1f\" y=\"%.2f\" text-anchor=\"end\">", LEFT - 6, y + 4);

@@ -47,8 +47,9 @@ static void draw_use(drawing *d, uint32_t u, size_t step)
     rgi_text_printf(&d->out, "\\n");
     rgi_print_escaped(&d->out, rgi_format_type(d->prog->graph, v->dtype, *shape_of(d, v), type, sizeof type));
     const rgi_exec *e = d->p->current ? &d->p->current->steps[step] : NULL;
-    if (d->prog->items[step].count == 1 && e && e->parallel)
-        rgi_text_printf(&d->out, "\\n%zu tasks", rgi_most_tasks(e));
+    if (d->prog->items[step].count == 1)
+        rgi_text_printf(&d->out, e && e->parallel ? "\\nstep %zu, %zu tasks" : "\\nstep %zu", step,
+                        e ? rgi_most_tasks(e) : 0);
     rgi_text_printf(&d->out, "\", fillcolor=\"%s\"];\n", v->place == RGI_VOID ? "#ffffff" : "#dcebd9");
 }
 
@@ -153,10 +154,13 @@ char *rg_plan_dot(rg_plan *p)
         return NULL;
     }
     rgi_text_init(&d.out, &prog->graph->allocator);
-    rgi_text_printf(&d.out, "digraph plan {\n"
-                            "    node [shape=box, style=\"filled,rounded\", fontname=\"Helvetica\", fontsize=10, "
-                            "color=\"#555555\", fillcolor=\"#ffffff\"];\n"
-                            "    edge [color=\"#555555\", arrowsize=0.7];\n");
+    rgi_text_printf(&d.out,
+                    "digraph plan {\n"
+                    "    node [shape=box, style=\"filled,rounded\", fontname=\"Helvetica\", fontsize=10, "
+                    "color=\"#555555\", fillcolor=\"#ffffff\"];\n"
+                    "    edge [color=\"#555555\", arrowsize=0.7];\n"
+                    "    label=\"steps of rg_plan_dump; green: results in memory, white: in cache alone; orange: "
+                    "parameters, grey: constants\"; labelloc=t; fontname=\"Helvetica\"; fontsize=12;\n");
     for (size_t v = 0; v < prog->n_values; v++)
         d.made[v] = (maker){RGI_NONE, RGI_NONE};
     for (size_t i = 0; i < prog->n_items; i++)
