@@ -65,6 +65,18 @@ static void cut_strips(rgi_conv_layout *l, size_t size, size_t depth, size_t row
         row / rgi_larger(l->source[2] * (1 + l->shift[0]), 1) * l->source[0] * l->source[1] * l->source[2];
 }
 
+/* Chunks of images whose sums are added up apart: equal ones, if they need not be half as many for that. */
+static size_t chunks_of(const rgi_conv_layout *l, size_t size)
+{
+    const size_t together = rgi_parts(CHUNK_PIXELS, rgi_larger(l->outputs, 1));
+    const size_t most = rgi_smaller(rgi_smaller(rgi_larger(l->n / together, rgi_smaller(l->n, 1)), MOST_CHUNKS),
+                                    rgi_larger(SUM_BYTES / rgi_larger(l->room * l->groups * size, 1), 1));
+    for (size_t n = most; 2 * n > most; n--)
+        if (l->n % n == 0)
+            return n;
+    return most;
+}
+
 /* Small images are put together to strips of the weight gradient, so that its sums are gone over less often. */
 static void gather_images(rgi_conv_layout *l, size_t bytes, bool whole)
 {
@@ -121,9 +133,7 @@ void rgi_conv_lay_out(const rg_step *s, void *out)
         const rgk_table *k = rgi_kernels(s->out_type[0].dtype);
         l.room = k->conv_grad_room(l.out_planes, l.terms);
         l.unit = k->conv_grad_unit(l.out_planes, l.terms);
-        const size_t together = rgi_parts(CHUNK_PIXELS, rgi_larger(l.outputs, 1));
-        l.chunks = rgi_smaller(rgi_smaller(rgi_larger(l.n / together, rgi_smaller(l.n, 1)), MOST_CHUNKS),
-                               rgi_larger(SUM_BYTES / rgi_larger(l.room * l.groups * size, 1), 1));
+        l.chunks = chunks_of(&l, size);
         if (rgi_larger(l.chunks, 1) * l.groups * rgi_parts(l.out_planes, 2 * l.unit) >= LEAST_UNITS)
             l.unit *= 2; /* for they see the same copy of the source */
         l.units = rgi_parts(l.out_planes, l.unit);
