@@ -32,6 +32,7 @@ typedef struct budget {
     double copies;              /* bytes of sequences that are copied where segments leave steps over */
     int64_t steps;
     int64_t a, b; /* the number of steps as the graph has it */
+    bool named;   /* bytes, or the number of steps, are known when data is bound */
 } budget;
 
 static double guessed_bytes(const rg_node *v)
@@ -52,6 +53,15 @@ static double step_bytes(const rg_scan *f, bool carries)
             bytes += guessed_bytes(v);
     }
     return bytes;
+}
+
+/* Whether a carry has a size that is named. */
+static bool has_names(const rg_scan *f)
+{
+    for (size_t j = 0; j < f->carries.n; j++)
+        if (((rg_node *)f->carries.at[j])->shape->named)
+            return true;
+    return false;
 }
 
 /* Bytes of the sequences that the loop over segments copies, and of their gradients. */
@@ -146,13 +156,14 @@ static void keep_bytes(const rg_scan *f, int64_t a, int64_t b, rgi_keeping *k)
                 .copies = a == b ? sequence_bytes(f) : 0,
                 .steps = a == b ? a : GUESS_STEPS,
                 .a = a,
-                .b = b};
-    if (a == b && x.step * (double)a <= x.most)
+                .b = b,
+                .named = a != b || has_names(f)};
+    if (!x.named && x.step * (double)a <= x.most)
         return;
     if (is_stacked(f)) /* all starts are there at once: */
         x.most = 2.2 * sqrt(x.carries * x.step * (double)x.steps);
     k->every = best_segments(&x);
-    if (!is_stacked(f) && x.carries > 0 && (a != b || slots_of(&x, k->every) < a / k->every)) {
+    if (!is_stacked(f) && x.carries > 0 && (x.named || slots_of(&x, k->every) < a / k->every)) {
         k->bytes = (int64_t)(x.most < 0x1p62 ? x.most : 0x1p62);
         k->block = block_bytes(&x, k->every) / x.carries;
     }

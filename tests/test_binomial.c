@@ -360,6 +360,37 @@ Test(binomial, whatever_is_asked)
     compare(jacobian, false, &opts, 0, 0, 1e-6);
 }
 
+/* Bytes of a plan that trains with so many sequences, known when the graph is built or when data is bound. */
+static size_t bytes_of_batch(int64_t batch, bool named, size_t keep_bytes)
+{
+    static float data[T * 64 * H];
+    rg_graph *g = rg_graph_new(NULL);
+    rg_node *xs = rg_input(g, "xs", RG_F32, RG_SHAPE(T, named ? rg_dim(g, "batch") : batch, H));
+    rg_node *ys = rg_nn_gru(xs, "net", H, &(rg_rnn_opts){.keep_bytes = keep_bytes});
+    rg_node *norm = rg_square_norm(rg_grad(rg_sum(ys, RG_ALL_AXES, false), rg_params(g)));
+    rg_plan *p = must_compile(g, RG_NODES(norm), &(rg_plan_opts){.threads = 1, .mode = RG_TRAIN});
+    must(rg_bind_shape(p, xs, data, RG_SHAPE(T, batch, H)));
+    must(rg_plan_prepare(p));
+    const size_t bytes = rg_plan_bytes(p);
+    rg_plan_free(p);
+    rg_graph_free(g);
+    return bytes;
+}
+
+/* A budget is one of bytes whatever the batch. */
+Test(binomial, a_batch_known_late)
+{
+    enum { BUDGET = 100000 };
+    for (int64_t batch = 1; batch <= 64; batch *= 4) {
+        const size_t all = bytes_of_batch(batch, false, 0), known = bytes_of_batch(batch, false, BUDGET),
+                     late = bytes_of_batch(batch, true, BUDGET), least = bytes_of_batch(batch, true, 1);
+        cr_expect(late <= least + BUDGET && late <= known + BUDGET / 2,
+                  "%d sequences: %zu bytes, %zu where that is known, %zu at least, %zu without a budget", (int)batch,
+                  late, known, least, all);
+        cr_expect(batch < 16 || 2 * late < all, "%d sequences: %zu bytes, %zu without a budget", (int)batch, late, all);
+    }
+}
+
 Test(binomial, in_any_order)
 {
     size_t n, rows;
