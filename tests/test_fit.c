@@ -533,6 +533,9 @@ Test(fit, errors)
     rows[3].opts.valid = rows[3].opts.train;
     cr_assert_eq(rg_evaluate(&rows[3].opts, &state), RG_ERR_SHAPE);
     cr_assert(says("rg_evaluate|'y' has 102 examples"), "%s", rg_last_error());
+    rows[8].opts.valid = rows[8].opts.train;
+    cr_assert_eq(rg_evaluate(&rows[8].opts, &state), RG_ERR_STATE);
+    cr_assert(says("rg_evaluate: valid: batch 1|input 'y'"), "%s", rg_last_error());
     t.opts.plan = &one_thread;
     ((float *)t.y.data)[50] = INFINITY;
     cr_assert_eq(rg_fit(&t.opts, NULL), RG_ERR_NUMERIC);

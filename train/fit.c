@@ -180,10 +180,13 @@ static rg_status run_batch(struct fit *f, rgi_feed *feed, rg_plan *plan, int64_t
     rg_status status;
     if ((status = rgi_feed_bind(feed, slot, plan)))
         return status;
-    if ((status = rg_run(plan)))
-        return rgi_fault(status, "%s: %s: epoch %" PRId64 ", batch %" PRId64 ": %s%s", f->who, feed->name,
-                         f->at.epoch + 1, batch + 1, rg_last_error(),
-                         status == RG_ERR_STATE ? ": has each input a column?" : "");
+    if ((status = rg_run(plan))) {
+        char epoch[40] = "";
+        if (f->train)
+            snprintf(epoch, sizeof epoch, "epoch %" PRId64 ", ", f->at.epoch + 1);
+        return rgi_fault(status, "%s: %s: %sbatch %" PRId64 ": %s%s", f->who, feed->name, epoch, batch + 1,
+                         rg_last_error(), status == RG_ERR_STATE ? ": has each input a column?" : "");
+    }
     const double weight = (double)slot->n, loss = scalar(plan, f->opts.loss);
     sums[0] += weight * loss;
     for (size_t i = 0; i < f->opts.metrics.n; i++)
