@@ -30,8 +30,8 @@ typedef struct unit {
     bool bridge;
 } unit;
 
-/* What is done to a value's memory; TURNS: each turn of a loop writes the element of the turn. */
-enum { READ = 1, TURNS = 2, ANYHOW = 4 };
+/* What is done to a value's memory; LOOKS, TURNS: each turn of a loop reads, writes the element of the turn alone. */
+enum { READ = 1, LOOKS = 2, TURNS = 4, ANYHOW = 8 };
 
 typedef struct finding {
     const rgi_program *prog;
@@ -95,8 +95,9 @@ static void mark(const finding *f, const unit *u)
 {
     access a = {.i = u->begin};
     for (int32_t v; (v = next_access(f, &a, u->end)) != RGI_NONE;) {
-        const bool turns = a.writes && u->loop != RGI_NONE && !f->prog->items[a.i].every && is_of_turn(f, v, u->loop);
-        f->done[rgi_owner(f->prog, v)] |= !a.writes ? READ : turns ? TURNS : ANYHOW;
+        const rgi_item *item = &f->prog->items[a.i];
+        const bool turns = u->loop != RGI_NONE && !item->every && !item->checkpoint && is_of_turn(f, v, u->loop);
+        f->done[rgi_owner(f->prog, v)] |= a.writes ? (turns ? TURNS : ANYHOW) : turns ? LOOKS : READ;
     }
 }
 
@@ -114,7 +115,7 @@ static bool conflicts(const finding *f, const unit *u)
 {
     access a = {.i = u->begin};
     for (int32_t v; (v = next_access(f, &a, u->end)) != RGI_NONE;)
-        if (f->done[rgi_owner(f->prog, v)] & (a.writes ? READ | TURNS | ANYHOW : TURNS | ANYHOW))
+        if (f->done[rgi_owner(f->prog, v)] & (a.writes ? READ | LOOKS | TURNS | ANYHOW : TURNS | ANYHOW))
             return true;
     return false;
 }
@@ -152,9 +153,9 @@ static bool follows_as_step(finding *f, unit *u, size_t turns)
     bool depends = false;
     for (int32_t v; (v = next_access(f, &a, u->end)) != RGI_NONE;) {
         const uint8_t done = f->done[rgi_owner(f->prog, v)];
-        if (done & ANYHOW || (a.writes && done))
+        if (done & ANYHOW || (a.writes && done & READ))
             return false;
-        depends = depends || done & TURNS;
+        depends = depends || done & TURNS || (a.writes && done);
     }
     if (!depends)
         return true;
@@ -168,13 +169,15 @@ static bool follows_as_step(finding *f, unit *u, size_t turns)
     return u->bridge;
 }
 
-/* Whether the turns of a loop need of the branch that is marked only what the same turns there have made. */
+/* Whether the turns of a loop need of the branch that is marked only what the same turns there have made, and write over
+   nothing else. */
 static bool follows_as_loop(const finding *f, const unit *u)
 {
     access a = {.i = u->begin};
     for (int32_t v; (v = next_access(f, &a, u->end)) != RGI_NONE;) {
         const uint8_t done = f->done[rgi_owner(f->prog, v)];
-        if (done & ANYHOW || (a.writes && done) || (done & TURNS && !is_of_turn(f, v, u->loop)))
+        const bool needs = done & TURNS || (a.writes && done);
+        if (done & ANYHOW || (a.writes && done & READ) || (needs && !is_of_turn(f, v, u->loop)))
             return false;
     }
     return true;

@@ -14,7 +14,7 @@ enum { T = 19, B = 3, I = 5, H = 24, MOST = 60 }; /* chunks of 4 steps, the last
 
 /* Whatever can be shared out is; or loops are not, since meeting in every step is dear. */
 static const rg_machine eager = {.flop_ns = 1, .byte_ns = 1, .meeting_ns = 500, .share_ns = 1e-3},
-                        dear = {.flop_ns = 1, .byte_ns = 1, .meeting_ns = 20000, .share_ns = 1e-3};
+                        dear = {.flop_ns = 1, .byte_ns = 1, .meeting_ns = 5000, .share_ns = 1e-3};
 
 typedef struct fetched {
     rg_graph *g;
@@ -381,6 +381,23 @@ Test(branches, backwards_after_backwards_follows)
     fetched *f = fetched_new(T, RG_F32);
     rg_node *ys = walk(walk(f->xs, "a", (walk_opts){.reverse = true}, NULL), "b", (walk_opts){.reverse = true}, NULL);
     expect_following(f, ys, "both backwards", 1);
+}
+
+static rg_node *through_functions(fetched *f)
+{
+    rg_node *ys = walk(f->xs, "a", (walk_opts){0}, NULL);
+    ys = rg_mul(rg_tanh(ys), rg_param(f->g, "scale", RG_F32, RG_SHAPE(H), NULL));
+    return walk(ys, "b", (walk_opts){0}, NULL);
+}
+
+/* Forwards they are written over what the first loop has made; backwards the gradients go through theirs. */
+Test(branches, through_functions_follows)
+{
+    fetched *f = fetched_new(T, RG_F32);
+    expect_following(f, through_functions(f), "functions", 1);
+    f = fetched_new(T, RG_F32);
+    fetch(f, through_functions(f));
+    check(f, "functions and back", 4, 2, true);
 }
 
 Test(branches, against_each_other_does_not)
