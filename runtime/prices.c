@@ -78,11 +78,22 @@ rgi_prices rgi_loop_times(const rg_plan *p, const rgi_special *s, int32_t loop, 
     return x;
 }
 
-bool rgi_rows_worth(const rg_plan *p, rgi_special *s, int32_t loop, uint32_t lanes, size_t *touched, rgi_rows *out)
+bool rgi_cuts_make(rg_plan *p, rgi_cuts *out)
+{
+    const size_t loops = p->program->n_loops;
+    *out = (rgi_cuts){.touched = rgi_arena_alloc(&p->temporary, (p->program->n_values + 1) * sizeof *out->touched),
+                      .rows = rgi_arena_alloc(&p->temporary, (loops + 1) * sizeof *out->rows),
+                      .known = rgi_arena_alloc(&p->temporary, loops + 1)};
+    return out->touched && out->rows && out->known;
+}
+
+bool rgi_rows_worth(const rg_plan *p, rgi_special *s, int32_t loop, uint32_t lanes, const rgi_cuts *cuts, rgi_rows *out)
 {
     const rgi_exec *begin = &s->steps[p->program->loops[loop].begin];
-    if (begin->trips == 0 || !rgi_rows_find(p, s, loop, touched, out))
-        return false;
+    if (!cuts->known[loop] && begin->trips && !rgi_rows_find(p, s, loop, cuts->touched, &cuts->rows[loop]))
+        cuts->rows[loop].batch = 0;
+    cuts->known[loop] = true;
+    *out = cuts->rows[loop];
     const size_t most = (size_t)out->batch / RGI_ROWS_LEAST;
     out->pieces = most < lanes ? most : lanes;
     if (out->pieces < 2)

@@ -20,9 +20,19 @@ rgi_prices rgi_loop_prices(const rg_plan *p, const rgi_special *s, int32_t loop,
 /* The same for a loop beside others, as near as it is known: weights that stay in a cache, and what one thread has made
    in that of another. */
 rgi_prices rgi_loop_times(const rg_plan *p, const rgi_special *s, int32_t loop, const rgi_rows *rows, uint32_t threads);
-/* Whether a loop is worth cutting by rows for so many threads, and into how many pieces. touched: see rgi_rows_find. */
-bool rgi_rows_worth(const rg_plan *p, rgi_special *s, int32_t loop, uint32_t lanes, size_t *touched, rgi_rows *out);
+/* What is known of loops that can be cut by rows, by loop. */
+typedef struct rgi_cuts {
+    size_t *touched; /* see rgi_rows_find */
+    rgi_rows *rows;  /* without pieces; batch 0: cannot be cut */
+    bool *known;
+} rgi_cuts;
+
+/* Room for it; false: out of memory. */
+bool rgi_cuts_make(rg_plan *p, rgi_cuts *out);
+/* Whether a loop is worth cutting by rows for so many threads, and into how many pieces. */
+bool rgi_rows_worth(const rg_plan *p, rgi_special *s, int32_t loop, uint32_t lanes, const rgi_cuts *cuts,
+                    rgi_rows *out);
 /* Which loops go side by side; s->sections, and the steps say so. False: out of memory. */
-bool rgi_sections_find(rg_plan *p, rgi_special *s, uint32_t lanes, size_t *touched);
+bool rgi_sections_find(rg_plan *p, rgi_special *s, uint32_t lanes, const rgi_cuts *cuts);
 
 #endif

@@ -13,7 +13,7 @@
 typedef struct choosing {
     rg_plan *p;
     rgi_special *s;
-    size_t *touched; /* see rgi_rows_find */
+    const rgi_cuts *cuts;
 } choosing;
 
 /* Nanoseconds of a loop where so many threads have it to themselves. A branch that leads or follows is not cut by
@@ -22,7 +22,7 @@ static double loop_time(const choosing *c, const rgi_branch *b, uint32_t threads
 {
     const int32_t loop = c->p->program->items[b->loop].loop;
     rgi_rows rows;
-    const bool cut = !b->chunk && rgi_rows_worth(c->p, c->s, loop, threads, c->touched, &rows);
+    const bool cut = !b->chunk && rgi_rows_worth(c->p, c->s, loop, threads, c->cuts, &rows);
     const rgi_prices x = rgi_loop_times(c->p, c->s, loop, cut ? &rows : NULL, threads);
     return fmin(x.alone, fmin(x.stepwise, x.by_rows));
 }
@@ -120,14 +120,19 @@ static void settle(rgi_special *s, const rgi_section *x)
     }
 }
 
-bool rgi_sections_find(rg_plan *p, rgi_special *s, uint32_t lanes, size_t *touched)
+bool rgi_sections_find(rg_plan *p, rgi_special *s, uint32_t lanes, const rgi_cuts *cuts)
 {
     const rgi_program *prog = p->program;
-    const choosing c = {p, s, touched};
+    const choosing c = {p, s, cuts};
     rgi_section **last = &s->sections;
     for (size_t i = 0; i < s->n_steps; i++) {
+        rgi_rows rows;
         if (prog->items[i].kind != RGI_LOOP)
             continue;
+        if (rgi_rows_worth(p, s, prog->items[i].loop, lanes, cuts, &rows) && rows.pieces == lanes) {
+            i = prog->loops[prog->items[i].loop].end; /* all threads have rows of it */
+            continue;
+        }
         rgi_section *x = rgi_special_alloc(s, 1, sizeof *x);
         if (!x || !find_section(&c, i, lanes < RGI_BRANCHES ? lanes : RGI_BRANCHES, lanes, x))
             return false;

@@ -249,7 +249,7 @@ static void find_alone(const sharing *h, int32_t number, uint32_t lanes)
 }
 
 /* Which loops are cut by rows, and which of the others are shared out. */
-static bool find_rows(sharing *h, size_t *elements)
+static bool find_rows(sharing *h, const rgi_cuts *cuts)
 {
     for (size_t k = 0; k < h->prog->n_loops; k++) {
         const rgi_loop *loop = &h->prog->loops[k];
@@ -257,7 +257,7 @@ static bool find_rows(sharing *h, size_t *elements)
         const rgi_branch *b = rgi_branch_of(h->s, loop->begin);
         const uint32_t lanes = b ? b->threads : h->lanes;
         rgi_rows *rows, found;
-        if ((b && b->chunk) || !rgi_rows_worth(h->p, h->s, (int32_t)k, lanes, elements, &found)) {
+        if ((b && b->chunk) || !rgi_rows_worth(h->p, h->s, (int32_t)k, lanes, cuts, &found)) {
             find_alone(h, (int32_t)k, lanes);
             continue;
         }
@@ -425,8 +425,9 @@ bool rgi_share(rg_plan *p, rgi_special *s, uint32_t *interval, bool *shared)
     }
     s->parallel = true;
     s->team = h.lanes;
-    size_t *const elements = rgi_arena_alloc(&p->temporary, (prog->n_values + 1) * sizeof *elements);
-    if (!elements || !rgi_sections_find(p, s, h.lanes, elements) || !find_rows(&h, elements))
+    rgi_cuts cuts;
+    if (prog->n_loops &&
+        (!rgi_cuts_make(p, &cuts) || !rgi_sections_find(p, s, h.lanes, &cuts) || !find_rows(&h, &cuts)))
         return false;
     find_parallel_loops(&h);
     for (size_t i = 0; i < s->n_steps;) {
