@@ -22,12 +22,20 @@
 /* What a unit belongs to beside the branches from 1 on. */
 enum { AFTER = 0, PENDING = RGI_BRANCHES + 1, TAKEN };
 
+/* What a unit does to a value; turn: it is the element of the present turn of the unit's loop, or lies in it. */
+typedef struct touch {
+    int32_t owner;
+    bool writes, turn;
+} touch;
+
 /* A step outside of loops, or a whole loop. */
 typedef struct unit {
     size_t begin, end;
     int32_t loop; /* or RGI_NONE */
     uint8_t branch;
     bool bridge;
+    uint32_t n;
+    const touch *at;
 } unit;
 
 /* What is done to a value's memory; LOOKS, TURNS: each turn of a loop reads, writes the element of the turn alone. */
@@ -49,29 +57,6 @@ typedef struct finding {
     uint32_t n_branches;
 } finding;
 
-/* The next value that steps from *i to `end` read or write. */
-typedef struct access {
-    size_t i;
-    bool writes;
-    rgi_cursor cursor;
-} access;
-
-static int32_t next_access(const finding *f, access *a, size_t end)
-{
-    for (; a->i < end; a->i++, a->writes = false, a->cursor = (rgi_cursor){0, 0}) {
-        const rgi_item *item = &f->prog->items[a->i];
-        int32_t v = RGI_NONE;
-        if (!a->writes && (v = rgi_next_read(f->prog, item, &a->cursor)) != RGI_NONE)
-            return v;
-        if (!a->writes)
-            a->cursor = (rgi_cursor){0, 0};
-        a->writes = true;
-        if ((v = rgi_next_write(f->prog, item, &a->cursor)) != RGI_NONE)
-            return v;
-    }
-    return RGI_NONE;
-}
-
 /* Whether a value is the element of the present turn of a loop, or lies in it. */
 static bool is_of_turn(const finding *f, int32_t v, int32_t loop)
 {
@@ -91,31 +76,56 @@ static bool is_of_turn(const finding *f, int32_t v, int32_t loop)
     return found;
 }
 
+/* What the values are that a step reads or writes, into `to` if that is not NULL; returns how many. */
+static uint32_t list_step(const finding *f, const unit *u, size_t i, touch *to)
+{
+    const rgi_item *item = &f->prog->items[i];
+    uint32_t n = 0;
+    for (int writes = 0; writes < 2; writes++) {
+        rgi_cursor c = {0, 0};
+        for (int32_t v; (v = (writes ? rgi_next_write : rgi_next_read)(f->prog, item, &c)) != RGI_NONE; n++)
+            if (to) {
+                const bool each = u->loop != RGI_NONE && !item->every && !item->checkpoint;
+                to[n] = (touch){rgi_owner(f->prog, v), writes, each && is_of_turn(f, v, u->loop)};
+            }
+    }
+    return n;
+}
+
+/* Adds steps [begin, end), a loop or one. False: out of memory. */
+static bool add_unit(finding *f, size_t begin, size_t end, int32_t loop)
+{
+    unit *const u = &f->units[f->n];
+    *u = (unit){.begin = begin, .end = end, .loop = loop, .branch = PENDING};
+    for (size_t i = begin; i < end; i++)
+        u->n += list_step(f, u, i, NULL);
+    touch *at = rgi_arena_alloc(&f->p->temporary, (u->n + 1) * sizeof *at);
+    u->at = at;
+    for (size_t i = begin; at && i < end; i++)
+        at += list_step(f, u, i, at);
+    f->n += at != NULL;
+    return at != NULL;
+}
+
 static void mark(const finding *f, const unit *u)
 {
-    access a = {.i = u->begin};
-    for (int32_t v; (v = next_access(f, &a, u->end)) != RGI_NONE;) {
-        const rgi_item *item = &f->prog->items[a.i];
-        const bool turns = u->loop != RGI_NONE && !item->every && !item->checkpoint && is_of_turn(f, v, u->loop);
-        f->done[rgi_owner(f->prog, v)] |= a.writes ? (turns ? TURNS : ANYHOW) : turns ? LOOKS : READ;
-    }
+    for (const touch *a = u->at; a < u->at + u->n; a++)
+        f->done[a->owner] |= a->writes ? (a->turn ? TURNS : ANYHOW) : a->turn ? LOOKS : READ;
 }
 
 static void forget(const finding *f, const unit *u)
 {
-    access a = {.i = u->begin};
-    for (int32_t v; (v = next_access(f, &a, u->end)) != RGI_NONE;) {
-        f->done[rgi_owner(f->prog, v)] = 0;
-        f->rows[rgi_owner(f->prog, v)] = 0;
+    for (const touch *a = u->at; a < u->at + u->n; a++) {
+        f->done[a->owner] = 0;
+        f->rows[a->owner] = 0;
     }
 }
 
 /* Whether a unit must keep its place before or behind those that are marked. */
 static bool conflicts(const finding *f, const unit *u)
 {
-    access a = {.i = u->begin};
-    for (int32_t v; (v = next_access(f, &a, u->end)) != RGI_NONE;)
-        if (f->done[rgi_owner(f->prog, v)] & (a.writes ? READ | LOOKS | TURNS | ANYHOW : TURNS | ANYHOW))
+    for (const touch *a = u->at; a < u->at + u->n; a++)
+        if (f->done[a->owner] & (a->writes ? READ | LOOKS | TURNS | ANYHOW : TURNS | ANYHOW))
             return true;
     return false;
 }
@@ -123,9 +133,8 @@ static bool conflicts(const finding *f, const unit *u)
 /* What writes parameters, or looks while it runs how long to go on, or what to keep, belongs to no branch. */
 static bool may_branch(const finding *f, const unit *u)
 {
-    access a = {.i = u->begin};
-    for (int32_t v; (v = next_access(f, &a, u->end)) != RGI_NONE;)
-        if (a.writes && f->prog->values[rgi_owner(f->prog, v)].place == RGI_STORE)
+    for (const touch *a = u->at; a < u->at + u->n; a++)
+        if (a->writes && f->prog->values[a->owner].place == RGI_STORE)
             return false;
     for (size_t i = u->begin; i < u->end; i++) {
         const rgi_item *item = &f->prog->items[i];
@@ -149,23 +158,18 @@ static size_t chunk_of(size_t turns)
    bridge. */
 static bool follows_as_step(finding *f, unit *u, size_t turns)
 {
-    access a = {.i = u->begin};
     bool depends = false;
-    for (int32_t v; (v = next_access(f, &a, u->end)) != RGI_NONE;) {
-        const uint8_t done = f->done[rgi_owner(f->prog, v)];
-        if (done & ANYHOW || (a.writes && done & READ))
+    for (const touch *a = u->at; a < u->at + u->n; a++) {
+        const uint8_t done = f->done[a->owner];
+        if (done & ANYHOW || (a->writes && done & READ))
             return false;
-        depends = depends || done & TURNS || (a.writes && done);
+        depends = depends || done & TURNS || (a->writes && done);
     }
     if (!depends)
         return true;
     u->bridge = rgi_rows_fit(f->p, f->s, u->begin, (int64_t)turns, f->rows);
-    for (a = (access){.i = u->begin, .writes = true}; u->bridge && (a.i < u->end);) {
-        const int32_t v = next_access(f, &a, u->end);
-        if (v == RGI_NONE)
-            break;
-        f->done[rgi_owner(f->prog, v)] |= TURNS;
-    }
+    for (const touch *a = u->at; u->bridge && a < u->at + u->n; a++)
+        f->done[a->owner] |= a->writes ? TURNS : 0;
     return u->bridge;
 }
 
@@ -173,11 +177,10 @@ static bool follows_as_step(finding *f, unit *u, size_t turns)
    nothing else. */
 static bool follows_as_loop(const finding *f, const unit *u)
 {
-    access a = {.i = u->begin};
-    for (int32_t v; (v = next_access(f, &a, u->end)) != RGI_NONE;) {
-        const uint8_t done = f->done[rgi_owner(f->prog, v)];
-        const bool needs = done & TURNS || (a.writes && done);
-        if (done & ANYHOW || (a.writes && done & READ) || (needs && !is_of_turn(f, v, u->loop)))
+    for (const touch *a = u->at; a < u->at + u->n; a++) {
+        const uint8_t done = f->done[a->owner];
+        const bool needs = done & TURNS || (a->writes && done);
+        if (done & ANYHOW || (a->writes && done & READ) || (needs && !a->turn))
             return false;
     }
     return true;
@@ -194,10 +197,10 @@ static bool follows(finding *f, uint8_t branch)
     for (size_t k = 0; ok && k < f->n; k++)
         if (f->units[k].branch == branch)
             mark(f, &f->units[k]);
-    access a = {.i = f->prog->loops[f->branches[branch].loop].begin};
-    for (int32_t v; ok && (v = next_access(f, &a, f->prog->loops[f->branches[branch].loop].end)) != RGI_NONE;)
-        if (a.writes && f->done[rgi_owner(f->prog, v)] & TURNS)
-            f->rows[rgi_owner(f->prog, v)] = SIZE_MAX;
+    for (size_t k = 0; ok && k < f->n; k++)
+        if (f->units[k].branch == branch && f->units[k].loop != RGI_NONE)
+            for (const touch *t = f->units[k].at; t < f->units[k].at + f->units[k].n; t++)
+                f->rows[t->owner] = t->writes && f->done[t->owner] & TURNS ? SIZE_MAX : f->rows[t->owner];
     for (size_t k = 0; ok && k < f->n; k++)
         if (f->units[k].branch == TAKEN)
             ok = f->units[k].loop == RGI_NONE ? follows_as_step(f, &f->units[k], loop->trips)
@@ -308,7 +311,7 @@ static double load_of(const finding *f, uint32_t branch)
 }
 
 /* What stands in front of the first loop and leads to it is done by its threads, as it is with the other loops, until
-   they have as much to do. */
+   they have as much to do. Returns where the section begins then, SIZE_MAX where memory is short. */
 static size_t begin_earlier(finding *f, size_t begin)
 {
     double mine = load_of(f, 1), most = 0;
@@ -316,7 +319,9 @@ static size_t begin_earlier(finding *f, size_t begin)
         most = load_of(f, k) > most ? load_of(f, k) : most;
     while (begin > 0 && f->n < RGI_UNITS && f->prog->items[begin - 1].loop == RGI_NONE && !f->branches[1].followed) {
         unit *const u = &f->units[f->n];
-        *u = (unit){begin - 1, begin, RGI_NONE, PENDING, false};
+        if (!add_unit(f, begin - 1, begin, RGI_NONE))
+            return SIZE_MAX;
+        f->n--; /* until it is known to belong here */
         mine += rgi_step_ns(f->prog, &f->s->steps[begin - 1]);
         bool leads = false, waits = !may_branch(f, u) || mine > 1.01 * most;
         mark(f, u);
@@ -381,22 +386,23 @@ bool rgi_branches_find(rg_plan *p, rgi_special *s, size_t first, uint32_t most, 
     if (!f.done || !f.rows)
         return false;
     for (size_t i = first; i < s->n_steps && f.n < RGI_UNITS && f.n_branches < most;) {
-        unit *const u = &f.units[f.n++];
-        *u = (unit){i, i + 1, RGI_NONE, PENDING, false};
-        if (prog->items[i].kind == RGI_LOOP) {
-            u->loop = prog->items[i].loop;
-            u->end = (size_t)prog->loops[u->loop].end + 1;
-            if (!add_branch(&f))
-                break;
-            end = u->end;
-        } else {
+        const bool is_loop = prog->items[i].kind == RGI_LOOP;
+        const int32_t loop = is_loop ? prog->items[i].loop : RGI_NONE;
+        const size_t next = is_loop ? (size_t)prog->loops[loop].end + 1 : i + 1;
+        if (!add_unit(&f, i, next, loop))
+            return false;
+        if (is_loop && !add_branch(&f))
+            break;
+        if (is_loop)
+            end = next;
+        else
             add_step(&f);
-        }
-        i = u->end;
+        i = next;
     }
     while (f.n && f.units[f.n - 1].begin >= end)
         f.n--;
-    return f.n_branches < 2 || make_section(&f, begin_earlier(&f, first), end, out);
+    const size_t begin = f.n_branches < 2 ? first : begin_earlier(&f, first);
+    return f.n_branches < 2 || (begin != SIZE_MAX && make_section(&f, begin, end, out));
 }
 
 bool rgi_branches_cut(const rg_plan *p, rgi_special *s, rgi_section *x, bool *cannot)
