@@ -193,6 +193,8 @@ static void copy_source(const rg_step *s, const rgi_conv_layout *l, const rgi_co
     const ptrdiff_t d0 = rgi_conv_origin(l, 0, t->depth), h0 = rgi_conv_origin(l, 1, t->row),
                     x0 = rgi_conv_origin(l, 2, 0);
     const size_t left = x0 < 0 ? rgi_smaller((size_t)-x0, w->extent[2]) : 0, skipped = x0 > 0 ? (size_t)x0 : 0;
+    /* rows between those that a kernel of one row sees are left as they are */
+    const size_t step = l->kernel[1] == 1 && !w->data_grad ? l->stride[1] : 1;
     const size_t there = rgi_smaller(w->seen[2] > skipped ? w->seen[2] - skipped : 0, w->extent[2] - left);
     char *to = (char *)s->scratch + w->copy_at;
     for (size_t image = t->image; image < t->image + t->images; image++) {
@@ -200,6 +202,8 @@ static void copy_source(const rg_step *s, const rgi_conv_layout *l, const rgi_co
         for (size_t i = 0; i < w->extent[0]; i++)
             for (size_t j = 0; j < w->extent[1]; j++, to += w->extent[2] * pixel) {
                 const ptrdiff_t d = d0 + (ptrdiff_t)i, h = h0 + (ptrdiff_t)j;
+                if (j % step)
+                    continue;
                 if (d < 0 || d >= (ptrdiff_t)w->seen[0] || h < 0 || h >= (ptrdiff_t)w->seen[1] || !there) {
                     memset(to, 0, w->extent[2] * pixel);
                     continue;
