@@ -33,10 +33,10 @@ void rgi_branch_goes_on(rgi_walker *w, size_t done)
     if (!b->chunk || (done % b->chunk && done != loop->trips))
         return;
     if (!loop->parallel || w->thread == 0)
-        __atomic_store_n(&b->progress, done, __ATOMIC_RELEASE);
+        rgi_say_progress(b, done);
     if (!b->leader || done == loop->trips)
         return;
     const size_t next = done + b->chunk < loop->trips ? done + b->chunk : loop->trips;
-    rgi_wait_for(w, &b->leader->progress, next);
+    rgi_wait_for(w, b->leader, next);
     cross(w, b, done / b->chunk);
 }

@@ -118,9 +118,15 @@ typedef struct rgi_schedule {
     int64_t every, slots, blocks;
 } rgi_schedule;
 
+/* What threads listen to, and may sleep by. */
+typedef struct rgi_bell {
+    uint32_t rung, sleepers;
+} rgi_bell;
+
 /* Where threads meet. */
 typedef struct rgi_meeting {
-    uint32_t arrived, generation;
+    uint32_t arrived;
+    rgi_bell all_here;
 } rgi_meeting;
 
 /* A loop, with what leads to it, that some threads do while others do other loops. */
@@ -134,7 +140,8 @@ typedef struct rgi_branch {
     uint32_t *bridges;   /* steps that have the turns along the first axis, ... */
     rgi_row_step *parts; /* ... n_bridges for each chunk */
     rgi_meeting meeting; /* of its threads */
-    size_t progress;     /* of a leader: turns that are over */
+    size_t progress;     /* of a leader: turns that are over ... */
+    rgi_bell further;    /* ... rung whenever there are more */
     char apart[64];      /* from what other threads write */
 } rgi_branch;
 
@@ -295,7 +302,7 @@ struct rg_plan {
     uint32_t failed; /* an rg_status */
     char failure[RGI_ERROR_TEXT];
     rgi_meeting meeting;
-    uint32_t looks; /* at a meeting, of a thread before it gives its processor away; 0: not known yet */
+    uint32_t looks; /* at a meeting, of a thread before it sleeps; 0: not known yet */
 };
 
 /* special.c: finds or makes the specialisation for what is bound; without `run`, data need not be bound yet. */

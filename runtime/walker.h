@@ -26,8 +26,9 @@ typedef struct rgi_walker {
 
 /* meeting.c: returns when all of the walker's team have come. */
 void rgi_meet(rgi_walker *w);
-/* Returns when *progress, which another thread raises, has come to `least`. */
-void rgi_wait_for(rgi_walker *w, const size_t *progress, size_t least);
+/* Says that so many turns of a branch are over, and returns when so many of another one are. */
+void rgi_say_progress(rgi_branch *b, size_t done);
+void rgi_wait_for(rgi_walker *w, rgi_branch *b, size_t least);
 /* anomaly.c: after a step of a checking plan, whose items have one op each: are all its floats finite? */
 rg_status rgi_check_values(const rgi_walker *w, size_t i);
 /* branches_run.c: between turns of the branch's loop, `done` of which are over: says so to who follows, waits for who
