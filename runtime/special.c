@@ -193,16 +193,17 @@ static rgi_special *new_special(rg_plan *p)
 static rg_status make_special(rg_plan *p, rgi_program *prog, rgi_special **out)
 {
     rgi_program *const before = p->program;
+    const bool own = prog != p->base;
     rgi_special *s = new_special(p);
     *out = NULL;
     if (!s) {
-        if (prog != p->base)
+        if (own)
             rgi_recompute_free(prog);
         return rgi_fail(RG_ERR_MEMORY, "rg_run: out of memory");
     }
-    s->own = prog == p->base ? NULL : prog;
+    s->own = own ? prog : NULL;
     p->program = prog;
-    for (s->known = s->own ? NULL : p->specials; s->known && s->known->own;)
+    for (s->known = own ? NULL : p->specials; s->known && s->known->own;)
         s->known = s->known->next;
     const rg_status status = build(p, s);
     s->known = NULL;
