@@ -155,7 +155,7 @@ static size_t chunk_of(size_t turns)
 }
 
 /* Whether a step outside of loops that is taken by a follower needs nothing of the branch that is marked, or can be a
-   bridge. */
+   bridge. A bridge goes on after the steps behind it that are none: what it reads stays. */
 static bool follows_as_step(finding *f, unit *u, size_t turns)
 {
     bool depends = false;
@@ -170,6 +170,8 @@ static bool follows_as_step(finding *f, unit *u, size_t turns)
     u->bridge = rgi_rows_fit(f->p, f->s, u->begin, (int64_t)turns, f->rows);
     for (const touch *a = u->at; u->bridge && a < u->at + u->n; a++)
         f->done[a->owner] |= a->writes ? TURNS : 0;
+    for (const touch *a = u->at; u->bridge && a < u->at + u->n; a++)
+        f->done[a->owner] |= a->writes ? 0 : f->done[a->owner] & TURNS ? LOOKS : READ;
     return u->bridge;
 }
 

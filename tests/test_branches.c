@@ -400,6 +400,23 @@ Test(branches, through_functions_follows)
     check(f, "functions and back", 4, 2, true);
 }
 
+/* What one step makes of weights is written over them, behind the product between the layers: that is done chunk by
+   chunk, and reads them to the end. */
+Test(branches, over_what_is_read_to_the_end_does_not)
+{
+    fetched *f = fetched_new(T, RG_F32);
+    rg_node *w = rg_cumsum(rg_param(f->g, "w", RG_F32, RG_SHAPE(H, H), NULL), 0, false),
+            *q = rg_param(f->g, "q", RG_F32, RG_SHAPE(H, H), NULL);
+    rg_node *between = rg_linear(walk(f->xs, "a", (walk_opts){0}, NULL), w, NULL), *u = rg_tanh(rg_mul(w, q));
+    rg_scan *s = rg_scan_begin(f->g, &(rg_scan_opts){.name = "b"});
+    rg_node *x = rg_scan_slice(s, between), *h = rg_scan_carry(s, rg_zeros(f->g, RG_F32, RG_SHAPE(B, H)));
+    rg_node *next = rg_tanh(rg_add(x, rg_linear(h, u, NULL)));
+    rg_scan_next(s, h, next);
+    rg_node *ys = rg_scan_stack(s, next);
+    rg_scan_end(s);
+    expect_following(f, ys, "over weights", 0);
+}
+
 Test(branches, against_each_other_does_not)
 {
     fetched *f = fetched_new(T, RG_F32);
