@@ -276,7 +276,7 @@ static bool cut_step(cutting *c, size_t i)
     return true;
 }
 
-bool rgi_rows_cut(const rg_plan *p, rgi_special *s, int32_t loop, size_t pieces, rgi_rows *rows)
+bool rgi_rows_cut(const rg_plan *p, rgi_special *s, int32_t loop, size_t pieces, rgi_rows *rows, bool *cannot)
 {
     const rgi_program *prog = p->program;
     cutting c = {.p = p,
@@ -296,6 +296,7 @@ bool rgi_rows_cut(const rg_plan *p, rgi_special *s, int32_t loop, size_t pieces,
         for (size_t i = c.begin; ok && i < c.end; i++)
             ok = cut_step(&c, i);
     }
+    *cannot = c.cannot;
     return ok;
 }
 

@@ -257,12 +257,15 @@ static bool find_rows(sharing *h, const rgi_cuts *cuts)
         const rgi_branch *b = rgi_branch_of(h->s, loop->begin);
         const uint32_t lanes = b ? b->threads : h->lanes;
         rgi_rows *rows, found;
-        if ((b && b->chunk) || !rgi_rows_worth(h->p, h->s, (int32_t)k, lanes, cuts, &found)) {
+        bool cannot = (b && b->chunk) || !rgi_rows_worth(h->p, h->s, (int32_t)k, lanes, cuts, &found);
+        if (!cannot && !rgi_rows_cut(h->p, h->s, (int32_t)k, found.pieces, &found, &cannot) && !cannot)
+            return false;
+        if (cannot) {
             find_alone(h, (int32_t)k, lanes);
             continue;
         }
         rows = rgi_arena_alloc(&h->s->arena, sizeof *rows);
-        if (!rows || !rgi_rows_cut(h->p, h->s, (int32_t)k, found.pieces, &found))
+        if (!rows)
             return false;
         *rows = found;
         begin->rows = rows;

@@ -406,3 +406,27 @@ Test(rows, only_where_it_pays)
         free(data);
     }
 }
+
+/* Of as many rows as a piece has, products of long sums are computed in another way, for which the loop stays whole. */
+Test(rows, pieces_that_are_computed_otherwise)
+{
+    enum { STEPS = 2, ROWS = 512, FEW = 12, LONG = 8200 };
+    rg_graph *g = rg_graph_new(&(rg_graph_opts){.seed = 3});
+    rg_node *up = rg_param(g, "up", RG_F32, RG_SHAPE(LONG, FEW), NULL),
+            *down = rg_param(g, "down", RG_F32, RG_SHAPE(FEW, LONG), NULL);
+    rg_scan *s = rg_scan_begin(g, NULL);
+    rg_node *x = rg_scan_slice(s, rg_param(g, "xs", RG_F32, RG_SHAPE(STEPS, ROWS, FEW), NULL));
+    rg_node *h = rg_scan_carry(s, rg_zeros(g, RG_F32, RG_SHAPE(ROWS, FEW)));
+    rg_node *next = rg_tanh(rg_add(x, rg_linear(rg_linear(h, up, NULL), down, NULL)));
+    rg_scan_next(s, h, next);
+    rg_node *ys = rg_scan_stack(s, next);
+    rg_scan_end(s);
+    rg_plan *alone = must_compile(g, RG_NODES(ys), &(rg_plan_opts){.threads = 1}),
+            *p = must_compile(g, RG_NODES(ys), &(rg_plan_opts){.threads = 2});
+    must(rg_run(alone));
+    must(rg_run(p));
+    cr_expect(memcmp(rg_data(p, ys), rg_data(alone, ys), STEPS * ROWS * FEW * sizeof(float)) == 0);
+    rg_plan_free(p);
+    rg_plan_free(alone);
+    rg_graph_free(g);
+}
