@@ -189,7 +189,13 @@ static void compact(rgi_program *p)
     p->n_items = n;
 }
 
-/* Results of fused ops that only ops of the same item read stay in its blocks. */
+/* Whether a value is what the reduction behind a group makes, which has no block. */
+static bool is_of_foot(const rgi_program *p, const rgi_item *item, int32_t v)
+{
+    return item->footed && p->uses[item->first + item->count - 1].out[0] == v;
+}
+
+/* Results of fused ops that only ops of the same item read stay in its blocks, as do those that nobody reads. */
 static bool keep_in_blocks(settling *s)
 {
     rgi_program *p = s->p;
@@ -212,7 +218,7 @@ static bool keep_in_blocks(settling *s)
     for (size_t v = 0; v < p->n_values; v++) {
         rgi_value *value = &p->values[v];
         if (value->place == RGI_SLAB && value->part_of == RGI_NONE && s->made[v] != RGI_NONE && !escapes[v] &&
-            p->items[s->made[v]].kind == RGI_FUSED)
+            p->items[s->made[v]].kind == RGI_FUSED && !is_of_foot(p, &p->items[s->made[v]], (int32_t)v))
             value->place = RGI_VOID;
     }
     return true;

@@ -50,6 +50,24 @@ static network normed(void)
     return m;
 }
 
+/* A tower of layers over what one group makes: a layer's input, and sums over it that are read at the end alone. */
+static network weighed(void)
+{
+    network m = {.g = rg_graph_new(&(rg_graph_opts){.seed = 3})};
+    for (int i = 0; i < BATCH * WIDTH; i++)
+        points[i / WIDTH][i % WIDTH] = (float)(i * 37 % 101) / 50 - 1;
+    m.x = rg_input(m.g, "x", RG_F32, RG_SHAPE(rg_dim(m.g, "batch"), WIDTH));
+    rg_node *h = rg_tanh(rg_scale(m.x, 0.5)), *weights = rg_mean(rg_square(h), RG_AXES(1), false);
+    for (int i = 0; i < DEEP; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "fc%d", i);
+        h = rg_gelu(rg_nn_linear(h, name, WIDTH, NULL));
+    }
+    m.loss = rg_mean(rg_mul(rg_mean(rg_square(h), RG_AXES(1), false), weights), RG_ALL_AXES, false);
+    m.step = rg_sgd(m.loss, &(rg_sgd_opts){.lr = 10});
+    return m;
+}
+
 /* Trains a few steps of two sizes within a budget; the hash of everything stored, and the bytes the larger took. */
 static uint64_t trained(network m, size_t budget, int threads, size_t *bytes)
 {
@@ -120,6 +138,21 @@ Test(budget, several_results)
     }
     trained(normed(), 0, 2, &bytes);
     cr_expect_eq(trained(normed(), bytes - bytes / 8, 2, &bytes), want);
+}
+
+/* A sum behind a group is made again for who reads it, and is of no use where the group was made first. */
+Test(budget, sums_read_late)
+{
+    size_t all, bytes, scratch;
+    const uint64_t want = trained(weighed(), 0, 1, &all);
+    network m = weighed();
+    const size_t floor = least(&m, &scratch);
+    rg_graph_free(m.g);
+    for (int i = 0; i < 3; i++) {
+        const size_t budget = floor + (all - floor) / 3 * (size_t)i;
+        cr_expect_eq(trained(weighed(), budget, 1 + i % 2, &bytes), want, "%zu of %zu bytes", budget, all);
+        cr_expect(bytes <= budget, "%zu bytes, the budget is %zu", bytes, budget);
+    }
 }
 
 /* What the error names is enough, and a byte less is not. */
