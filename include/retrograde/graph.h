@@ -159,7 +159,8 @@ typedef struct rg_scan_opts {
     rg_node *lengths;
     /* What the reverse pass may keep of the forward one. With both 0: whatever derivatives read, of every step.
        Otherwise the carries alone, at the beginning of each segment of steps, whose forward pass is repeated, one
-       segment at a time; gradients have the same bits.
+       segment at a time; gradients have the same bits, unless the body has products that sum up more than 8192 numbers:
+       rg_contract.
        A budget that is too small for all of these carries keeps some of them, and repeats forward steps from the nearest
        to come to the others, by the binomial schedule (Griewank and Walther's revolve, ACM TOMS 26, 2000): no other
        that holds the values of one step at a time repeats fewer, and where segments of several steps are better, they

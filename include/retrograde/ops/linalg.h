@@ -16,7 +16,9 @@ extern "C" {
 /* sum over the contracted axes of a * b, elementwise over the batch axes. Result axes: the batch axes in the order
    given, then a's other axes, then b's. Pairs of axes have equal sizes. f32, f64.
    da and db are contractions again. Operands of bf16, here and below, alone or beside one of f32, are multiplied
-   as they are and summed in f32, the type of the result; the gradient of such an operand is rounded to bf16. */
+   as they are and summed in f32, the type of the result; the gradient of such an operand is rounded to bf16. An
+   element's bits depend on the length of its sum alone; but sums of more than 8192 numbers are made in parts where the
+   result has at most 4096 elements. */
 typedef struct rg_contract_opts {
     rg_axes a_batch, b_batch;       /* paired in order */
     rg_axes a_contract, b_contract; /* paired in order */
