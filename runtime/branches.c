@@ -375,18 +375,12 @@ static bool make_section(finding *f, size_t begin, size_t end, rgi_section *out)
     return true;
 }
 
-bool rgi_branches_find(rg_plan *p, rgi_special *s, size_t first, uint32_t most, rgi_section *out)
+bool rgi_branches_find(rg_plan *p, rgi_special *s, size_t first, uint32_t most, const rgi_cuts *cuts, rgi_section *out)
 {
     const rgi_program *prog = p->program;
-    finding f = {.prog = prog,
-                 .p = p,
-                 .s = s,
-                 .done = rgi_arena_alloc(&p->temporary, prog->n_values + 1),
-                 .rows = rgi_arena_alloc(&p->temporary, (prog->n_values + 1) * sizeof(size_t))};
+    finding f = {.prog = prog, .p = p, .s = s, .done = cuts->done, .rows = cuts->touched};
     size_t end = first;
     *out = (rgi_section){.n = 0};
-    if (!f.done || !f.rows)
-        return false;
     for (size_t i = first; i < s->n_steps && f.n < RGI_UNITS && f.n_branches < most;) {
         const bool is_loop = prog->items[i].kind == RGI_LOOP;
         const int32_t loop = is_loop ? prog->items[i].loop : RGI_NONE;

@@ -82,9 +82,10 @@ bool rgi_cuts_make(rg_plan *p, rgi_cuts *out)
 {
     const size_t loops = p->program->n_loops;
     *out = (rgi_cuts){.touched = rgi_arena_alloc(&p->temporary, (p->program->n_values + 1) * sizeof *out->touched),
+                      .done = rgi_arena_alloc(&p->temporary, p->program->n_values + 1),
                       .rows = rgi_arena_alloc(&p->temporary, (loops + 1) * sizeof *out->rows),
                       .known = rgi_arena_alloc(&p->temporary, loops + 1)};
-    return out->touched && out->rows && out->known;
+    return out->touched && out->done && out->rows && out->known;
 }
 
 bool rgi_rows_worth(const rg_plan *p, rgi_special *s, int32_t loop, uint32_t lanes, const rgi_cuts *cuts, rgi_rows *out)

@@ -22,7 +22,8 @@ rgi_prices rgi_loop_prices(const rg_plan *p, const rgi_special *s, int32_t loop,
 rgi_prices rgi_loop_times(const rg_plan *p, const rgi_special *s, int32_t loop, const rgi_rows *rows, uint32_t threads);
 /* What is known of loops that can be cut by rows, by loop. */
 typedef struct rgi_cuts {
-    size_t *touched; /* see rgi_rows_find */
+    size_t *touched; /* see rgi_rows_find; zeros but while it is used, as is ... */
+    uint8_t *done;   /* ... this, of branches.c */
     rgi_rows *rows;  /* without pieces; batch 0: cannot be cut */
     bool *known;
 } rgi_cuts;

@@ -93,7 +93,7 @@ static bool is_worth(const choosing *c, rgi_section *x, uint32_t threads)
 static bool find_section(const choosing *c, size_t first, uint32_t most, uint32_t threads, rgi_section *x)
 {
     bool cannot = false;
-    if (!rgi_branches_find(c->p, c->s, first, most, x))
+    if (!rgi_branches_find(c->p, c->s, first, most, c->cuts, x))
         return false;
     if (x->n < 2) {
         x->n = 0;
