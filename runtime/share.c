@@ -406,7 +406,7 @@ static void stay_alone(sharing *h)
     memset(h->shared, 0, h->s->n_steps + 2 + 8 * h->prog->n_loops);
 }
 
-bool rgi_share(rg_plan *p, rgi_special *s, uint32_t *interval, bool *shared)
+bool rgi_share(rg_plan *p, rgi_special *s, bool apart, uint32_t *interval, bool *shared)
 {
     const rgi_program *prog = p->program;
     sharing h = {.p = p,
@@ -430,7 +430,7 @@ bool rgi_share(rg_plan *p, rgi_special *s, uint32_t *interval, bool *shared)
     s->team = h.lanes;
     rgi_cuts cuts;
     if (prog->n_loops &&
-        (!rgi_cuts_make(p, &cuts) || !rgi_sections_find(p, s, h.lanes, &cuts) || !find_rows(&h, &cuts)))
+        (!rgi_cuts_make(p, &cuts) || (!apart && !rgi_sections_find(p, s, h.lanes, &cuts)) || !find_rows(&h, &cuts)))
         return false;
     find_parallel_loops(&h);
     for (size_t i = 0; i < s->n_steps;) {

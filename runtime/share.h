@@ -8,8 +8,8 @@
 extern const rg_machine rgi_usual_machine;
 
 /* Sets the lanes, cuts and barriers of the steps. interval[i]: how many meetings come before step i; shared[k]: several
-   threads work in interval k. False: out of memory. */
-bool rgi_share(rg_plan *p, rgi_special *s, uint32_t *interval, bool *shared);
+   threads work in interval k. apart: no loops go side by side. False: out of memory. */
+bool rgi_share(rg_plan *p, rgi_special *s, bool apart, uint32_t *interval, bool *shared);
 /* Nanoseconds that a step is taken to last on one thread. */
 static inline double rgi_step_ns(const rgi_program *prog, const rgi_exec *e)
 {

@@ -92,7 +92,7 @@ static rg_status make_arrays(rg_plan *p, rgi_special *s)
     return RG_OK;
 }
 
-static rg_status build(rg_plan *p, rgi_special *s)
+static rg_status build(rg_plan *p, rgi_special *s, bool apart)
 {
     const rgi_program *prog = p->program;
     const size_t n = prog->n_items + 2;
@@ -105,7 +105,7 @@ static rg_status build(rg_plan *p, rgi_special *s)
     uint32_t *interval = rgi_arena_alloc(&p->temporary, n * sizeof *interval);
     bool *shared = rgi_arena_alloc(&p->temporary, n + 8 * prog->n_loops + 1);
     const bool ok = extra && interval && shared && rgi_retrace_sizes(prog, s) && rgi_steps_make(p, s, extra) &&
-                    rgi_share(p, s, interval, shared) && rgi_steps_settle(p, s, extra) &&
+                    rgi_share(p, s, apart, interval, shared) && rgi_steps_settle(p, s, extra) &&
                     place(p, s, extra, interval, shared) && rgi_steps_link(p, s, extra) && rgi_straighten(s) &&
                     (!prog->opts.profile || (s->timeline = rgi_timeline_new(prog, s)));
     return ok ? RG_OK : s->refused ? s->refused : rgi_fail(RG_ERR_MEMORY, "rg_run: out of memory");
@@ -189,8 +189,9 @@ static rgi_special *new_special(rg_plan *p)
     return s;
 }
 
-/* A specialisation of a program for the sizes bound; takes the program over if it is not the plan's. */
-static rg_status make_special(rg_plan *p, rgi_program *prog, rgi_special **out)
+/* A specialisation of a program for the sizes bound; takes the program over if it is not the plan's. apart: see
+   rgi_share. */
+static rg_status make_special(rg_plan *p, rgi_program *prog, bool apart, rgi_special **out)
 {
     rgi_program *const before = p->program;
     const bool own = prog != p->base;
@@ -205,7 +206,7 @@ static rg_status make_special(rg_plan *p, rgi_program *prog, rgi_special **out)
     p->program = prog;
     for (s->known = own ? NULL : p->specials; s->known && s->known->own;)
         s->known = s->known->next;
-    const rg_status status = build(p, s);
+    const rg_status status = build(p, s, apart);
     s->known = NULL;
     p->program = before;
     if (status) {
@@ -217,32 +218,52 @@ static rg_status make_special(rg_plan *p, rgi_program *prog, rgi_special **out)
     return RG_OK;
 }
 
-/* Tries what may be dropped: of all programs that fit into the budget the fastest replaces *s. */
-static rg_status fit_budget(rg_plan *p, rgi_special **s)
+static bool fits_budget(const rg_plan *p, const rgi_special *s)
+{
+    return !p->base->opts.budget || s->total <= p->base->opts.budget;
+}
+
+/* Tries what may be dropped of a specialisation: of all programs that fit into the budget *best is the fastest. */
+static rg_status try_dropping(rg_plan *p, const rgi_special *s, bool apart, size_t *least, rgi_special **best)
 {
     static const double segments[] = {1, 2, 3, 4, 6, 9, 14, 24}, parts[] = {0.25, 0.5, 0.75, 1};
     enum { SEGMENTS = sizeof segments / sizeof *segments, PARTS = sizeof parts / sizeof *parts };
-    const size_t budget = p->base->opts.budget;
-    size_t least = (*s)->total;
-    rgi_special *best = NULL;
-    rg_status status = RG_OK;
-    for (size_t i = 0; i <= (size_t)SEGMENTS * PARTS && !status; i++) {
+    for (size_t i = 0; i <= (size_t)SEGMENTS * PARTS; i++) {
         const rgi_policy policy = {
             .cheap = i == 0, .segments = i ? segments[(i - 1) / PARTS] : 0, .part = i ? parts[(i - 1) % PARTS] : 0};
         rgi_special *other = NULL;
-        rgi_program *prog = rgi_recompute(p->base, *s, &policy);
-        status = prog ? make_special(p, prog, &other) : rgi_fail(RG_ERR_MEMORY, "rg_run: out of memory");
+        rgi_program *prog = rgi_recompute(p->base, s, &policy);
+        const rg_status status =
+            prog ? make_special(p, prog, apart, &other) : rgi_fail(RG_ERR_MEMORY, "rg_run: out of memory");
         if (status)
-            break;
-        least = other->total < least ? other->total : least;
-        const bool better = other->total <= budget && (!best || other->nanoseconds < best->nanoseconds);
-        rgi_special_free(p, better ? best : other);
-        best = better ? other : best;
+            return status;
+        *least = other->total < *least ? other->total : *least;
+        const bool better = fits_budget(p, other) && (!*best || other->nanoseconds < (*best)->nanoseconds);
+        rgi_special_free(p, better ? *best : other);
+        *best = better ? other : *best;
+    }
+    return RG_OK;
+}
+
+/* What fits into the budget replaces *s. Loops that go side by side hold more memory: where nothing does with them, they
+   go one after the other. */
+static rg_status fit_budget(rg_plan *p, rgi_special **s)
+{
+    size_t least = (*s)->total;
+    rgi_special *best = NULL, *apart = NULL;
+    rg_status status = try_dropping(p, *s, false, &least, &best);
+    if (!status && !best && (*s)->sections)
+        status = make_special(p, p->base, true, &apart);
+    if (!status && apart) {
+        least = apart->total < least ? apart->total : least;
+        status = fits_budget(p, apart) ? RG_OK : try_dropping(p, apart, true, &least, &best);
+        best = best || !fits_budget(p, apart) ? best : apart;
+        rgi_special_free(p, best == apart ? NULL : apart);
     }
     if (!status && !best)
         status = rgi_fail(RG_ERR_MEMORY,
                           "rg_run: the plan takes %zu bytes, the budget is %zu: the least that would do is %zu",
-                          (*s)->total, budget, least);
+                          (*s)->total, p->base->opts.budget, least);
     if (status) {
         rgi_special_free(p, best);
         return status;
@@ -265,8 +286,8 @@ rg_status rgi_special_choose(rg_plan *p, bool run)
     if (!s) {
         if (p->n_specials == RGI_KNOWN_SIZES)
             forget_oldest(p);
-        status = make_special(p, p->base, &s);
-        if (!status && p->base->opts.budget && s->total > p->base->opts.budget)
+        status = make_special(p, p->base, false, &s);
+        if (!status && !fits_budget(p, s))
             status = fit_budget(p, &s);
         if (status) {
             rgi_special_free(p, s);

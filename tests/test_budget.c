@@ -260,3 +260,40 @@ Test(budget, lent_memory)
     rg_graph_free(other.g);
     free(memory);
 }
+
+/* Layers that follow each other hold more memory than one after the other: where a budget leaves no room for it, they do
+   not. */
+Test(budget, loops_side_by_side)
+{
+    enum { STEPS = 60, FEATURES = 4, PLANS = 3 };
+    static const rg_machine machine = {.flop_ns = 1, .byte_ns = 1, .meeting_ns = 5000, .share_ns = 1e-3};
+    static float data[STEPS][FEATURES];
+    rg_graph *g = rg_graph_new(&(rg_graph_opts){.seed = 3});
+    rg_node *xs = rg_input(g, "xs", RG_F32, RG_SHAPE(STEPS, 1, FEATURES)),
+            *loss = rg_sum(rg_square(rg_nn_lstm(xs, "net", 16, &(rg_rnn_opts){.layers = 2})), RG_ALL_AXES, false);
+    const rg_nodes d = rg_grad(loss, rg_params(g));
+    for (size_t i = 0; i < STEPS * FEATURES; i++)
+        data[i / FEATURES][i % FEATURES] = (float)(i * 37 % 101) / 50 - 1;
+    rg_plan *plans[PLANS];
+    size_t bytes = 0;
+    for (size_t k = 0; k < PLANS; k++) {
+        const size_t budget = k == 0 ? (size_t)1 << 30 : k == 1 ? bytes - 1 : bytes / 20 * 19;
+        plans[k] = must_compile(g, d, &(rg_plan_opts){.threads = 2, .machine = &machine, .budget = budget});
+        must(rg_bind(plans[k], xs, data));
+        must(rg_run(plans[k]));
+        bytes = k == 0 ? rg_plan_bytes(plans[k]) : bytes;
+        cr_expect_leq(rg_plan_bytes(plans[k]), budget);
+        char *text = rg_plan_dump(plans[k]);
+        cr_expect_eq(strstr(text, "side by side") != NULL, k == 0, "%s", text);
+        rg_text_free(text);
+        for (size_t i = 0; i < d.n; i++) {
+            rg_tensor a, b;
+            must(rg_result(plans[0], d.at[i], &a));
+            must(rg_result(plans[k], d.at[i], &b));
+            cr_expect(memcmp(a.data, b.data, (size_t)rg_shape_count(a.shape) * sizeof(float)) == 0, "%zu: %zu", k, i);
+        }
+    }
+    for (size_t k = 0; k < PLANS; k++)
+        rg_plan_free(plans[k]);
+    rg_graph_free(g);
+}
