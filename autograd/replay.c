@@ -78,6 +78,18 @@ rg_scan *rgi_replay_begin(rgi_replay *r, const rg_scan *f)
     return c;
 }
 
+void rgi_replay_outer_stacks(const rgi_replay *r, const rg_scan *f, rg_scan *c)
+{
+    for (size_t k = 0; k < f->results.n; k++) {
+        const rgi_projection *p = rgi_projection_of(f->results.at[k]);
+        if (p->of->region == f->region)
+            continue;
+        (void)rgi_scan_stack(c, rgi_now(r, p->of));
+        if (rgi_with(r, p->of))
+            (void)rgi_scan_stack(c, rgi_with(r, p->of));
+    }
+}
+
 static bool follows(const rg_node *v, const bool *depends, bool floats)
 {
     if (floats && ((v->op->traits & RG_ZERO_GRAD) || !(rgi_differentiable(v) || rgi_is_scan(v) || v->op->n_out > 1)))

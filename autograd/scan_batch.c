@@ -56,13 +56,27 @@ static rg_node *result(rg_scan *c, const rgi_projection *p, rg_node *of, bool ba
     return !p->last && batched ? rgi_axis_outward(y, 1) : y;
 }
 
+static bool batch_node(batching *b, rg_node *v);
+
+/* All results of a scan of the body: those that its reverse asked for were made when the body had ended already. */
+static bool batch_results(batching *b, rg_node *v)
+{
+    const rg_scan *f = rgi_scan_of(v);
+    bool ok = true;
+    for (size_t k = 0; ok && k < f->results.n; k++) {
+        rg_node *old = f->results.at[k];
+        ok = old->id >= b->r.n || batch_node(b, old);
+    }
+    return ok;
+}
+
 static bool batch_node(batching *b, rg_node *v)
 {
     rgi_replay *r = &b->r;
     if (r->of[v->id] || r->with[v->id])
         return true;
     if (rgi_is_scan(v))
-        return batch_scan(b, v);
+        return batch_scan(b, v) && batch_results(b, v);
     if (rgi_is_projection(v)) {
         const rgi_projection *p = rgi_projection_of(v);
         rg_node *with = rgi_with(r, p->of), *scan = r->of[v->in[0]->id];
@@ -165,6 +179,8 @@ static bool batch_scan(batching *b, rg_node *v)
         rg_scan_next(c, count, rg_add(count, rg_scalar(r->g, RG_I64, 1)));
         c->count = count;
     }
+    if (ok)
+        rgi_replay_outer_stacks(r, f, c);
     rg_scan_end(c);
     r->of[v->id] = c ? c->node : NULL;
     return ok && r->g->error.status == RG_OK;

@@ -11,6 +11,18 @@
 
 static bool dual_scan(rgi_replay *r, rg_node *v);
 
+/* All results of a scan of the body: those that its reverse asked for were made when the body had ended already. */
+static bool dual_results(rgi_replay *r, rg_node *v)
+{
+    const rg_scan *f = rgi_scan_of(v);
+    bool ok = true;
+    for (size_t k = 0; ok && k < f->results.n; k++) {
+        rg_node *old = f->results.at[k];
+        ok = old->id >= r->n || rgi_replay_body_node(r, old);
+    }
+    return ok;
+}
+
 /* The tangents of a node of the body, beside its copy. */
 bool rgi_replay_body_node(rgi_replay *r, rg_node *v)
 {
@@ -18,7 +30,7 @@ bool rgi_replay_body_node(rgi_replay *r, rg_node *v)
     if (r->of[v->id])
         return true; /* a leaf, or the result of an op with several */
     if (rgi_is_scan(v))
-        return dual_scan(r, v);
+        return dual_scan(r, v) && dual_results(r, v);
     if (rgi_is_projection(v)) {
         const rgi_projection *p = rgi_projection_of(v);
         rg_scan *c = rgi_scan_of(rgi_now(r, v->in[0]));
@@ -98,6 +110,8 @@ static bool dual_scan(rgi_replay *r, rg_node *v)
     }
     if (c)
         c->test = rgi_now(r, f->test);
+    if (ok)
+        rgi_replay_outer_stacks(r, f, c);
     rg_scan_end(c);
     r->of[v->id] = c ? c->node : NULL;
     for (size_t k = 0; ok && r->results && k < f->results.n; k++) {

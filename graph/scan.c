@@ -200,6 +200,17 @@ void(rg_scan_next)(rg_scan *s, rg_node *carry, rg_node *next)
                        rgi_format_node(next, lb, sizeof lb), rgi_scan_name(s));
 }
 
+static rg_node *find_result(const rg_scan *s, const rgi_projection *attr)
+{
+    for (size_t i = 0; i < s->results.n; i++) {
+        const rgi_projection *p = rgi_projection_of(s->results.at[i]);
+        if (p->of == attr->of && p->last == attr->last && p->every == attr->every && p->bytes == attr->bytes &&
+            p->block == attr->block)
+            return s->results.at[i];
+    }
+    return NULL;
+}
+
 /* The result of a scan with these attributes: made once. Before rg_scan_end it has no id yet. */
 static rg_node *project(rg_scan *s, rgi_projection attr)
 {
@@ -209,13 +220,9 @@ static rg_node *project(rg_scan *s, rgi_projection attr)
     if (!s->region->open && !s->node)
         return rgi_graph_fail(g, RG_ERR_STATE, NULL, "rg_scan_%s: scan '%s' could not end, it has no results",
                               last ? "last" : "stack", rgi_scan_name(s));
-    for (size_t i = 0; i < s->results.n; i++) {
-        rg_node *r = s->results.at[i];
-        const rgi_projection *p = rgi_projection_of(r);
-        if (p->of == of && p->last == attr.last && p->every == attr.every && p->bytes == attr.bytes &&
-            p->block == attr.block)
-            return r;
-    }
+    rg_node *const made = find_result(s, &attr);
+    if (made)
+        return made;
     const rgi_shape *shape = of->shape;
     if (!last) {
         if (of->shape->a.rank >= RG_MAX_RANK) {
@@ -282,6 +289,8 @@ rg_node *rgi_scan_stack(rg_scan *s, rg_node *y)
     const bool inside = y->region == s->region;
     if (inside && y->op == &rgi_op_scan_slice)
         return s->xs.at[y->result]; /* the stack of the slices is the sequence */
+    if (!inside && find_result(s, &(rgi_projection){.of = y}))
+        return find_result(s, &(rgi_projection){.of = y});
     if (!inside && (!s->region->open || rgi_region_join(g, "rg_scan_stack", s->region, y->region) != s->region)) {
         rgi_graph_fail(g, RG_ERR_REGION, NULL, "rg_scan_stack: %s does not belong to the body of scan '%s'",
                        rgi_format_node(y, label, sizeof label), rgi_scan_name(s));

@@ -126,6 +126,70 @@ Test(segments, second_derivatives)
     }
 }
 
+/* Forward over reverse: what the reverse of the inner scan reads was asked for when the outer body had ended. */
+static void compare_modes(rg_scan_opts opts)
+{
+    network n = network_new(RG_F64, 7, opts);
+    rg_node *v[WRT], *dot = rg_scalar(n.g, RG_F64, 0), *fetch[2 * WRT + 2];
+    const rg_nodes wrt = {n.wrt, WRT}, d = rg_grad(n.loss, wrt);
+    cr_assert_eq(d.n, WRT, "%s", rg_graph_error(n.g));
+    for (int k = 0; k < WRT; k++) {
+        v[k] = rg_stop_gradient(rg_cos(n.wrt[k]));
+        dot = rg_add(dot, total(rg_mul(d.at[k], v[k])));
+    }
+    const rg_nodes reverse = rg_grad(dot, wrt), forward = rg_hvp(n.loss, wrt, (rg_nodes){v, WRT});
+    cr_assert(reverse.n == WRT && forward.n == WRT, "%s", rg_graph_error(n.g));
+    memcpy(fetch, reverse.at, sizeof(rg_node *) * WRT);
+    memcpy(fetch + WRT, forward.at, sizeof(rg_node *) * WRT);
+    rg_node *hessian = fetch[2 * WRT] = rg_hessian(n.loss, n.wrt[3]);
+    rg_node *row = fetch[2 * WRT + 1] = rg_grad(total(rg_slice(d.at[3], 0, 1, 2)), RG_NODES(n.wrt[3])).at[0];
+    must(rg_graph_check(n.g));
+    rg_plan *p = must_compile(n.g, (rg_nodes){fetch, 2 * WRT + 2}, &(rg_plan_opts){.threads = 2, .mode = RG_TRAIN});
+    must(rg_run(p));
+    for (size_t k = 0; k < WRT; k++)
+        for (int64_t i = 0; i < rg_shape_count(rg_shape_of(n.wrt[k])); i++)
+            expect_close(value_at(p, forward.at[k], (size_t)i), value_at(p, reverse.at[k], (size_t)i), 1e-11, "hvp", k);
+    for (size_t i = 0; i < H; i++)
+        expect_close(value_at(p, hessian, H + i), value_at(p, row, i), 1e-11, "hessian", i);
+    rg_plan_free(p);
+    rg_graph_free(n.g);
+}
+
+Test(segments, forward_over_reverse)
+{
+    for (int reverse = 0; reverse < 2; reverse++) {
+        compare_modes((rg_scan_opts){.reverse = reverse});
+        compare_modes((rg_scan_opts){.keep_every = 3, .reverse = reverse});
+        compare_modes((rg_scan_opts){.keep_bytes = 1, .reverse = reverse});
+    }
+}
+
+/* What lies outside of a body can be stacked in it; so can its tangents, and those of all directions at once. */
+Test(segments, stacks_of_what_lies_outside)
+{
+    rg_graph *g = rg_graph_new(NULL);
+    rg_node *b = rg_param(g, "b", RG_F64, RG_SHAPE(3), NULL);
+    set_wave(b, 0.7, 1);
+    rg_scan *s = rg_scan_begin(g, NULL);
+    (void)rg_scan_slice(s, rg_zeros(g, RG_F64, RG_SHAPE(4)));
+    rg_node *y = rg_scan_stack(s, rg_sin(b));
+    rg_scan_end(s);
+    const rg_nodes t = rg_jvp(RG_NODES(y), RG_NODES(b), RG_NODES(rg_exp(b)));
+    rg_node *jacobian = rg_jacobian(y, b);
+    cr_assert(t.n == 1 && jacobian, "%s", rg_graph_error(g));
+    must(rg_graph_check(g));
+    rg_plan *p = compile(g, RG_NODES(t.at[0], jacobian), RG_EVAL);
+    run(p);
+    for (size_t i = 0; i < 12; i++) {
+        const double x = value_of(b, i % 3);
+        expect_close(value_at(p, t.at[0], i), cos(x) * exp(x), 1e-12, "jvp", i);
+        for (size_t k = 0; k < 3; k++)
+            expect_close(value_at(p, jacobian, 3 * i + k), i % 3 == k ? cos(x) : 0, 1e-12, "jacobian", i);
+    }
+    rg_plan_free(p);
+    rg_graph_free(g);
+}
+
 /* A layer: ragged sequences, two directions, a named number of steps that is promised to be a multiple where segments
    are of so many. */
 Test(segments, layers)
