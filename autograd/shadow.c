@@ -200,12 +200,22 @@ static rg_node *copy_projection(rgi_shadow *s, const rg_node *v)
     return rgi_scan_result_like(c, p, of);
 }
 
+/* All results of a scan of a body: those that its reverse asked for were made when the body had ended already. */
+static bool copy_results(rgi_shadow *s, const rg_node *v)
+{
+    const rg_scan *f = rgi_scan_of(v);
+    bool ok = true;
+    for (size_t k = 0; ok && k < f->results.n; k++)
+        ok = copy_body_node(s, f->results.at[k]);
+    return ok;
+}
+
 static bool copy_body_node(rgi_shadow *s, rg_node *v)
 {
     if (s->of[v->id])
         return true; /* a leaf of the body */
     if (rgi_is_scan(v))
-        return copy_scan(s, v);
+        return copy_scan(s, v) && copy_results(s, v);
     s->of[v->id] = rgi_is_projection(v)             ? copy_projection(s, v)
                    : v->op == &rgi_op_stop_gradient ? copy_stop(s, v)
                                                     : copy_op(s, v);

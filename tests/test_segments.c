@@ -164,6 +164,32 @@ Test(segments, forward_over_reverse)
     }
 }
 
+/* A loss that holds a gradient, written once more in another graph to be checked. */
+Test(segments, penalties_are_checked)
+{
+    for (int64_t every = 0; every < 3; every += 2) {
+        rg_graph *g = rg_graph_new(NULL);
+        rg_node *xs = rg_param(g, "xs", RG_F64, RG_SHAPE(4, 3, 2), NULL),
+                *a = rg_param(g, "a", RG_F64, RG_SHAPE(2), NULL);
+        set_wave(xs, 0.7, 1);
+        set_wave(a, 0.9, 2);
+        rg_scan *s = rg_scan_begin(g, &(rg_scan_opts){.keep_every = every});
+        rg_node *x = rg_scan_slice(s, xs), *h = rg_scan_carry(s, rg_zeros(g, RG_F64, RG_SHAPE(3, 2)));
+        rg_scan *inner = rg_scan_begin(g, NULL);
+        rg_node *row = rg_scan_slice(inner, rg_add(x, h)), *sum = rg_scan_carry(inner, a);
+        rg_scan_next(inner, sum, rg_tanh(rg_add(rg_mul(sum, a), row)));
+        rg_node *end = rg_scan_last(inner, sum);
+        rg_scan_end(inner);
+        rg_scan_next(s, h, rg_tanh(rg_mul(rg_add(x, h), end)));
+        rg_node *last = rg_scan_last(s, h);
+        rg_scan_end(s);
+        const rg_nodes wrt = RG_NODES(xs, a);
+        rg_grad_check_report report;
+        must(rg_grad_check(rg_square_norm(rg_grad(total(rg_square(last)), wrt)), wrt, NULL, &report));
+        rg_graph_free(g);
+    }
+}
+
 /* What lies outside of a body can be stacked in it; so can its tangents, and those of all directions at once. */
 Test(segments, stacks_of_what_lies_outside)
 {
