@@ -177,6 +177,11 @@ static bool copy_scan(rgi_shadow *s, rg_node *v)
         rg_scan_next(c, s->of[((rg_node *)f->carries.at[j])->id], s->of[((rg_node *)f->nexts.at[j])->id]);
     if (c && f->test)
         c->test = s->of[f->test->id];
+    for (size_t k = 0; ok && k < f->results.n; k++) { /* what lies outside is stacked while the body is open */
+        const rg_node *of = rgi_projection_of(f->results.at[k])->of;
+        if (of->region != f->region && s->of[of->id])
+            (void)rgi_scan_stack(c, s->of[of->id]);
+    }
     rg_scan_end(c);
     s->of[v->id] = c ? c->node : NULL;
     return ok && s->to->error.status == RG_OK;

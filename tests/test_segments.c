@@ -204,6 +204,8 @@ Test(segments, stacks_of_what_lies_outside)
     rg_node *jacobian = rg_jacobian(y, b);
     cr_assert(t.n == 1 && jacobian, "%s", rg_graph_error(g));
     must(rg_graph_check(g));
+    rg_grad_check_report report;
+    must(rg_grad_check(total(rg_square(y)), RG_NODES(b), NULL, &report));
     rg_plan *p = compile(g, RG_NODES(t.at[0], jacobian), RG_EVAL);
     run(p);
     for (size_t i = 0; i < 12; i++) {
