@@ -162,9 +162,9 @@ typedef struct rg_scan_opts {
        segment at a time; gradients have the same bits, unless the body has products that sum up more than 8192 numbers:
        rg_contract.
        A budget that is too small for all of these carries keeps some of them, and repeats forward steps from the nearest
-       to come to the others, by the binomial schedule (Griewank and Walther's revolve, ACM TOMS 26, 2000): no other
-       that holds the values of one step at a time repeats fewer, and where segments of several steps are better, they
-       are taken. Of 10,000 steps, each with values of four times the bytes of the carries, forward steps are made 2.0
+       to come to the others, by the binomial schedule (Griewank and Walther's revolve, ACM TOMS 26, 2000), which
+       repeats the fewest; the last segment is come to once more than there. Where segments of several steps are better,
+       they are taken. Of 10,000 steps, each with values of four times the bytes of the carries, forward steps are made 2.0
        times in all with a budget of 126 steps' values, 3.0 times with 22, 3.9 times with 9.5, 7.9 times with 3. Named
        sizes are no obstacle: how many carries are kept is decided when data is bound. */
     int64_t keep_every; /* steps of a segment, or RG_KEEP_SQRT: about the square root of their number */
