@@ -64,9 +64,11 @@ RG_API rg_node *rg_clamp(rg_node *x, double lo, double hi);
        1.2  erf (1.4; f64: 1.5)
        1.5  rsqrt, acos
        1.6  cosh, sigmoid (2.5)
-       2    expm1, sin, cos, tan (2.1; f64: 2.6), asin, atan, sinh, asinh, acosh (f64: 2.1), atanh
+       2    expm1, sin, cos, asin, atan, sinh, asinh, atanh
        2    softplus, log_sigmoid, tanh (2.7)
+       2.1  acosh
        2.2  gelu (3; f64: 4)
+       2.4  tan (f64: 2.6)
        2.5  silu (3.4), gelu_tanh (3.4) */
 
 RG_API rg_node *rg_exp(rg_node *x);   /* dx = g y */
