@@ -21,6 +21,17 @@ static inline void must(rg_status status)
     cr_assert(!status, "%s: %s", rg_status_name(status), rg_last_error());
 }
 
+/* The results of two plans of one graph have the same bits; what, how: for the message. */
+static inline void expect_equal_results(rg_plan *p, rg_plan *q, rg_nodes results, const char *what, const char *how)
+{
+    for (size_t k = 0; k < results.n; k++) {
+        rg_tensor a, b;
+        must(rg_result(p, results.at[k], &a));
+        must(rg_result(q, results.at[k], &b));
+        cr_expect(memcmp(a.data, b.data, rg_tensor_bytes(&a)) == 0, "%s, %s: result %zu", what, how, k);
+    }
+}
+
 /* Element i of a fetched node, of any dtype. */
 static inline double value_at(rg_plan *p, rg_node *node, size_t i)
 {

@@ -60,17 +60,6 @@ static rg_plan *plan_of(fetched *f, int threads, const rg_machine *machine)
     return p;
 }
 
-static void expect_equal(fetched *f, rg_plan *p, rg_plan *q, const char *what, const char *how)
-{
-    for (size_t k = 0; k < f->n; k++) {
-        rg_tensor a, b;
-        must(rg_result(p, f->at[k], &a));
-        must(rg_result(q, f->at[k], &b));
-        const size_t bytes = (size_t)rg_shape_count(a.shape) * rg_dtype_size(a.dtype);
-        cr_expect(memcmp(a.data, b.data, bytes) == 0, "%s, %s: result %zu", what, how, k);
-    }
-}
-
 static void expect_interpreted(fetched *f, rg_plan *p, const char *what)
 {
     for (size_t k = 0; k < f->n; k++) {
@@ -228,13 +217,13 @@ static void check_plan(fetched *f, rg_plan *alone, int threads, const rg_machine
     cr_expect(follow >= following, "%s, %d threads: %zu follow", what, threads, follow);
     for (int k = 0; k < 2; k++) {
         must(rg_run(p));
-        expect_equal(f, p, alone, what, "run");
+        expect_equal_results(p, alone, (rg_nodes){f->at, f->n}, what, "run");
         run_shuffled(p, &random);
-        expect_equal(f, p, alone, what, "shuffled");
+        expect_equal_results(p, alone, (rg_nodes){f->at, f->n}, what, "shuffled");
     }
     if (threads > 2)
         run_with(p, threads - 1);
-    expect_equal(f, p, alone, what, "smaller team");
+    expect_equal_results(p, alone, (rg_nodes){f->at, f->n}, what, "smaller team");
     rg_plan_free(p);
 }
 
@@ -516,7 +505,7 @@ Test(branches, one_that_fails, .timeout = 60)
             }
             fails_at = -1;
             must(rg_run(p));
-            expect_equal(f, p, alone, "after failures", "run");
+            expect_equal_results(p, alone, (rg_nodes){f->at, f->n}, "after failures", "run");
             rg_plan_free(p);
             rg_plan_free(alone);
             fetched_free(f);

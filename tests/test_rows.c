@@ -63,17 +63,6 @@ static rg_plan *plan_of(fetched *f, int threads)
     return p;
 }
 
-static void expect_equal(fetched *f, rg_plan *p, rg_plan *q, const char *what, const char *how)
-{
-    for (size_t k = 0; k < f->n; k++) {
-        rg_tensor a, b;
-        must(rg_result(p, f->at[k], &a));
-        must(rg_result(q, f->at[k], &b));
-        const size_t bytes = (size_t)rg_shape_count(a.shape) * rg_dtype_size(a.dtype);
-        cr_expect(memcmp(a.data, b.data, bytes) == 0, "%s, %s: result %zu", what, how, k);
-    }
-}
-
 /* Loops of a plan, and those that are cut into so many pieces, or as many as there are threads for them if those are
    fewer. */
 static size_t loops_of(const rg_plan *p, size_t pieces, size_t *cut)
@@ -153,10 +142,10 @@ static void check(fetched *f, const char *what, bool every)
         const size_t loops = loops_of(p, pieces, &cut);
         cr_expect(loops > 0 && cut == (every ? loops : 0), "%s: %zu of %zu loops cut", what, cut, loops);
         must(rg_run(p));
-        expect_equal(f, p, alone, what, "run");
+        expect_equal_results(p, alone, (rg_nodes){f->at, f->n}, what, "run");
         for (int k = 0; k < 5; k++) {
             run_shuffled(p, &random);
-            expect_equal(f, p, alone, what, "shuffled");
+            expect_equal_results(p, alone, (rg_nodes){f->at, f->n}, what, "shuffled");
         }
         rg_plan_free(p);
     }
@@ -217,10 +206,10 @@ Test(rows, segments)
     cr_expect(inner > 0 && cut > inner, "%zu loops cut, %zu inner ones", cut, inner);
     must(rg_run(p));
     must(rg_run(alone));
-    expect_equal(f, p, alone, "segments", "run");
+    expect_equal_results(p, alone, (rg_nodes){f->at, f->n}, "segments", "run");
     uint64_t random = 5;
     run_shuffled(p, &random);
-    expect_equal(f, p, alone, "segments", "shuffled");
+    expect_equal_results(p, alone, (rg_nodes){f->at, f->n}, "segments", "shuffled");
     rg_plan_free(p);
     rg_plan_free(alone);
     fetched_free(f);
