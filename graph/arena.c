@@ -1,10 +1,13 @@
 /* arena.c - bump allocation in growing chunks, and single blocks, from the graph's allocator. */
+#define _DEFAULT_SOURCE /* madvise */
 #include "arena.h"
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #define RGI_ALIGN 64
+#define RGI_HUGE_PAGE ((size_t)2 << 20)
 #define RGI_FIRST_CHUNK ((size_t)4096)
 #define RGI_LARGEST_CHUNK ((size_t)1 << 20)
 
@@ -26,13 +29,25 @@ bool rgi_size_add(size_t a, size_t b, size_t *out)
     return !__builtin_add_overflow(a, b, out);
 }
 
+/* Blocks that hold huge pages begin at one and ask for them: first use of small pages, and finding them, costs more than
+   many a kernel. What is left at the end of a block stays on small ones, so that no memory is spent on it. */
 static void *default_alloc(void *user, size_t bytes)
 {
     (void)user;
     size_t rounded;
     if (!rgi_size_add(bytes ? bytes : 1, RGI_ALIGN - 1, &rounded))
         return NULL;
-    return aligned_alloc(RGI_ALIGN, rounded & ~(size_t)(RGI_ALIGN - 1));
+    rounded &= ~(size_t)(RGI_ALIGN - 1);
+#ifdef MADV_HUGEPAGE
+    if (rounded >= RGI_HUGE_PAGE) {
+        void *memory = NULL;
+        if (posix_memalign(&memory, RGI_HUGE_PAGE, rounded))
+            return NULL;
+        (void)madvise(memory, rounded / RGI_HUGE_PAGE * RGI_HUGE_PAGE, MADV_HUGEPAGE);
+        return memory;
+    }
+#endif
+    return aligned_alloc(RGI_ALIGN, rounded);
 }
 
 static void default_free(void *user, void *memory, size_t bytes)

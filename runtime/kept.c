@@ -15,11 +15,12 @@ static bool keep(rg_plan *p, rgi_kept *x, size_t bytes)
 {
     if (x->room >= bytes)
         return true;
-    char *at = rgi_slab_alloc(&p->base->graph->allocator, bytes);
+    const rg_allocator *a = &p->base->graph->allocator;
+    char *at = a->alloc(a->user, bytes);
     if (!at)
         return false;
     if (x->at)
-        rgi_free(&p->base->graph->allocator, x->at, x->room);
+        rgi_free(a, x->at, x->room);
     p->kept_bytes += bytes - x->room;
     *x = (rgi_kept){.at = at, .room = bytes};
     return true;

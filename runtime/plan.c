@@ -4,23 +4,6 @@
 #include "exec.h"
 
 #include <string.h>
-#include <sys/mman.h>
-
-#define RGI_HUGE_PAGE ((size_t)2 << 20)
-
-char *rgi_slab_alloc(const rg_allocator *allocator, size_t bytes)
-{
-    char *slab = allocator->alloc(allocator->user, bytes);
-#ifdef MADV_HUGEPAGE
-    if (slab && bytes >= 2 * RGI_HUGE_PAGE) {
-        const uintptr_t first = ((uintptr_t)slab + RGI_HUGE_PAGE - 1) / RGI_HUGE_PAGE * RGI_HUGE_PAGE;
-        const uintptr_t last = ((uintptr_t)slab + bytes) / RGI_HUGE_PAGE * RGI_HUGE_PAGE;
-        if (last > first)
-            (void)madvise((void *)first, last - first, MADV_HUGEPAGE);
-    }
-#endif
-    return slab;
-}
 
 static rg_status ready_store(rg_plan *p, bool own)
 {

@@ -307,8 +307,6 @@ struct rg_plan {
 
 /* special.c: finds or makes the specialisation for what is bound; without `run`, data need not be bound yet. */
 rg_status rgi_special_choose(rg_plan *p, bool run);
-/* Memory for the slab: large ones on huge pages where the allocator leaves that open. */
-char *rgi_slab_alloc(const rg_allocator *allocator, size_t bytes);
 void rgi_special_free(rg_plan *p, rgi_special *s);
 /* kept.c: memory for what the present specialisation wants kept; packing what has changed before a run; giving it
    back. */

@@ -119,7 +119,7 @@ static rg_status attach(rg_plan *p, rgi_special *s)
         return rgi_fail(RG_ERR_MEMORY, "rg_run: the plan needs %zu bytes of memory, it was given %zu", s->total,
                         p->slab_bytes);
     if (!p->slab || p->slab_bytes < s->total) {
-        char *slab = rgi_slab_alloc(a, s->total + 64);
+        char *slab = a->alloc(a->user, s->total + 64);
         if (!slab)
             return rgi_fail(RG_ERR_MEMORY, "rg_run: out of memory: the plan needs %zu bytes", s->total);
         rgi_free(a, p->slab, p->slab_bytes);

@@ -1,7 +1,10 @@
-/* test_large.c - results larger than the caches are written past them: the same bits, wherever they go. */
+/* test_large.c - results larger than the caches are written past them: the same bits, wherever they go; large blocks of
+   memory lie on huge pages. */
 #include "must.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #define COUNT (((size_t)9 << 20) + 37) /* f32 elements: above what a last-level cache holds */
 
@@ -50,4 +53,40 @@ Test(large, same_bits_as_through_the_caches)
         free(got[i]);
     }
     free(x);
+}
+
+/* Whether the kernel has been told to put the mapping that `address` lies in on huge pages. */
+static bool on_huge_pages(const void *address)
+{
+    FILE *maps = fopen("/proc/self/smaps", "r");
+    cr_assert(maps);
+    char line[512];
+    bool within = false, huge = false;
+    while (fgets(line, sizeof line, maps)) {
+        unsigned long long first, last;
+        if (sscanf(line, "%llx-%llx ", &first, &last) == 2)
+            within = first <= (uintptr_t)address && (uintptr_t)address < last;
+        else if (within && strncmp(line, "VmFlags:", 8) == 0)
+            huge = strstr(line, " hg") != NULL;
+    }
+    fclose(maps);
+    return huge;
+}
+
+Test(large, parameters_and_values_on_huge_pages)
+{
+    if (access("/proc/self/smaps", R_OK) || access("/sys/kernel/mm/transparent_hugepage/enabled", R_OK))
+        cr_skip_test("no huge pages to ask for here");
+    rg_graph *g = rg_graph_new(NULL);
+    rg_node *w = rg_param(g, "w", RG_F32, RG_SHAPE(1024, 1024), NULL);
+    rg_node *square = rg_matmul(w, w);
+    rg_plan *p = must_compile(g, RG_NODES(square), NULL);
+    rg_tensor result;
+    must(rg_run(p));
+    must(rg_result(p, square, &result));
+    cr_expect(on_huge_pages(rg_value(w).data));
+    cr_expect((uintptr_t)rg_value(w).data % ((uintptr_t)2 << 20) == 0);
+    cr_expect(on_huge_pages((const char *)result.data + ((size_t)2 << 20)));
+    rg_plan_free(p);
+    rg_graph_free(g);
 }

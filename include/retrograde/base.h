@@ -124,7 +124,8 @@ RG_API rg_node *rg_at(rg_nodes list, size_t i);
 /* ---- memory ---------------------------------------------------------------------------------- */
 
 /* Where a graph and its plans take memory from. `alloc` returns `bytes` bytes aligned to 64, or NULL;
-   it must be callable from the threads that build or compile. */
+   it must be callable from the threads that build or compile. Without one of yours, blocks of 2 MiB and more begin at a
+   huge page and ask the system for such pages (madvise); one of yours does well to do the same. */
 typedef struct rg_allocator {
     void *(*alloc)(void *user, size_t bytes);
     void (*free)(void *user, void *memory, size_t bytes);
