@@ -2,6 +2,7 @@
    OpenMP. */
 #include "retrace.h"
 #include "rows.h"
+#include "strips.h"
 #include "timeline.h"
 #include "walker.h"
 
@@ -197,13 +198,17 @@ static rg_status run_step(rgi_walker *w, const rgi_exec *e)
 static size_t enter(rgi_walker *w, const rgi_exec *e)
 {
     size_t trips = e->trips;
-    if (e->schedule)
-        return rgi_retrace_enter(e, w->stages, w->t);
+    if (e->schedule) {
+        trips = rgi_retrace_enter(e, w->stages, w->t);
+        w->t[RGI_TURN + e->depth] = w->t[e->depth];
+        return trips;
+    }
     if (e->from) {
         const int64_t told = *(const int64_t *)rgi_at(e->from, e->terms[0], w->t);
         trips = told < 0 ? 0 : (uint64_t)told < trips ? (size_t)told : trips;
     }
-    w->t[e->depth] = e->reverse ? (int64_t)trips - 1 : 0;
+    w->t[RGI_TURN + e->depth] = w->t[e->depth] = e->reverse ? (int64_t)trips - 1 : 0;
+    w->strip[e->depth] = 0;
     return trips;
 }
 
@@ -212,6 +217,7 @@ static inline void go_on(rgi_walker *w, const rgi_exec *e)
     w->t[e->depth] += e->reverse ? -1 : 1;
     if (e->schedule)
         rgi_retrace_turn(e, w->stages, w->t);
+    w->t[RGI_TURN + e->depth] = w->t[e->depth] - w->strip[e->depth];
 }
 
 /* The step after a loop's begin or end. */
@@ -228,6 +234,8 @@ static size_t turn(rgi_walker *w, const rgi_exec *e, size_t i)
         w->done[e->depth] = 0;
         if (b && b->loop == i)
             rgi_branch_goes_on(w, 0);
+        if (e->strips)
+            rgi_strip_begin(w, i, 0);
         return i + 1;
     }
     const size_t done = ++w->done[e->depth];
@@ -236,6 +244,9 @@ static size_t turn(rgi_walker *w, const rgi_exec *e, size_t i)
     if (done == w->trips[e->depth])
         return i + 1;
     go_on(w, e);
+    const rgi_strips *const strips = w->s->steps[e->jump - 1].strips;
+    if (strips && done % strips->turns == 0)
+        rgi_strip_begin(w, e->jump - 1, done);
     return e->jump;
 }
 
@@ -258,27 +269,55 @@ static size_t test(rgi_walker *w, const rgi_exec *e, size_t i)
     return e->jump;
 }
 
+/* So many turns of a loop, from the present one on, for one piece of its rows. */
+static rg_status walk_piece(rgi_walker *w, size_t i, size_t piece, size_t turns)
+{
+    const rgi_exec *e = &w->s->steps[i];
+    rg_status status = RG_OK;
+    for (; turns > 0 && !status; turns--) {
+        for (size_t j = 0; j < e->rows->n_steps && !status; j++) {
+            const uint64_t begin = w->s->timeline ? rgi_now() : 0;
+            status = rgi_rows_run(e, piece, j, w->scratch, w->t);
+            if (status)
+                rgi_tell_node(w->p->program, i + 1 + j, w->failures, status);
+            if (w->s->timeline)
+                rgi_timeline_note(w->s->timeline, w->self, i + 1 + j, begin, 0);
+        }
+        if (turns > 1)
+            go_on(w, e);
+    }
+    return status;
+}
+
 /* All steps of a loop for the pieces of its rows that are this thread's. */
 static void walk_rows(rgi_walker *w, size_t i)
 {
     const rgi_exec *e = &w->s->steps[i];
-    const size_t n = e->rows->n_steps;
     rg_status status = RG_OK;
     for (size_t piece = w->thread; piece < e->rows->pieces && !status; piece += w->team)
-        for (size_t trips = enter(w, e); trips > 0 && !status; trips--) {
-            for (size_t j = 0; j < n && !status; j++) {
-                const uint64_t begin = w->s->timeline ? rgi_now() : 0;
-                status = rgi_rows_run(e, piece, j, w->scratch, w->t);
-                if (status)
-                    rgi_tell_node(w->p->program, i + 1 + j, w->failures, status);
-                if (w->s->timeline)
-                    rgi_timeline_note(w->s->timeline, w->self, i + 1 + j, begin, 0);
-            }
-            if (trips > 1)
-                go_on(w, e);
-        }
+        status = walk_piece(w, i, piece, enter(w, e));
     if (status)
         rgi_walker_fail(w, status);
+}
+
+/* The same with strips: for the turns of each. A thread that has failed still comes to where the others meet it. */
+static void walk_strips(rgi_walker *w, size_t i)
+{
+    const rgi_exec *e = &w->s->steps[i];
+    const size_t trips = enter(w, e);
+    for (size_t done = 0, turns; done < trips; done += turns) {
+        turns = trips - done < e->strips->turns ? trips - done : e->strips->turns;
+        rgi_strip_begin(w, i, done);
+        const int64_t first = w->t[e->depth];
+        rg_status status = RG_OK;
+        for (size_t piece = w->thread; piece < e->rows->pieces && !status && !w->failed; piece += w->team) {
+            w->t[e->depth] = first;
+            w->t[RGI_TURN + e->depth] = first - w->strip[e->depth];
+            status = walk_piece(w, i, piece, turns);
+        }
+        if (status)
+            rgi_walker_fail(w, status);
+    }
 }
 
 /* The calls that begin with step i. */
@@ -366,11 +405,17 @@ static void walk(rgi_walker *w, size_t i, size_t end, int which)
         }
         if (e->barrier)
             meet_all(w);
+        if (e->in_strips) {
+            i++;
+            continue;
+        }
         if (e->section && which == RGI_EVERYTHING && w->team == w->s->team) {
             walk_section(w, e->section);
             i = e->section->end;
         } else if (e->rows && w->team > 1) {
-            if (!w->failed)
+            if (e->strips)
+                walk_strips(w, i);
+            else if (!w->failed)
                 walk_rows(w, i);
             i = e->jump;
         } else if (e->kind == RGI_LOOP || e->kind == RGI_NEXT) {

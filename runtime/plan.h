@@ -5,8 +5,10 @@
 #include "program.h"
 
 /* Counters of the loops around a step, by depth; behind them the slots in which loops of a retrace keep the present
-   step's state, or have it from; -1: none. */
-#define RGI_COUNTERS (2 * RGI_MAX_LOOPS)
+   step's state, or have it from; -1: none. Behind those where in its strip (strips.c) each loop is, or, where it has
+   none, the counters again. */
+#define RGI_TURN (2 * RGI_MAX_LOOPS)
+#define RGI_COUNTERS (RGI_TURN + RGI_MAX_LOOPS)
 
 /* Where an operand moves as the loops around it go on: its address plus counter * stride for each. */
 typedef struct rgi_terms {
@@ -112,6 +114,19 @@ typedef struct rgi_rows {
     rgi_row_step *steps; /* of piece k from k n_steps on */
 } rgi_rows;
 
+/* A step in front of a loop that is done for some turns at a time. */
+typedef struct rgi_strip_step {
+    uint32_t step;
+    rgi_row_step whole, rest; /* for as many turns as a strip has, and as the last one has; `moved` is by turn */
+} rgi_strip_step;
+
+/* All such steps of a loop. What they make has memory for one strip. */
+typedef struct rgi_strips {
+    size_t turns; /* of a strip */
+    uint32_t n;
+    rgi_strip_step *steps;
+} rgi_strips;
+
 /* A loop's part in a retrace. */
 typedef struct rgi_schedule {
     rgi_retracing as;
@@ -165,6 +180,8 @@ typedef struct rgi_exec {
     bool reverse;                 /* RGI_LOOP, RGI_NEXT */
     uint32_t depth, jump;         /* RGI_LOOP: the step after its end; RGI_NEXT: the first of its body */
     const rgi_rows *rows;         /* RGI_LOOP: several threads do pieces of it, each all steps; or NULL */
+    const rgi_strips *strips;     /* RGI_LOOP: what is done for some of its turns at a time; or NULL */
+    bool in_strips;               /* done so, from inside the loop */
     rgi_section *section;         /* that begins here, or NULL */
     uint8_t branch;               /* of a section: the number of the branch, from 1 on; 0: of none */
     bool bridge;                  /* done in parts, from inside the loop of its branch */
@@ -232,6 +249,7 @@ typedef struct rgi_special {
     rgi_packing *packed; /* of program.packed */
     int64_t *slots;      /* of program.retraces: checkpoints kept at once */
     size_t *offsets;     /* of owners in the slab, by value */
+    size_t *strip_bytes; /* by value: of one that is made in strips those of a strip, else 0; NULL: none is */
     size_t bytes;        /* of the slab's first part, the values ... */
     size_t total;        /* ... and with the scratch of each thread behind it */
     size_t peak;         /* largest sum of what lives at once */
@@ -246,6 +264,7 @@ typedef struct rgi_special {
         const rg_type *known;        /* the ones that these follow (groups_again.c), or NULL */
     } types[RGI_MAX_ARITY + 1];      /* of the last member of a group with so many inputs */
     const struct rgi_special *known; /* while this one is made: another one of the same program, or NULL */
+    int32_t *in_strips;              /* while it is made, by value: the loop for which it may be in strips; or NULL */
     bool parallel;                   /* some step is */
     uint32_t team;                   /* ... shared out among so many threads */
     rgi_section *sections;
@@ -341,6 +360,8 @@ static inline size_t rgi_bytes(const rgi_program *prog, const rgi_special *s, in
 {
     const rgi_value *value = &prog->values[v];
     const size_t bytes = s->counts[value->shape] * value->size;
+    if (s->strip_bytes && s->strip_bytes[v])
+        return s->strip_bytes[v];
     return value->packed  ? s->packed[value->packed - 1].bytes
            : value->slots ? bytes * (size_t)s->slots[value->slots - 1]
                           : bytes;

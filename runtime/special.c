@@ -3,11 +3,15 @@
 #include "retrace.h"
 #include "share.h"
 #include "steps.h"
+#include "strips.h"
 #include "timeline.h"
 
 #include <string.h>
 
 #define RGI_KNOWN_SIZES 16 /* specialisations kept */
+
+/* How one is made: no loops go side by side; what leads to loops is made in strips even where little is saved by it. */
+enum { RGI_APART = 1, RGI_SMALL = 2 };
 
 static size_t rounded(size_t bytes)
 {
@@ -25,7 +29,8 @@ static bool place(rg_plan *p, rgi_special *s, rgi_extra *extra, const uint32_t *
     rgi_buffer *buffers = rgi_arena_alloc(&p->temporary, (prog->n_owners + positions) * sizeof *buffers);
     uint32_t *begin = rgi_arena_alloc(&p->temporary, 2 * (positions + 1) * sizeof *begin),
              *end = begin ? begin + positions + 1 : NULL;
-    bool ok = buffers && begin;
+    uint32_t *until = NULL;
+    bool ok = buffers && begin && rgi_strips_stay(p, s, &until);
     for (size_t i = 0; ok && i < s->n_steps; i++)
         begin[i] = i > 0 && shared[interval[i]] && interval[i] == interval[i - 1] ? begin[i - 1] : (uint32_t)i;
     for (size_t i = s->n_steps; ok && i-- > 0;)
@@ -39,6 +44,8 @@ static bool place(rg_plan *p, rgi_special *s, rgi_extra *extra, const uint32_t *
         b->bytes = rgi_bytes(prog, s, prog->owners[n]);
         b->first = begin[value->first];
         b->last = end[value->last];
+        if (until && until[prog->owners[n]] && end[until[prog->owners[n]]] > b->last)
+            b->last = end[until[prog->owners[n]]];
         b->choice = value->choice;
         b->taken = value->taken;
     }
@@ -92,7 +99,7 @@ static rg_status make_arrays(rg_plan *p, rgi_special *s)
     return RG_OK;
 }
 
-static rg_status build(rg_plan *p, rgi_special *s, bool apart)
+static rg_status build(rg_plan *p, rgi_special *s, unsigned way)
 {
     const rgi_program *prog = p->program;
     const size_t n = prog->n_items + 2;
@@ -104,9 +111,11 @@ static rg_status build(rg_plan *p, rgi_special *s, bool apart)
     rgi_extra *extra = rgi_arena_alloc(&p->temporary, n * sizeof *extra);
     uint32_t *interval = rgi_arena_alloc(&p->temporary, n * sizeof *interval);
     bool *shared = rgi_arena_alloc(&p->temporary, n + 8 * prog->n_loops + 1);
-    const bool ok = extra && interval && shared && rgi_retrace_sizes(prog, s) && rgi_steps_make(p, s, extra) &&
-                    rgi_share(p, s, apart, interval, shared) && rgi_steps_settle(p, s, extra) &&
-                    place(p, s, extra, interval, shared) && rgi_steps_link(p, s, extra) && rgi_straighten(s) &&
+    const bool ok = extra && interval && shared && rgi_retrace_sizes(prog, s) &&
+                    rgi_strips_find(p, s, way & RGI_SMALL) && rgi_steps_make(p, s, extra) &&
+                    rgi_share(p, s, way & RGI_APART, interval, shared) && rgi_strips_cut(p, s, way & RGI_SMALL) &&
+                    rgi_steps_settle(p, s, extra) && place(p, s, extra, interval, shared) &&
+                    rgi_steps_link(p, s, extra) && rgi_straighten(s) &&
                     (!prog->opts.profile || (s->timeline = rgi_timeline_new(prog, s)));
     return ok ? RG_OK : s->refused ? s->refused : rgi_fail(RG_ERR_MEMORY, "rg_run: out of memory");
 }
@@ -189,9 +198,8 @@ static rgi_special *new_special(rg_plan *p)
     return s;
 }
 
-/* A specialisation of a program for the sizes bound; takes the program over if it is not the plan's. apart: see
-   rgi_share. */
-static rg_status make_special(rg_plan *p, rgi_program *prog, bool apart, rgi_special **out)
+/* A specialisation of a program for the sizes bound; takes the program over if it is not the plan's. */
+static rg_status make_special(rg_plan *p, rgi_program *prog, unsigned way, rgi_special **out)
 {
     rgi_program *const before = p->program;
     const bool own = prog != p->base;
@@ -206,7 +214,7 @@ static rg_status make_special(rg_plan *p, rgi_program *prog, bool apart, rgi_spe
     p->program = prog;
     for (s->known = own ? NULL : p->specials; s->known && s->known->own;)
         s->known = s->known->next;
-    const rg_status status = build(p, s, apart);
+    const rg_status status = build(p, s, way);
     s->known = NULL;
     p->program = before;
     if (status) {
@@ -224,7 +232,7 @@ static bool fits_budget(const rg_plan *p, const rgi_special *s)
 }
 
 /* Tries what may be dropped of a specialisation: of all programs that fit into the budget *best is the fastest. */
-static rg_status try_dropping(rg_plan *p, const rgi_special *s, bool apart, size_t *least, rgi_special **best)
+static rg_status try_dropping(rg_plan *p, const rgi_special *s, unsigned way, size_t *least, rgi_special **best)
 {
     static const double segments[] = {1, 2, 3, 4, 6, 9, 14, 24}, parts[] = {0.25, 0.5, 0.75, 1};
     enum { SEGMENTS = sizeof segments / sizeof *segments, PARTS = sizeof parts / sizeof *parts };
@@ -234,7 +242,7 @@ static rg_status try_dropping(rg_plan *p, const rgi_special *s, bool apart, size
         rgi_special *other = NULL;
         rgi_program *prog = rgi_recompute(p->base, s, &policy);
         const rg_status status =
-            prog ? make_special(p, prog, apart, &other) : rgi_fail(RG_ERR_MEMORY, "rg_run: out of memory");
+            prog ? make_special(p, prog, way | RGI_SMALL, &other) : rgi_fail(RG_ERR_MEMORY, "rg_run: out of memory");
         if (status)
             return status;
         *least = other->total < *least ? other->total : *least;
@@ -245,18 +253,27 @@ static rg_status try_dropping(rg_plan *p, const rgi_special *s, bool apart, size
     return RG_OK;
 }
 
-/* What fits into the budget replaces *s. Loops that go side by side hold more memory: where nothing does with them, they
-   go one after the other. */
+/* What fits into the budget replaces *s: strips of what leads to loops, which cost next to nothing, perhaps with what is
+   made again. Loops that go side by side hold more memory: where nothing does with them, they go one after the other. */
 static rg_status fit_budget(rg_plan *p, rgi_special **s)
 {
     size_t least = (*s)->total;
     rgi_special *best = NULL, *apart = NULL;
-    rg_status status = try_dropping(p, *s, false, &least, &best);
+    rg_status status = p->base->n_loops ? make_special(p, p->base, RGI_SMALL, &best) : RG_OK;
+    if (!status && best) {
+        rgi_special_free(p, *s);
+        *s = best;
+        if (fits_budget(p, best))
+            return RG_OK;
+        least = best->total;
+        best = NULL;
+    }
+    status = status ? status : try_dropping(p, *s, 0, &least, &best);
     if (!status && !best && (*s)->sections)
-        status = make_special(p, p->base, true, &apart);
+        status = make_special(p, p->base, RGI_APART | RGI_SMALL, &apart);
     if (!status && apart) {
         least = apart->total < least ? apart->total : least;
-        status = fits_budget(p, apart) ? RG_OK : try_dropping(p, apart, true, &least, &best);
+        status = fits_budget(p, apart) ? RG_OK : try_dropping(p, apart, RGI_APART, &least, &best);
         best = best || !fits_budget(p, apart) ? best : apart;
         rgi_special_free(p, best == apart ? NULL : apart);
     }
@@ -286,7 +303,7 @@ rg_status rgi_special_choose(rg_plan *p, bool run)
     if (!s) {
         if (p->n_specials == RGI_KNOWN_SIZES)
             forget_oldest(p);
-        status = make_special(p, p->base, false, &s);
+        status = make_special(p, p->base, 0, &s);
         if (!status && !fits_budget(p, s))
             status = fit_budget(p, &s);
         if (status) {

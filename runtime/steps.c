@@ -37,10 +37,11 @@ bool rgi_terms_make(const rg_plan *p, rgi_special *s, int32_t v, const rgi_terms
     rgi_terms *terms = rgi_arena_take(&s->arena, sizeof *terms + n * sizeof *terms->stride);
     if (!terms)
         return false;
+    const size_t turns = s->in_strips && s->in_strips[rgi_owner(prog, v)] != RGI_NONE ? RGI_TURN : 0;
     terms->n = 0;
     for (; prog->values[w].part_of != RGI_NONE; w = prog->values[w].part_of)
         if (prog->values[w].step_loop != RGI_NONE) {
-            terms->depth[terms->n] = (uint8_t)prog->loops[prog->values[w].step_loop].depth;
+            terms->depth[terms->n] = (uint8_t)(turns + prog->loops[prog->values[w].step_loop].depth);
             terms->stride[terms->n++] = rgi_special_bytes(p, s, w);
         }
     *out = terms;

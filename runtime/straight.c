@@ -5,6 +5,8 @@
 /* How many calls a step is; SIZE_MAX: it is more than calls. */
 static size_t calls_of(const rgi_exec *e)
 {
+    if (e->in_strips)
+        return SIZE_MAX;
     if (e->kind == RGI_RUN)
         return e->terms || e->tasks[1] ? SIZE_MAX : e->tasks[0] != 0;
     const rgi_group *g = e->group;

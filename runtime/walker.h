@@ -19,6 +19,7 @@ typedef struct rgi_walker {
     uint64_t waited;   /* nanoseconds at meetings, of a plan that keeps a timeline */
     char *scratch;
     int64_t t[RGI_COUNTERS];         /* counters of the loops around the present step */
+    int64_t strip[RGI_MAX_LOOPS];    /* the first step of the strip that each is in, where it has some, or 0 */
     size_t done[RGI_MAX_LOOPS];      /* steps of each that are over ... */
     size_t trips[RGI_MAX_LOOPS];     /* ... of so many */
     rgi_stage stages[RGI_MAX_LOOPS]; /* of those that take part in a retrace */

@@ -1,0 +1,227 @@
+/* test_strips.c - long sequences: what leads to a loop is made for some of its turns at a time, in memory for those
+   alone, and every bit is that of the loop as it was written. */
+#include "must.h"
+
+#include "../runtime/plan.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { LONG = 5603, B = 8, I = 6, H = 32, FETCHED = 24 };
+
+typedef rg_node *layer(rg_node *xs, const char *name, int64_t hidden, const rg_rnn_opts *opts);
+
+/* A weight a gate: several products lead to the loop. */
+static rg_node *apart(rg_node *xs, const char *name, int64_t hidden, const rg_rnn_opts *opts)
+{
+    rg_graph *g = rg_graph_of(xs);
+    const int64_t in = rg_shape_of(xs).dim[2];
+    rg_node *w[3], *u[3], *gate[3];
+    for (int k = 0; k < 3; k++) {
+        char of[16];
+        snprintf(of, sizeof of, "%s.w%d", name, k);
+        w[k] = rg_param(g, of, RG_F32, RG_SHAPE(in, hidden), NULL);
+        snprintf(of, sizeof of, "%s.u%d", name, k);
+        u[k] = rg_param(g, of, RG_F32, RG_SHAPE(hidden, hidden), NULL);
+    }
+    rg_scan *s = rg_scan_begin(g, &(rg_scan_opts){.reverse = true, .lengths = opts ? opts->lengths : NULL});
+    rg_node *x = rg_scan_slice(s, xs), *h = rg_scan_carry(s, rg_zeros(g, RG_F32, RG_SHAPE(B, hidden)));
+    for (int k = 0; k < 3; k++)
+        gate[k] = rg_add(rg_matmul(x, w[k]), rg_matmul(h, u[k]));
+    rg_node *z = rg_sigmoid(gate[0]);
+    rg_node *next = rg_add(rg_mul(z, h), rg_mul(rg_one_minus(z), rg_mul(rg_sigmoid(gate[1]), rg_tanh(gate[2]))));
+    rg_scan_next(s, h, next);
+    rg_node *ys = rg_scan_stack(s, next);
+    rg_scan_end(s);
+    return ys;
+}
+
+typedef struct network {
+    rg_graph *g;
+    rg_node *xs, *lengths, *ys, *loss, *fetch[FETCHED];
+    size_t n;
+} network;
+
+static network network_new(layer *of, bool ragged, bool both, bool grads)
+{
+    network m = {.g = rg_graph_new(&(rg_graph_opts){.seed = 3})};
+    m.xs = rg_input(m.g, "xs", RG_F32, RG_SHAPE(rg_dim(m.g, "time"), B, I));
+    m.lengths = rg_input(m.g, "lengths", RG_I64, RG_SHAPE(B));
+    m.ys = of(rg_tanh(m.xs), "layer", H, /* of which the plan holds the sequence itself */
+              &(rg_rnn_opts){.lengths = ragged ? m.lengths : NULL, .bidirectional = both});
+    m.loss = rg_sum(rg_square(m.ys), RG_ALL_AXES, false);
+    m.fetch[m.n++] = m.ys;
+    const rg_nodes params = rg_params(m.g);
+    rg_node *wrt[FETCHED] = {m.xs};
+    cr_assert(params.n + 2 <= FETCHED);
+    memcpy(wrt + 1, params.at, params.n * sizeof *wrt);
+    const rg_nodes d = grads ? rg_grad(m.loss, (rg_nodes){wrt, params.n + 1}) : (rg_nodes){0};
+    for (size_t k = 0; k < d.n; k++)
+        m.fetch[m.n++] = d.at[k];
+    return m;
+}
+
+static float data[2 * LONG * B * I];
+static int64_t ends[B];
+
+static void bind(const network *m, rg_plan *p, int64_t steps)
+{
+    for (size_t i = 0; i < sizeof data / sizeof *data; i++)
+        data[i] = (float)(i * 37 % 101) / 50 - 1;
+    for (int64_t i = 0; i < B; i++)
+        ends[i] = i * steps / (B - 1);
+    must(rg_bind_shape(p, m->xs, data, RG_SHAPE(steps, B, I)));
+    must(rg_bind(p, m->lengths, ends));
+}
+
+static rg_plan *plan_of(const network *m, int64_t steps, const rg_plan_opts *opts)
+{
+    rg_plan *p = must_compile(m->g, (rg_nodes){m->fetch, m->n}, opts);
+    bind(m, p, steps);
+    return p;
+}
+
+/* Loops of a plan that has been run, to which something leads in strips. */
+static size_t loops_in_strips(const rg_plan *p)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < p->current->n_steps; i++)
+        n += p->current->steps[i].strips != NULL;
+    return n;
+}
+
+static layer *const layers[] = {rg_nn_lstm, rg_nn_gru_cho, rg_nn_lstm_peephole, apart};
+enum { LAYERS = sizeof layers / sizeof *layers };
+
+/* Values and gradients of long sequences, for any number of threads. */
+Test(strips, have_the_bits_of_the_whole)
+{
+    for (size_t k = 0; k < LAYERS; k++)
+        for (int ragged = 0; ragged < 2; ragged++) {
+            const network m = network_new(layers[k], ragged, ragged && layers[k] != apart, true);
+            rg_plan *whole = plan_of(&m, LONG, &(rg_plan_opts){.threads = 1, .no_fuse = true, .mode = RG_TRAIN});
+            must(rg_run(whole));
+            cr_assert_eq(loops_in_strips(whole), 0);
+            for (int threads = 1; threads <= 8; threads += threads < 3 ? 1 : 5) {
+                rg_plan *p = plan_of(&m, LONG, &(rg_plan_opts){.threads = threads, .mode = RG_TRAIN});
+                char what[64];
+                snprintf(what, sizeof what, "layer %zu, %s, %d threads", k, ragged ? "ragged" : "full", threads);
+                must(rg_run(p));
+                must(rg_run(p)); /* nothing is left over from the run before */
+                expect_equal_results(p, whole, (rg_nodes){m.fetch, m.n}, what, "in strips");
+                cr_expect(threads > 1 || loops_in_strips(p) >= 1, "%s: no strips", what);
+                rg_plan_free(p);
+            }
+            rg_plan_free(whole);
+            rg_graph_free(m.g);
+        }
+}
+
+/* Where memory is short sequences need not be long. */
+Test(strips, within_a_budget)
+{
+    static const int64_t steps[] = {0, 1, 8, 9, 33, 40, 63, 64, 65};
+    for (size_t k = 0; k < LAYERS; k++)
+        for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+            const network m = network_new(layers[k], i % 2, false, false);
+            rg_plan *whole = plan_of(&m, steps[i], &(rg_plan_opts){.threads = 1, .no_fuse = true, .mode = RG_EVAL}),
+                    *plain = plan_of(&m, steps[i], &(rg_plan_opts){.threads = 1, .mode = RG_EVAL});
+            must(rg_run(whole));
+            must(rg_run(plain));
+            cr_expect_eq(loops_in_strips(plain), 0, "little is saved by it");
+            const size_t saved = (size_t)steps[i] * B * H * sizeof(float);
+            rg_plan *p = plan_of(&m, steps[i],
+                                 &(rg_plan_opts){.threads = 1,
+                                                 .mode = RG_EVAL,
+                                                 .budget = rg_plan_bytes(plain) - (steps[i] > 32 ? saved : 0)});
+            must(rg_run(p));
+            cr_expect_eq(loops_in_strips(p), steps[i] > 32, "%d steps", (int)steps[i]);
+            expect_equal_results(p, whole, (rg_nodes){m.fetch, m.n}, "budget", "in strips");
+            rg_plan_free(p);
+            rg_plan_free(plain);
+            rg_plan_free(whole);
+            rg_graph_free(m.g);
+        }
+}
+
+/* Memory grows with the sequence by the sequence and the outputs, not by what lies between. */
+Test(strips, memory_does_not_grow_with_the_sequence)
+{
+    for (size_t k = 0; k < LAYERS; k++)
+        for (int threads = 1; threads <= 2; threads++) {
+            const network m = network_new(layers[k], false, false, false);
+            rg_plan *p = plan_of(&m, LONG, &(rg_plan_opts){.threads = threads, .mode = RG_EVAL});
+            must(rg_run(p));
+            const size_t once = rg_plan_bytes(p);
+            bind(&m, p, 2 * LONG);
+            must(rg_run(p));
+            cr_expect_eq(loops_in_strips(p), 1);
+            const size_t ends_of_it = (size_t)LONG * B * (I + H) * sizeof(float);
+            cr_expect_leq(rg_plan_bytes(p), once + ends_of_it + 65536, "layer %zu, %d threads: %zu, then %zu", k,
+                          threads, once, rg_plan_bytes(p));
+            cr_expect_leq(once, ends_of_it + (size_t)5 * 1024 * 1024, "layer %zu: %zu", k, once);
+            rg_plan_free(p);
+            rg_graph_free(m.g);
+        }
+}
+
+/* One plan for sequences of any length. */
+Test(strips, one_plan_for_all_lengths)
+{
+    static const int64_t steps[] = {LONG, 3, 0, 2 * LONG, 1, LONG + 7, LONG};
+    const network m = network_new(rg_nn_lstm, true, false, true);
+    rg_plan *p = must_compile(m.g, (rg_nodes){m.fetch, m.n}, &(rg_plan_opts){.threads = 2, .mode = RG_TRAIN}),
+            *whole = must_compile(m.g, (rg_nodes){m.fetch, m.n},
+                                  &(rg_plan_opts){.threads = 1, .no_fuse = true, .mode = RG_TRAIN});
+    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+        bind(&m, p, steps[i]);
+        bind(&m, whole, steps[i]);
+        must(rg_run(p));
+        must(rg_run(whole));
+        cr_expect_eq(loops_in_strips(p) > 0, steps[i] >= LONG, "%d steps", (int)steps[i]);
+        expect_equal_results(p, whole, (rg_nodes){m.fetch, m.n}, "lengths", "in strips");
+    }
+    rg_plan_free(p);
+    rg_plan_free(whole);
+    rg_graph_free(m.g);
+}
+
+/* Weights that a step changes are read before that. */
+Test(strips, updates_come_after_the_loop)
+{
+    for (int threads = 1; threads <= 2; threads++) {
+        float loss[2][4];
+        for (int plain = 0; plain < 2; plain++) {
+            const network m = network_new(rg_nn_gru_cho, false, false, false);
+            rg_node *step = rg_sgd(m.loss, &(rg_sgd_opts){.lr = 1e-4, .momentum = 0.9});
+            rg_plan *p = must_compile(m.g, RG_NODES(m.loss, step),
+                                      &(rg_plan_opts){.threads = plain ? 1 : threads, .no_fuse = plain});
+            bind(&m, p, 2 * LONG);
+            for (int i = 0; i < 4; i++) {
+                must(rg_run(p));
+                loss[plain][i] = (float)value_at(p, m.loss, 0);
+            }
+            cr_expect_eq(loops_in_strips(p) > 0, !plain);
+            rg_plan_free(p);
+            rg_graph_free(m.g);
+        }
+        cr_expect_arr_eq(loss[0], loss[1], sizeof loss[0]);
+        cr_expect_neq(loss[0][0], loss[0][3]);
+    }
+}
+
+/* The plan says what it does. */
+Test(strips, are_seen_in_a_dump_and_a_profile)
+{
+    const network m = network_new(rg_nn_lstm, false, false, false);
+    rg_plan *p = plan_of(&m, LONG, &(rg_plan_opts){.threads = 1, .mode = RG_EVAL, .profile = true});
+    must(rg_run(p));
+    char *text = rg_plan_dump(p), *table = rg_plan_profile(p, NULL);
+    cr_assert(text && table);
+    cr_expect(strstr(text, "run in strips") && strstr(text, "what leads to it in strips of 512 steps"), "%s", text);
+    cr_expect(strstr(table, "contract"), "%s", table);
+    rg_text_free(text);
+    rg_text_free(table);
+    rg_plan_free(p);
+    rg_graph_free(m.g);
+}
