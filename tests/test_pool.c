@@ -51,6 +51,91 @@ Test(pool, infinities_are_numbers_and_padding_never_wins)
            (double[]){0, 2});
 }
 
+/* Maxima of a plane and where cotangents 1, 2, 3 .. of them go, by the definition. */
+static void maxima_of(const rg_pool_opts *o, const int64_t in[2], const int64_t out[2], const double *x, double *y,
+                      double *dx)
+{
+    for (int64_t i = 0; i < in[0] * in[1]; i++)
+        dx[i] = 0;
+    for (int64_t i = 0; i < out[0] * out[1]; i++) {
+        int64_t best = -1;
+        for (int64_t k = 0; k < o->window[0] * o->window[1]; k++) {
+            const int64_t h = i / out[1] * o->stride[0] + k / o->window[1] - o->pad[0],
+                          w = i % out[1] * o->stride[1] + k % o->window[1] - o->pad[1], at = h * in[1] + w;
+            if (h < 0 || h >= in[0] || w < 0 || w >= in[1])
+                continue;
+            if (best < 0 || (!isnan(x[best]) && (isnan(x[at]) || x[at] > x[best])))
+                best = at;
+        }
+        y[i] = x[best];
+        dx[best] += (double)(i + 1);
+    }
+}
+
+/* Of two planes of small whole numbers with NaN and infinities in between, so that there are ties, and windows at the edges
+   that hold nothing larger than what is outside. */
+static void compare_planes(rg_dtype dtype, const rg_pool_opts *o, int64_t height, int64_t width)
+{
+    const int64_t in[2] = {height, width}, plane = height * width;
+    rg_graph *g = rg_graph_new(NULL);
+    rg_node *x = rg_input(g, "x", dtype, RG_SHAPE(2, height, width)), *y = rg_max_pool2d(x, o);
+    const rg_shape shape = rg_shape_of(y);
+    const int64_t out[2] = {shape.dim[1], shape.dim[2]}, pooled = out[0] * out[1];
+    rg_node *u = rg_arange(g, dtype, 1, 1, pooled);
+    u = rg_broadcast_to(rg_reshape(u, RG_SHAPE(1, out[0], out[1])), shape);
+    rg_node *dx = rg_at(rg_vjp(RG_NODES(y), RG_NODES(u), RG_NODES(x)), 0);
+    rg_plan *p = must_compile(g, RG_NODES(y, dx), NULL);
+    double *values = calloc((size_t)(4 * plane), sizeof *values), *maxima = values + 2 * plane, *to = maxima + plane;
+    float *single = calloc((size_t)(2 * plane), sizeof *single);
+    const double special[] = {NAN, INFINITY, -(double)INFINITY};
+    unsigned seed = (unsigned)(height * 31 + width);
+    for (int64_t i = 0; i < 2 * plane; i++) {
+        seed = seed * 1664525u + 1013904223u;
+        const int64_t column = i % width;
+        if ((column < 2 || column >= width - 2) && (seed >> 22) % 4)
+            values[i] = -(double)INFINITY;
+        else
+            values[i] = seed >> 24 < 30 ? special[(seed >> 16) % 3] : (double)((seed >> 20) % 4) - 3;
+        single[i] = (float)values[i];
+    }
+    must(rg_bind(p, x, dtype == RG_F64 ? (const void *)values : single));
+    must(rg_run(p));
+    for (int64_t i = 0; i < 2; i++) {
+        maxima_of(o, in, out, values + i * plane, maxima, to);
+        for (int64_t k = 0; k < pooled; k++) {
+            const double v = value_at(p, y, (size_t)(i * pooled + k));
+            cr_expect(v == maxima[k] || (isnan(v) && isnan(maxima[k])), "%d x %d: y[%d] is %g, not %g", (int)height,
+                      (int)width, (int)k, v, maxima[k]);
+        }
+        for (int64_t k = 0; k < plane; k++)
+            cr_expect_eq(value_at(p, dx, (size_t)(i * plane + k)), to[k], "%d x %d, plane %d: dx[%d] is %g, not %g",
+                         (int)height, (int)width, (int)i, (int)k, value_at(p, dx, (size_t)(i * plane + k)), to[k]);
+    }
+    free(single);
+    free(values);
+    rg_plan_free(p);
+    rg_graph_free(g);
+}
+
+Test(pool, windows_of_three_columns_by_two_are_as_defined)
+{
+    const rg_pool_opts all[] = {
+        {.window = {3, 3}, .stride = {2, 2}},
+        {.window = {3, 3}, .stride = {2, 2}, .pad = {1, 1}},
+        {.window = {3, 3}, .stride = {2, 2}, .pad = {1, 1}, .ceil_mode = true},
+        {.window = {3, 3}, .stride = {2, 2}, .ceil_mode = true},
+        {.window = {2, 3}, .stride = {3, 2}, .pad = {1, 0}},
+        {.window = {1, 3}, .stride = {1, 2}, .pad = {0, 1}},
+        {.window = {3, 3}, .stride = {1, 2}, .pad = {0, 1}, .ceil_mode = true},
+    };
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        for (int64_t width = 3; width < 72; width += width < 6 || (width > 30 && width < 38) ? 1 : 11)
+            for (int64_t height = 3; height < 9; height += 2 + height % 3) {
+                compare_planes(RG_F32, &all[i], height, width);
+                compare_planes(RG_F64, &all[i], height, width);
+            }
+}
+
 /* Outputs and gradients of both pools for some number of threads, one after the other. */
 static size_t images(const float *x, int threads, float *out)
 {

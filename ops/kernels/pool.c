@@ -3,9 +3,7 @@
    Along each axis output o sees the inputs o * stride + k * dilation - pad of taps k = 0 .. window - 1 that lie inside.
    A row of outputs is updated tap by tap in row-major order, which is also the order of the sums. */
 #include "list.h"
-#include "pool_two.h"
-
-#include <math.h>
+#include "pool_three.h"
 
 /* ---- the walk over the taps of a row ---- */
 
@@ -126,11 +124,15 @@ void RGK_NAME(max_pool)(const rgk_pool *p, size_t planes, const void *x, void *y
 {
     const real *in = x;
     real *out = y;
-    const bool two = two_by_two(p);
+    const bool two = two_by_two(p), three = three_by_two(p);
     for (size_t i = 0; i < planes; i++, in += plane_of(p))
         for (size_t row = 0; row < rows_of(p); row++, out += p->out[2]) {
             if (two) {
                 two_maxima(p, in + origin_of(p, row), out);
+                continue;
+            }
+            if (three) {
+                three_maxima(p, row % p->out[1], in + row / p->out[1] * p->in[1] * p->in[2], out);
                 continue;
             }
             for (size_t j = 0; j < p->out[2]; j++)
@@ -194,6 +196,11 @@ void RGK_NAME(max_pool_put)(const rgk_pool *p, size_t planes, const void *u, con
     const real *in = x, *from = u;
     real *to = dx;
     const bool two = two_by_two(p);
+    if (three_by_two(p)) {
+        for (size_t i = 0; i < planes * p->in[0]; i++, from += p->out[1] * p->out[2])
+            three_put(p, in + i * p->in[1] * p->in[2], from, to + i * p->in[1] * p->in[2]);
+        return;
+    }
     for (size_t i = 0; i < planes; i++, in += plane_of(p), to += plane_of(p)) {
         if (!two)
             memset(to, 0, plane_of(p) * sizeof(real));
