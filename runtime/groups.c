@@ -393,6 +393,6 @@ bool rgi_group_single(rgi_special *s, rgi_group *g)
             moving += member->in[i].terms != NULL;
     }
     g->shifts = moving ? rgi_special_alloc(s, moving, sizeof *g->shifts) : NULL;
-    g->single = true;
-    return !moving || g->shifts;
+    g->single = !moving || g->shifts;
+    return g->single;
 }

@@ -3,22 +3,35 @@
 
 #include <string.h>
 
-/* *at = where number `from` of a kind is; for the slab, so many bytes into it. */
-static bool add_link(rgi_special *s, rgi_origin origin, const void *at, size_t from)
+/* *at = where number `from` of a kind is; for the slab, or what a step has of its own, so many bytes into it. */
+static bool add_link_of(rgi_special *s, rgi_origin origin, uint32_t step, const void *at, size_t from)
 {
     rgi_links **const list = &s->links[origin];
-    if (!*list || (*list)->n == RGI_LINKS) {
+    if (!*list || (*list)->n == RGI_LINKS || (origin == RGI_FROM_OWN && (*list)->step != step)) {
         rgi_links *more = rgi_arena_take(&s->arena, sizeof *more);
         if (!more)
             return false;
         more->next = *list;
         more->n = 0;
+        more->step = step;
         *list = more;
     }
     rgi_links *const l = *list;
     l->at[l->n] = (const void **)(uintptr_t)at;
     l->from[l->n++] = from;
     return true;
+}
+
+static bool add_link(rgi_special *s, rgi_origin origin, const void *at, size_t from)
+{
+    return add_link_of(s, origin, 0, at, from);
+}
+
+/* *at = so many bytes into a step's own memory, see rgi_group_link. */
+static bool add_own(rgi_special *s, const void *at, size_t own, size_t bytes)
+{
+    return s->lasting ? add_link_of(s, RGI_FROM_OWN, (uint32_t)own, at, bytes)
+                      : add_link(s, RGI_FROM_SLAB, at, own + bytes);
 }
 
 /* Makes *at follow the memory of value v. */
@@ -28,7 +41,8 @@ static bool link_value(rg_plan *p, rgi_special *s, int32_t v, const void *at)
     const rgi_value *o = &p->program->values[owner];
     switch (o->place) {
     case RGI_SLAB:
-        return add_link(s, RGI_FROM_SLAB, at, s->offsets[owner]);
+        return s->lasting ? add_link(s, RGI_FROM_OWNER, at, (size_t)owner)
+                          : add_link(s, RGI_FROM_SLAB, at, s->offsets[owner]);
     case RGI_BOUND:
         return add_link(s, RGI_FROM_INPUT, at, (size_t)o->slot);
     case RGI_STORE:
@@ -75,12 +89,12 @@ static bool link_operand(rg_plan *p, rgi_special *s, int32_t loop, rgi_group *g,
     if (o->mode == RGI_MEMORY)
         return link_value(p, s, v, pointer);
     if (o->mode == RGI_BLOCK || o->mode == RGI_WINDOW)
-        return add_link(s, RGI_FROM_SLAB, pointer, own + o->slot);
+        return add_own(s, pointer, own, o->slot);
     memcpy((void *)(uintptr_t)pointer, &o->at, sizeof o->at);
     return true;
 }
 
-static bool link_group(rg_plan *p, rgi_special *s, const rgi_item *item, rgi_group *g, size_t own)
+bool rgi_group_link(rg_plan *p, rgi_special *s, const rgi_item *item, rgi_group *g, size_t own)
 {
     for (size_t n = 0; n < g->n_spreads; n++)
         if (!link_value(p, s, g->spreads[n].value, &g->spreads[n].from.at))
@@ -95,7 +109,7 @@ static bool link_group(rg_plan *p, rgi_special *s, const rgi_item *item, rgi_gro
                           g->single ? g->members[m].step.out : NULL, own))
             return false;
     }
-    return !g->single || add_link(s, RGI_FROM_SLAB, &g->own, own);
+    return !g->single || add_own(s, &g->own, own, 0);
 }
 
 bool rgi_steps_link(rg_plan *p, rgi_special *s, const rgi_extra *extra)
@@ -116,9 +130,11 @@ bool rgi_steps_link(rg_plan *p, rgi_special *s, const rgi_extra *extra)
             ok = ok && add_link(s, RGI_FROM_SLAB, &e->step.shared, extra[i].offset);
             ok = ok && add_link(s, RGI_FROM_SLAB, &e->step.scratch, s->bytes);
             const rgi_item members = rgi_members_of(item);
-            ok = ok && (!e->group || link_group(p, s, &members, e->group, 0));
+            ok = ok && (!e->group ||
+                        (e->lasts ? rgi_lasting_link(p, s, i, e->group) : rgi_group_link(p, s, &members, e->group, 0)));
         } else if (e->kind == RGI_FUSED) {
-            ok = link_group(p, s, item, e->group, extra[i].offset);
+            e->own_at = extra[i].offset;
+            ok = e->lasts ? rgi_lasting_link(p, s, i, e->group) : rgi_group_link(p, s, item, e->group, extra[i].offset);
         } else {
             ok = (item->from == RGI_NONE || link_value(p, s, item->from, &e->from)) &&
                  (item->to == RGI_NONE || link_value(p, s, item->to, &e->to));
@@ -141,9 +157,10 @@ static void follow(const rgi_links *l, const void *const *base)
             *l->at[i] = base[l->from[i]];
 }
 
-void rgi_links_follow(const rg_plan *p, rgi_special *s)
+void rgi_links_follow(rg_plan *p, rgi_special *s)
 {
-    for (const rgi_links *l = s->slab == p->slab ? NULL : s->links[RGI_FROM_SLAB]; l; l = l->next)
+    const bool slab = s->slab != p->slab;
+    for (const rgi_links *l = slab ? s->links[RGI_FROM_SLAB] : NULL; l; l = l->next)
         for (uint32_t i = 0; i < l->n; i++)
             *l->at[i] = p->slab + l->from[i];
     s->slab = p->slab;
@@ -154,4 +171,5 @@ void rgi_links_follow(const rg_plan *p, rgi_special *s)
         note(&s->store_data[i], p->stored[i], &store);
     follow(inputs ? s->links[RGI_FROM_INPUT] : NULL, s->input_data);
     follow(store ? s->links[RGI_FROM_STORE] : NULL, s->store_data);
+    rgi_lasting_follow(p, s, slab, inputs, store);
 }

@@ -55,16 +55,14 @@ typedef struct spot {
     const rgi_buffer *buffer;
 } spot;
 
-/* So written, all that two lifetimes need to overlap is that both numbers are large enough. */
-typedef struct lifetime {
-    int32_t begins, ends; /* minus the first position, the last one */
-} lifetime;
-
-/* What has been placed, sorted by offset; lifetimes for themselves, so that many are looked at together. */
+/* What has been placed, sorted by offset; lifetimes for themselves, so that many are looked at together. Of a position
+   all that counts is how many buffers begin there or before, or rather, at how many different positions: first <= last of
+   another one where that is so of these numbers. */
 typedef struct placed {
     size_t n;
     spot *at;
-    lifetime *life;
+    int16_t *first, *last;
+    int16_t *rank; /* by position */
 } placed;
 
 #define RGI_TOGETHER 32
@@ -72,10 +70,10 @@ typedef struct placed {
 /* Which of the next RGI_TOGETHER buffers from `at` are alive at the buffer's time: a byte each. */
 static void find_alive(const placed *y, size_t at, const rgi_buffer *b, uint8_t alive[RGI_TOGETHER])
 {
-    const int32_t begins = -(int32_t)b->last, ends = (int32_t)b->first;
-    const lifetime *const life = y->life + at;
+    const int16_t first = y->rank[b->first], last = y->rank[b->last];
+    const int16_t *const firsts = y->first + at, *const lasts = y->last + at;
     for (size_t i = 0; i < RGI_TOGETHER; i++)
-        alive[i] = (uint8_t)((life[i].begins >= begins) & (life[i].ends >= ends));
+        alive[i] = (uint8_t)((firsts[i] <= last) & (lasts[i] >= first));
 }
 
 /* The lowest gap that is wide enough at the buffer's time. */
@@ -116,17 +114,27 @@ static void insert(placed *y, const rgi_buffer *b)
     }
     const size_t behind = y->n++ - low;
     memmove(y->at + low + 1, y->at + low, behind * sizeof *y->at);
-    memmove(y->life + low + 1, y->life + low, behind * sizeof *y->life);
+    memmove(y->first + low + 1, y->first + low, behind * sizeof *y->first);
+    memmove(y->last + low + 1, y->last + low, behind * sizeof *y->last);
     y->at[low] = (spot){b->offset, end_of(b), b};
-    y->life[low] = (lifetime){-(int32_t)b->first, (int32_t)b->last};
+    y->first[low] = y->rank[b->first];
+    y->last[low] = y->rank[b->last];
 }
 
-static bool make_room(rgi_arena *temporary, placed *y, size_t n)
+static bool make_room(rgi_arena *temporary, placed *y, rgi_buffer *const *order, size_t n, uint32_t positions)
 {
     const size_t room = n + RGI_TOGETHER;
     y->at = rgi_arena_take(temporary, n * sizeof *y->at);
-    y->life = rgi_arena_take(temporary, room * sizeof *y->life);
-    return y->at && y->life;
+    y->first = rgi_arena_take(temporary, 2 * room * sizeof *y->first);
+    y->rank = rgi_arena_alloc(temporary, ((size_t)positions + 1) * sizeof *y->rank);
+    if (!y->at || !y->first || !y->rank)
+        return false;
+    y->last = y->first + room;
+    for (size_t i = 0; i < n; i++)
+        y->rank[order[i]->first] = 1;
+    for (uint32_t i = 1; i <= positions; i++)
+        y->rank[i] = (int16_t)(y->rank[i] + y->rank[i - 1]);
+    return true;
 }
 
 /* Places the buffers in an order, and returns where the last one ends. */
@@ -134,8 +142,10 @@ static size_t place_in_order(placed *y, rgi_buffer *const *order, size_t n)
 {
     size_t total = 0;
     y->n = 0;
-    for (size_t i = 0; i < n + RGI_TOGETHER; i++)
-        y->life[i] = (lifetime){INT32_MIN, INT32_MIN}; /* never */
+    for (size_t i = 0; i < n + RGI_TOGETHER; i++) { /* never */
+        y->first[i] = INT16_MAX;
+        y->last[i] = -1;
+    }
     for (size_t i = 0; i < n; i++) {
         order[i]->offset = lowest_gap(y, order[i]);
         insert(y, order[i]);
@@ -305,7 +315,7 @@ static size_t peak_of(const rgi_buffer *buffers, size_t n, int64_t *change, uint
 bool rgi_offsets(rgi_arena *temporary, rgi_buffer *buffers, size_t n, uint32_t positions, uint32_t *sorted,
                  size_t *total, size_t *peak)
 {
-    rgi_buffer **order = rgi_arena_alloc(temporary, (n + 1) * sizeof *order);
+    rgi_buffer **order = rgi_arena_take(temporary, (n + 1) * sizeof *order);
     int64_t *change = rgi_arena_alloc(temporary, ((size_t)positions + 3) * sizeof *change);
     const bool few = n <= RGI_QUADRATIC;
     uint32_t at = 0;
@@ -322,7 +332,7 @@ bool rgi_offsets(rgi_arena *temporary, rgi_buffer *buffers, size_t n, uint32_t p
         for (size_t i = 0; i < n; i++)
             sorted[i] = (uint32_t)(order[i] - buffers);
         large = n - find_negligible(order, n, *peak);
-        if (!make_room(temporary, &y, large))
+        if (!make_room(temporary, &y, order, large, positions))
             return false;
         *total = place_in_order(&y, order, large);
         if (*total > *peak && *total - *peak > *peak / RGI_CLOSE &&

@@ -46,6 +46,7 @@ static rg_plan *plan_new(rgi_program *prog, bool own)
     p->n_stored = g->store->n;
     rgi_arena_init(&p->arena, *a);
     rgi_arena_init(&p->spare, *a);
+    rgi_arena_init(&p->lasting_arena, *a);
     rgi_arena_init(&p->temporary, *a);
     p->bindings = rgi_alloc(a, (prog->n_inputs + 1) * sizeof *p->bindings);
     p->outs = rgi_alloc(a, (prog->n_fetches + 1) * sizeof *p->outs);
@@ -91,6 +92,7 @@ void rg_plan_free(rg_plan *p)
     }
     rgi_arena_finish(&p->arena);
     rgi_arena_finish(&p->spare);
+    rgi_arena_finish(&p->lasting_arena);
     rgi_arena_finish(&p->temporary);
     for (size_t i = 0; p->private_copies && i < p->n_stored; i++)
         if (p->private_copies[i])

@@ -199,6 +199,8 @@ typedef struct rgi_exec {
     void *to;                /* RGI_COPY, RGI_INDEX, RGI_CLEAR, RGI_PACK */
     size_t bytes;
     size_t own;            /* bytes of memory of its own in the slab, beside the values: step.shared, group->own */
+    size_t own_at;         /* where in the slab; of a group with a head or foot: in the scratch */
+    bool lasts;            /* RGI_FUSED: the group is the plan's (lasting.c) */
     double flops, traffic; /* estimates for the dump */
     uint32_t input;        /* RGI_PACK: the number of the operand */
 } rgi_exec;
@@ -226,14 +228,21 @@ typedef struct rgi_kept {
 } rgi_kept;
 
 /* What a pointer follows. */
-typedef enum rgi_origin { RGI_FROM_SLAB, RGI_FROM_INPUT, RGI_FROM_STORE, RGI_ORIGINS } rgi_origin;
+typedef enum rgi_origin {
+    RGI_FROM_SLAB,
+    RGI_FROM_INPUT,
+    RGI_FROM_STORE,
+    RGI_FROM_OWNER, /* of groups that last (lasting.c) ... */
+    RGI_FROM_OWN,   /* ... instead of the first */
+    RGI_ORIGINS
+} rgi_origin;
 
-/* Pointers that follow the same kind of thing: *at[i] is `from[i]` bytes into the slab, or where input or entry from[i]
-   is. */
+/* Pointers that follow the same kind of thing: *at[i] is `from[i]` bytes into the slab, or where input or entry or owner
+   from[i] is, or from[i] bytes into the memory of step `step`. */
 #define RGI_LINKS 30
 typedef struct rgi_links {
     struct rgi_links *next;
-    uint32_t n;
+    uint32_t n, step;
     const void **at[RGI_LINKS];
     size_t from[RGI_LINKS];
 } rgi_links;
@@ -274,6 +283,7 @@ typedef struct rgi_special {
     rgi_program *own;                             /* made to fit into the budget at these sizes, or NULL */
     double nanoseconds;                           /* estimated, of all steps on one thread */
     uint32_t *sorted, n_sorted;                   /* the buffers of the slab, largest first */
+    bool lasting; /* no specialisation: what its functions make holds for all sizes (lasting.c) */
 } rgi_special;
 
 /* The branch that a step is of, or NULL. */
@@ -284,6 +294,9 @@ static inline const rgi_branch *rgi_branch_of(const rgi_special *s, size_t step)
         x = x->next;
     return x ? &x->branches[s->steps[step].branch - 1] : NULL;
 }
+
+/* A group that is the same for all sizes (lasting.c). */
+typedef struct rgi_lasting rgi_lasting;
 
 typedef struct rgi_binding {
     const void *data;
@@ -308,15 +321,20 @@ struct rg_plan {
     uint64_t refreshed; /* how often private copies were brought up to date */
     rgi_special *specials, *current;
     size_t n_specials;
-    uint64_t chosen;        /* specialisations, so often */
-    rgi_arena arena;        /* of what all of them share: */
-    rgi_number *numbers;    /* constants of fused groups */
-    rgi_arena spare;        /* of a forgotten one, for the next */
-    size_t special_bytes;   /* what the last one took of its arena */
-    rgi_arena temporary;    /* while one is made: */
-    struct rgi_mark *marks; /* by value: groups.c */
-    bool ran, refused;      /* the last run: its results stand; it ended with an error */
-    bool changed;           /* bindings, since `current` was chosen */
+    uint64_t chosen;      /* specialisations, so often */
+    rgi_arena arena;      /* of what all of them share: */
+    rgi_number *numbers;  /* constants of fused groups */
+    rgi_arena spare;      /* of a forgotten one, for the next */
+    size_t special_bytes; /* what the last one took of its arena */
+    rgi_lasting *lasting; /* lasting.c: by step, groups that are the same for all sizes; or NULL ... */
+    rgi_arena lasting_arena;
+    rgi_links *lasting_links[RGI_ORIGINS];
+    rgi_lasting *lasting_joined;        /* with a head or foot */
+    const rgi_special *lasting_follows; /* ... whose pointers are those of this one; or NULL */
+    rgi_arena temporary;                /* while one is made: */
+    struct rgi_mark *marks;             /* by value: groups.c */
+    bool ran, refused;                  /* the last run: its results stand; it ended with an error */
+    bool changed;                       /* bindings, since `current` was chosen */
     /* of the run going on */
     uint32_t failed; /* an rg_status */
     char failure[RGI_ERROR_TEXT];

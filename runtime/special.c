@@ -26,8 +26,8 @@ static bool place(rg_plan *p, rgi_special *s, rgi_extra *extra, const uint32_t *
 {
     const rgi_program *prog = p->program;
     const size_t positions = s->n_steps + 1;
-    rgi_buffer *buffers = rgi_arena_alloc(&p->temporary, (prog->n_owners + positions) * sizeof *buffers);
-    uint32_t *begin = rgi_arena_alloc(&p->temporary, 2 * (positions + 1) * sizeof *begin),
+    rgi_buffer *buffers = rgi_arena_take(&p->temporary, (prog->n_owners + positions) * sizeof *buffers);
+    uint32_t *begin = rgi_arena_take(&p->temporary, 2 * (positions + 1) * sizeof *begin),
              *end = begin ? begin + positions + 1 : NULL;
     uint32_t *until = NULL;
     bool ok = buffers && begin && rgi_strips_stay(p, s, &until);
@@ -74,6 +74,7 @@ void rgi_special_free(rg_plan *p, rgi_special *s)
 {
     if (!s)
         return;
+    p->lasting_follows = p->lasting_follows == s ? NULL : p->lasting_follows;
     rgi_recompute_free(s->own);
     rgi_arena_finish(&p->spare);
     p->spare = s->arena;
@@ -83,11 +84,11 @@ static rg_status make_arrays(rg_plan *p, rgi_special *s)
 {
     const rgi_program *prog = p->program;
     rgi_arena *a = &s->arena;
-    s->inputs = rgi_arena_alloc(a, (prog->n_inputs + 1) * sizeof *s->inputs);
-    s->shapes = rgi_arena_alloc(a, (prog->n_shapes + 1) * sizeof *s->shapes);
-    s->counts = rgi_arena_alloc(a, (prog->n_shapes + 1) * sizeof *s->counts);
+    s->inputs = rgi_arena_take(a, (prog->n_inputs + 1) * sizeof *s->inputs);
+    s->shapes = rgi_arena_take(a, (prog->n_shapes + 1) * sizeof *s->shapes);
+    s->counts = rgi_arena_take(a, (prog->n_shapes + 1) * sizeof *s->counts);
     s->packed = rgi_arena_alloc(a, (prog->n_packed + 1) * sizeof *s->packed);
-    s->offsets = rgi_arena_alloc(a, (prog->n_values + 1) * sizeof *s->offsets);
+    s->offsets = rgi_arena_take(a, (prog->n_values + 1) * sizeof *s->offsets);
     s->sizes = rgi_arena_alloc(a, (prog->graph->dims.n + 1) * sizeof *s->sizes);
     s->input_data = rgi_arena_alloc(a, (prog->n_inputs + 1) * sizeof *s->input_data);
     s->store_data = rgi_arena_alloc(a, (p->n_stored + 1) * sizeof *s->store_data);

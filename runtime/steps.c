@@ -190,13 +190,18 @@ static void add_work(const rgi_group *g, rgi_exec *e)
     e->traffic += (double)(g->moved * g->elements);
 }
 
-/* The group of a step: from that of sizes known before, where it is the same but for numbers. */
-static rgi_group *make_group(rg_plan *p, rgi_special *s, const rgi_item *item, const rgi_exec *e, int32_t head,
-                             int32_t foot)
+/* The group of a step, or NULL: one that lasts, or from that of sizes known before, where it is the same but for
+   numbers. */
+static rgi_group *make_group(rg_plan *p, rgi_special *s, const rgi_item *item, rgi_exec *e, int32_t head, int32_t foot)
 {
+    rgi_group *g;
     const rgi_group *known = s->known ? s->known->steps[e - s->steps].group : NULL;
-    return known && rgi_group_stays(p, s, item, known) ? rgi_group_again(p, s, item, known)
-                                                       : rgi_group_make(p, s, item, head, foot);
+    if (!rgi_lasting_find(p, s, (size_t)(e - s->steps), &g))
+        return NULL;
+    e->lasts = g != NULL;
+    return g                                             ? g
+           : known && rgi_group_stays(p, s, item, known) ? rgi_group_again(p, s, item, known)
+                                                         : rgi_group_make(p, s, item, head, foot);
 }
 
 static bool make_fused(rg_plan *p, rgi_special *s, const rgi_item *item, rgi_exec *e)
@@ -227,8 +232,9 @@ static bool make_joined(rg_plan *p, rgi_special *s, const rgi_item *item, rgi_ex
     size_t scratch = 0;
     if (!make_run(p, s, item, g, e, extra, &scratch))
         return false;
-    g->scratch_at = (scratch + 63) / 64 * 64;
-    scratch = g->scratch_at + g->scratch;
+    e->own_at = (scratch + 63) / 64 * 64;
+    scratch = e->own_at + g->scratch;
+    g->scratch_at = e->lasts ? g->scratch_at : e->own_at;
     s->scratch = scratch > s->scratch ? scratch : s->scratch;
     add_work(g, e);
     return true;
@@ -342,17 +348,20 @@ static bool is_cut(const rgi_program *prog, const rgi_special *s, size_t i)
     return s->steps[i].bridge || (loop != RGI_NONE && s->steps[prog->loops[loop].begin].rows);
 }
 
-bool rgi_steps_settle(const rg_plan *p, rgi_special *s, rgi_extra *extra)
+bool rgi_steps_settle(rg_plan *p, rgi_special *s, rgi_extra *extra)
 {
     for (size_t i = 0; i < s->n_steps; i++) {
-        rgi_group *const g = s->steps[i].kind == RGI_FUSED ? s->steps[i].group : NULL;
-        if (g && s->steps[i].tasks[0] <= 1 && !is_cut(p->program, s, i)) {
-            if (!rgi_group_single(s, g))
-                return false;
+        rgi_exec *e = &s->steps[i];
+        rgi_group *const g = e->kind == RGI_FUSED ? e->group : NULL;
+        const bool single = g && e->tasks[0] <= 1 && !is_cut(p->program, s, i);
+        if (g && e->lasts && !rgi_lasting_settle(p, s, i, single, &e->group))
+            return false;
+        if (single && !e->lasts && !rgi_group_single(s, g))
+            return false;
+        if (single)
             extra[i].shared = g->scratch;
-        } else if (g && g->scratch > s->scratch) {
+        else if (g && g->scratch > s->scratch)
             s->scratch = g->scratch;
-        }
         s->steps[i].own = extra[i].shared;
     }
     return true;

@@ -23,7 +23,7 @@ rg_status rgi_rule_check(const rgi_use *use, const rgi_special *s, rg_step *step
 /* Types, costs, blocks of every item; `extra`: one an item. False: out of memory. */
 bool rgi_steps_make(rg_plan *p, rgi_special *s, rgi_extra *extra);
 /* Once it is known who does what: which groups are single blocks of one thread, and the steps' own memory. */
-bool rgi_steps_settle(const rg_plan *p, rgi_special *s, rgi_extra *extra);
+bool rgi_steps_settle(rg_plan *p, rgi_special *s, rgi_extra *extra);
 /* groups.c: the elementwise ops of `item`. `head`, `foot`: the value that a head delivers, or a foot draws, or
    RGI_NONE. */
 rgi_group *rgi_group_make(rg_plan *p, rgi_special *s, const rgi_item *item, int32_t head, int32_t foot);
@@ -36,13 +36,23 @@ const rg_window *rgi_window_make(rg_plan *p, rgi_special *s, const rgi_value *va
 /* groups_again.c: whether a group is, but for numbers, what it was at sizes known before; the group made from that. */
 bool rgi_group_stays(const rg_plan *p, const rgi_special *s, const rgi_item *item, const rgi_group *known);
 rgi_group *rgi_group_again(rg_plan *p, rgi_special *s, const rgi_item *item, const rgi_group *known);
+/* lasting.c: a group that is the same for all sizes; *out is NULL where it is not. False: out of memory. */
+bool rgi_lasting_find(rg_plan *p, const rgi_special *s, size_t step, rgi_group **out);
+/* Puts it into the form wanted: `single` or not. */
+bool rgi_lasting_settle(rg_plan *p, const rgi_special *s, size_t step, bool single, rgi_group **group);
+/* Its pointers, if this is the first to have it. */
+bool rgi_lasting_link(rg_plan *p, const rgi_special *s, size_t step, rgi_group *g);
+/* Makes the pointers of all of them follow a specialisation, if they do not, or what has moved. */
+void rgi_lasting_follow(rg_plan *p, const rgi_special *s, bool slab, bool inputs, bool store);
 /* Prepares a group that is one block: the ops stand one after the other with pointers that are looked up only where
    they move. False: out of memory. */
 bool rgi_group_single(rgi_special *s, rgi_group *g);
 /* links.c: pointers, as links to what they follow. */
 bool rgi_steps_link(rg_plan *p, rgi_special *s, const rgi_extra *extra);
+/* Those of a group; own: where the memory of its own lies in the slab, of one that lasts the step that has it. */
+bool rgi_group_link(rg_plan *p, rgi_special *s, const rgi_item *item, rgi_group *g, size_t own);
 /* Makes the pointers follow what has moved. */
-void rgi_links_follow(const rg_plan *p, rgi_special *s);
+void rgi_links_follow(rg_plan *p, rgi_special *s);
 /* straight.c: the calls that one thread makes. */
 bool rgi_straighten(rgi_special *s);
 /* sizes.c: the named sizes, from the shapes bound, and the shapes and counts of all values. */
