@@ -9,11 +9,11 @@
 #include "gemm_tile.h"
 #include "gemm_tiny.h"
 
-/* Where all rows of S pass at once, for they are few, V is read where it lies, in blocks of long runs of memory, the
-   next on its way to L2 meanwhile: in the order of memory, for only that is fast when it comes from far. With more
-   rows, packed panels are worth their packing. */
+/* Where all rows of S pass at once, for they are few, V is read where it lies, in blocks of runs of memory, the next on
+   its way to L2 meanwhile, in the order of memory. Wider blocks would be lower, and every block goes through C once.
+   With more rows, packed panels are worth their packing. */
 #define ONCE_ROWS ((size_t)60) /* below ROW_BLOCK */
-#define ONCE_COLS ((size_t)1024)
+#define ONCE_COLS ((size_t)256)
 #define ONCE_BYTES ((size_t)384 * 1024)
 /* With as many rows as this a panel is packed all the same if its rows lie on pages of their own, or across lines: tiles
    would be kept waiting by addresses, not by numbers. */
