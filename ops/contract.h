@@ -23,7 +23,8 @@ typedef struct rgi_product {
     const rgk_table *kernels;
     size_t batch, m, n, k;
     size_t a_row, a_col, a_batch, b_row, b_col, b_batch; /* strides in elements */
-    size_t tm, tn, rows, columns;                        /* task tile and how many there are */
+    size_t tm, tn, rows, columns;                        /* task tile and how many there are ... */
+    bool by_columns;                                     /* ... counted down the columns of tiles, not along the rows */
     size_t parts;                                        /* of the sum over k */
     size_t tail_rows;                                    /* of a block that a tail is given */
 } rgi_product;

@@ -7,6 +7,8 @@
 
 #define RGI_SPLIT_K 4096      /* length of a part of the sum where it is split ... */
 #define RGI_SPLIT_RESULT 4096 /* ... which it is for results of at most so many elements */
+#define RGI_TASKS 64          /* of a product whose strips are cut across */
+#define RGI_TASK_ROWS 4       /* of a piece of a strip at least */
 #define RGI_TAIL_ROWS 96      /* of a block for the tail, a multiple of it where rows are short ... */
 #define RGI_TAIL_COLUMNS 2048
 #define RGI_TAIL_BYTES ((size_t)256 * 1024) /* ... which stays in L2 with what the tail reads */
@@ -31,6 +33,29 @@ static const rgk_table *choose_kernels(const rg_step *s)
     return is_bf16(s, 0) && is_bf16(s, 1) ? rgk_of_pairs() : rgi_kernels(s->out_type->dtype);
 }
 
+/* Strips of columns go over all rows, and those of rows over all columns. Narrow ones make slow products, and there may be
+   few of them: they are cut across as well, those of columns into what is as wide as a tile of registers, if that leaves
+   enough tasks. Tasks that follow each other are those of one strip: together they are one product, so that fewer threads
+   lose nothing by it. Products of pairs have tiles of many rows. */
+static void cut_strips(const rg_step *s, rgi_product *p, bool by_rows)
+{
+    const size_t lanes = p->kernels->lanes, wide = 4 * lanes, strips = p->batch * p->rows * p->columns;
+    if (!strips || by_rows || (is_bf16(s, 0) && is_bf16(s, 1)))
+        return;
+    p->by_columns = p->rows == 1 && p->m > RGI_TASK_ROWS && p->tn < wide && p->batch < RGI_TASKS;
+    if (p->by_columns) {
+        p->tn = rgi_smaller(rgi_parts(p->n, lanes) * lanes, wide);
+        const size_t pieces = rgi_parts(RGI_TASKS, p->batch * rgi_parts(p->n, p->tn));
+        p->tm = rgi_parts(rgi_parts(p->m, pieces), RGI_TASK_ROWS) * RGI_TASK_ROWS;
+        if (2 * p->batch * rgi_parts(p->n, p->tn) * rgi_parts(p->m, p->tm) < RGI_TASKS)
+            p->tn = 2 * lanes;
+    } else if (p->columns == 1 && 2 * strips <= RGI_TASKS) {
+        p->tn = rgi_parts(rgi_parts(p->n, RGI_TASKS / strips), lanes) * lanes;
+    }
+    p->rows = rgi_parts(p->m, p->tm);
+    p->columns = rgi_parts(p->n, p->tn);
+}
+
 void rgi_contract_geometry(const rg_step *s, void *out)
 {
     const rg_contract_opts *o = s->attr;
@@ -53,6 +78,7 @@ void rgi_contract_geometry(const rg_step *s, void *out)
     p.tn = by_rows ? p.n : p.tn;
     p.rows = p.m ? (p.m + p.tm - 1) / p.tm : 0;
     p.columns = p.n ? (p.n + p.tn - 1) / p.tn : 0;
+    cut_strips(s, &p, by_rows);
     p.parts = s->op != &rgi_op_accumulate && p.k > 2 * RGI_SPLIT_K && p.batch * p.m * p.n <= RGI_SPLIT_RESULT
                   ? (p.k + RGI_SPLIT_K - 1) / RGI_SPLIT_K
                   : 1;
@@ -231,24 +257,27 @@ static rg_status deliver(const rg_step *s, const rgi_product *p, size_t element,
     return status;
 }
 
-/* Tiles [lo, hi), row by row within each batch element; those that make a rectangle are done in one product. */
+/* Tiles [lo, hi), strip by strip within each batch element; those that make a rectangle are done in one product. A strip
+   is a row of tiles, or a column of them. */
 static rg_status run_tiles(const rg_step *s, const rgi_product *p, size_t lo, size_t hi)
 {
-    const size_t tiles = p->rows * p->columns;
+    const size_t tiles = p->rows * p->columns, length = p->by_columns ? p->rows : p->columns;
     rg_status status = RG_OK;
     while (lo < hi && !status) {
-        const size_t element = lo / tiles, row = lo % tiles / p->columns, column = lo % p->columns;
+        const size_t element = lo / tiles, strip = lo % tiles / length, at = lo % length;
         const size_t end =
             rgi_smaller(hi - element * tiles, tiles); /* tiles of this element to do, counted from its first */
-        size_t last_row = row + 1, last_column = p->columns;
-        if (column == 0 && end / p->columns > row)
-            last_row = end / p->columns;
+        size_t last_strip = strip + 1, last = length;
+        if (at == 0 && end / length > strip)
+            last_strip = end / length;
         else
-            last_column = rgi_smaller(p->columns, column + end - (row * p->columns + column));
-        const size_t rows[2] = {row * p->tm, rgi_smaller(last_row * p->tm, p->m)};
-        const size_t columns[2] = {column * p->tn, rgi_smaller(last_column * p->tn, p->n)};
+            last = rgi_smaller(length, end - strip * length);
+        const size_t strips[2] = {strip, last_strip}, across[2] = {at, last};
+        const size_t *const r = p->by_columns ? across : strips, *const q = p->by_columns ? strips : across;
+        const size_t rows[2] = {r[0] * p->tm, rgi_smaller(r[1] * p->tm, p->m)};
+        const size_t columns[2] = {q[0] * p->tn, rgi_smaller(q[1] * p->tn, p->n)};
         status = deliver(s, p, element, rows, columns);
-        lo += (last_row - row) * (last_column - column);
+        lo += (last_strip - strip) * (last - at);
     }
     return status;
 }

@@ -173,9 +173,9 @@ rg_status rgi_group_part(const rgi_group *g, size_t first, size_t n, char *scrat
     return ended(g, status);
 }
 
-rg_status rgi_group_run(const rgi_group *g, size_t lo, size_t hi, char *scratch, const int64_t *t)
+rg_status rgi_group_run(const rgi_group *g, size_t part, size_t lo, size_t hi, char *scratch, const int64_t *t)
 {
-    const size_t first = lo * g->block, end = hi * g->block;
+    const size_t first = lo * part, end = hi * part;
     return g->single ? run_single(g, t)
                      : rgi_group_part(g, first, (end < g->elements ? end : g->elements) - first, scratch, t);
 }

@@ -125,16 +125,28 @@ static void copy_start(const rgi_exec *e, const int64_t *counters)
     memcpy((void *)(uintptr_t)rgi_at(e->to, e->terms[1], rows), rgi_at(e->from, e->terms[0], counters), e->bytes);
 }
 
-static void run_copy(const rgi_exec *e, const int64_t *t)
+/* The bytes in front of a task of a copy. */
+static inline size_t copy_border(const rgi_exec *e, size_t task)
 {
+    return task >= e->tasks[0] ? e->bytes : e->part * task;
+}
+
+static void run_copy(const rgi_exec *e, size_t lo, size_t hi, const int64_t *t)
+{
+    const size_t first = copy_border(e, lo), bytes = copy_border(e, hi) - first;
+    if (lo >= hi)
+        return;
     if (e->kind == RGI_INDEX)
         *(int64_t *)(uintptr_t)rgi_at(e->to, e->terms[1], t) = t[e->depth];
     else if (e->every)
         copy_start(e, t);
     else if (e->checkpoint)
         rgi_copy_checkpoint(e, t);
-    else if (e->bytes)
-        memmove((void *)(uintptr_t)rgi_at(e->to, e->terms[1], t), rgi_at(e->from, e->terms[0], t), e->bytes);
+    else if (bytes && e->kind == RGI_CLEAR)
+        memset((char *)(uintptr_t)rgi_at(e->to, e->terms[1], t) + first, 0, bytes);
+    else if (bytes)
+        memmove((char *)(uintptr_t)rgi_at(e->to, e->terms[1], t) + first,
+                (const char *)rgi_at(e->from, e->terms[0], t) + first, bytes);
 }
 
 static void run_pack(const rgi_exec *e, size_t lo, size_t hi, const int64_t *t)
@@ -152,11 +164,11 @@ rg_status rgi_run_tasks(const rgi_exec *e, uint32_t phase, size_t lo, size_t hi,
     if (e->kind == RGI_RUN)
         return run_phase(e, &s, lo, hi, t);
     if (e->kind == RGI_FUSED)
-        return lo < hi ? rgi_group_run(e->group, lo, hi, scratch, t) : RG_OK;
+        return lo < hi ? rgi_group_run(e->group, e->part, lo, hi, scratch, t) : RG_OK;
     if (e->kind == RGI_PACK)
         run_pack(e, lo, hi, t);
     else
-        run_copy(e, t);
+        run_copy(e, lo, hi, t);
     return RG_OK;
 }
 
@@ -170,21 +182,18 @@ static rg_status run_step(rgi_walker *w, const rgi_exec *e)
         return run_op(w, e);
     case RGI_FUSED:
         if (w->team == 1)
-            return e->tasks[0] ? rgi_group_run(e->group, 0, e->tasks[0], w->scratch, w->t) : RG_OK;
+            return e->tasks[0] ? rgi_group_run(e->group, e->part, 0, e->tasks[0], w->scratch, w->t) : RG_OK;
         share(w, e, e->tasks[0], &lo, &hi);
-        return lo < hi ? rgi_group_run(e->group, lo, hi, w->scratch, w->t) : RG_OK;
+        return lo < hi ? rgi_group_run(e->group, e->part, lo, hi, w->scratch, w->t) : RG_OK;
     case RGI_PACK:
         share(w, e, e->tasks[0], &lo, &hi);
         run_pack(e, lo, hi, w->t);
         return RG_OK;
     case RGI_COPY:
     case RGI_INDEX:
-        if (mine(w, e))
-            run_copy(e, w->t);
-        return RG_OK;
     case RGI_CLEAR:
-        if (mine(w, e) && e->bytes)
-            memset((void *)(uintptr_t)rgi_at(e->to, e->terms[1], w->t), 0, e->bytes);
+        share(w, e, e->tasks[0], &lo, &hi);
+        run_copy(e, lo, hi, w->t);
         return RG_OK;
     case RGI_TEST:
     case RGI_LOOP:

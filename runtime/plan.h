@@ -173,18 +173,20 @@ typedef struct rgi_exec {
         *calls; /* what one thread alone does from here to step `after`, if it is calls and nothing else ... */
     uint32_t n_calls, after; /* ... so many; 0: something else */
     rgi_kind kind;
-    bool parallel;                /* tasks are shared out; else one thread does all: */
-    uint32_t lane;                /* this one, of a team as large as asked for */
-    const double *cut;            /* the part of the tasks that lies before those of each thread; NULL: even */
-    bool barrier;                 /* all threads meet before it */
-    bool reverse;                 /* RGI_LOOP, RGI_NEXT */
-    uint32_t depth, jump;         /* RGI_LOOP: the step after its end; RGI_NEXT: the first of its body */
-    const rgi_rows *rows;         /* RGI_LOOP: several threads do pieces of it, each all steps; or NULL */
-    const rgi_strips *strips;     /* RGI_LOOP: what is done for some of its turns at a time; or NULL */
-    bool in_strips;               /* done so, from inside the loop */
-    rgi_section *section;         /* that begins here, or NULL */
-    uint8_t branch;               /* of a section: the number of the branch, from 1 on; 0: of none */
-    bool bridge;                  /* done in parts, from inside the loop of its branch */
+    bool parallel;            /* tasks are shared out; else one thread does all: */
+    uint32_t lane;            /* this one, of a team as large as asked for */
+    const double *cut;        /* the part of the tasks that lies before those of each thread; NULL: even */
+    bool barrier;             /* all threads meet before it */
+    bool linked;              /* cut like the step before it, of which each task needs the same one alone: no meeting */
+    uint32_t chain;           /* of the first of such steps: how many there are; or 0 */
+    bool reverse;             /* RGI_LOOP, RGI_NEXT */
+    uint32_t depth, jump;     /* RGI_LOOP: the step after its end; RGI_NEXT: the first of its body */
+    const rgi_rows *rows;     /* RGI_LOOP: several threads do pieces of it, each all steps; or NULL */
+    const rgi_strips *strips; /* RGI_LOOP: what is done for some of its turns at a time; or NULL */
+    bool in_strips;           /* done so, from inside the loop */
+    rgi_section *section;     /* that begins here, or NULL */
+    uint8_t branch;           /* of a section: the number of the branch, from 1 on; 0: of none */
+    bool bridge;              /* done in parts, from inside the loop of its branch */
     const rgi_schedule *schedule; /* RGI_LOOP, RGI_NEXT: of one that takes part in a retrace, or NULL */
     rgi_checkpoint checkpoint;    /* RGI_COPY, as in rgi_item, with the depth of its loop */
     size_t trips, every; /* trips of RGI_AGAIN: on average; every: RGI_COPY, as in rgi_item, with depth and trips those
@@ -197,12 +199,13 @@ typedef struct rgi_exec {
     rgi_group *group;        /* RGI_FUSED; RGI_RUN: of the op's tail or source, or NULL */
     const void *from;        /* RGI_COPY, RGI_PACK, RGI_TEST; RGI_LOOP: how many steps, or NULL */
     void *to;                /* RGI_COPY, RGI_INDEX, RGI_CLEAR, RGI_PACK */
-    size_t bytes;
-    size_t own;            /* bytes of memory of its own in the slab, beside the values: step.shared, group->own */
-    size_t own_at;         /* where in the slab; of a group with a head or foot: in the scratch */
-    bool lasts;            /* RGI_FUSED: the group is the plan's (lasting.c) */
-    double flops, traffic; /* estimates for the dump */
-    uint32_t input;        /* RGI_PACK: the number of the operand */
+    size_t bytes;            /* of a copy ... */
+    size_t part;             /* ... and of a task of it, but the last; RGI_FUSED: elements of a task */
+    size_t own;              /* bytes of memory of its own in the slab, beside the values: step.shared, group->own */
+    size_t own_at;           /* where in the slab; of a group with a head or foot: in the scratch */
+    bool lasts;              /* RGI_FUSED: the group is the plan's (lasting.c) */
+    double flops, traffic;   /* estimates for the dump */
+    uint32_t input;          /* RGI_PACK: the number of the operand */
 } rgi_exec;
 
 /* Those of the phase that has most: a step whose first phase only prepares may have one there. */
@@ -363,8 +366,8 @@ typedef struct rgi_buffer {
 bool rgi_offsets(rgi_arena *temporary, rgi_buffer *buffers, size_t n, uint32_t positions, uint32_t *sorted,
                  size_t *total, size_t *peak);
 
-/* block.c: blocks [lo, hi) of a fused group. `t`: counters of the loops around it. */
-rg_status rgi_group_run(const rgi_group *g, size_t lo, size_t hi, char *scratch, const int64_t *t);
+/* block.c: tasks [lo, hi) of a fused group, of `part` elements each. `t`: counters of the loops around it. */
+rg_status rgi_group_run(const rgi_group *g, size_t part, size_t lo, size_t hi, char *scratch, const int64_t *t);
 /* The same of elements, also where the group is a single block: several threads may. */
 rg_status rgi_group_part(const rgi_group *g, size_t first, size_t n, char *scratch, const int64_t *t);
 /* The tail of a group's head: all members over what the head has delivered. */

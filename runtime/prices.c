@@ -38,6 +38,12 @@ double rgi_read_again(const rg_plan *p, const rgi_special *s, size_t step, uint3
     return bytes * prog->machine.byte_ns;
 }
 
+/* Whether threads meet for a step that is shared out: copies mostly stand beside others. */
+static bool meets(const rgi_exec *e)
+{
+    return e->parallel && e->kind != RGI_COPY && e->kind != RGI_CLEAR;
+}
+
 rgi_prices rgi_loop_prices(const rg_plan *p, const rgi_special *s, int32_t loop, const rgi_rows *rows, uint32_t lanes)
 {
     const rgi_program *prog = p->program;
@@ -49,7 +55,7 @@ rgi_prices rgi_loop_prices(const rg_plan *p, const rgi_special *s, int32_t loop,
         const double ns = rgi_step_ns(prog, e) * calls;
         const size_t tasks = rgi_most_tasks(e), parts = tasks < lanes ? tasks : lanes;
         x.alone += ns;
-        x.stepwise += e->parallel ? ns / (double)parts + prog->machine.meeting_ns * calls : ns;
+        x.stepwise += (e->parallel ? ns / (double)parts : ns) + (meets(e) ? prog->machine.meeting_ns * calls : 0);
     }
     if (!rows)
         return x;
@@ -70,7 +76,7 @@ rgi_prices rgi_loop_times(const rg_plan *p, const rgi_special *s, int32_t loop, 
         const double calls = rgi_step_calls(prog, s, i);
         near += rgi_read_again(p, s, i, 1) * calls;
         parts_near += rgi_read_again(p, s, i, threads) * calls / threads;
-        meetings += s->steps[i].parallel ? calls : 0;
+        meetings += meets(&s->steps[i]) ? calls : 0;
     }
     x.alone -= near;
     x.stepwise += prog->machine.meeting_ns * (turns + RGI_APART * meetings) - parts_near;

@@ -9,6 +9,8 @@
 
 #include <string.h>
 
+#define RGI_CHAIN 8 /* steps at most that go one after the other without a meeting */
+
 typedef struct cutting {
     const rg_plan *p;
     const rgi_program *prog;
@@ -169,9 +171,9 @@ static bool find_written(cutting *c)
     return c->batch > 1;
 }
 
-static bool body_fits(cutting *c)
+static bool steps_fit(cutting *c)
 {
-    bool fits = find_written(c);
+    bool fits = true;
     for (size_t i = c->begin; fits && i < c->end; i++) {
         const rgi_item *item = &c->prog->items[i];
         const rgi_exec *e = &c->s->steps[i];
@@ -180,6 +182,11 @@ static bool body_fits(cutting *c)
                                                                        : group_fits(c, item, e->group);
     }
     return fits;
+}
+
+static bool body_fits(cutting *c)
+{
+    return find_written(c) && steps_fit(c);
 }
 
 /* Bytes that every piece reads whole in each step. */
@@ -223,6 +230,30 @@ bool rgi_rows_find(const rg_plan *p, rgi_special *s, int32_t loop, size_t *touch
         *out = (rgi_rows){.batch = c.batch, .whole = read_whole(&c)};
     forget_written(&c);
     return fits;
+}
+
+/* ---- chains ---- */
+
+static bool may_chain(const rgi_item *item, const rgi_exec *e)
+{
+    return e->parallel && ((item->kind == RGI_FUSED && !item->headed && !item->footed) ||
+                           (item->kind == RGI_COPY && !item->every && !item->checkpoint));
+}
+
+size_t rgi_rows_chain(const rg_plan *p, rgi_special *s, size_t first, size_t end, size_t *touched, int64_t *rows)
+{
+    const rgi_program *prog = p->program;
+    size_t n = 0;
+    for (size_t i = first; i < end && i < first + RGI_CHAIN && may_chain(&prog->items[i], &s->steps[i]); i++) {
+        cutting c = {.p = p, .prog = prog, .s = s, .begin = first, .end = i + 1, .batch = -1, .element = touched};
+        const bool fits = body_fits(&c);
+        forget_written(&c);
+        if (!fits)
+            break;
+        n++;
+        *rows = c.batch;
+    }
+    return n;
 }
 
 /* ---- pieces ---- */

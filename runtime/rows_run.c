@@ -27,6 +27,7 @@ static rg_status copy(const rgi_exec *e, const rgi_row_step *r, char *scratch, c
     some.from = (const char *)e->from + r->first;
     some.to = (char *)e->to + r->first;
     some.bytes = r->count;
+    some.tasks[0] = 1;
     return rgi_run_tasks(&some, 0, 0, 1, scratch, t);
 }
 

@@ -194,6 +194,15 @@ static bool fits_beside(const sharing *h, size_t i)
     return h->prog->items[i].loop == RGI_NONE && h->common == 0 && least + nanoseconds(h, &h->s->steps[i]) < most;
 }
 
+/* Whether threads must meet before the steps of a chain: what they need of each other, each thread does itself. */
+static bool chain_waits(const sharing *h, size_t i)
+{
+    bool waits = rivals_of(h, &h->prog->items[i]) != RGI_NOBODY;
+    for (size_t j = i + 1; !waits && j < i + h->s->steps[i].chain; j++)
+        waits = rivals_of(h, &h->prog->items[j]) != RGI_NOBODY;
+    return waits;
+}
+
 static void share_step(sharing *h, size_t i)
 {
     rgi_exec *e = &h->s->steps[i];
@@ -206,7 +215,7 @@ static void share_step(sharing *h, size_t i)
             h->shared[h->now] = true;
         }
     } else if (e->parallel) {
-        if (rivals_of(h, &h->prog->items[i]) != RGI_NOBODY)
+        if (!e->linked && chain_waits(h, i))
             meet_before(h, i);
         note(h, &h->prog->items[i], RGI_ALL);
         h->common += nanoseconds(h, e) * h->trips;
@@ -223,7 +232,7 @@ static double find_parallel(sharing *h)
     double alone = 0;
     for (size_t i = 0; i < h->s->n_steps; i++) {
         rgi_exec *e = &h->s->steps[i];
-        const bool may = e->kind == RGI_RUN || e->kind == RGI_FUSED || e->kind == RGI_PACK;
+        const bool may = is_work(e) && e->kind != RGI_INDEX && e->kind != RGI_TEST;
         alone += nanoseconds(h, e) * rgi_step_calls(h->prog, h->s, i);
         e->parallel = may && h->lanes > 1 && rgi_most_tasks(e) > 1 &&
                       nanoseconds(h, e) - rgi_read_again(h->p, h->s, i, 1) > h->machine->share_ns;
@@ -244,7 +253,7 @@ static void find_alone(const sharing *h, int32_t number, uint32_t lanes)
 {
     const rgi_loop *loop = &h->prog->loops[number];
     const rgi_prices x = rgi_loop_times(h->p, h->s, number, NULL, lanes);
-    for (size_t i = loop->begin + 1; x.alone <= x.stepwise && !has_inner_loop(h, loop) && i < loop->end; i++)
+    for (size_t i = loop->begin + 1; RGI_GAIN * x.alone <= x.stepwise && !has_inner_loop(h, loop) && i < loop->end; i++)
         h->s->steps[i].parallel = false;
 }
 
@@ -273,6 +282,43 @@ static bool find_rows(sharing *h, const rgi_cuts *cuts)
             h->s->steps[i].parallel = false;
     }
     return true;
+}
+
+/* Cuts the steps of a chain into as many tasks as there are rows. */
+static void cut_chain(const sharing *h, size_t first, size_t n, size_t rows)
+{
+    h->s->steps[first].chain = (uint32_t)n;
+    for (size_t i = first; i < first + n; i++) {
+        rgi_exec *e = &h->s->steps[i];
+        e->linked = i > first;
+        e->tasks[0] = rows;
+        e->part = (e->group ? e->group->elements : e->bytes) / rows;
+    }
+}
+
+/* Steps of loops that go one after the other without meetings, where that is over sooner than cut finer with them. */
+static void find_chains(const sharing *h, const rgi_cuts *cuts)
+{
+    for (size_t k = 0; k < h->prog->n_loops; k++) {
+        const rgi_loop *loop = &h->prog->loops[k];
+        const rgi_branch *b = rgi_branch_of(h->s, loop->begin);
+        const uint32_t lanes = b ? b->threads : h->lanes;
+        int64_t rows = 0;
+        for (size_t i = loop->begin + 1, n; i < loop->end; i += n ? n : 1) {
+            n = h->s->steps[i].parallel && h->prog->items[i].loop == (int32_t)k
+                    ? rgi_rows_chain(h->p, h->s, i, loop->end, cuts->touched, &rows)
+                    : 0;
+            double apart = 0, chained = 0;
+            for (size_t j = i; j < i + n; j++) {
+                const rgi_exec *e = &h->s->steps[j];
+                const double most = (double)(e->tasks[0] < lanes ? e->tasks[0] : lanes);
+                apart += nanoseconds(h, e) / most + (j > i && e->kind != RGI_COPY ? h->machine->meeting_ns : 0);
+                chained += nanoseconds(h, e) / (double)(rows < (int64_t)lanes ? rows : (int64_t)lanes);
+            }
+            if (n > 1 && chained < apart)
+                cut_chain(h, i, n, (size_t)rows);
+        }
+    }
 }
 
 /* Which loops hold something that several threads do. */
@@ -395,7 +441,8 @@ static void stay_alone(sharing *h)
     h->s->sections = NULL;
     for (size_t i = 0; i < h->s->n_steps; i++) {
         rgi_exec *e = &h->s->steps[i];
-        e->parallel = e->barrier = e->bridge = false;
+        e->parallel = e->barrier = e->bridge = e->linked = false;
+        e->chain = 0;
         e->rows = NULL;
         e->section = NULL;
         e->branch = 0;
@@ -432,6 +479,8 @@ bool rgi_share(rg_plan *p, rgi_special *s, bool apart, uint32_t *interval, bool 
     if (prog->n_loops &&
         (!rgi_cuts_make(p, &cuts) || (!apart && !rgi_sections_find(p, s, h.lanes, &cuts)) || !find_rows(&h, &cuts)))
         return false;
+    if (prog->n_loops)
+        find_chains(&h, &cuts);
     find_parallel_loops(&h);
     for (size_t i = 0; i < s->n_steps;) {
         const rgi_section *x = s->steps[i].section;

@@ -8,7 +8,10 @@
 
 #include <string.h>
 
-#define RGI_PACK_LEAST 4 /* steps of loops from which operands are packed in front of them */
+#define RGI_PACK_LEAST 4  /* steps of loops from which operands are packed in front of them */
+#define RGI_TASKS 64      /* of what would be fewer blocks, or one copy: parts are smaller then, ... */
+#define RGI_PART 256      /* ... of so many elements, or ... */
+#define RGI_COPY_PART 512 /* ... bytes, at least */
 
 void *rgi_special_alloc(rgi_special *s, size_t n, size_t size)
 {
@@ -204,13 +207,22 @@ static rgi_group *make_group(rg_plan *p, rgi_special *s, const rgi_item *item, r
                                                          : rgi_group_make(p, s, item, head, foot);
 }
 
+/* Cuts a group into tasks: blocks or, where there are few, smaller parts. A thread does its tasks in blocks anyway. */
+static void cut_group(const rgi_group *g, rgi_exec *e)
+{
+    const size_t blocks = (g->elements + g->block - 1) / g->block;
+    const size_t part = ((g->elements + RGI_TASKS - 1) / RGI_TASKS + RGI_PART - 1) / RGI_PART * RGI_PART;
+    e->part = blocks > 1 && part < g->block ? part : g->block;
+    e->tasks[0] = (g->elements + e->part - 1) / e->part;
+}
+
 static bool make_fused(rg_plan *p, rgi_special *s, const rgi_item *item, rgi_exec *e)
 {
     rgi_group *g = make_group(p, s, item, e, RGI_NONE, RGI_NONE);
     if (!g)
         return false;
     e->group = g;
-    e->tasks[0] = (g->elements + g->block - 1) / g->block;
+    cut_group(g, e);
     add_work(g, e);
     return true;
 }
@@ -247,6 +259,12 @@ static bool make_copy(rg_plan *p, rgi_special *s, const rgi_item *item, rgi_exec
     e->bytes = rgi_special_bytes(p, s, item->to);
     e->traffic = 2.0 * (double)e->bytes;
     e->tasks[0] = 1;
+    e->part = e->bytes;
+    if ((item->kind == RGI_COPY || item->kind == RGI_CLEAR) && !item->every && !item->checkpoint) {
+        const size_t parts = e->bytes / RGI_COPY_PART;
+        e->tasks[0] = parts < 1 ? 1 : parts < RGI_TASKS ? parts : RGI_TASKS;
+        e->part = e->bytes / e->tasks[0] / 64 * 64;
+    }
     e->terms = rgi_special_alloc(s, 2, sizeof *e->terms);
     if (!e->terms || (item->from != RGI_NONE && !rgi_terms_make(p, s, item->from, &e->terms[0])) ||
         !rgi_terms_make(p, s, item->to, &e->terms[1]))

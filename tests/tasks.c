@@ -205,10 +205,28 @@ void task_graph_free(task_graph *g)
     *g = (task_graph){0};
 }
 
-bool task_run(const task_graph *g, size_t group, uint32_t phase, size_t task)
+bool task_run(const task_graph *g, size_t group, uint32_t phase, size_t task, size_t n)
 {
     const task_group *x = &g->groups[group];
-    return rgi_run_tasks(&g->plan->current->steps[x->step], phase, task, task + 1, g->scratch, x->t) == RG_OK;
+    return rgi_run_tasks(&g->plan->current->steps[x->step], phase, task, task + n, g->scratch, x->t) == RG_OK;
+}
+
+bool task_graph_run_linked(const task_graph *g)
+{
+    const rgi_exec *steps = g->plan->current->steps;
+    bool ok = true;
+    for (size_t i = 0, n; ok && i < g->n; i += n) {
+        n = steps[g->groups[i].step].chain ? steps[g->groups[i].step].chain : 1;
+        if (n > 1)
+            for (size_t task = g->groups[i].tasks[0]; ok && task-- > 0;)
+                for (size_t j = i; ok && j < i + n; j++)
+                    ok = task_run(g, j, 0, task, 1);
+        else
+            for (uint32_t k = 0; ok && k < g->groups[i].phases; k++)
+                ok = task_run(g, i, k, 0, g->groups[i].tasks[k]);
+    }
+    g->plan->ran = ok;
+    return ok;
 }
 
 static uint64_t draw(uint64_t *random, uint64_t below)
@@ -253,7 +271,7 @@ bool task_graph_run_shuffled(const task_graph *g, uint64_t *random)
         if (o->left) {
             const size_t at = draw(random, o->left), task = o->order[at];
             o->order[at] = o->order[--o->left];
-            ok = task_run(g, o->group, o->phase, task);
+            ok = task_run(g, o->group, o->phase, task, 1);
         }
         if (!ok || o->left)
             continue;

@@ -29,8 +29,11 @@ typedef struct task_graph {
 /* Of a plan whose data is bound; false when memory is short or the sizes do not fit. */
 bool task_graph_make(rg_plan *p, task_graph *out);
 void task_graph_free(task_graph *g);
-/* Does task `task` of a phase. */
-bool task_run(const task_graph *g, size_t group, uint32_t phase, size_t task);
+/* Does n tasks of a phase, from `task` on, as a thread does those that it is given. */
+bool task_run(const task_graph *g, size_t group, uint32_t phase, size_t task, size_t n);
+/* Does everything once in the order of the plan, but steps that are linked task by task, the last one first: as threads
+   would of which each is far ahead of the next. */
+bool task_graph_run_linked(const task_graph *g);
 /* Does everything once, as rg_run would, taking at each moment any task that may begin. Changes *random. */
 bool task_graph_run_shuffled(const task_graph *g, uint64_t *random);
 

@@ -167,3 +167,137 @@ Test(schedule, a_step_whose_first_phase_is_one_task_is_shared_out)
     rg_graph_free(g);
     free(data);
 }
+
+/* Layers in both directions whose turns hold groups and copies that go by rows, with few rows. */
+enum { TURNS = 5, BATCH = 6, CELLS = 256, WIDTH = 40 };
+
+static network turns_new(void)
+{
+    network m = {.kind = LSTM, .g = rg_graph_new(&(rg_graph_opts){.seed = 7})};
+    m.x = rg_input(m.g, "x", RG_F32, RG_SHAPE(TURNS, BATCH, WIDTH));
+    rg_node *h = rg_nn_lstm(m.x, "lstm", CELLS, &(rg_rnn_opts){.layers = 2, .bidirectional = true});
+    m.loss = rg_mean(rg_square(h), RG_AXES(0, 1, 2), false);
+    m.step = rg_sgd(m.loss, &(rg_sgd_opts){.lr = 0.5});
+    return m;
+}
+
+static rg_plan *turns_plan(const network *m, const rg_plan_opts *opts)
+{
+    static float data[TURNS * BATCH * WIDTH];
+    for (int i = 0; i < TURNS * BATCH * WIDTH; i++)
+        data[i] = (float)(i * 37 % 101) / 50 - 1;
+    rg_plan *p = must_compile(m->g, RG_NODES(m->loss, m->step), opts);
+    must(rg_bind(p, m->x, data));
+    return p;
+}
+
+/* What is done by rows needs no meetings, however far one thread is ahead of another, and whatever the team. */
+Test(schedule, steps_by_rows_need_no_meetings)
+{
+    const rg_machine meets = {.flop_ns = 1e-3, .byte_ns = 1, .meeting_ns = 1000, .share_ns = 1e-3};
+    network m = turns_new(), n = turns_new();
+    rg_plan *p = turns_plan(&m, &(rg_plan_opts){.threads = 4, .machine = &meets}),
+            *q = turns_plan(&n, &(rg_plan_opts){.threads = 1});
+    task_graph tasks;
+    cr_assert(task_graph_make(p, &tasks));
+    size_t linked = 0, copies = 0;
+    for (size_t i = 0; i < p->current->n_steps; i++) {
+        const rgi_exec *e = &p->current->steps[i];
+        linked += e->linked;
+        copies += e->linked && e->kind == RGI_COPY;
+        cr_expect(!e->linked || (!e->barrier && e->parallel && e->tasks[0] == BATCH), "step %zu", i);
+    }
+    cr_expect(linked >= 4 && copies > 0, "%zu, %zu copies", linked, copies);
+    for (int i = 0; i < 3; i++) {
+        cr_assert(task_graph_run_linked(&tasks));
+        must(rg_run(q));
+        cr_expect_eq(network_hash(&m), network_hash(&n), "one ahead of the other, %d", i);
+    }
+    task_graph_free(&tasks);
+    rg_plan_free(p);
+    for (int threads = 2; threads <= 8; threads++) {
+        p = turns_plan(&m, &(rg_plan_opts){.threads = threads, .machine = &meets});
+        must(rg_run(p));
+        must(rg_run(q));
+        cr_expect_eq(network_hash(&m), network_hash(&n), "%d threads", threads);
+        rg_plan_free(p);
+    }
+    rg_plan_free(q);
+    rg_graph_free(m.g);
+    rg_graph_free(n.g);
+}
+
+/* Rows that move on by one in every turn: groups of which a row needs another one are not linked. */
+Test(schedule, steps_across_rows_meet)
+{
+    const rg_machine meets = {.flop_ns = 1e-3, .byte_ns = 1, .meeting_ns = 1000, .share_ns = 1e-3};
+    rg_graph *g = rg_graph_new(NULL);
+    const rg_param_opts spread = {.init = RG_UNIFORM, .scale = 1};
+    rg_node *first = rg_param(g, "first", RG_F32, RG_SHAPE(BATCH, CELLS), &spread),
+            *xs = rg_param(g, "xs", RG_F32, RG_SHAPE(TURNS, BATCH, CELLS), &spread);
+    rg_scan *s = rg_scan_begin(g, NULL);
+    rg_node *x = rg_scan_slice(s, xs), *h = rg_scan_carry(s, first);
+    rg_node *a = rg_exp(rg_mul(x, h)), *b = rg_cos(rg_slice(a, 0, 1, BATCH));
+    rg_scan_next(s, h, rg_tanh(rg_concat(RG_NODES(b, rg_sin(rg_slice(a, 0, 0, 1))), 0)));
+    rg_scan_end(s);
+    rg_node *last = rg_scan_last(s, h);
+    rg_plan *p = must_compile(g, RG_NODES(last), &(rg_plan_opts){.threads = 4, .mode = RG_EVAL, .machine = &meets}),
+            *q = must_compile(g, RG_NODES(last), &(rg_plan_opts){.threads = 1, .mode = RG_EVAL});
+    task_graph tasks;
+    cr_assert(task_graph_make(p, &tasks));
+    cr_assert(task_graph_run_linked(&tasks));
+    must(rg_run(q));
+    expect_equal_results(p, q, RG_NODES(last), "moved on", "one ahead of the other");
+    task_graph_free(&tasks);
+    rg_plan_free(p);
+    rg_plan_free(q);
+    rg_graph_free(g);
+}
+
+/* One product, cut across its strips; with a tail where it has a bias and a function. */
+static void check_product(rg_dtype dtype, size_t m, size_t n, size_t k, bool a_turned, bool b_turned, size_t batch,
+                          bool tail)
+{
+    rg_graph *g = rg_graph_new(NULL);
+    const int64_t B = (int64_t)batch, M = (int64_t)m, N = (int64_t)n, K = (int64_t)k;
+    rg_node *a = rg_param(g, "a", dtype, a_turned ? RG_SHAPE(B, K, M) : RG_SHAPE(B, M, K), NULL),
+            *b = rg_param(g, "b", dtype, b_turned ? RG_SHAPE(B, N, K) : RG_SHAPE(B, K, N), NULL),
+            *bias = rg_param(g, "bias", dtype, RG_SHAPE(N), NULL);
+    rg_node *y =
+        rg_matmul(a_turned ? rg_transpose(a, RG_AXES(0, 2, 1)) : a, b_turned ? rg_transpose(b, RG_AXES(0, 2, 1)) : b);
+    y = tail ? rg_tanh(rg_add(y, bias)) : y;
+    rg_plan *q = must_compile(g, RG_NODES(y), &(rg_plan_opts){.threads = 1, .mode = RG_EVAL});
+    must(rg_run(q));
+    char what[80];
+    snprintf(what, sizeof what, "%zu of %zu x %zu x %zu, %d %d %d", batch, m, n, k, a_turned, b_turned, tail);
+    for (int threads = 2; threads <= 7; threads++) {
+        rg_plan *p =
+            must_compile(g, RG_NODES(y), &(rg_plan_opts){.threads = threads, .machine = &eager, .mode = RG_EVAL});
+        must(rg_run(p));
+        expect_equal_results(p, q, RG_NODES(y), what, "threads");
+        task_graph tasks;
+        uint64_t random = (uint64_t)threads;
+        cr_assert(task_graph_make(p, &tasks) && task_graph_run_shuffled(&tasks, &random));
+        expect_equal_results(p, q, RG_NODES(y), what, "tasks in any order");
+        size_t most = 0;
+        for (size_t i = 0; i < tasks.n; i++)
+            most = tasks.groups[i].tasks[0] > most ? tasks.groups[i].tasks[0] : most;
+        cr_expect(most >= 16, "%s: %zu tasks", what, most);
+        task_graph_free(&tasks);
+        rg_plan_free(p);
+    }
+    rg_plan_free(q);
+    rg_graph_free(g);
+}
+
+Test(schedule, products_of_few_strips)
+{
+    for (int turned = 0; turned < 4; turned++) {
+        check_product(RG_F32, 32, 256, 70, turned & 1, turned & 2, 1, false);
+        check_product(RG_F32, 41, 190, 33, turned & 1, turned & 2, 1, false);
+        check_product(RG_F32, 300, 70, 45, turned & 1, turned & 2, 1, false);
+        check_product(RG_F32, 21, 50, 600, turned & 1, turned & 2, 3, false);
+        check_product(RG_F64, 30, 75, 40, turned & 1, turned & 2, 1, false);
+        check_product(RG_F32, 37, 170, 80, turned & 1, turned & 2, 1, true);
+    }
+}
