@@ -72,7 +72,8 @@ typedef struct rgi_conv_layout {
     size_t n, groups, in_planes, out_planes; /* planes: channels of one group */
     size_t in[3], kernel[3], out[3], stride[3], dilation[3], before[3];
     size_t taps, inputs, outputs;   /* of a kernel, elements of a plane */
-    size_t phases[3], shift[3];     /* remainders and multiples of the stride that taps reach */
+    size_t phases[3], shift[3];     /* remainders and multiples of `sorted` that taps reach */
+    size_t sorted[3];               /* a copy is sorted by remainders modulo this: the stride, or 1 */
     size_t first[3], count[3];      /* of the data gradient: input positions as first .. of stride steps */
     size_t rows, strips, source[3]; /* a strip: rows, how many in an image, extent of its source */
     size_t terms, source_at, source_bytes, starts_at;         /* in scratch */

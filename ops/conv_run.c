@@ -4,7 +4,8 @@
    For a tap u = k dilation, output p sees input p stride + u - before. In a copy whose elements are sorted by their
    remainder modulo the stride, that is a shift by u / stride within the part of remainder u % stride: strided and
    dilated convolutions have unit stride there, and one list of offsets serves every output. The data gradient is the
-   same with roles exchanged: inputs of one remainder see cotangents under a fixed subset of the taps. */
+   same with roles exchanged: inputs of one remainder see cotangents under a fixed subset of the taps. The weight
+   gradient of many outputs takes elements of the source one by one, wherever they are: nothing is sorted for it. */
 #include "conv.h"
 
 #include <string.h>
@@ -39,17 +40,24 @@ static roles roles_of(const rg_step *s)
     return r;
 }
 
+/* Elements of the source along an axis that n outputs see by one tap. */
+static size_t span(const rgi_conv_layout *l, int axis, size_t n)
+{
+    return n ? (n - 1) * (l->stride[axis] / l->sorted[axis]) + 1 : 0;
+}
+
 /* Rows of a strip: of outputs, or of the steps of the data gradient. Columns: outputs whose cotangents are turned at a
    time, of the weight gradient. */
 static void cut_strips(rgi_conv_layout *l, size_t size, size_t depth, size_t rows, size_t width, size_t planes,
                        bool tasks, size_t columns)
 {
     const size_t phases = l->phases[0] * l->phases[1] * l->phases[2];
-    const size_t row = planes * phases * (1 + l->shift[0]) * (width + l->shift[2]) * size;
+    const size_t across = span(l, 2, width) + l->shift[2];
+    const size_t row = planes * phases * (1 + l->shift[0]) * across * size;
     const size_t fit = SOURCE_BYTES / rgi_larger(row, 1), images = rgi_larger(l->n * l->groups * depth, 1);
     const size_t least = rgi_parts(LEAST_COLUMNS, width + l->shift[2]),
                  wanted = rgi_parts(rows, rgi_parts(LEAST_TASKS, images));
-    size_t most = fit > l->shift[1] ? fit - l->shift[1] : 1;
+    size_t most = fit > l->shift[1] ? (fit - l->shift[1] - 1) / (l->stride[1] / l->sorted[1]) + 1 : 1;
     if (tasks)
         most = rgi_smaller(most, rgi_larger(wanted, least));
     else
@@ -59,10 +67,9 @@ static void cut_strips(rgi_conv_layout *l, size_t size, size_t depth, size_t row
     l->rows = rgi_larger(rgi_parts(rows, l->strips), 1);
     l->strips = rows ? rgi_parts(rows, l->rows) : 0;
     l->source[0] = 1 + l->shift[0];
-    l->source[1] = l->rows + l->shift[1];
-    l->source[2] = width + l->shift[2];
-    l->source_bytes =
-        row / rgi_larger(l->source[2] * (1 + l->shift[0]), 1) * l->source[0] * l->source[1] * l->source[2];
+    l->source[1] = span(l, 1, l->rows) + l->shift[1];
+    l->source[2] = across;
+    l->source_bytes = planes * phases * l->source[0] * l->source[1] * l->source[2] * size;
 }
 
 /* Chunks of images whose sums are added up apart: equal ones, if they need not be half as many for that. */
@@ -100,6 +107,10 @@ void rgi_conv_lay_out(const rg_step *s, void *out)
     l.in_planes = (size_t)r.w->dim[1];
     l.groups = (size_t)r.x->dim[1] / l.in_planes;
     l.out_planes = (size_t)r.w->dim[0] / l.groups;
+    const rgk_table *const k = rgi_kernels(s->out_type[0].dtype);
+    size_t terms = l.in_planes; /* of a weight gradient */
+    for (int i = 2; i < r.w->rank; i++)
+        terms *= (size_t)r.w->dim[i];
     for (int i = 0; i < 3; i++) {
         const int at = 2 + i - 3 + (int)a->rank;
         const bool used = at >= 2;
@@ -113,24 +124,23 @@ void rgi_conv_lay_out(const rg_step *s, void *out)
         l.inputs *= l.in[i];
         l.outputs *= l.out[i];
         const size_t reach = (l.kernel[i] - 1) * l.dilation[i];
-        l.shift[i] = reach / l.stride[i];
-        l.phases[i] = r.data_grad ? 1 : rgi_smaller(l.stride[i], reach + 1);
+        l.sorted[i] = r.weight_grad && k->conv_grad_steps(l.out_planes, terms) ? 1 : l.stride[i];
+        l.shift[i] = reach / l.sorted[i];
+        l.phases[i] = r.data_grad ? 1 : rgi_smaller(l.sorted[i], reach + 1);
         l.first[i] = l.before[i] / l.stride[i];
         l.count[i] = (l.in[i] - 1 + l.before[i]) / l.stride[i] + 1 - l.first[i];
-        l.whole = l.whole && l.stride[i] == 1 && l.before[i] == 0 && (r.data_grad ? reach == 0 : a->after[i] == 0);
+        l.whole = l.whole && l.sorted[i] == 1 && l.before[i] == 0 && (r.data_grad ? reach == 0 : a->after[i] == 0);
     }
     const size_t planes = r.data_grad ? l.out_planes : l.in_planes;
     if (r.data_grad)
         cut_strips(&l, size, l.count[0], l.count[1], l.count[2], planes, true, 0);
     else
-        cut_strips(&l, size, l.out[0], l.out[1], l.out[2], planes, !r.weight_grad,
-                   rgi_kernels(s->out_type[0].dtype)->conv_columns);
+        cut_strips(&l, size, l.out[0], l.out[1], l.out[2], planes, !r.weight_grad, k->conv_columns);
     l.terms = planes * l.taps;
     l.source_bytes = l.whole ? 0 : l.source_bytes;
     l.images = 1;
     rgi_conv_depthwise_lay_out(&l, r.data_grad);
     if (r.weight_grad) {
-        const rgk_table *k = rgi_kernels(s->out_type[0].dtype);
         l.room = k->conv_grad_room(l.out_planes, l.terms);
         l.unit = k->conv_grad_unit(l.out_planes, l.terms);
         l.chunks = chunks_of(&l, size);
@@ -139,7 +149,6 @@ void rgi_conv_lay_out(const rg_step *s, void *out)
         l.units = rgi_parts(l.out_planes, l.unit);
         gather_images(&l, l.source_bytes, l.whole);
     } else if (!l.depthwise.used) {
-        const rgk_table *k = rgi_kernels(s->out_type[0].dtype);
         rgi_conv_product_lay_out(&l, r.data_grad, s->tail != NULL, k, size);
         if (!l.product.used)
             rgi_conv_wide_lay_out(&l, r.data_grad, s->tail != NULL, k, size);
@@ -202,8 +211,8 @@ static void forward_terms(const rgi_conv_layout *l, rgk_term *t)
             size_t phase = c, shift = 0;
             for (int i = 0; i < 3; i++) {
                 const size_t reach = tap[i] * l->dilation[i];
-                phase = phase * f[i] + reach % l->stride[i];
-                shift = shift * n[i] + reach / l->stride[i];
+                phase = phase * f[i] + reach % l->sorted[i];
+                shift = shift * n[i] + reach / l->sorted[i];
             }
             t[at] = (rgk_term){(int32_t)(phase * n[0] * n[1] * n[2] + shift), (int32_t)at};
         }
@@ -233,14 +242,14 @@ static const void *forward_source(const rg_step *s, const rgi_conv_layout *l, co
     const size_t size = rg_dtype_size(s->out_type[0].dtype);
     const char *planes = at_element(x, (t->image * l->groups + t->group) * l->in_planes * l->inputs, size);
     if (l->whole)
-        return at_element(planes, (t->depth * l->in[1] + t->row) * l->in[2], size);
+        return at_element(planes, (t->depth * l->stride[0] * l->in[1] + t->row * l->stride[1]) * l->in[2], size);
     rgk_source source = {.planes = l->in_planes};
     const size_t first[3] = {t->depth, t->row, 0};
     for (int i = 0; i < 3; i++) {
         source.in[i] = l->in[i];
         source.phases[i] = l->phases[i];
         source.n[i] = l->source[i];
-        source.step[i] = l->stride[i];
+        source.step[i] = l->sorted[i];
         source.first[i] = (ptrdiff_t)(first[i] * l->stride[i]) - (ptrdiff_t)l->before[i];
     }
     void *copy = (char *)s->scratch + l->source_at + place * ((l->source_bytes - 64) / l->images);
@@ -315,7 +324,8 @@ static void add_chunk(const rg_step *s, const rgi_conv_layout *l, const rgk_term
         .k = l->terms,
         .taps = l->stride[2] == 1 && l->dilation[2] == 1 ? l->kernel[2] : 1,
         .terms = terms,
-        .pitch = l->whole ? l->in[2] : l->source[2],
+        .pitch = (l->whole ? l->in[2] : l->source[2]) * (l->stride[1] / l->sorted[1]),
+        .step = l->stride[2] / l->sorted[2],
         .dy_row = (ptrdiff_t)l->outputs,
         .dy_down = (ptrdiff_t)l->out[2],
         .dy_image = l->groups * l->out_planes * l->outputs,
@@ -339,7 +349,7 @@ static void add_chunk(const rg_step *s, const rgi_conv_layout *l, const rgk_term
             job.dy = at_element(s->in[1], row * l->out[2], size);
             job.height = t.rows;
             job.width = l->out[2];
-            if (job.pitch == job.width) {
+            if (job.pitch == job.width && job.step == 1) {
                 job.width *= t.rows;
                 job.height = 1;
             }

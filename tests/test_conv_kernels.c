@@ -267,7 +267,7 @@ Test(conv_kernels, rows_of_kernels_in_registers)
 static void layouts(const rgk_table *t)
 {
     for (size_t outputs = 1; outputs <= t->conv_columns; outputs += 1 + draw(7))
-        for (size_t channels = 1; channels <= 21; channels += 1 + draw(5)) {
+        for (size_t channels = 1; channels <= 21; channels += channels < 5 ? 1 : 1 + draw(5)) {
             const size_t taps = 1 + draw(20), row = filled_up(t, outputs), n = 1 + draw(40), plane = n + draw(3);
             int32_t at[20];
             for (size_t i = 0; i < taps; i++) /* some order */
@@ -403,9 +403,11 @@ static void weight_sums(const rgk_table *t)
 {
     static const size_t outputs_of[] = {1, 3, 5, 16, 31, 48, 64, 70};
     for (size_t q = 0; q < sizeof outputs_of / sizeof *outputs_of; q++) {
-        const size_t taps = 1 + draw(5), rows = outputs_of[q], k = (1 + draw(9)) * taps, images = 1 + draw(3),
-                     height = 1 + draw(4), across = 1 + draw(40), pitch = across + draw(3),
-                     plane = height * across + draw(2);
+        size_t taps = 1 + draw(5);
+        const size_t rows = outputs_of[q], k = (1 + draw(9)) * taps, images = 1 + draw(3), height = 1 + draw(4),
+                     across = 1 + draw(40), step = t->conv_grad_steps(rows, k) ? 1 + draw(3) : 1,
+                     pitch = across * step + draw(3), plane = height * across + draw(2);
+        taps = step > 1 ? 1 : taps;
         const size_t seen = images * height * pitch + 50;
         rgk_term terms[45];
         for (size_t l = 0; l < k; l++)
@@ -424,6 +426,7 @@ static void weight_sums(const rgk_table *t)
                            .height = height,
                            .width = across,
                            .pitch = pitch,
+                           .step = step,
                            .dy_row = (ptrdiff_t)plane,
                            .dy_down = (ptrdiff_t)across,
                            .images = images,
@@ -445,7 +448,7 @@ static void weight_sums(const rgk_table *t)
                         for (size_t x = 0; x < across; x++) {
                             const double product =
                                 get(t, dy.at, (i * rows + o) * plane + h * across + x) *
-                                get(t, source.at, (i * height + h) * pitch + x + (size_t)terms[l].source);
+                                get(t, source.at, (i * height + h) * pitch + x * step + (size_t)terms[l].source);
                             want += 2 * product;
                             scale += 2 * fabs(product);
                         }

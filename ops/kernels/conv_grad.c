@@ -1,8 +1,8 @@
 /* conv_grad.c - the gradient of a convolution with respect to its weights: sums over pixels.
 
    Many outputs: cotangents are turned, so that outputs lie along the vectors, and source elements are broadcast. Few:
-   both are read along a row of pixels, and the lanes are added at its end. Sums go on from what is there, row by
-   row. */
+   both are read along a row of pixels, and the lanes are added at its end; memory is asked for the cotangents of the
+   outputs that follow. Sums go on from what is there, row by row. */
 #include "conv_grad_tile.h"
 #include "list.h"
 #include "vector.h"
@@ -31,6 +31,11 @@ static bool wide(size_t rows, size_t k)
 size_t RGK_NAME(conv_grad_room)(size_t rows, size_t k)
 {
     return (wide(rows, k) ? padded(rows) : rows) * k;
+}
+
+bool RGK_NAME(conv_grad_steps)(size_t rows, size_t k)
+{
+    return wide(rows, k);
 }
 
 /* ---- many outputs ---- */
@@ -129,8 +134,10 @@ RGK_INLINE void narrow_run(const int outputs, const int terms, const rgk_conv_gr
             const size_t left = g->width - x;
             vreal a[NARROW_ROWS];
             RGK_UNROLL
-            for (int i = 0; i < outputs; i++)
+            for (int i = 0; i < outputs; i++) {
+                __builtin_prefetch(d[i] + x + outputs * g->dy_row);
                 a[i] = load_some(d[i] + x, left);
+            }
             RGK_UNROLL
             for (int j = 0; j < terms; j++) {
                 const vreal b = load_some(s[j] + x, left);

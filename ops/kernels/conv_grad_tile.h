@@ -43,7 +43,7 @@ RGK_INLINE void wide_run(const int rows, const int vectors, const wide_tile *t)
     const ptrdiff_t image = (ptrdiff_t)g->source_image - (ptrdiff_t)(g->height * g->pitch);
     size_t asked = 0;
     for (size_t y = 0, left = g->images * g->height; left-- > 0; y++) {
-        const size_t width = g->width;
+        const size_t step = g->step, end = g->width * step;
         if (y == g->height) {
             y = 0;
             RGK_UNROLL
@@ -51,7 +51,7 @@ RGK_INLINE void wide_run(const int rows, const int vectors, const wide_tile *t)
                 s[i] += image;
         }
         asked = ask_for_sums(t, asked, left, (size_t)rows, (size_t)vectors);
-        for (size_t x = 0; x < width; x++, v += vectors * RGK_LANES) {
+        for (size_t x = 0; x < end; x += step, v += vectors * RGK_LANES) {
             vreal b[TILE_VECTORS];
             RGK_UNROLL
             for (int j = 0; j < vectors; j++)

@@ -164,17 +164,83 @@ void RGK_NAME(conv_wide_pack)(const rgk_conv_pack *p, size_t width, const void *
                      (real *)packed + c * p->channel_rows * all);
 }
 
+/* n elements of each of 2 to 4 planes as n pixels: element i of these is lane i / channels of plane i % channels. */
+#if RGK_VECTOR_BYTES == 64
+#define FEW_CHANNELS 4
+#define MIX_AHEAD 768 /* elements of a plane that memory is asked for early: the rows that follow */
+
+typedef struct mixing {
+    vint pick[FEW_CHANNELS];     /* out of planes 0 and 1, or out of 2 and 3 ... */
+    vlanes behind[FEW_CHANNELS]; /* ... which these lanes are */
+} mixing;
+
+RGK_INLINE mixing mixing_of(const size_t channels)
+{
+    mixing m;
+    RGK_UNROLL
+    for (size_t v = 0; v < channels; v++) {
+        m.behind[v] = 0;
+        RGK_UNROLL
+        for (size_t i = 0; i < RGK_LANES; i++) {
+            const size_t lane = (v * RGK_LANES + i) / channels, plane = (v * RGK_LANES + i) % channels;
+            m.pick[v][i] = (lane_int)(lane + plane % 2 * RGK_LANES);
+            m.behind[v] |= (vlanes)((plane / 2) << i);
+        }
+    }
+    return m;
+}
+
+RGK_INLINE void mix_planes(const size_t channels, size_t n, const real *x, size_t plane, real *out)
+{
+    const mixing m = mixing_of(channels);
+    for (size_t i = 0; i < n; i += RGK_LANES, out += channels * RGK_LANES) {
+        const size_t left = n - i;
+        vreal a[FEW_CHANNELS];
+        RGK_UNROLL
+        for (size_t c = 0; c < FEW_CHANNELS; c++) {
+            if (c < channels)
+                __builtin_prefetch(x + c * plane + i + MIX_AHEAD);
+            a[c] = c < channels ? load_some(x + c * plane + i, left) : v_set(0);
+        }
+        RGK_UNROLL
+        for (size_t v = 0; v < channels; v++) {
+            vreal r = RGK_X86(permutex2var)(a[0], (__m512i)m.pick[v], a[1]);
+            if (channels > 2)
+                r = RGK_X86(mask_mov)(r, m.behind[v], RGK_X86(permutex2var)(a[2], (__m512i)m.pick[v], a[3]));
+            if (left * channels > v * RGK_LANES)
+                store_some(out + v * RGK_LANES, left * channels - v * RGK_LANES, r);
+        }
+    }
+}
+#else
+RGK_INLINE void mix_planes(const size_t channels, size_t n, const real *x, size_t plane, real *out)
+{
+    for (size_t i = 0; i < n; i++) {
+        RGK_UNROLL
+        for (size_t c = 0; c < channels; c++)
+            out[i * channels + c] = x[c * plane + i];
+    }
+}
+#endif
+
 void RGK_NAME(conv_wide_source)(size_t channels, size_t n, const void *x, size_t plane, void *y)
 {
-    real *out = y;
-    if (channels > 4) {
-        turn_matrix(false, channels, n, x, (ptrdiff_t)plane, out, (ptrdiff_t)channels);
-        return;
-    }
-    for (size_t c = 0; c < channels; c++) {
-        const real *in = (const real *)x + c * plane;
-        for (size_t i = 0; i < n; i++)
-            out[i * channels + c] = in[i];
+    switch (channels) {
+    case 1:
+        memcpy(y, x, n * sizeof(real));
+        break;
+    case 2:
+        mix_planes(2, n, x, plane, y);
+        break;
+    case 3:
+        mix_planes(3, n, x, plane, y);
+        break;
+    case 4:
+        mix_planes(4, n, x, plane, y);
+        break;
+    default:
+        turn_matrix(false, channels, n, x, (ptrdiff_t)plane, y, (ptrdiff_t)channels);
+        break;
     }
 }
 

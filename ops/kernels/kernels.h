@@ -181,13 +181,13 @@ typedef struct rgk_source {
     ptrdiff_t first[3];
 } rgk_source;
 
-/* sum += over images, h, w of dy[i * dy_row + h * dy_down + w] source[h * pitch + w + source] for rows i and terms;
-   images are dy_image and source_image elements apart. */
+/* sum += over images, h, w of dy[i * dy_row + h * dy_down + w] source[h * pitch + w * step + source] for rows i and
+   terms; images are dy_image and source_image elements apart. */
 typedef struct rgk_conv_grad {
     size_t rows, k, taps; /* so many terms each have sources that follow one another */
     const rgk_term *terms;
     const void *source, *dy;
-    size_t height, width, pitch;
+    size_t height, width, pitch, step; /* step: 1, unless conv_grad_steps */
     ptrdiff_t dy_row, dy_down;
     size_t images, dy_image, source_image;
     void *sum;  /* conv_grad_room elements in an order of its own */
@@ -321,6 +321,7 @@ typedef struct rgk_table {
     void (*conv_wide_source)(size_t channels, size_t n, const void *x, size_t plane, void *y);
     void (*conv_wide_put)(size_t pixels, size_t width, const void *sum, void *y, size_t plane);
     size_t (*conv_grad_room)(size_t rows, size_t k);
+    bool (*conv_grad_steps)(size_t rows, size_t k);
     size_t (*conv_grad_unit)(size_t rows, size_t k);
     size_t (*conv_grad_scratch)(size_t rows, size_t k, size_t pixels);
     void (*conv_grad)(const rgk_conv_grad *g, size_t from, size_t to, void *scratch);

@@ -76,6 +76,7 @@ void RGK_NAME(conv_wide_pack)(const rgk_conv_pack *p, size_t width, const void *
 void RGK_NAME(conv_wide_source)(size_t channels, size_t n, const void *x, size_t plane, void *y);
 void RGK_NAME(conv_wide_put)(size_t pixels, size_t width, const void *sum, void *y, size_t plane);
 size_t RGK_NAME(conv_grad_room)(size_t rows, size_t k);
+bool RGK_NAME(conv_grad_steps)(size_t rows, size_t k);
 size_t RGK_NAME(conv_grad_unit)(size_t rows, size_t k);
 size_t RGK_NAME(conv_grad_scratch)(size_t rows, size_t k, size_t pixels);
 void RGK_NAME(conv_grad)(const rgk_conv_grad *g, size_t from, size_t to, void *scratch);

@@ -79,6 +79,7 @@ const rgk_table RGK_TABLE(RGK_ISA, RGK_TYPE) = {
     .conv_wide_source = RGK_NAME(conv_wide_source),
     .conv_wide_put = RGK_NAME(conv_wide_put),
     .conv_grad_room = RGK_NAME(conv_grad_room),
+    .conv_grad_steps = RGK_NAME(conv_grad_steps),
     .conv_grad_unit = RGK_NAME(conv_grad_unit),
     .conv_grad_scratch = RGK_NAME(conv_grad_scratch),
     .conv_grad = RGK_NAME(conv_grad),
