@@ -430,14 +430,20 @@ Test(fit, lines_table_and_curves)
 {
     begin();
     static char text[1 << 16];
-    char csv[160], svg[160];
+    char csv[160], svg[160], other[170];
     struct task t;
     task_new(&t);
     set_files(&t, csv);
     snprintf(svg, sizeof svg, "%s.svg", path);
     t.opts.svg = svg;
     t.opts.progress = tmpfile();
+    snprintf(other, sizeof other, "%s.new", csv);
+    FILE *f = fopen(other, "w");
+    cr_assert(f && fputs("mine", f) >= 0 && fclose(f) == 0);
     must(rg_fit(&t.opts, NULL));
+    read_text(other, text, sizeof text);
+    cr_assert_str_eq(text, "mine", "files of others stay as they are");
+    remove(other);
     rewind(t.opts.progress);
     int lines = 0;
     while (fgets(text, sizeof text, t.opts.progress)) {
@@ -481,6 +487,17 @@ Test(fit, curves_of_odd_numbers)
 }
 
 /* ---- what is refused ---- */
+
+static rg_node *without_end(rg_node *x)
+{
+    rg_scan *s = rg_while_begin(rg_graph_of(x), &(rg_while_opts){.max_iter = 3});
+    rg_node *h = rg_scan_carry(s, x), *next = rg_add_scalar(h, 1);
+    rg_while_test(s, rg_greater(next, h));
+    rg_scan_next(s, h, next);
+    rg_node *last = rg_scan_last(s, h);
+    rg_scan_end(s);
+    return last;
+}
 
 Test(fit, errors)
 {
@@ -536,6 +553,11 @@ Test(fit, errors)
     rows[8].opts.valid = rows[8].opts.train;
     cr_assert_eq(rg_evaluate(&rows[8].opts, &state), RG_ERR_STATE);
     cr_assert(says("rg_evaluate: valid: batch 1|input 'y'"), "%s", rg_last_error());
+    rg_node *endless = t.opts.loss; /* a loop that does not end is a wrong state as well, of no column */
+    t.opts.loss = without_end(endless);
+    cr_assert_eq(rg_fit(&t.opts, NULL), RG_ERR_STATE);
+    cr_assert(says("goes on after max_iter") && !says("column"), "%s", rg_last_error());
+    t.opts.loss = endless;
     t.opts.plan = &one_thread;
     ((float *)t.y.data)[50] = INFINITY;
     cr_assert_eq(rg_fit(&t.opts, NULL), RG_ERR_NUMERIC);

@@ -6,11 +6,13 @@
 #include "fault.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 void rgi_sheet_put(rgi_sheet *s, const char *format, ...)
 {
@@ -35,28 +37,44 @@ void rgi_sheet_put(rgi_sheet *s, const char *format, ...)
     s->n += (size_t)n;
 }
 
-/* The name under which a file is written before it takes its place, to be freed; NULL: out of memory. */
-static char *temporary(const char *path)
+#define MOST_NAMES 100
+
+/* A file beside `path`, which takes its place once it is whole: new, and of nobody else. *name: to be freed. Returns NULL
+   with errno set. */
+static FILE *open_beside(const char *path, char **name)
 {
-    const size_t bytes = strlen(path) + sizeof ".new";
-    char *name = malloc(bytes);
-    if (name)
-        snprintf(name, bytes, "%s.new", path);
-    return name;
+    const size_t bytes = strlen(path) + 48;
+    int fd = -1;
+    *name = malloc(bytes);
+    for (int i = 0; *name && fd < 0 && i < MOST_NAMES; i++) {
+        snprintf(*name, bytes, "%s.%ld-%d.new", path, (long)getpid(), i);
+        fd = open(*name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        if (fd < 0 && errno != EEXIST)
+            break;
+    }
+    FILE *f = fd < 0 ? NULL : fdopen(fd, "wb");
+    if (fd >= 0 && !f) {
+        const int why = errno;
+        close(fd);
+        remove(*name);
+        errno = why;
+    }
+    return f;
 }
 
 rg_status rgi_sheet_write(rgi_sheet *s, const char *caller, const char *path)
 {
-    char *temp = temporary(path);
+    char *temp = NULL;
+    FILE *f = s->failed ? NULL : open_beside(path, &temp);
     rg_status status = RG_OK;
-    if (!temp || s->failed) {
+    if (!temp) {
         status = rgi_fault(RG_ERR_MEMORY, "%s: %s: out of memory", caller, path);
     } else {
-        FILE *f = fopen(temp, "wb");
         const bool written = f && fwrite(s->at, 1, s->n, f) == s->n;
         if (!f || (fclose(f) != 0) || !written || rename(temp, path) != 0) {
             status = rgi_fault(RG_ERR_IO, "%s: %s: %s", caller, path, strerror(errno));
-            remove(temp);
+            if (f)
+                remove(temp);
         }
     }
     free(temp);
@@ -66,19 +84,21 @@ rg_status rgi_sheet_write(rgi_sheet *s, const char *caller, const char *path)
 
 rg_status rgi_sheet_try(const char *caller, const char *path)
 {
-    char *temp = temporary(path);
-    if (!temp)
-        return rgi_fault(RG_ERR_MEMORY, "%s: %s: out of memory", caller, path);
     struct stat info;
-    const bool taken = stat(path, &info) == 0 && S_ISDIR(info.st_mode);
-    FILE *f = taken ? NULL : fopen(temp, "wb");
-    const int why = taken ? EISDIR : errno;
+    if (stat(path, &info) == 0 && S_ISDIR(info.st_mode))
+        return rgi_fault(RG_ERR_IO, "%s: %s: %s", caller, path, strerror(EISDIR));
+    char *temp;
+    FILE *f = open_beside(path, &temp);
+    const int why = errno;
     if (f) {
         fclose(f);
         remove(temp);
     }
+    const bool memory = !temp;
     free(temp);
-    return f ? RG_OK : rgi_fault(RG_ERR_IO, "%s: %s: %s", caller, path, strerror(why));
+    return f        ? RG_OK
+           : memory ? rgi_fault(RG_ERR_MEMORY, "%s: %s: out of memory", caller, path)
+                    : rgi_fault(RG_ERR_IO, "%s: %s: %s", caller, path, strerror(why));
 }
 
 void rgi_sheet_free(rgi_sheet *s)
