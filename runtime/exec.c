@@ -79,11 +79,12 @@ static inline void share(const rgi_walker *w, const rgi_exec *e, size_t n, size_
 /* A copy of a step with the operands where the loops stand now. */
 static rg_status run_moved(const rgi_exec *e, rg_step *s, size_t lo, size_t hi, const int64_t *t)
 {
-    enum { MOST = 64 };
-    const void *in[MOST];
-    void *out[MOST];
-    if (s->n_in > MOST || s->n_out > MOST)
-        return rgi_fail(RG_ERR_ARGUMENT, "rg_run: op '%s' in a scan has more than %d operands", s->op->name, MOST);
+    const void *few_in[RGI_FEW], **in = few_in;
+    void *few_out[RGI_FEW], **out = few_out;
+    if (e->moved_at) {
+        in = (const void **)(void *)((char *)s->scratch + e->moved_at);
+        out = (void **)(void *)((char *)s->scratch + e->moved_at + s->n_in * sizeof *in);
+    }
     for (uint32_t i = 0; i < s->n_in; i++)
         in[i] = e->step.in[i] ? rgi_at(e->step.in[i], e->terms[i], t) : NULL;
     for (uint32_t i = 0; i < s->n_out; i++)
@@ -478,7 +479,7 @@ static uint32_t looks_of(int threads)
 static __attribute__((noinline)) void walk_together(rg_plan *p)
 {
     p->looks = p->looks ? p->looks : looks_of(p->program->opts.threads);
-#pragma omp parallel num_threads(p->program->opts.threads)
+#pragma omp parallel num_threads(p->current->threads)
     walk_as(p, (uint32_t)omp_get_thread_num(), (uint32_t)omp_get_num_threads());
 }
 
@@ -523,7 +524,7 @@ rg_status rgi_execute(rg_plan *p)
     for (rgi_section *x = p->current->sections; x; x = x->next)
         for (uint32_t k = 0; k < x->n; k++)
             x->branches[k].progress = 0;
-    const bool alone = p->program->opts.threads == 1 || __atomic_load_n(&forked, __ATOMIC_RELAXED);
+    const bool alone = p->current->threads == 1 || __atomic_load_n(&forked, __ATOMIC_RELAXED);
     rgi_timeline_start(p->current->timeline);
     if (alone || !p->current->parallel)
         walk_as(p, 0, 1);

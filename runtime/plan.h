@@ -167,6 +167,8 @@ typedef struct rgi_section {
     rgi_branch *branches;
 } rgi_section;
 
+#define RGI_FEW 64 /* operands of an op in a loop, pointers to which need no memory of the plan */
+
 /* What a thread walks over. */
 typedef struct rgi_exec {
     const rgi_call
@@ -203,9 +205,11 @@ typedef struct rgi_exec {
     size_t part;             /* ... and of a task of it, but the last; RGI_FUSED: elements of a task */
     size_t own;              /* bytes of memory of its own in the slab, beside the values: step.shared, group->own */
     size_t own_at;           /* where in the slab; of a group with a head or foot: in the scratch */
-    bool lasts;              /* RGI_FUSED: the group is the plan's (lasting.c) */
-    double flops, traffic;   /* estimates for the dump */
-    uint32_t input;          /* RGI_PACK: the number of the operand */
+    size_t moved_at;       /* RGI_RUN with terms and more than RGI_FEW operands: where in the scratch there is room for
+                                pointers to them; else 0 */
+    bool lasts;            /* RGI_FUSED: the group is the plan's (lasting.c) */
+    double flops, traffic; /* estimates for the dump */
+    uint32_t input;        /* RGI_PACK: the number of the operand */
 } rgi_exec;
 
 /* Those of the phase that has most: a step whose first phase only prepares may have one there. */
@@ -277,6 +281,7 @@ typedef struct rgi_special {
     } types[RGI_MAX_ARITY + 1];      /* of the last member of a group with so many inputs */
     const struct rgi_special *known; /* while this one is made: another one of the same program, or NULL */
     int32_t *in_strips;              /* while it is made, by value: the loop for which it may be in strips; or NULL */
+    int threads;                     /* for so many: as many as asked for, or fewer, to fit into the budget */
     bool parallel;                   /* some step is */
     uint32_t team;                   /* ... shared out among so many threads */
     rgi_section *sections;

@@ -465,7 +465,7 @@ bool rgi_share(rg_plan *p, rgi_special *s, bool apart, uint32_t *interval, bool 
                  .interval = interval,
                  .shared = shared,
                  .now = 1,
-                 .lanes = prog->opts.threads > RGI_LANES ? RGI_LANES : (uint32_t)prog->opts.threads};
+                 .lanes = s->threads > RGI_LANES ? RGI_LANES : (uint32_t)s->threads};
     if (!h.at || !h.parallel_loop)
         return false;
     const double alone = s->nanoseconds = find_parallel(&h);

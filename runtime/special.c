@@ -6,12 +6,17 @@
 #include "strips.h"
 #include "timeline.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define RGI_KNOWN_SIZES 16 /* specialisations kept */
 
-/* How one is made: no loops go side by side; what leads to loops is made in strips even where little is saved by it. */
-enum { RGI_APART = 1, RGI_SMALL = 2 };
+/* How one is made: for so many threads; no loops go side by side; what leads to loops is made in strips even where little
+   is saved by it. */
+typedef struct making {
+    int threads;
+    bool apart, small;
+} making;
 
 static size_t rounded(size_t bytes)
 {
@@ -64,7 +69,7 @@ static bool place(rg_plan *p, rgi_special *s, rgi_extra *extra, const uint32_t *
         if (extra[i].shared)
             extra[i].offset = buffers[n++].offset;
     s->scratch = rounded(s->scratch);
-    s->total = s->bytes + (s->parallel ? (size_t)prog->opts.threads : 1) * s->scratch;
+    s->total = s->bytes + (s->parallel ? (size_t)s->threads : 1) * s->scratch;
     return ok;
 }
 
@@ -100,7 +105,7 @@ static rg_status make_arrays(rg_plan *p, rgi_special *s)
     return RG_OK;
 }
 
-static rg_status build(rg_plan *p, rgi_special *s, unsigned way)
+static rg_status build(rg_plan *p, rgi_special *s, making way)
 {
     const rgi_program *prog = p->program;
     const size_t n = prog->n_items + 2;
@@ -109,29 +114,40 @@ static rg_status build(rg_plan *p, rgi_special *s, unsigned way)
     if (status)
         return status;
     p->marks = NULL;
+    s->threads = way.threads;
     rgi_extra *extra = rgi_arena_alloc(&p->temporary, n * sizeof *extra);
     uint32_t *interval = rgi_arena_alloc(&p->temporary, n * sizeof *interval);
     bool *shared = rgi_arena_alloc(&p->temporary, n + 8 * prog->n_loops + 1);
-    const bool ok = extra && interval && shared && rgi_retrace_sizes(prog, s) &&
-                    rgi_strips_find(p, s, way & RGI_SMALL) && rgi_steps_make(p, s, extra) &&
-                    rgi_share(p, s, way & RGI_APART, interval, shared) && rgi_strips_cut(p, s, way & RGI_SMALL) &&
-                    rgi_steps_settle(p, s, extra) && place(p, s, extra, interval, shared) &&
-                    rgi_steps_link(p, s, extra) && rgi_straighten(s) &&
+    const bool ok = extra && interval && shared && rgi_retrace_sizes(prog, s) && rgi_strips_find(p, s, way.small) &&
+                    rgi_steps_make(p, s, extra) && rgi_share(p, s, way.apart, interval, shared) &&
+                    rgi_strips_cut(p, s, way.small) && rgi_steps_settle(p, s, extra) &&
+                    place(p, s, extra, interval, shared) && rgi_steps_link(p, s, extra) && rgi_straighten(s) &&
                     (!prog->opts.profile || (s->timeline = rgi_timeline_new(prog, s)));
     return ok ? RG_OK : s->refused ? s->refused : rgi_fail(RG_ERR_MEMORY, "rg_run: out of memory");
+}
+
+/* "4096 bytes, 2048 of them as scratch of 2 threads", for messages. */
+static const char *format_need(const rgi_special *s, char *text, size_t size)
+{
+    const int n = snprintf(text, size, "%zu bytes", s->total);
+    if (s->parallel && n > 0)
+        snprintf(text + n, size - (size_t)n, ", %zu of them as scratch of %d threads", s->total - s->bytes, s->threads);
+    return text;
 }
 
 /* Makes the present specialisation's pointers follow what has moved. */
 static rg_status attach(rg_plan *p, rgi_special *s)
 {
     const rg_allocator *a = &p->program->graph->allocator;
+    char need[RGI_LABEL];
     if (p->lent && p->slab_bytes < s->total)
-        return rgi_fail(RG_ERR_MEMORY, "rg_run: the plan needs %zu bytes of memory, it was given %zu", s->total,
+        return rgi_fail(RG_ERR_MEMORY, "rg_run: the plan needs %s; it was given %zu", format_need(s, need, sizeof need),
                         p->slab_bytes);
     if (!p->slab || p->slab_bytes < s->total) {
         char *slab = a->alloc(a->user, s->total + 64);
         if (!slab)
-            return rgi_fail(RG_ERR_MEMORY, "rg_run: out of memory: the plan needs %zu bytes", s->total);
+            return rgi_fail(RG_ERR_MEMORY, "rg_run: out of memory: the plan needs %s",
+                            format_need(s, need, sizeof need));
         rgi_free(a, p->slab, p->slab_bytes);
         p->slab = slab;
         p->slab_bytes = s->total + 64;
@@ -200,7 +216,7 @@ static rgi_special *new_special(rg_plan *p)
 }
 
 /* A specialisation of a program for the sizes bound; takes the program over if it is not the plan's. */
-static rg_status make_special(rg_plan *p, rgi_program *prog, unsigned way, rgi_special **out)
+static rg_status make_special(rg_plan *p, rgi_program *prog, making way, rgi_special **out)
 {
     rgi_program *const before = p->program;
     const bool own = prog != p->base;
@@ -233,17 +249,18 @@ static bool fits_budget(const rg_plan *p, const rgi_special *s)
 }
 
 /* Tries what may be dropped of a specialisation: of all programs that fit into the budget *best is the fastest. */
-static rg_status try_dropping(rg_plan *p, const rgi_special *s, unsigned way, size_t *least, rgi_special **best)
+static rg_status try_dropping(rg_plan *p, const rgi_special *s, bool apart, size_t *least, rgi_special **best)
 {
     static const double segments[] = {1, 2, 3, 4, 6, 9, 14, 24}, parts[] = {0.25, 0.5, 0.75, 1};
     enum { SEGMENTS = sizeof segments / sizeof *segments, PARTS = sizeof parts / sizeof *parts };
+    const making way = {.threads = s->threads, .apart = apart, .small = true};
     for (size_t i = 0; i <= (size_t)SEGMENTS * PARTS; i++) {
         const rgi_policy policy = {
             .cheap = i == 0, .segments = i ? segments[(i - 1) / PARTS] : 0, .part = i ? parts[(i - 1) % PARTS] : 0};
         rgi_special *other = NULL;
         rgi_program *prog = rgi_recompute(p->base, s, &policy);
         const rg_status status =
-            prog ? make_special(p, prog, way | RGI_SMALL, &other) : rgi_fail(RG_ERR_MEMORY, "rg_run: out of memory");
+            prog ? make_special(p, prog, way, &other) : rgi_fail(RG_ERR_MEMORY, "rg_run: out of memory");
         if (status)
             return status;
         *least = other->total < *least ? other->total : *least;
@@ -254,41 +271,58 @@ static rg_status try_dropping(rg_plan *p, const rgi_special *s, unsigned way, si
     return RG_OK;
 }
 
-/* What fits into the budget replaces *s: strips of what leads to loops, which cost next to nothing, perhaps with what is
-   made again. Loops that go side by side hold more memory: where nothing does with them, they go one after the other. */
+/* Makes *s anew, in another way. */
+static rg_status replace(rg_plan *p, rgi_special **s, making way, size_t *least)
+{
+    rgi_special *other;
+    const rg_status status = make_special(p, p->base, way, &other);
+    if (status)
+        return status;
+    rgi_special_free(p, *s);
+    *s = other;
+    *least = other->total < *least ? other->total : *least;
+    return RG_OK;
+}
+
+/* *s, made for some number of threads, gives way to what fits into the budget, if anything does: strips of what leads to
+   loops, which cost next to nothing, perhaps with what is made again. Loops that go side by side hold more memory: where
+   nothing does with them, they go one after the other. */
+static rg_status fit_threads(rg_plan *p, rgi_special **s, size_t *least)
+{
+    making way = {.threads = (*s)->threads, .small = true};
+    rgi_special *best = NULL;
+    rg_status status = p->base->n_loops ? replace(p, s, way, least) : RG_OK;
+    while (!status && !fits_budget(p, *s)) {
+        status = try_dropping(p, *s, way.apart, least, &best);
+        if (status || best || way.apart || !(*s)->sections)
+            break;
+        way.apart = true;
+        status = replace(p, s, way, least);
+    }
+    if (best) {
+        rgi_special_free(p, status ? best : *s);
+        *s = status ? *s : best;
+    }
+    return status;
+}
+
+/* What fits into the budget replaces *s. Each thread has scratch of its own, and what several do at once is alive at once:
+   where nothing fits, it is for half as many threads, down to one. */
 static rg_status fit_budget(rg_plan *p, rgi_special **s)
 {
-    size_t least = (*s)->total;
-    rgi_special *best = NULL, *apart = NULL;
-    rg_status status = p->base->n_loops ? make_special(p, p->base, RGI_SMALL, &best) : RG_OK;
-    if (!status && best) {
-        rgi_special_free(p, *s);
-        *s = best;
-        if (fits_budget(p, best))
-            return RG_OK;
-        least = best->total;
-        best = NULL;
+    const size_t all = (*s)->total;
+    size_t least = all;
+    rg_status status = fit_threads(p, s, &least);
+    while (!status && !fits_budget(p, *s) && (*s)->threads > 1) {
+        status = replace(p, s, (making){.threads = (*s)->threads / 2}, &least);
+        if (!status && !fits_budget(p, *s))
+            status = fit_threads(p, s, &least);
     }
-    status = status ? status : try_dropping(p, *s, 0, &least, &best);
-    if (!status && !best && (*s)->sections)
-        status = make_special(p, p->base, RGI_APART | RGI_SMALL, &apart);
-    if (!status && apart) {
-        least = apart->total < least ? apart->total : least;
-        status = fits_budget(p, apart) ? RG_OK : try_dropping(p, apart, RGI_APART, &least, &best);
-        best = best || !fits_budget(p, apart) ? best : apart;
-        rgi_special_free(p, best == apart ? NULL : apart);
-    }
-    if (!status && !best)
-        status = rgi_fail(RG_ERR_MEMORY,
-                          "rg_run: the plan takes %zu bytes, the budget is %zu: the least that would do is %zu",
-                          (*s)->total, p->base->opts.budget, least);
-    if (status) {
-        rgi_special_free(p, best);
+    if (status || fits_budget(p, *s))
         return status;
-    }
-    rgi_special_free(p, *s);
-    *s = best;
-    return RG_OK;
+    return rgi_fail(RG_ERR_MEMORY,
+                    "rg_run: the plan takes %zu bytes, the budget is %zu: the least that would do is %zu", all,
+                    p->base->opts.budget, least);
 }
 
 rg_status rgi_special_choose(rg_plan *p, bool run)
@@ -304,7 +338,7 @@ rg_status rgi_special_choose(rg_plan *p, bool run)
     if (!s) {
         if (p->n_specials == RGI_KNOWN_SIZES)
             forget_oldest(p);
-        status = make_special(p, p->base, 0, &s);
+        status = make_special(p, p->base, (making){.threads = p->base->opts.threads}, &s);
         if (!status && !fits_budget(p, s))
             status = fit_budget(p, &s);
         if (status) {

@@ -181,6 +181,12 @@ static bool make_run(rg_plan *p, rgi_special *s, const rgi_item *item, const rgi
         if (terms)
             e->terms[i] = terms;
     }
+    const size_t n = use->n_in + use->n_out;
+    if (e->terms && n > RGI_FEW) {
+        e->moved_at = (*scratch + 64) / 64 * 64;
+        *scratch = e->moved_at + n * sizeof(void *);
+        s->scratch = *scratch > s->scratch ? *scratch : s->scratch;
+    }
     return true;
 }
 

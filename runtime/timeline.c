@@ -13,7 +13,7 @@
 rgi_timeline *rgi_timeline_new(const rgi_program *prog, rgi_special *s)
 {
     rgi_timeline *t = rgi_arena_alloc(&s->arena, sizeof *t);
-    const size_t n = s->parallel ? (size_t)prog->opts.threads : 1;
+    const size_t n = s->parallel ? (size_t)s->threads : 1;
     double events = 1;
     for (size_t i = 0; i < s->n_steps; i++)
         events += rgi_step_calls(prog, s, i);

@@ -234,6 +234,12 @@ Test(budget, lent_memory)
     memset(memory, 77, room);
     cr_expect_eq(rg_plan_memory(NULL, memory, need), RG_ERR_ARGUMENT);
     cr_expect_eq(rg_plan_memory(p, memory + 8, need), RG_ERR_ARGUMENT);
+    rg_plan *crowd = must_compile(m.g, RG_NODES(m.loss, m.step), &(rg_plan_opts){.threads = 1000});
+    must(rg_plan_memory(crowd, memory + EDGE, need));
+    must(rg_bind_shape(crowd, m.x, points, RG_SHAPE(BATCH, WIDTH)));
+    cr_expect_eq(rg_plan_prepare(crowd), RG_ERR_MEMORY);
+    cr_expect(strstr(rg_last_error(), "as scratch of 1000 threads; it was given "), "%s", rg_last_error());
+    rg_plan_free(crowd);
     must(rg_plan_memory(p, memory + EDGE, need - 1));
     must(rg_bind_shape(p, m.x, points, RG_SHAPE(BATCH, WIDTH)));
     cr_expect_eq(rg_run(p), RG_ERR_MEMORY);
@@ -295,5 +301,50 @@ Test(budget, loops_side_by_side)
     }
     for (size_t k = 0; k < PLANS; k++)
         rg_plan_free(plans[k]);
+    rg_graph_free(g);
+}
+
+/* What several threads do at once is alive at once: where that does not fit, fewer do it, and the error says the least
+   over all their numbers. */
+Test(budget, fewer_threads)
+{
+    enum { STEPS = 12, ROWS = 16, FEATURES = 24, THREADS = 4 };
+    static const rg_machine machine = {.flop_ns = 1, .byte_ns = 1, .meeting_ns = 100, .share_ns = 1e-3};
+    static float data[STEPS][ROWS][FEATURES];
+    rg_graph *g = rg_graph_new(&(rg_graph_opts){.seed = 3});
+    rg_node *xs = rg_input(g, "xs", RG_F32, RG_SHAPE(STEPS, ROWS, FEATURES)),
+            *loss = rg_sum(rg_square(rg_nn_lstm(xs, "net", 48, &(rg_rnn_opts){.layers = 2})), RG_ALL_AXES, false);
+    const rg_nodes d = rg_grad(loss, rg_params(g));
+    for (size_t i = 0; i < STEPS * ROWS * FEATURES; i++)
+        ((float *)data)[i] = (float)(i * 37 % 101) / 50 - 1;
+    rg_plan_opts opts = {.threads = THREADS, .machine = &machine};
+    rg_plan *all = must_compile(g, d, &opts);
+    must(rg_bind(all, xs, data));
+    must(rg_run(all));
+    opts.budget = 1;
+    rg_plan *none = must_compile(g, d, &opts);
+    must(rg_bind(none, xs, data));
+    cr_expect_eq(rg_run(none), RG_ERR_MEMORY);
+    const char *text = strstr(rg_last_error(), "least that would do is ");
+    cr_assert(text, "%s", rg_last_error());
+    const size_t floor = strtoull(text + strlen("least that would do is "), NULL, 10);
+    rg_plan_free(none);
+    for (size_t missing = 0; missing < 2; missing++) {
+        opts.budget = floor - missing;
+        rg_plan *p = must_compile(g, d, &opts);
+        must(rg_bind(p, xs, data));
+        cr_expect_eq(rg_run(p), missing ? RG_ERR_MEMORY : RG_OK);
+        char *dump = missing ? NULL : rg_plan_dump(p);
+        cr_expect(missing || strstr(dump, " 1 threads"), "%s", dump);
+        rg_text_free(dump);
+        for (size_t i = 0; !missing && i < d.n; i++) {
+            rg_tensor a, b;
+            must(rg_result(all, d.at[i], &a));
+            must(rg_result(p, d.at[i], &b));
+            cr_expect(memcmp(a.data, b.data, (size_t)rg_shape_count(a.shape) * sizeof(float)) == 0, "%zu", i);
+        }
+        rg_plan_free(p);
+    }
+    rg_plan_free(all);
     rg_graph_free(g);
 }

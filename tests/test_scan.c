@@ -519,3 +519,50 @@ Test(scan, along_a_constant)
     rg_plan_free(p);
     rg_graph_free(g);
 }
+
+enum { MANY = 70 };
+
+/* The sum of i + 1 times input i, in its order. */
+static rg_status run_weighed(const rg_step *step, size_t begin, size_t end)
+{
+    (void)begin;
+    (void)end;
+    double sum = 0;
+    for (uint32_t i = 0; i < step->n_in; i++)
+        sum += (i + 1) * *(const double *)step->in[i];
+    *(double *)step->out[0] = sum;
+    return RG_OK;
+}
+
+static const rg_op weighed = {
+    .name = "weighed", .n_in = -1, .n_out = 1, .dtypes = RG_DT_FLOATS, .infer = rg_infer_same, .run = run_weighed};
+
+/* An op of a program's own has as many operands in a loop as elsewhere. */
+Test(scan, ops_of_many_operands)
+{
+    for (int count = 60; count <= MANY; count += 5) {
+        rg_graph *g = rg_graph_new(NULL);
+        rg_node *xs = rg_input(g, "xs", RG_F64, RG_SHAPE(T));
+        rg_scan *s = rg_scan_begin(g, NULL);
+        rg_node *x = rg_scan_slice(s, xs), *h = rg_scan_carry(s, rg_scalar(g, RG_F64, 1)), *in[MANY];
+        for (int i = 0; i < count; i++)
+            in[i] = i % 3 ? x : h;
+        rg_node *sum = rg_apply(&weighed, (rg_nodes){in, (size_t)count}, NULL), *sums = rg_scan_stack(s, sum);
+        rg_scan_next(s, h, rg_add(h, x));
+        rg_scan_end(s);
+        rg_plan *p = must_compile(g, RG_NODES(sums), &alone);
+        const double data[T] = {3, -1, 4, 1, -5, 9};
+        must(rg_bind(p, xs, data));
+        must(rg_run(p));
+        double state = 1;
+        for (size_t t = 0; t < T; t++) {
+            double want = 0;
+            for (int i = 0; i < count; i++)
+                want += (i + 1) * (i % 3 ? data[t] : state);
+            cr_expect_eq(value_at(p, sums, t), want, "%d operands, step %zu", count, t);
+            state += data[t];
+        }
+        rg_plan_free(p);
+        rg_graph_free(g);
+    }
+}

@@ -35,7 +35,8 @@ typedef struct rg_plan_opts {
     bool profile; /* note when each thread works on which step: rg_plan_profile, rg_plan_trace */
     /* Most bytes that rg_plan_bytes may come to, 0: any number. Products in front of recurrences are made for some steps at
        a time, and values are made again where they are needed late, until it fits; the results are the same to the last
-       bit. If nothing does, rg_run and rg_plan_prepare fail with RG_ERR_MEMORY and say the least that would do. */
+       bit. If nothing does, fewer threads share the work, half as often as it takes, down to one; if one thread does not fit
+       either, rg_run and rg_plan_prepare fail with RG_ERR_MEMORY and say the least that would do. */
     size_t budget;
     /* Identities that hold to the last bit (x * 1 is x, a transposed operand is read as it lies) replace nodes by what
        costs less. Bit i: not the one of rg_rewrite_name(i); ~0: none. */
