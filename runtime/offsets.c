@@ -31,12 +31,6 @@ static int by_size(const void *x, const void *y)
     return (*a)->first != (*b)->first ? ((*a)->first < (*b)->first ? -1 : 1) : (*a < *b ? -1 : 1);
 }
 
-static int by_time(const void *x, const void *y)
-{
-    const rgi_buffer *const *a = x, *const *b = y;
-    return (*a)->first != (*b)->first ? ((*a)->first < (*b)->first ? -1 : 1) : (*a < *b ? -1 : 1);
-}
-
 static int by_span(const void *x, const void *y)
 {
     const rgi_buffer *const *a = x, *const *b = y;
@@ -249,6 +243,26 @@ static void place_by_time(const by_time_room *r, rgi_buffer *buffers, rgi_buffer
     }
 }
 
+/* n of `all` buffers by where they begin, then by number. */
+static bool sort_by_time(rgi_arena *temporary, rgi_buffer *buffers, size_t all, rgi_buffer **order, size_t n,
+                         uint32_t positions)
+{
+    uint32_t *place = rgi_arena_alloc(temporary, ((size_t)positions + 2) * sizeof *place);
+    bool *chosen = rgi_arena_alloc(temporary, all + 1);
+    if (!place || !chosen)
+        return false;
+    for (size_t i = 0; i < n; i++) {
+        chosen[order[i] - buffers] = true;
+        place[order[i]->first + 1]++;
+    }
+    for (uint32_t i = 1; i <= positions; i++)
+        place[i] += place[i - 1];
+    for (size_t i = 0; i < all; i++)
+        if (chosen[i])
+            order[place[buffers[i].first]++] = &buffers[i];
+    return true;
+}
+
 /* n of `all` buffers. */
 static bool place_many(rgi_arena *temporary, rgi_buffer *buffers, size_t all, rgi_buffer **order, size_t n,
                        uint32_t positions, size_t end)
@@ -256,11 +270,10 @@ static bool place_many(rgi_arena *temporary, rgi_buffer *buffers, size_t all, rg
     by_time_room r = {.n_shelves = 2 * n + 1};
     r.shelves = rgi_arena_alloc(temporary, r.n_shelves * sizeof *r.shelves);
     r.below = rgi_arena_alloc(temporary, (2 * all + positions + 3) * sizeof *r.below);
-    if (!r.shelves || !r.below)
+    if (!r.shelves || !r.below || !sort_by_time(temporary, buffers, all, order, n, positions))
         return false;
     r.next = r.below + all;
     r.ending = r.next + all;
-    qsort(order, n, sizeof *order, by_time);
     place_by_time(&r, buffers, order, n, end);
     return true;
 }

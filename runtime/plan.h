@@ -3,6 +3,7 @@
 #define RGI_PLAN_H
 
 #include "program.h"
+#include "touches.h"
 
 /* Counters of the loops around a step, by depth; behind them the slots in which loops of a retrace keep the present
    step's state, or have it from; -1: none. Behind those where in its strip (strips.c) each loop is, or, where it has
@@ -332,6 +333,7 @@ struct rg_plan {
     uint64_t chosen;      /* specialisations, so often */
     rgi_arena arena;      /* of what all of them share: */
     rgi_number *numbers;  /* constants of fused groups */
+    rgi_touches touches;  /* of the items of `base`, once several threads have worked */
     rgi_arena spare;      /* of a forgotten one, for the next */
     size_t special_bytes; /* what the last one took of its arena */
     rgi_lasting *lasting; /* lasting.c: by step, groups that are the same for all sizes; or NULL ... */

@@ -27,6 +27,7 @@ typedef struct sharing {
     const rgi_program *prog;
     rgi_special *s;
     const rg_machine *machine;
+    rgi_touches touches;
     touched *at;         /* by owner of memory */
     touched failing;     /* "read" by what may fail, before parameters are written */
     bool *parallel_loop; /* a step in it is shared out */
@@ -72,40 +73,39 @@ static uint32_t joined(uint32_t who, uint32_t more)
 }
 
 /* On whom an item depends that has not been met since: nobody, one lane, or several. */
-static uint32_t rivals_of(const sharing *h, const rgi_item *item)
+static uint32_t rivals_of(const sharing *h, size_t i)
 {
+    const rgi_touched *t = &h->touches.at[i];
     uint32_t who = RGI_NOBODY;
-    rgi_cursor c = {0, 0};
-    for (int32_t v; (v = rgi_next_read(h->prog, item, &c)) != RGI_NONE;) {
-        const touched *o = &h->at[rgi_owner(h->prog, v)];
+    for (uint32_t k = t->reads; k < t->writes; k++) {
+        const touched *o = &h->at[h->touches.owners[k]];
         who = o->wrote_at == h->now ? joined(who, o->writer) : who;
     }
-    c = (rgi_cursor){0, 0};
-    for (int32_t v; (v = rgi_next_write(h->prog, item, &c)) != RGI_NONE;) {
-        const touched *o = &h->at[rgi_owner(h->prog, v)];
+    for (uint32_t k = t->writes; k < t[1].reads; k++) {
+        const int32_t v = h->touches.owners[k];
+        const touched *o = &h->at[v];
         who = o->wrote_at == h->now ? joined(who, o->writer) : who;
         who = o->read_at == h->now ? joined(who, o->reader) : who;
-        const bool stores = h->prog->values[rgi_owner(h->prog, v)].place == RGI_STORE;
-        who = stores && h->failing.read_at == h->now ? joined(who, h->failing.reader) : who;
+        const bool stores = h->failing.read_at == h->now && h->prog->values[v].place == RGI_STORE;
+        who = stores ? joined(who, h->failing.reader) : who;
     }
     return who == RGI_ALL ? RGI_SEVERAL : who;
 }
 
-static void note(sharing *h, const rgi_item *item, uint32_t who)
+static void note(sharing *h, size_t i, uint32_t who)
 {
-    if (item->may_fail) {
+    const rgi_touched *t = &h->touches.at[i];
+    if (h->prog->items[i].may_fail) {
         h->failing.reader = h->failing.read_at == h->now ? joined(h->failing.reader, who) : who;
         h->failing.read_at = h->now;
     }
-    rgi_cursor c = {0, 0};
-    for (int32_t v; (v = rgi_next_read(h->prog, item, &c)) != RGI_NONE;) {
-        touched *o = &h->at[rgi_owner(h->prog, v)];
+    for (uint32_t k = t->reads; k < t->writes; k++) {
+        touched *o = &h->at[h->touches.owners[k]];
         o->reader = o->read_at == h->now ? joined(o->reader, who) : who;
         o->read_at = h->now;
     }
-    c = (rgi_cursor){0, 0};
-    for (int32_t v; (v = rgi_next_write(h->prog, item, &c)) != RGI_NONE;) {
-        touched *o = &h->at[rgi_owner(h->prog, v)];
+    for (uint32_t k = t->writes; k < t[1].reads; k++) {
+        touched *o = &h->at[h->touches.owners[k]];
         o->writer = o->wrote_at == h->now ? joined(o->writer, who) : who;
         o->wrote_at = h->now;
     }
@@ -152,7 +152,7 @@ static uint32_t choose_lane(sharing *h, size_t first, size_t end)
     uint32_t who = RGI_NOBODY, least = 0;
     for (size_t i = first; i < end; i++)
         if (is_work(&h->s->steps[i]) || is_told(&h->prog->items[i]))
-            who = joined(who, rivals_of(h, &h->prog->items[i]));
+            who = joined(who, rivals_of(h, i));
     if (who == RGI_SEVERAL)
         meet_before(h, first);
     else if (who != RGI_NOBODY)
@@ -171,10 +171,10 @@ static void give_to_lane(sharing *h, size_t first, size_t end)
         e->lane = lane;
         h->interval[i] = h->now;
         if (is_told(&h->prog->items[i]))
-            note(h, &h->prog->items[i], lane);
+            note(h, i, lane);
         if (!is_work(e))
             continue;
-        note(h, &h->prog->items[i], lane);
+        note(h, i, lane);
         h->load[lane] += 1 + nanoseconds(h, e) * rgi_step_calls(h->prog, h->s, i);
     }
     for (uint32_t k = 0; k < h->lanes; k++)
@@ -185,7 +185,7 @@ static void give_to_lane(sharing *h, size_t first, size_t end)
    it: the product in front of the loop of a second direction beside the loop of the first. */
 static bool fits_beside(const sharing *h, size_t i)
 {
-    const uint32_t who = rivals_of(h, &h->prog->items[i]);
+    const uint32_t who = rivals_of(h, i);
     double most = 0, least = INFINITY;
     for (uint32_t k = 0; k < h->lanes; k++) {
         most = h->load[k] > most ? h->load[k] : most;
@@ -197,9 +197,9 @@ static bool fits_beside(const sharing *h, size_t i)
 /* Whether threads must meet before the steps of a chain: what they need of each other, each thread does itself. */
 static bool chain_waits(const sharing *h, size_t i)
 {
-    bool waits = rivals_of(h, &h->prog->items[i]) != RGI_NOBODY;
+    bool waits = rivals_of(h, i) != RGI_NOBODY;
     for (size_t j = i + 1; !waits && j < i + h->s->steps[i].chain; j++)
-        waits = rivals_of(h, &h->prog->items[j]) != RGI_NOBODY;
+        waits = rivals_of(h, j) != RGI_NOBODY;
     return waits;
 }
 
@@ -211,13 +211,13 @@ static void share_step(sharing *h, size_t i)
         e->parallel = true;
         meet_before(h, i);
         if (h->prog->items[i].from != RGI_NONE) { /* what all look at stays until they meet again */
-            note(h, &h->prog->items[i], RGI_ALL);
+            note(h, i, RGI_ALL);
             h->shared[h->now] = true;
         }
     } else if (e->parallel) {
         if (!e->linked && chain_waits(h, i))
             meet_before(h, i);
-        note(h, &h->prog->items[i], RGI_ALL);
+        note(h, i, RGI_ALL);
         h->common += nanoseconds(h, e) * h->trips;
         h->shared[h->now] = true;
         for (uint32_t k = 1; k < RG_MAX_PHASES && e->tasks[k]; k++)
@@ -338,7 +338,7 @@ static void give_rows(sharing *h, size_t first, size_t end)
     const rgi_rows *rows = h->s->steps[first].rows;
     bool meets = false;
     for (size_t i = first; i < end && !meets; i++)
-        meets = is_work(&h->s->steps[i]) && rivals_of(h, &h->prog->items[i]) != RGI_NOBODY;
+        meets = is_work(&h->s->steps[i]) && rivals_of(h, i) != RGI_NOBODY;
     h->trips = rgi_step_calls(h->prog, h->s, first) / (double)h->s->steps[first].trips;
     if (meets)
         meet_before(h, first);
@@ -346,7 +346,7 @@ static void give_rows(sharing *h, size_t first, size_t end)
         h->interval[i] = h->now;
         if (!is_work(&h->s->steps[i]))
             continue;
-        note(h, &h->prog->items[i], RGI_ALL);
+        note(h, i, RGI_ALL);
         h->common +=
             nanoseconds(h, &h->s->steps[i]) * rgi_step_calls(h->prog, h->s, i) * h->lanes / (double)rows->pieces;
     }
@@ -473,6 +473,11 @@ bool rgi_share(rg_plan *p, rgi_special *s, bool apart, uint32_t *interval, bool 
         stay_alone(&h);
         return true;
     }
+    const bool own = prog != p->base; /* what lasts as long as the plan is made once */
+    rgi_touches *const touches = own ? &h.touches : &p->touches;
+    if (!touches->at && !rgi_touches_find(prog, own ? &p->temporary : &p->arena, &p->temporary, touches))
+        return false;
+    h.touches = *touches;
     s->parallel = true;
     s->team = h.lanes;
     rgi_cuts cuts;
