@@ -1,9 +1,9 @@
-/* scaling.c - how a training step would run on a machine of many cores: every task of a plan is timed alone on this
-   one, and the times are put together for 1 to 64 workers. Prints the tables of docs/scaling.md.
+/* scaling.c - how a training step would run on a machine of many cores: the tasks of a plan are timed alone on this one,
+   and the times are put together for 1 to 64 workers. Prints the tables of docs/scaling.md.
 
    Critical path: the longest chain of tasks that wait for each other. List schedule: whoever is free takes the task
    with the longest way to the end. As planned: the plan for so many threads with its order, lanes, shares and
-   meetings. */
+   meetings; there the tasks that a thread does together are timed together. */
 #include "../examples/arguments.h"
 #include "../runtime/plan.h"
 #include "../runtime/timeline.h"
@@ -16,8 +16,10 @@
 #include <string.h>
 
 #define MOST 64 /* workers */
-#define ROUNDS 5
-#define MEETING 400e-9 /* seconds: the default of rg_machine */
+#define ROUNDS 7
+#define FEW_ROUNDS 3
+#define LONG 3500000000u /* nanoseconds, after which few are enough */
+#define MEETING 400e-9   /* seconds: the default of rg_machine */
 
 typedef struct model {
     const char *name;
@@ -140,10 +142,48 @@ static rg_plan *plan_for(const model *m, int threads)
 
 /* ---- times of tasks ---- */
 
-/* The least of some rounds, but for what it takes to look at the clock: times.at[group][phase][task], seconds. */
+static void share_of(const double *cut, size_t n, int k, int team, size_t *lo, size_t *hi)
+{
+    *lo = cut ? (size_t)((double)n * cut[k] + 0.5) : n * (size_t)k / (size_t)team;
+    *hi = cut ? (size_t)((double)n * cut[k + 1] + 0.5) : n * (size_t)(k + 1) / (size_t)team;
+}
+
+/* What is timed: tasks of a phase one by one, or, for workers, the share of each. */
+typedef struct pieces {
+    const task_graph *g;
+    int workers; /* 0: tasks */
+} pieces;
+
+/* Who does a step together. */
+static int team_of(const pieces *p, uint32_t step)
+{
+    const rgi_branch *b = rgi_branch_of(p->g->plan->current, step);
+    return b ? (int)b->threads : p->workers;
+}
+
+/* How many pieces a phase has. */
+static size_t pieces_of(const pieces *p, size_t i, uint32_t k)
+{
+    return p->workers ? (size_t)team_of(p, p->g->groups[i].step) : p->g->groups[i].tasks[k];
+}
+
+/* Tasks [*lo, *hi) are piece j. */
+static void piece(const pieces *p, size_t i, uint32_t k, size_t j, size_t *lo, size_t *hi)
+{
+    const task_group *x = &p->g->groups[i];
+    const rgi_exec *e = &p->g->plan->current->steps[x->step];
+    const int team = team_of(p, x->step);
+    *lo = p->workers ? 0 : j;
+    *hi = p->workers ? (int)j == (int)e->lane % team ? x->tasks[k] : 0 : j + 1;
+    if (p->workers && e->parallel)
+        share_of(e->cut, x->tasks[k], (int)j, team, lo, hi);
+}
+
+/* The least of some rounds, but for what it takes to look at the clock: times.at[group][phase][piece], seconds, and
+   behind the pieces that of the phase as a whole: no more than that of all pieces, one after the other. */
 typedef struct times {
     double ***at;
-    size_t tasks;
+    size_t pieces;
     double all; /* of one thread, which does the tasks of a phase together */
 } times;
 
@@ -158,52 +198,63 @@ static uint64_t look(void)
     return least;
 }
 
-/* The lesser of what was known and the nanoseconds since `begin`, as seconds. */
-static double least_of(double known, bool first, uint64_t begin, uint64_t idle)
+/* Runs tasks [lo, hi) of a phase; *least: of all rounds. */
+static bool measure_piece(const task_graph *g, size_t i, uint32_t k, const size_t tasks[2], bool first, uint64_t idle,
+                          double *least)
 {
+    const uint64_t begin = rgi_now();
+    const bool ok = tasks[0] >= tasks[1] || task_run(g, i, k, tasks[0], tasks[1] - tasks[0]);
     const uint64_t ns = rgi_now() - begin;
-    const double took = ns > idle ? 1e-9 * (double)(ns - idle) : 0;
-    return first || took < known ? took : known;
+    const double took = ns > idle && tasks[0] < tasks[1] ? 1e-9 * (double)(ns - idle) : 0;
+    *least = first || took < *least ? took : *least;
+    return ok;
 }
 
-/* One phase once more, task by task, another one first each time: it loads what others find near. */
-static bool measure_tasks(const task_graph *g, size_t i, uint32_t k, int round, uint64_t idle, double *at)
+/* One phase once more: as a whole, or piece by piece, another one first each time, for it loads what others find near. */
+static bool measure_phase(const pieces *p, size_t i, uint32_t k, int round, uint64_t idle, double *at)
 {
-    const size_t n = g->groups[i].tasks[k], first = n * (size_t)round / ROUNDS;
+    const size_t n = pieces_of(p, i, k), begin = n * (size_t)(round / 2) / ROUNDS;
+    if (round % 2 == 0)
+        return measure_piece(p->g, i, k, (size_t[]){0, p->g->groups[i].tasks[k]}, !round, idle, &at[n]);
     bool ok = true;
-    for (size_t j = first; ok && j < first + n; j++) {
-        const uint64_t begin = rgi_now();
-        ok = task_run(g, i, k, j % n, 1);
-        at[j % n] = least_of(at[j % n], !round, begin, idle);
+    for (size_t j = begin; ok && j < begin + n; j++) {
+        size_t tasks[2];
+        piece(p, i, k, j % n, &tasks[0], &tasks[1]);
+        ok = measure_piece(p->g, i, k, tasks, round == 1, idle, &at[j % n]);
     }
     return ok;
 }
 
-static bool measure(const task_graph *g, times *out)
+static bool measure(const pieces *p, times *out)
 {
+    const task_graph *g = p->g;
     const uint64_t idle = look();
     *out = (times){.at = calloc(g->n + 1, sizeof *out->at)};
     for (size_t i = 0; out->at && i < g->n; i++) {
         const task_group *x = &g->groups[i];
         if (!(out->at[i] = calloc(x->phases + 1, sizeof *out->at[i])))
             return false;
-        for (uint32_t k = 0; k < x->phases; k++, out->tasks += x->tasks[k - 1])
-            if (!(out->at[i][k] = malloc((x->tasks[k] + 1) * sizeof(double))))
+        for (uint32_t k = 0; k < x->phases; k++) {
+            out->pieces += pieces_of(p, i, k);
+            if (!(out->at[i][k] = malloc((pieces_of(p, i, k) + 1) * sizeof(double))))
                 return false;
+        }
     }
     bool ok = out->at != NULL;
-    for (int round = 0; ok && round < 2 * ROUNDS; round++) /* all of a phase together, and one by one, by turns */
+    const uint64_t begin = rgi_now();
+    for (int round = 0; ok && round < 2 * (rgi_now() - begin < LONG ? ROUNDS : FEW_ROUNDS); round++)
         for (size_t i = 0; ok && i < g->n; i++)
-            for (uint32_t k = 0; ok && k < g->groups[i].phases; k++) {
-                const size_t n = g->groups[i].tasks[k];
-                const uint64_t begin = rgi_now();
-                ok = round % 2 ? measure_tasks(g, i, k, round / 2, idle, out->at[i][k]) : task_run(g, i, k, 0, n);
-                if (round % 2 == 0)
-                    out->at[i][k][n] = least_of(out->at[i][k][n], !round, begin, idle);
-            }
+            for (uint32_t k = 0; ok && k < g->groups[i].phases; k++)
+                ok = measure_phase(p, i, k, round, idle, out->at[i][k]);
     for (size_t i = 0; ok && i < g->n; i++)
-        for (uint32_t k = 0; k < g->groups[i].phases; k++)
-            out->all += out->at[i][k][g->groups[i].tasks[k]];
+        for (uint32_t k = 0; k < g->groups[i].phases; k++) {
+            const size_t n = pieces_of(p, i, k);
+            double one_by_one = 0;
+            for (size_t j = 0; j < n; j++)
+                one_by_one += out->at[i][k][j];
+            out->at[i][k][n] = one_by_one < out->at[i][k][n] ? one_by_one : out->at[i][k][n];
+            out->all += out->at[i][k][n];
+        }
     return ok;
 }
 
@@ -330,12 +381,6 @@ static double list_schedule(const task_graph *g, const times *t, const double *w
 
 /* ---- as planned ---- */
 
-static void share_of(const double *cut, size_t n, int k, int team, size_t *lo, size_t *hi)
-{
-    *lo = cut ? (size_t)((double)n * cut[k] + 0.5) : n * (size_t)k / (size_t)team;
-    *hi = cut ? (size_t)((double)n * cut[k + 1] + 0.5) : n * (size_t)(k + 1) / (size_t)team;
-}
-
 static double meet(double *clock, int workers)
 {
     double last = 0;
@@ -357,10 +402,17 @@ static const rgi_rows *rows_around(const rg_plan *p, uint32_t step)
 typedef struct crew {
     const rg_plan *plan;
     const task_graph *g;
-    const times *t;
+    const times *t; /* of the shares */
     double *clock;
-    int workers;
+    int workers, all; /* of them; in the whole team */
 } crew;
+
+/* Of phase k of group i as a whole. */
+static double whole(const crew *c, size_t i, uint32_t k)
+{
+    const rgi_branch *b = rgi_branch_of(c->plan->current, c->g->groups[i].step);
+    return c->t->at[i][k][b ? (int)b->threads : c->all];
+}
 
 /* Group i, which comes behind group `before`. */
 static void run_group(const crew *c, size_t i, size_t before)
@@ -378,14 +430,10 @@ static void run_group(const crew *c, size_t i, size_t before)
     for (uint32_t k = 0; k < x->phases; k++) {
         if (k && e->parallel)
             meet(c->clock, c->workers);
-        for (int w = 0; w < c->workers; w++) {
-            size_t lo = 0, hi = (uint32_t)w == e->lane % (uint32_t)c->workers ? x->tasks[k] : 0;
-            if (e->parallel)
-                share_of(e->cut, x->tasks[k], w, c->workers, &lo, &hi);
-            const double part = rows ? (size_t)w < rows->pieces ? 1.0 / (double)rows->pieces : 0 : 1;
-            for (size_t j = rows ? 0 : lo; j < (rows ? x->tasks[k] : hi); j++)
-                c->clock[w] += part * c->t->at[i][k][j];
-        }
+        for (int w = 0; w < c->workers; w++)
+            c->clock[w] += !rows                      ? c->t->at[i][k][w]
+                           : (size_t)w < rows->pieces ? whole(c, i, k) / (double)rows->pieces
+                                                      : 0;
     }
 }
 
@@ -404,8 +452,7 @@ static void cross(const crew *c, const rgi_branch *b, const size_t *groups, size
     double ns = 0;
     for (uint32_t j = 0; j < b->n_bridges; j++)
         for (uint32_t k = 0; k < c->g->groups[groups[b->bridges[j]]].phases; k++)
-            for (size_t i = 0; i < c->g->groups[groups[b->bridges[j]]].tasks[k]; i++)
-                ns += c->t->at[groups[b->bridges[j]]][k][i];
+            ns += whole(c, groups[b->bridges[j]], k);
     for (int w = 0; w < c->workers; w++) {
         c->clock[w] = c->clock[w] > ready ? c->clock[w] : ready;
         if (loop->parallel || (uint32_t)w == loop->lane % (uint32_t)c->workers)
@@ -473,30 +520,47 @@ static bool run_section(const crew *all, const rgi_section *x, size_t lo, size_t
     return ok;
 }
 
-/* The plan's own list for a team; its groups are those of `g`, in the same order. */
-static double as_planned(const model *m, const task_graph *g, const times *t, int workers)
+/* The plan's own list for a team. */
+static bool run_plan(const crew *all)
 {
-    rg_plan *p = plan_for(m, workers);
-    double clock[MOST] = {0};
-    bool ok = p != NULL;
-    const crew all = {p, g, t, clock, ok && p->current->parallel ? workers : 1};
-    for (size_t i = 0; ok && i < g->n;) {
+    bool ok = true;
+    for (size_t i = 0; ok && i < all->g->n;) {
+        const uint32_t step = all->g->groups[i].step;
         size_t end = i + 1;
-        const rgi_section *x = p->current->sections;
-        while (x && (g->groups[i].step < x->begin || g->groups[i].step >= x->end))
+        const rgi_section *x = all->plan->current->sections;
+        while (x && (step < x->begin || step >= x->end))
             x = x->next;
-        while (x && end < g->n && g->groups[end].step >= x->begin && g->groups[end].step < x->end)
+        while (x && end < all->g->n && all->g->groups[end].step >= x->begin && all->g->groups[end].step < x->end)
             end++;
         if (x) {
-            meet(clock, workers);
-            ok = run_section(&all, x, i, end);
+            meet(all->clock, all->workers);
+            ok = run_section(all, x, i, end);
         } else {
-            run_group(&all, i, i ? i - 1 : 0);
+            run_group(all, i, i ? i - 1 : 0);
         }
         i = end;
     }
+    return ok;
+}
+
+/* How many times as fast as one thread the plan for so many is; negative if memory is short. */
+static double as_planned(const model *m, int workers)
+{
+    rg_plan *p = plan_for(m, workers);
+    task_graph g = {0};
+    times t = {0};
+    double clock[MOST] = {0}, speed = -1;
+    if (p && task_list_make(p, &g)) {
+        const int team = p->current->parallel ? workers : 1;
+        const pieces shares = {&g, team};
+        const crew all = {p, &g, &t, clock, team, team};
+        if (measure(&shares, &t) && run_plan(&all))
+            speed = t.all / last_of(&all);
+    }
+    times_free(&t, &g);
+    task_graph_free(&g);
     rg_plan_free(p);
-    return ok ? meet(clock, workers) : -1;
+    return speed;
 }
 
 /* ---- */
@@ -509,18 +573,18 @@ static bool report(const char *name, rg_node *(*network)(model *m))
     task_graph g = {0};
     times t = {0};
     rg_plan *p = NULL;
-    bool ok = model_new(&m, name, network) && (p = plan_for(&m, MOST)) && task_graph_make(p, &g) && measure(&g, &t);
+    bool ok = model_new(&m, name, network) && (p = plan_for(&m, MOST)) && task_graph_make(p, &g) &&
+              measure(&(pieces){&g, 0}, &t);
     double *way = ok ? malloc((g.n + 1) * sizeof *way) : NULL;
     if (way) {
         const double path = critical_path(&g, &t, way);
         printf("\n%s: %zu steps, %zu tasks, %.3f ms of work, critical path %.3f ms\n\n"
                "| workers | bound | list schedule | of the bound | as planned | of the bound |\n"
                "|---|---|---|---|---|---|\n",
-               name, g.n, t.tasks, 1e3 * t.all, 1e3 * path);
+               name, g.n, t.pieces, 1e3 * t.all, 1e3 * path);
         for (int i = 0; i < N; i++) {
             const double ideal = t.all / path < workers[i] ? t.all / path : workers[i];
-            const double list = t.all / list_schedule(&g, &t, way, workers[i]),
-                         planned = t.all / as_planned(&m, &g, &t, workers[i]);
+            const double list = t.all / list_schedule(&g, &t, way, workers[i]), planned = as_planned(&m, workers[i]);
             printf("| %d | %.1f | %.1f | %.2f | %.1f | %.2f |\n", workers[i], ideal, list, list / ideal, planned,
                    planned / ideal);
         }

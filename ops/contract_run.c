@@ -35,21 +35,23 @@ static const rgk_table *choose_kernels(const rg_step *s)
 
 /* Strips of columns go over all rows, and those of rows over all columns. Narrow ones make slow products, and there may be
    few of them: they are cut across as well, those of columns into what is as wide as a tile of registers, if that leaves
-   enough tasks. Tasks that follow each other are those of one strip: together they are one product, so that fewer threads
+   enough tasks; those of rows into shorter ones, or lower ones for a tail, which wants whole rows. Tasks that follow each other are those of one strip: together they are one product, so that fewer threads
    lose nothing by it. Products of pairs have tiles of many rows. */
 static void cut_strips(const rg_step *s, rgi_product *p, bool by_rows)
 {
     const size_t lanes = p->kernels->lanes, wide = 4 * lanes, strips = p->batch * p->rows * p->columns;
-    if (!strips || by_rows || (is_bf16(s, 0) && is_bf16(s, 1)))
+    if (!strips || (is_bf16(s, 0) && is_bf16(s, 1)))
         return;
-    p->by_columns = p->rows == 1 && p->m > RGI_TASK_ROWS && p->tn < wide && p->batch < RGI_TASKS;
+    if (by_rows && 2 * strips <= RGI_TASKS)
+        p->tm = rgi_parts(rgi_parts(p->m, RGI_TASKS), RGI_TASK_ROWS) * RGI_TASK_ROWS;
+    p->by_columns = !by_rows && p->rows == 1 && p->m > RGI_TASK_ROWS && p->tn < wide && p->batch < RGI_TASKS;
     if (p->by_columns) {
         p->tn = rgi_smaller(rgi_parts(p->n, lanes) * lanes, wide);
         const size_t pieces = rgi_parts(RGI_TASKS, p->batch * rgi_parts(p->n, p->tn));
         p->tm = rgi_parts(rgi_parts(p->m, pieces), RGI_TASK_ROWS) * RGI_TASK_ROWS;
         if (2 * p->batch * rgi_parts(p->n, p->tn) * rgi_parts(p->m, p->tm) < RGI_TASKS)
             p->tn = 2 * lanes;
-    } else if (p->columns == 1 && 2 * strips <= RGI_TASKS) {
+    } else if (p->columns == 1 && 2 * strips <= RGI_TASKS && !by_rows) {
         p->tn = rgi_parts(rgi_parts(p->n, RGI_TASKS / strips), lanes) * lanes;
     }
     p->rows = rgi_parts(p->m, p->tm);

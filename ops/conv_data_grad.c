@@ -26,27 +26,32 @@ void rgi_conv_data_grad_cost(const rg_step *s, const rgi_conv_layout *l, rg_cost
 /* Terms of the inputs of each remainder: those of remainder r are [starts[r], starts[r + 1]). */
 static void backward_terms(const rgi_conv_layout *l, rgk_term *terms, size_t *starts)
 {
-    const size_t remainders = l->stride[0] * l->stride[1] * l->stride[2], *n = l->source;
-    size_t at = 0;
+    const size_t remainders = l->stride[0] * l->stride[1] * l->stride[2], *n = l->whole ? l->out : l->source;
+    const int32_t plane = (int32_t)(n[0] * n[1] * n[2]), weights = (int32_t)(l->in_planes * l->taps);
+    starts[0] = 0;
     for (size_t r = 0; r < remainders; r++) {
         const size_t rest[3] = {r / l->stride[2] / l->stride[1], r / l->stride[2] % l->stride[1], r % l->stride[2]};
-        starts[r] = at;
-        for (size_t o = 0; o < l->out_planes; o++)
-            for (size_t k = 0; k < l->taps; k++) {
-                const size_t tap[3] = {k / l->kernel[2] / l->kernel[1], k / l->kernel[2] % l->kernel[1],
-                                       k % l->kernel[2]};
-                size_t source = o;
-                bool meets = true;
-                for (int i = 0; i < 3; i++) {
-                    const size_t reach = tap[i] * l->dilation[i];
-                    meets = meets && reach % l->stride[i] == rest[i];
-                    source = source * (l->whole ? l->out[i] : n[i]) + l->shift[i] - reach / l->stride[i];
-                }
-                if (meets)
-                    terms[at++] = (rgk_term){(int32_t)source, (int32_t)(o * l->in_planes * l->taps + k)};
+        rgk_term *const of = terms + starts[r];
+        size_t met = 0;
+        for (size_t k = 0; k < l->taps && l->out_planes; k++) { /* of the first plane */
+            const size_t tap[3] = {k / l->kernel[2] / l->kernel[1], k / l->kernel[2] % l->kernel[1], k % l->kernel[2]};
+            size_t source = 0;
+            bool meets = true;
+            for (int i = 0; i < 3; i++) {
+                const size_t reach = tap[i] * l->dilation[i];
+                meets = meets && reach % l->stride[i] == rest[i];
+                source = source * n[i] + l->shift[i] - reach / l->stride[i];
             }
+            if (meets)
+                of[met++] = (rgk_term){(int32_t)source, (int32_t)k};
+        }
+        for (size_t o = 1; o < l->out_planes; o++)
+            for (size_t k = 0; k < met; k++) {
+                const rgk_term *before = &of[(o - 1) * met + k];
+                of[o * met + k] = (rgk_term){before->source + plane, before->weight + weights};
+            }
+        starts[r + 1] = starts[r] + met * l->out_planes;
     }
-    starts[remainders] = at;
 }
 
 /* Steps q of an axis whose input q stride + rest - before exists, within [from, to): [*lo, *hi). */

@@ -204,18 +204,19 @@ void rgi_conv_cost(const rg_step *s, rg_cost *cost)
 static void forward_terms(const rgi_conv_layout *l, rgk_term *t)
 {
     const size_t *n = l->whole ? l->in : l->source, *f = l->phases;
-    size_t at = 0;
-    for (size_t c = 0; c < l->in_planes; c++)
-        for (size_t k = 0; k < l->taps; k++, at++) {
-            const size_t tap[3] = {k / l->kernel[2] / l->kernel[1], k / l->kernel[2] % l->kernel[1], k % l->kernel[2]};
-            size_t phase = c, shift = 0;
-            for (int i = 0; i < 3; i++) {
-                const size_t reach = tap[i] * l->dilation[i];
-                phase = phase * f[i] + reach % l->sorted[i];
-                shift = shift * n[i] + reach / l->sorted[i];
-            }
-            t[at] = (rgk_term){(int32_t)(phase * n[0] * n[1] * n[2] + shift), (int32_t)at};
+    const size_t plane = n[0] * n[1] * n[2], step = f[0] * f[1] * f[2] * plane;
+    for (size_t k = 0; k < l->taps; k++) {
+        const size_t tap[3] = {k / l->kernel[2] / l->kernel[1], k / l->kernel[2] % l->kernel[1], k % l->kernel[2]};
+        size_t phase = 0, shift = 0;
+        for (int i = 0; i < 3; i++) {
+            const size_t reach = tap[i] * l->dilation[i];
+            phase = phase * f[i] + reach % l->sorted[i];
+            shift = shift * n[i] + reach / l->sorted[i];
         }
+        size_t from = phase * plane + shift;
+        for (size_t c = 0, at = k; c < l->in_planes; c++, at += l->taps, from += step)
+            t[at] = (rgk_term){(int32_t)from, (int32_t)at};
+    }
 }
 
 rgi_conv_part rgi_conv_strip(const rgi_conv_layout *l, size_t depth, size_t height, size_t task)

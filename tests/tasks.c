@@ -182,13 +182,23 @@ static bool connect(task_graph *out)
     return ok;
 }
 
-bool task_graph_make(rg_plan *p, task_graph *out)
+bool task_list_make(rg_plan *p, task_graph *out)
 {
     *out = (task_graph){.plan = p};
     if (rgi_special_choose(p, true))
         return false;
     out->scratch = aligned_alloc(64, (p->current->scratch / 64 + 1) * 64);
-    if (out->scratch && unroll(out) && connect(out))
+    if (out->scratch && unroll(out))
+        return true;
+    task_graph_free(out);
+    return false;
+}
+
+bool task_graph_make(rg_plan *p, task_graph *out)
+{
+    if (!task_list_make(p, out))
+        return false;
+    if (connect(out))
         return true;
     task_graph_free(out);
     return false;

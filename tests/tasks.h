@@ -28,6 +28,8 @@ typedef struct task_graph {
 
 /* Of a plan whose data is bound; false when memory is short or the sizes do not fit. */
 bool task_graph_make(rg_plan *p, task_graph *out);
+/* The same without what waits for what. */
+bool task_list_make(rg_plan *p, task_graph *out);
 void task_graph_free(task_graph *g);
 /* Does n tasks of a phase, from `task` on, as a thread does those that it is given. */
 bool task_run(const task_graph *g, size_t group, uint32_t phase, size_t task, size_t n);
