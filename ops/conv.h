@@ -76,11 +76,12 @@ typedef struct rgi_conv_layout {
     size_t sorted[3];               /* a copy is sorted by remainders modulo this: the stride, or 1 */
     size_t first[3], count[3];      /* of the data gradient: input positions as first .. of stride steps */
     size_t rows, strips, source[3]; /* a strip: rows, how many in an image, extent of its source */
-    size_t terms, source_at, source_bytes, starts_at;         /* in scratch */
-    size_t planes_at;                                         /* of a strip's results, for a tail */
-    bool whole;                                               /* the source is read where it lies */
-    size_t chunks, units, unit, room, turned_at;              /* of the weight gradient */
-    size_t images;                                            /* of a strip of it */
+    size_t terms, source_at, source_bytes, starts_at; /* in scratch */
+    size_t planes_at;                                 /* of a strip's results, for a tail */
+    bool whole;                                       /* the source is read where it lies */
+    size_t chunks, units, unit, room, turned_at;      /* of the weight gradient */
+    size_t images;                                    /* of a strip of it */
+    bool direct; /* it reads a padded source where it lies, `whole` too: what is beyond the edges is left out */
     rg_status (*run)(const rg_step *s, size_t lo, size_t hi); /* of the other two, the way that sizes ask for */
     rgi_conv_depthwise depthwise;
     rgi_conv_wide wide;

@@ -12,9 +12,10 @@
 
 #define SOURCE_BYTES ((size_t)256 << 10) /* of a strip's copy: within L2 */
 #define TURNED_BYTES ((size_t)512 << 10) /* of cotangents that a strip of the weight gradient turns: the same */
-#define LEAST_COLUMNS 128                /* of a strip, so that tiles are full */
-#define LEAST_TASKS 16                   /* wanted, if strips can be made short enough */
-#define SUM_BYTES ((size_t)8 << 20)      /* of partial sums of a weight gradient */
+#define NEAR_PIXELS 256   /* of a strip of it whose source is read where it lies: cotangents of a block stay in L1 */
+#define LEAST_COLUMNS 128 /* of a strip, so that tiles are full */
+#define LEAST_TASKS 16    /* wanted, if strips can be made short enough */
+#define SUM_BYTES ((size_t)8 << 20) /* of partial sums of a weight gradient */
 #define MOST_CHUNKS 64
 #define CHUNK_PIXELS 256    /* of a chunk of images at least: its sums are written and read once more */
 #define LEAST_UNITS 8       /* tasks of a weight gradient wanted */
@@ -96,6 +97,22 @@ static void gather_images(rgi_conv_layout *l, size_t bytes, bool whole)
     l->images = rgi_larger(l->images, 1);
 }
 
+/* Where kernels go over planes by steps of one, the weight gradient reads the source where it lies. */
+static void read_directly(rgi_conv_layout *l, const rgk_table *k)
+{
+    bool fits = l->kernel[0] == 1 && l->in[0] == 1 && l->out[0] == 1 && !l->whole;
+    for (int i = 0; i < 3; i++)
+        fits = fits && l->stride[i] == 1 && l->dilation[i] == 1;
+    l->direct = fits && k->conv_grad_direct(l->out_planes, l->terms, l->kernel[2]);
+    if (!l->direct)
+        return;
+    l->whole = true;
+    l->source_bytes = 0;
+    l->strips = rgi_parts(l->out[1], rgi_larger(NEAR_PIXELS / rgi_larger(l->out[2], 1), 1));
+    l->rows = rgi_larger(rgi_parts(l->out[1], rgi_larger(l->strips, 1)), 1);
+    l->strips = rgi_parts(l->out[1], l->rows);
+}
+
 static rg_status run_pixels(const rg_step *s, size_t lo, size_t hi);
 
 void rgi_conv_lay_out(const rg_step *s, void *out)
@@ -141,6 +158,8 @@ void rgi_conv_lay_out(const rg_step *s, void *out)
     l.images = 1;
     rgi_conv_depthwise_lay_out(&l, r.data_grad);
     if (r.weight_grad) {
+        if (!l.depthwise.used)
+            read_directly(&l, k);
         l.room = k->conv_grad_room(l.out_planes, l.terms);
         l.unit = k->conv_grad_unit(l.out_planes, l.terms);
         l.chunks = chunks_of(&l, size);
@@ -242,8 +261,13 @@ static const void *forward_source(const rg_step *s, const rgi_conv_layout *l, co
 {
     const size_t size = rg_dtype_size(s->out_type[0].dtype);
     const char *planes = at_element(x, (t->image * l->groups + t->group) * l->in_planes * l->inputs, size);
-    if (l->whole)
-        return at_element(planes, (t->depth * l->stride[0] * l->in[1] + t->row * l->stride[1]) * l->in[2], size);
+    if (l->whole) {
+        const ptrdiff_t first =
+            ((ptrdiff_t)(t->depth * l->stride[0] * l->in[1] + t->row * l->stride[1]) - (ptrdiff_t)l->before[1]) *
+                (ptrdiff_t)l->in[2] -
+            (ptrdiff_t)l->before[2];
+        return planes + first * (ptrdiff_t)size;
+    }
     rgk_source source = {.planes = l->in_planes};
     const size_t first[3] = {t->depth, t->row, 0};
     for (int i = 0; i < 3; i++) {
@@ -331,9 +355,15 @@ static void add_chunk(const rg_step *s, const rgi_conv_layout *l, const rgk_term
         .dy_down = (ptrdiff_t)l->out[2],
         .dy_image = l->groups * l->out_planes * l->outputs,
         .source_image = l->whole ? l->groups * l->in_planes * l->inputs : (l->source_bytes - 64) / l->images / size,
+        .direct = l->direct,
+        .height_taps = l->kernel[1],
+        .seen_rows = l->in[1],
+        .left = l->before[2],
         .sum = (char *)s->shared + (chunk * l->groups + group) * l->room * size,
         .fresh = true,
     };
+    const size_t met = l->out[2] + l->kernel[2] - 1, there = l->before[2] + l->in[2];
+    job.right = met > there ? met - there : 0;
     const size_t begin = l->n * chunk / l->chunks, end = l->n * (chunk + 1) / l->chunks;
     if (l->depthwise.used) {
         rgi_conv_depthwise_sums(s, l, group, begin, end, job.sum);
@@ -350,7 +380,8 @@ static void add_chunk(const rg_step *s, const rgi_conv_layout *l, const rgk_term
             job.dy = at_element(s->in[1], row * l->out[2], size);
             job.height = t.rows;
             job.width = l->out[2];
-            if (job.pitch == job.width && job.step == 1) {
+            job.first_row = (ptrdiff_t)t.row - (ptrdiff_t)l->before[1];
+            if (job.pitch == job.width && job.step == 1 && !l->direct) {
                 job.width *= t.rows;
                 job.height = 1;
             }

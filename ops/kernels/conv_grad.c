@@ -53,23 +53,47 @@ static void turn(const rgk_conv_grad *g, size_t o, size_t n, real *out)
     }
 }
 
+/* Outputs whose cotangents are turned together: few where rows of the kernel make the tiles, so that these stay in L1
+   while all terms meet them. */
+static size_t block_outputs(size_t taps)
+{
+    return kernel_rows(taps, ROW_VECTORS) ? ROW_VECTORS * RGK_LANES : TILE_COLS;
+}
+
+/* The sums of outputs [o, o + n), which lie `width` apart. */
+static void add_block(const rgk_conv_grad *g, size_t o, size_t n, real *sum, size_t width, real *turned)
+{
+    const size_t vectors = padded(n) / RGK_LANES, most = kernel_rows(g->taps, vectors), step = most ? g->taps : 1,
+                 all = g->k / step, tiles = (all + (most ? most : TILE_ROWS) - 1) / (most ? most : TILE_ROWS);
+    wide_tile t = {.g = g, .turned = turned, .sum_row = width};
+    if (g->direct) {
+        real *zeros = turned + g->images * g->height * g->width * padded(n);
+        memset(zeros, 0, (g->width + g->taps) * sizeof(real));
+        t.zeros = zeros;
+    }
+    turn(g, o, n, turned);
+    for (size_t q = 0; q < tiles; q++) {
+        const size_t row = all * q / tiles, end = all * (q + 1) / tiles;
+        t.terms = g->terms + row * step;
+        t.next_terms = g->terms + (end < all ? end * step : 0);
+        t.kernel_row = row;
+        t.sum = sum + row * step * width;
+        t.next = sum + end * step * width;
+        if (most)
+            rows_tile(end - row, step, vectors, &t);
+        else
+            wide_any((int)(end - row), (int)vectors, &t);
+    }
+}
+
 /* sum[block][term][output]: blocks of TILE_COLS outputs, the last one of whole vectors, one behind the other. */
 static void add_wide(const rgk_conv_grad *g, size_t from, size_t to, real *turned)
 {
+    const size_t step = block_outputs(g->taps);
     for (size_t o = from; o < to; o += TILE_COLS) {
-        const size_t n = least(TILE_COLS, to - o), width = padded(n), vectors = width / RGK_LANES,
-                     most = kernel_rows(g->taps, vectors), step = most ? g->taps : 1, all = g->k / step,
-                     tiles = (all + (most ? most : TILE_ROWS) - 1) / (most ? most : TILE_ROWS);
-        turn(g, o, n, turned);
-        for (size_t q = 0; q < tiles; q++) {
-            const size_t row = all * q / tiles, rows = all * (q + 1) / tiles - row;
-            real *sum = (real *)g->sum + o * g->k + row * step * width;
-            const wide_tile t = {g, g->terms + row * step, turned, sum, sum + rows * step * width, width};
-            if (most)
-                rows_tile(rows, step, vectors, &t);
-            else
-                wide_any((int)rows, (int)vectors, &t);
-        }
+        const size_t n = least(TILE_COLS, to - o);
+        for (size_t at = 0; at < n; at += step)
+            add_block(g, o + at, least(step, n - at), (real *)g->sum + o * g->k + at, padded(n), turned);
     }
 }
 
@@ -248,7 +272,12 @@ size_t RGK_NAME(conv_grad_unit)(size_t rows, size_t k)
 
 size_t RGK_NAME(conv_grad_scratch)(size_t rows, size_t k, size_t pixels)
 {
-    return wide(rows, k) ? pixels * TILE_COLS * sizeof(real) : 0;
+    return wide(rows, k) ? (pixels * TILE_COLS + pixels + MOST_TAPS) * sizeof(real) : 0;
+}
+
+bool RGK_NAME(conv_grad_direct)(size_t rows, size_t k, size_t taps)
+{
+    return wide(rows, k) && kernel_rows(taps, ROW_VECTORS);
 }
 
 void RGK_NAME(conv_grad)(const rgk_conv_grad *g, size_t from, size_t to, void *scratch)

@@ -7,10 +7,15 @@
 #include "kernels.h"
 #include "tile_size.h"
 
+#define ROW_VECTORS 2 /* of outputs, in tiles of rows of the kernel */
+#define MOST_TAPS 5   /* of such a row */
+
 typedef struct wide_tile {
     const rgk_conv_grad *g;
-    const rgk_term *terms;
-    const real *turned; /* pixels x vectors */
+    const rgk_term *terms, *next_terms; /* of the next tile, whose source is asked for */
+    size_t kernel_row;                  /* of the first terms, counted over all channels */
+    const real *zeros;                  /* a row of the source that does not exist */
+    const real *turned;                 /* pixels x vectors */
     real *sum;
     const real *next; /* sums */
     size_t sum_row;
@@ -132,7 +137,7 @@ static void wide_any(int rows, int vectors, const wide_tile *t)
    both, and one pointer serves them all. So tiles are large enough for few vectors of outputs, too. */
 
 #define ROW_SUMS 24 /* registers */
-#define ROW_VECTORS 2
+#define LINE 64     /* bytes that are asked for at a time */
 
 /* The rows of a tile. */
 RGK_INLINE int most_rows(const int taps, const int vectors)
@@ -140,9 +145,10 @@ RGK_INLINE int most_rows(const int taps, const int vectors)
     return taps == 3 ? (vectors == 1 ? 6 : 4) : (vectors == 1 ? 4 : 2);
 }
 
-/* Pixels x .. of a row, whose cotangents are at v. */
-RGK_INLINE void add_pixels(const int pixels, const int rows, const int taps, const int vectors, const real *const *s,
-                           size_t x, const real *v, vreal sum[ROW_SUMS][ROW_VECTORS])
+/* Pixels x .. of a row, whose cotangents are at v; at an edge, elements of the source outside of [lo, hi) are not. */
+RGK_INLINE void add_pixels(const bool edge, const int pixels, const int rows, const int taps, const int vectors,
+                           const real *const *s, size_t x, size_t lo, size_t hi, const real *v,
+                           vreal sum[ROW_SUMS][ROW_VECTORS])
 {
     vreal b[2][ROW_VECTORS];
     RGK_UNROLL
@@ -152,9 +158,11 @@ RGK_INLINE void add_pixels(const int pixels, const int rows, const int taps, con
             b[i][j] = v_load(v + (i * vectors + j) * RGK_LANES);
     }
     RGK_UNROLL
-    for (int r = 0; r < rows; r++) {
+    for (int q = 0; q < taps + pixels - 1; q++) {
+        if (edge && (x + (size_t)q < lo || x + (size_t)q >= hi))
+            continue;
         RGK_UNROLL
-        for (int q = 0; q < taps + pixels - 1; q++) {
+        for (int r = 0; r < rows; r++) {
             const vreal a = v_set(s[r][x + (size_t)q]);
             RGK_UNROLL
             for (int i = 0; i < pixels; i++) {
@@ -167,21 +175,36 @@ RGK_INLINE void add_pixels(const int pixels, const int rows, const int taps, con
     }
 }
 
+/* What the next tile sees of the source beside row y of pixels: of its first and its last row of the kernel. */
+RGK_INLINE void ask_for_source(const rgk_conv_grad *g, const real *first, const real *last)
+{
+    for (size_t x = 0; x < g->width; x += LINE / sizeof(real)) {
+        __builtin_prefetch(first + x);
+        __builtin_prefetch(last + x);
+    }
+}
+
 RGK_INLINE void rows_run(const int rows, const int taps, const int vectors, const wide_tile *t)
 {
     const rgk_conv_grad *g = t->g;
     vreal sum[ROW_SUMS][ROW_VECTORS];
     const real *s[6];
+    ptrdiff_t at[6]; /* rows of the source */
     RGK_UNROLL
-    for (int r = 0; r < rows; r++)
+    for (int r = 0; r < rows; r++) {
         s[r] = (const real *)g->source + t->terms[r * taps].source;
+        at[r] = g->direct ? g->first_row + (ptrdiff_t)((t->kernel_row + (size_t)r) % g->height_taps) : 0;
+    }
     RGK_UNROLL
     for (int i = 0; i < rows * taps; i++) {
         RGK_UNROLL
         for (int j = 0; j < vectors; j++)
             sum[i][j] = g->fresh ? v_set(0) : v_load(t->sum + (size_t)i * t->sum_row + j * RGK_LANES);
     }
-    const real *v = t->turned;
+    const real *v = t->turned, *first = (const real *)g->source + t->next_terms->source,
+               *last = (const real *)g->source + t->next_terms[rows * taps - 1].source;
+    const size_t seen = g->direct ? g->seen_rows : SIZE_MAX, lo = g->direct ? g->left : 0,
+                 hi = g->width + (size_t)taps - 1 - (g->direct ? g->right : 0);
     const ptrdiff_t image = (ptrdiff_t)g->source_image - (ptrdiff_t)(g->height * g->pitch);
     size_t asked = 0;
     for (size_t y = 0, left = g->images * g->height; left-- > 0; y++) {
@@ -191,18 +214,32 @@ RGK_INLINE void rows_run(const int rows, const int taps, const int vectors, cons
             RGK_UNROLL
             for (int r = 0; r < rows; r++)
                 s[r] += image;
+            first += image;
+            last += image;
         }
         asked = ask_for_sums(t, asked, left, (size_t)(rows * taps), (size_t)vectors);
+        if (g->direct)
+            ask_for_source(g, first, last);
+        const real *p[6];
+        RGK_UNROLL
+        for (int r = 0; r < rows; r++)
+            p[r] = (size_t)(at[r] + (ptrdiff_t)y) < seen ? s[r] : t->zeros;
         size_t x = 0;
-        for (; x + 2 <= width; x += 2, v += 2 * vectors * RGK_LANES)
-            add_pixels(2, rows, taps, vectors, s, x, v, sum);
+        for (; x + 2 <= width; x += 2, v += 2 * vectors * RGK_LANES) {
+            if (x >= lo && x + (size_t)taps + 1 <= hi)
+                add_pixels(false, 2, rows, taps, vectors, p, x, lo, hi, v, sum);
+            else
+                add_pixels(true, 2, rows, taps, vectors, p, x, lo, hi, v, sum);
+        }
         if (x < width) {
-            add_pixels(1, rows, taps, vectors, s, x, v, sum);
+            add_pixels(true, 1, rows, taps, vectors, p, x, lo, hi, v, sum);
             v += vectors * RGK_LANES;
         }
         RGK_UNROLL
         for (int r = 0; r < rows; r++)
             s[r] += g->pitch;
+        first += g->pitch;
+        last += g->pitch;
     }
     RGK_UNROLL
     for (int i = 0; i < rows * taps; i++) {

@@ -190,6 +190,12 @@ typedef struct rgk_conv_grad {
     size_t height, width, pitch, step; /* step: 1, unless conv_grad_steps */
     ptrdiff_t dy_row, dy_down;
     size_t images, dy_image, source_image;
+    /* Where conv_grad_direct allows it the source may have edges, beyond which nothing is read: terms go by rows of the
+       kernel, so many a channel, the first of which meets row `first_row` of `seen_rows` in the first row of pixels; of
+       the width + taps - 1 elements that a row of pixels meets, so many on the left and on the right do not exist. */
+    bool direct;
+    size_t height_taps, seen_rows, left, right;
+    ptrdiff_t first_row;
     void *sum;  /* conv_grad_room elements in an order of its own */
     bool fresh; /* it is begun, from zero */
 } rgk_conv_grad;
@@ -324,6 +330,7 @@ typedef struct rgk_table {
     bool (*conv_grad_steps)(size_t rows, size_t k);
     size_t (*conv_grad_unit)(size_t rows, size_t k);
     size_t (*conv_grad_scratch)(size_t rows, size_t k, size_t pixels);
+    bool (*conv_grad_direct)(size_t rows, size_t k, size_t taps);
     void (*conv_grad)(const rgk_conv_grad *g, size_t from, size_t to, void *scratch);
     /* 3 x 3: rows of outputs, of weights that are turned by half a circle or not; sums over all outputs (from row 0 on)
        of u times what each sees, 9 of them, begun if `fresh`. */

@@ -82,6 +82,7 @@ const rgk_table RGK_TABLE(RGK_ISA, RGK_TYPE) = {
     .conv_grad_steps = RGK_NAME(conv_grad_steps),
     .conv_grad_unit = RGK_NAME(conv_grad_unit),
     .conv_grad_scratch = RGK_NAME(conv_grad_scratch),
+    .conv_grad_direct = RGK_NAME(conv_grad_direct),
     .conv_grad = RGK_NAME(conv_grad),
     .conv_grad_put = RGK_NAME(conv_grad_put),
     .depthwise = RGK_NAME(depthwise),
