@@ -1,5 +1,5 @@
-/* test_kernel_rows.c - reductions, the softmax family and random draws in every table that this machine can run,
-   against plain formulas; nothing outside of the output is written. */
+/* test_kernel_rows.c - reductions, the softmax family, rows of mean 0 and random draws in every table that this machine
+   can run, against plain formulas; nothing outside of the output is written. */
 #include <criterion/criterion.h>
 #include <math.h>
 #include <stdlib.h>
@@ -267,6 +267,68 @@ static void check_softmax_extremes(const rgk_table *t)
 Test(kernel_rows, softmax_of_what_is_not_finite)
 {
     each_table(check_softmax_extremes);
+}
+
+/* ---- rows of mean 0 and variance 1 ---- */
+
+static void one_standardised(const rgk_table *t, size_t rows, size_t cols)
+{
+    const double eps = 1e-3;
+    const size_t n = rows * cols;
+    const rgk_rows all = {rows, cols, eps}, one = {1, cols, eps};
+    frame x = frame_new(n, width(t), 1), u = frame_new(n, width(t), 2), y = frame_new(n, width(t), 1),
+          dx = frame_new(n, width(t), 3), again = frame_new(n, width(t), 0);
+    fill_values(t, x.p, n, false);
+    fill_values(t, u.p, n, false);
+    t->standardise(&all, x.p, y.p);
+    for (size_t r = 0; r < rows; r++)
+        t->standardise(&one, at(t, x.p, r * cols), at(t, again.p, r * cols));
+    cr_assert(!memcmp(y.p, again.p, n * width(t)), "%s %s, %zu x %zu: single rows differ", NAME(t), rows, cols);
+    t->standardise_grad(&all, u.p, x.p, dx.p);
+    for (size_t r = 0; r < rows; r++)
+        t->standardise_grad(&one, at(t, u.p, r * cols), at(t, x.p, r * cols), at(t, again.p, r * cols));
+    cr_assert(!memcmp(dx.p, again.p, n * width(t)), "%s %s, %zu x %zu: gradients of single rows differ", NAME(t), rows,
+              cols);
+    for (size_t r = 0; r < rows; r++) {
+        long double mean = 0, variance = 0, mean_u = 0, dot = 0, most = 0;
+        for (size_t i = r * cols; i < (r + 1) * cols; i++) {
+            mean += get(t, x.p, i) / (long double)cols;
+            mean_u += get(t, u.p, i) / (long double)cols;
+            most = fmaxl(most, fabsl(get(t, u.p, i)));
+        }
+        for (size_t i = r * cols; i < (r + 1) * cols; i++)
+            variance += (get(t, x.p, i) - mean) * (get(t, x.p, i) - mean) / (long double)cols;
+        const long double s = 1 / sqrtl(variance + eps), bound = 64 * epsilon(t) * s;
+        for (size_t i = r * cols; i < (r + 1) * cols; i++)
+            dot += get(t, u.p, i) * (get(t, x.p, i) - mean) * s / (long double)cols;
+        for (size_t i = r * cols; i < (r + 1) * cols; i++) {
+            const long double exact = (get(t, x.p, i) - mean) * s, slope = s * (get(t, u.p, i) - mean_u - exact * dot);
+            const long double size = 1 + fabsl(mean) + fabsl(get(t, x.p, i));
+            cr_assert(fabsl(get(t, y.p, i) - exact) <= bound * size, "%s %s, %zu x %zu: %.17g, not %.17Lg", NAME(t),
+                      rows, cols, get(t, y.p, i), exact);
+            cr_assert(fabsl(get(t, dx.p, i) - slope) <= bound * (1 + most) * size * (1 + s * s * size),
+                      "%s %s, %zu x %zu: gradient %.17g, not %.17Lg", NAME(t), rows, cols, get(t, dx.p, i), slope);
+        }
+    }
+    frame_free(&x, "x");
+    frame_free(&u, "u");
+    frame_free(&y, "y");
+    frame_free(&dx, "dx");
+    frame_free(&again, "single rows");
+}
+
+static void check_standardised(const rgk_table *t)
+{
+    const size_t l = t->lanes, widths[] = {1, 3, 10, l, 4 * l + 3, 64 * l + 1, 150 * l + 7, 3000};
+    for (size_t k = 0; k < sizeof widths / sizeof *widths; k++)
+        for (size_t rows = 1; rows < 8; rows += 2)
+            one_standardised(t, rows, widths[k]);
+    one_standardised(t, 300, 1030); /* what L2 does not hold all of */
+}
+
+Test(kernel_rows, standardised)
+{
+    each_table(check_standardised);
 }
 
 /* ---- random ---- */

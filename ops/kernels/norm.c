@@ -28,6 +28,24 @@ RGK_INLINE real row_mean(size_t n, const real *x, const real *y, real constant, 
     return (real)((double)row_sum(n, x, y, constant, NULL, term) / (double)n);
 }
 
+/* The same in a second pass over x, while memory brings the elements `ahead` of it if they are `far`. */
+RGK_INLINE real row_mean_again(size_t n, const real *x, const real *y, real constant, term_fn *term, const bool far,
+                               size_t ahead)
+{
+    return (real)((double)row_sum_ahead(n, x, y, constant, NULL, term, far, ahead) / (double)n);
+}
+
+/* Of a call for so many bytes, or with such long rows, L2 does not hold what comes next, and processors do not foresee
+   it beyond the end of a page. */
+#define FAR_BYTES ((size_t)1024 * 1024)
+#define FAR_ROW ((size_t)8 * 1024)
+
+static bool are_far(const rgk_rows *rows)
+{
+    const size_t row = rows->cols * sizeof(real);
+    return row >= FAR_ROW || rows->rows * row >= FAR_BYTES;
+}
+
 typedef struct moments {
     real mean, r;
 } moments;
@@ -43,12 +61,13 @@ RGK_INLINE size_t together(size_t rows, size_t cols)
     return most == 0 ? 1 : rows < most ? rows : most;
 }
 
-RGK_INLINE void moments_of(size_t n, size_t cols, double eps, const real *x, moments out[TOGETHER])
+RGK_INLINE void moments_of(size_t n, size_t cols, double eps, const real *x, const bool far, moments out[TOGETHER])
 {
     for (size_t k = 0; k < n; k++)
         out[k].mean = row_mean(cols, x + k * cols, x + k * cols, RGK_C(0.0), plain_term);
     for (size_t k = 0; k < n; k++) {
-        const real variance = row_mean(cols, x + k * cols, x + k * cols, out[k].mean, deviation_squared);
+        const real variance =
+            row_mean_again(cols, x + k * cols, x + k * cols, out[k].mean, deviation_squared, far, n * cols);
         out[k].r = RGK_C(1.0) / v_sqrt(v_set(variance + (real)eps))[0];
     }
 }
@@ -68,18 +87,24 @@ RGK_INLINE void put_standard(size_t n, const real *x, const moments *m, real *y)
         v_store_part(y + i, n - i, standard(v_load_part(x + i, n - i), mean, r));
 }
 
-void RGK_NAME(standardise)(const rgk_rows *rows, const void *vx, void *vy)
+RGK_INLINE void standardise(const rgk_rows *rows, const real *x, real *y, const bool far)
 {
     const size_t cols = rows->cols;
-    const real *x = vx;
-    real *y = vy;
     for (size_t k = 0, n; k < rows->rows; k += n, x += n * cols, y += n * cols) {
         moments m[TOGETHER];
         n = together(rows->rows - k, cols);
-        moments_of(n, cols, rows->eps, x, m);
+        moments_of(n, cols, rows->eps, x, far, m);
         for (size_t q = 0; q < n; q++)
             put_standard(cols, x + q * cols, &m[q], y + q * cols);
     }
+}
+
+void RGK_NAME(standardise)(const rgk_rows *rows, const void *x, void *y)
+{
+    if (are_far(rows))
+        standardise(rows, x, y, true);
+    else
+        standardise(rows, x, y, false);
 }
 
 /* r (u - mean(u)) - (x - mean) slope, with slope = r^3 mean(u (x - mean)) */
@@ -99,25 +124,31 @@ RGK_INLINE void put_gradient(size_t n, const real *u, const real *x, const real 
                      gradient(v_load_part(u + i, n - i), v_load_part(x + i, n - i), mean, r, mean_u, slope));
 }
 
-void RGK_NAME(standardise_grad)(const rgk_rows *rows, const void *vu, const void *vx, void *vdx)
+RGK_INLINE void standardise_grad(const rgk_rows *rows, const real *u, const real *x, real *dx, const bool far)
 {
     const size_t cols = rows->cols;
-    const real *u = vu, *x = vx;
-    real *dx = vdx;
     for (size_t k = 0, n; k < rows->rows; k += n, u += n * cols, x += n * cols, dx += n * cols) {
         moments m[TOGETHER];
         real mean_u[TOGETHER], slope[TOGETHER];
         n = together(rows->rows - k, 2 * cols);
-        moments_of(n, cols, rows->eps, x, m);
+        moments_of(n, cols, rows->eps, x, far, m);
         for (size_t q = 0; q < n; q++) {
             mean_u[q] = row_mean(cols, u + q * cols, u + q * cols, RGK_C(0.0), plain_term);
-            slope[q] =
-                row_mean(cols, u + q * cols, x + q * cols, m[q].mean, times_deviation) * m[q].r * m[q].r * m[q].r;
+            slope[q] = row_mean_again(cols, u + q * cols, x + q * cols, m[q].mean, times_deviation, far, n * cols) *
+                       m[q].r * m[q].r * m[q].r;
         }
         for (size_t q = 0; q < n; q++)
             put_gradient(cols, u + q * cols, x + q * cols, (const real[]){mean_u[q], m[q].r, m[q].mean, slope[q]},
                          dx + q * cols);
     }
+}
+
+void RGK_NAME(standardise_grad)(const rgk_rows *rows, const void *u, const void *x, void *dx)
+{
+    if (are_far(rows))
+        standardise_grad(rows, u, x, dx, true);
+    else
+        standardise_grad(rows, u, x, dx, false);
 }
 
 /* ---- channels ---- */

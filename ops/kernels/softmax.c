@@ -62,7 +62,7 @@ void RGK_NAME(softmax)(size_t rows, size_t cols, const void *vx, void *vy)
     const real *x = vx;
     real *y = vy;
     for (size_t r = 0; r < rows; r++, x += cols, y += cols) {
-        const real sum = row_sum(cols, x, x, row_max(cols, x), y, exp_below_term);
+        const real sum = row_sum_ahead(cols, x, x, row_max(cols, x), y, exp_below_term, true, cols);
         row_map(cols, y, y, RGK_C(1.0) / sum, y, times);
     }
 }
