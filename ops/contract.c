@@ -306,6 +306,13 @@ static void reads(const rg_step *step, size_t i, int32_t from[])
         from[x.axis[k]] = k < x.batch ? k : k + skipped;
 }
 
+static bool chain(const rg_step *step, bool *descending)
+{
+    const rgi_accumulate_attr *o = step->attr;
+    *descending = o->descending;
+    return o->axes.a_contract.n > 0 && o->axes.a_contract.axis[0] == 0 && o->axes.b_contract.axis[0] == 0;
+}
+
 const rg_op rgi_op_contract = {
     .name = "contract",
     .n_in = 2,
@@ -344,6 +351,7 @@ const rg_op rgi_op_accumulate = {
     .cost = rgi_contract_cost,
     .run = rgi_contract_run,
     .reads = reads,
+    .chain = chain,
 };
 
 /* ---- builder ------------------------------------------------------------------------------------------------ */

@@ -175,7 +175,9 @@ static void begin_from(const rg_step *s, const rgi_product *p, size_t element, c
     const size_t size = rg_dtype_size(s->out_type->dtype);
     for (size_t i = rows[0]; s->n_in == 3 && i < rows[1]; i++) {
         const char *from = (const char *)s->in[2] + ((element * p->m + i) * p->n + columns[0]) * size;
-        memcpy(c + (i - rows[0]) * pitch * size, from, (columns[1] - columns[0]) * size);
+        char *to = c + (i - rows[0]) * pitch * size;
+        if (to != from) /* the sum goes on where it lies */
+            memcpy(to, from, (columns[1] - columns[0]) * size);
     }
 }
 

@@ -148,7 +148,7 @@ static void print_step(rgi_text *t, const rg_plan *p, size_t i, int *indent)
     rgi_text_printf(t, " %*s%s", 2 * *indent, "", names[item->kind]);
     if (e && e->bridge)
         rgi_text_printf(t, " in branch %u, for %zu steps at a time", e->branch, branch->chunk);
-    if (e && e->in_strips)
+    if (e && (e->in_strips || e->goes_on))
         rgi_text_printf(t, " in strips");
     if (e && item->kind == RGI_FUSED)
         rgi_text_printf(t, " in blocks of %zu", e->group->block);
@@ -169,7 +169,7 @@ static void print_step(rgi_text *t, const rg_plan *p, size_t i, int *indent)
         if (e && e->rows)
             rgi_text_printf(t, ", %zu pieces of %zu rows", e->rows->pieces, (size_t)e->rows->batch / e->rows->pieces);
         if (e && e->strips)
-            rgi_text_printf(t, ", what leads to it in strips of %zu steps", e->strips->turns);
+            rgi_text_printf(t, ", what leads to it and from it in strips of %zu steps", e->strips->turns);
         const rg_node *held = prog->loops[item->loop].held;
         if (held)
             rgi_text_printf(t, ", stays in it for want of a batching rule: %%%u = %s", held->id, held->op->name);

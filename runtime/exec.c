@@ -251,11 +251,14 @@ static size_t turn(rgi_walker *w, const rgi_exec *e, size_t i)
     const size_t done = ++w->done[e->depth];
     if (b && b->loop + 1 == e->jump)
         rgi_branch_goes_on(w, done);
-    if (done == w->trips[e->depth])
+    const rgi_strips *const strips = w->s->steps[e->jump - 1].strips;
+    const bool over = done == w->trips[e->depth], strip_ends = strips && (over || done % strips->turns == 0);
+    if (strip_ends)
+        rgi_strip_end(w, e->jump - 1, done);
+    if (over)
         return i + 1;
     go_on(w, e);
-    const rgi_strips *const strips = w->s->steps[e->jump - 1].strips;
-    if (strips && done % strips->turns == 0)
+    if (strip_ends)
         rgi_strip_begin(w, e->jump - 1, done);
     return e->jump;
 }
@@ -327,6 +330,7 @@ static void walk_strips(rgi_walker *w, size_t i)
         }
         if (status)
             rgi_walker_fail(w, status);
+        rgi_strip_end(w, i, done + turns);
     }
 }
 

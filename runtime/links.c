@@ -120,8 +120,9 @@ bool rgi_steps_link(rg_plan *p, rgi_special *s, const rgi_extra *extra)
         rgi_exec *e = &s->steps[i];
         if (e->kind == RGI_RUN) {
             const rgi_use *use = rgi_main_use(p->program, item);
-            for (uint32_t k = 0; ok && k < use->n_in; k++)
+            for (uint32_t k = 0; ok && k < (e->goes_on ? 2 : use->n_in); k++)
                 ok = use->in[k] == RGI_NONE || link_value(p, s, use->in[k], &e->step.in[k]);
+            ok = ok && (!e->goes_on || add_link(s, RGI_FROM_SLAB, &e->step.in[2], extra[i].offset));
             for (uint32_t k = 0; ok && k < use->n_out; k++)
                 ok = link_value(p, s, use->out[k], &e->step.out[k]);
             for (uint32_t k = 0; ok && use->packed && k < use->n_in; k++)

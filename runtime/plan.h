@@ -115,16 +115,24 @@ typedef struct rgi_rows {
     rgi_row_step *steps; /* of piece k from k n_steps on */
 } rgi_rows;
 
-/* A step in front of a loop that is done for some turns at a time. */
+/* How a step is done for some turns of a loop at a time: */
+typedef enum rgi_strip_kind {
+    RGI_BY_ROWS, /* it has the turns along the first axis */
+    RGI_CHAIN,   /* it sums over them (rg_op.chain) */
+    RGI_GOES_ON  /* the same as the head of a group: the last strip is done where the step stands */
+} rgi_strip_kind;
+
 typedef struct rgi_strip_step {
     uint32_t step;
+    rgi_strip_kind kind;
+    const bool *in_strip;     /* by operand, the output last: has memory for one strip */
     rgi_row_step whole, rest; /* for as many turns as a strip has, and as the last one has; `moved` is by turn */
 } rgi_strip_step;
 
-/* All such steps of a loop. What they make has memory for one strip. */
+/* All such steps of a loop. */
 typedef struct rgi_strips {
-    size_t turns; /* of a strip */
-    uint32_t n;
+    size_t turns;                /* of a strip */
+    uint32_t n_before, n_behind; /* steps in front of the loop, then those behind it */
     rgi_strip_step *steps;
 } rgi_strips;
 
@@ -187,6 +195,7 @@ typedef struct rgi_exec {
     const rgi_rows *rows;     /* RGI_LOOP: several threads do pieces of it, each all steps; or NULL */
     const rgi_strips *strips; /* RGI_LOOP: what is done for some of its turns at a time; or NULL */
     bool in_strips;           /* done so, from inside the loop */
+    bool goes_on;             /* with input 2 from its own memory: the sum of all strips but the last */
     rgi_section *section;     /* that begins here, or NULL */
     uint8_t branch;           /* of a section: the number of the branch, from 1 on; 0: of none */
     bool bridge;              /* done in parts, from inside the loop of its branch */
@@ -255,6 +264,13 @@ typedef struct rgi_links {
     size_t from[RGI_LINKS];
 } rgi_links;
 
+/* Terms of a value that may be in strips. */
+typedef struct rgi_turned {
+    struct rgi_turned *next;
+    int32_t owner;
+    rgi_terms *terms;
+} rgi_turned;
+
 /* Everything made for one set of sizes. */
 typedef struct rgi_special {
     struct rgi_special *next;
@@ -283,6 +299,7 @@ typedef struct rgi_special {
     const struct rgi_special *known; /* while this one is made: another one of the same program, or NULL */
     int32_t *in_strips;              /* while it is made, by value: the loop for which it may be in strips; or NULL */
     int threads;                     /* for so many: as many as asked for, or fewer, to fit into the budget */
+    rgi_turned *turned;              /* while it is made: the terms of such values */
     bool parallel;                   /* some step is */
     uint32_t team;                   /* ... shared out among so many threads */
     rgi_section *sections;

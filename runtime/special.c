@@ -11,8 +11,8 @@
 
 #define RGI_KNOWN_SIZES 16 /* specialisations kept */
 
-/* How one is made: for so many threads; no loops go side by side; what leads to loops is made in strips even where little
-   is saved by it. */
+/* How one is made: for so many threads; no loops go side by side; what is as long as a loop is made in strips even where
+   little is saved by it. */
 typedef struct making {
     int threads;
     bool apart, small;
@@ -25,6 +25,16 @@ static size_t rounded(size_t bytes)
 
 /* ---- memory ---------------------------------------------------------------------------------------------- */
 
+/* What strips ask of an owner's buffer. */
+static void stay(const rgi_stays *stays, int32_t owner, const uint32_t *begin, const uint32_t *end, rgi_buffer *b)
+{
+    const uint32_t from = stays->from[owner], until = stays->until[owner];
+    if (from && begin[from - 1] < b->first)
+        b->first = begin[from - 1];
+    if (until && end[until] > b->last)
+        b->last = end[until];
+}
+
 /* Places values and the steps' own memory. Within an interval that several threads work in, everything counts as alive
    throughout. */
 static bool place(rg_plan *p, rgi_special *s, rgi_extra *extra, const uint32_t *interval, const bool *shared)
@@ -34,8 +44,8 @@ static bool place(rg_plan *p, rgi_special *s, rgi_extra *extra, const uint32_t *
     rgi_buffer *buffers = rgi_arena_take(&p->temporary, (prog->n_owners + positions) * sizeof *buffers);
     uint32_t *begin = rgi_arena_take(&p->temporary, 2 * (positions + 1) * sizeof *begin),
              *end = begin ? begin + positions + 1 : NULL;
-    uint32_t *until = NULL;
-    bool ok = buffers && begin && rgi_strips_stay(p, s, &until);
+    rgi_stays stays = {NULL, NULL};
+    bool ok = buffers && begin && rgi_strips_stay(p, s, &stays);
     for (size_t i = 0; ok && i < s->n_steps; i++)
         begin[i] = i > 0 && shared[interval[i]] && interval[i] == interval[i - 1] ? begin[i - 1] : (uint32_t)i;
     for (size_t i = s->n_steps; ok && i-- > 0;)
@@ -49,14 +59,18 @@ static bool place(rg_plan *p, rgi_special *s, rgi_extra *extra, const uint32_t *
         b->bytes = rgi_bytes(prog, s, prog->owners[n]);
         b->first = begin[value->first];
         b->last = end[value->last];
-        if (until && until[prog->owners[n]] && end[until[prog->owners[n]]] > b->last)
-            b->last = end[until[prog->owners[n]]];
+        if (stays.from)
+            stay(&stays, prog->owners[n], begin, end, b);
         b->choice = value->choice;
         b->taken = value->taken;
     }
     for (size_t i = 0; ok && i < s->n_steps; i++)
-        if (extra[i].shared)
-            buffers[n++] = (rgi_buffer){.bytes = extra[i].shared, .first = begin[i], .last = end[i]};
+        if (extra[i].shared) {
+            buffers[n] = (rgi_buffer){.bytes = extra[i].shared, .first = begin[i], .last = end[i]};
+            if (stays.from && stays.from[prog->n_values + i])
+                buffers[n].first = begin[stays.from[prog->n_values + i] - 1];
+            n++;
+        }
     s->sorted = rgi_arena_take(&s->arena, (n + 1) * sizeof *s->sorted);
     s->n_sorted = (uint32_t)n;
     ok = ok && s->sorted;
@@ -120,7 +134,7 @@ static rg_status build(rg_plan *p, rgi_special *s, making way)
     bool *shared = rgi_arena_alloc(&p->temporary, n + 8 * prog->n_loops + 1);
     const bool ok = extra && interval && shared && rgi_retrace_sizes(prog, s) && rgi_strips_find(p, s, way.small) &&
                     rgi_steps_make(p, s, extra) && rgi_share(p, s, way.apart, interval, shared) &&
-                    rgi_strips_cut(p, s, way.small) && rgi_steps_settle(p, s, extra) &&
+                    rgi_strips_cut(p, s, way.small, extra) && rgi_steps_settle(p, s, extra) &&
                     place(p, s, extra, interval, shared) && rgi_steps_link(p, s, extra) && rgi_straighten(s) &&
                     (!prog->opts.profile || (s->timeline = rgi_timeline_new(prog, s)));
     return ok ? RG_OK : s->refused ? s->refused : rgi_fail(RG_ERR_MEMORY, "rg_run: out of memory");
@@ -284,8 +298,8 @@ static rg_status replace(rg_plan *p, rgi_special **s, making way, size_t *least)
     return RG_OK;
 }
 
-/* *s, made for some number of threads, gives way to what fits into the budget, if anything does: strips of what leads to
-   loops, which cost next to nothing, perhaps with what is made again. Loops that go side by side hold more memory: where
+/* *s, made for some number of threads, gives way to what fits into the budget, if anything does: strips, which cost next
+   to nothing, perhaps with what is made again. Loops that go side by side hold more memory: where
    nothing does with them, they go one after the other. */
 static rg_status fit_threads(rg_plan *p, rgi_special **s, size_t *least)
 {

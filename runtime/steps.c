@@ -48,6 +48,13 @@ bool rgi_terms_make(const rg_plan *p, rgi_special *s, int32_t v, const rgi_terms
             terms->stride[terms->n++] = rgi_special_bytes(p, s, w);
         }
     *out = terms;
+    if (turns) {
+        rgi_turned *turned = rgi_arena_take(&s->arena, sizeof *turned);
+        if (!turned)
+            return false;
+        *turned = (rgi_turned){s->turned, rgi_owner(prog, v), terms};
+        s->turned = turned;
+    }
     return true;
 }
 
@@ -365,11 +372,11 @@ bool rgi_steps_make(rg_plan *p, rgi_special *s, rgi_extra *extra)
     return ok;
 }
 
-/* Whether a step of a loop that is cut by rows, or a bridge, is done in parts. */
+/* Whether a step is done in parts: of a loop that is cut by rows, a bridge, in strips. */
 static bool is_cut(const rgi_program *prog, const rgi_special *s, size_t i)
 {
     const int32_t loop = prog->items[i].loop;
-    return s->steps[i].bridge || (loop != RGI_NONE && s->steps[prog->loops[loop].begin].rows);
+    return s->steps[i].bridge || s->steps[i].in_strips || (loop != RGI_NONE && s->steps[prog->loops[loop].begin].rows);
 }
 
 bool rgi_steps_settle(rg_plan *p, rgi_special *s, rgi_extra *extra)

@@ -1,43 +1,123 @@
-/* strips_run.c - between two turns of a loop: what leads to the turns that come next, into the memory of those before. */
+/* strips_run.c - between two turns of a loop: what is behind the turns that are over, and what leads to those that come
+   next, in memory for so many turns. */
 #include "rows.h"
 #include "strips.h"
 #include "timeline.h"
 
-/* One step for the turns from `first` on, by one of those who do it. */
-static rg_status run(rgi_walker *w, const rgi_strip_step *x, bool rest, size_t first, uint32_t thread, uint32_t team)
+/* Turns [first, first + n) of a loop, of which `done` are over or begin. */
+typedef struct strip {
+    const rgi_exec *loop;
+    size_t first, n;
+    bool begins; /* with the first turn that is made */
+    uint32_t thread, team;
+} strip;
+
+static strip strip_from(const rgi_walker *w, const rgi_exec *loop, size_t from)
 {
-    size_t moved[RGI_ROW_INPUTS + 1];
-    rgi_row_step r = rest ? x->rest : x->whole;
-    for (uint32_t i = 0; i < r.step.n_in; i++)
-        moved[i] = r.moved[i] * first;
-    moved[r.step.n_in] = 0;
-    r.moved = moved;
-    return rgi_rows_part(&w->s->steps[x->step], &r, thread, team, w->scratch, w->t);
+    const size_t turns = loop->strips->turns, n = loop->trips - from < turns ? loop->trips - from : turns;
+    const bool together = loop->parallel || loop->rows;
+    return (strip){.loop = loop,
+                   .first = loop->reverse ? loop->trips - from - n : from,
+                   .n = n,
+                   .begins = from == 0,
+                   .thread = together ? w->thread : 0,
+                   .team = together ? w->team : 1};
 }
 
-void rgi_strip_begin(rgi_walker *w, size_t loop, size_t done)
+static const void *operand(const rgi_walker *w, const rgi_exec *e, uint32_t i)
 {
-    const rgi_exec *e = &w->s->steps[loop];
-    const rgi_strips *x = e->strips;
-    const size_t end = e->trips - done < x->turns ? e->trips : done + x->turns;
-    const size_t first = e->reverse ? e->trips - end : done;
-    const bool together = e->parallel || e->rows;
-    const uint32_t team = together ? w->team : 1, thread = together ? w->thread : 0;
-    w->t[e->depth] = e->reverse ? (int64_t)(e->trips - 1 - done) : (int64_t)done;
-    w->strip[e->depth] = (int64_t)first;
-    w->t[RGI_TURN + e->depth] = w->t[e->depth] - (int64_t)first;
-    if (team > 1 && done) /* nobody reads the turns before any more */
-        rgi_meet(w);
-    for (uint32_t k = 0; k < x->n; k++) {
+    const void *at = i < e->step.n_in ? e->step.in[i] : e->step.out[0];
+    return at ? rgi_at(at, e->terms ? e->terms[i] : NULL, w->t) : NULL;
+}
+
+/* A sum goes on from what it has come to, which lies where it will end. */
+static rg_status run_chain(const rgi_walker *w, const strip *s, const rgi_strip_step *x, const rgi_row_step *r)
+{
+    const rgi_exec *e = &w->s->steps[x->step];
+    const bool owns = x->kind == RGI_GOES_ON;
+    const size_t lo = r->tasks * s->thread / s->team, hi = r->tasks * (s->thread + 1) / s->team;
+    rg_step step = r->step;
+    const void *in[3];
+    void *out = owns ? e->step.shared : (void *)(uintptr_t)operand(w, e, e->step.n_in);
+    for (uint32_t i = 0; i < 2; i++)
+        in[i] = (const char *)operand(w, e, i) + r->moved[i] * s->first;
+    in[2] = out;
+    if (s->begins) {
+        const rgi_use *use = &w->p->program->uses[w->p->program->items[x->step].first];
+        step.n_in = use->n_in;
+        in[2] = use->n_in == 3 ? operand(w, e, 2) : NULL;
+    }
+    step.in = in;
+    step.out = &out;
+    step.scratch = w->scratch;
+    return lo < hi ? step.op->run(&step, lo, hi) : RG_OK;
+}
+
+/* One step for the turns of a strip. */
+static rg_status run(const rgi_walker *w, const strip *s, const rgi_strip_step *x)
+{
+    size_t moved[RGI_ROW_INPUTS + 1];
+    rgi_row_step r = s->n < s->loop->strips->turns ? x->rest : x->whole;
+    const rgi_exec *e = &w->s->steps[x->step];
+    if (e->kind == RGI_FUSED) {
+        r.first *= s->first;
+        return rgi_rows_part(e, &r, s->thread, s->team, w->scratch, w->t);
+    }
+    for (uint32_t i = 0; i < 2 + (x->kind == RGI_BY_ROWS ? r.step.n_in - 1 : 0); i++)
+        moved[i] = x->in_strip[i] ? 0 : r.moved[i];
+    r.moved = moved;
+    if (x->kind != RGI_BY_ROWS)
+        return run_chain(w, s, x, &r);
+    for (uint32_t i = 0; i <= r.step.n_in; i++)
+        moved[i] *= s->first;
+    return rgi_rows_part(e, &r, s->thread, s->team, w->scratch, w->t);
+}
+
+/* Steps [from, to) of those of the strips. */
+static void run_steps(rgi_walker *w, const strip *s, uint32_t from, uint32_t to, bool all_meet)
+{
+    const rgi_strips *x = s->loop->strips;
+    for (uint32_t k = from; k < to; k++) {
         const uint64_t begin = w->s->timeline ? rgi_now() : 0;
-        const rg_status status = w->failed ? RG_OK : run(w, &x->steps[k], end - done < x->turns, first, thread, team);
+        const rg_status status = w->failed ? RG_OK : run(w, s, &x->steps[k]);
         if (w->s->timeline)
             rgi_timeline_note(w->s->timeline, w->self, x->steps[k].step, begin, 0);
         if (status) {
             rgi_tell_node(w->p->program, x->steps[k].step, w->failures, status);
             rgi_walker_fail(w, status);
         }
+        if (s->team > 1 && (all_meet || k + 1 == to))
+            rgi_meet(w);
     }
-    if (team > 1)
+}
+
+void rgi_strip_begin(rgi_walker *w, size_t loop, size_t done)
+{
+    const rgi_exec *e = &w->s->steps[loop];
+    const strip s = strip_from(w, e, done);
+    w->t[e->depth] = (int64_t)(e->reverse ? e->trips - 1 - done : done);
+    w->strip[e->depth] = (int64_t)s.first;
+    w->t[RGI_TURN + e->depth] = w->t[e->depth] - (int64_t)s.first;
+    if (s.team > 1 && done && !e->strips->n_behind) /* nobody reads the turns before any more */
         rgi_meet(w);
+    run_steps(w, &s, 0, e->strips->n_before, false);
+}
+
+void rgi_strip_end(rgi_walker *w, size_t loop, size_t done)
+{
+    const rgi_exec *e = &w->s->steps[loop];
+    const rgi_strips *x = e->strips;
+    const strip s = strip_from(w, e, done - 1 - (done - 1) % x->turns);
+    if (!x->n_behind)
+        return;
+    if (s.team > 1) /* all turns are over */
+        rgi_meet(w);
+    uint32_t end = x->n_before + x->n_behind;
+    if (done < e->trips) {
+        run_steps(w, &s, x->n_before, end, true);
+        return;
+    }
+    for (uint32_t k = x->n_before; k < end; k++) /* a group's sum ends where the group stands */
+        if (x->steps[k].kind != RGI_GOES_ON)
+            run_steps(w, &s, k, k + 1, true);
 }

@@ -229,6 +229,11 @@ struct rg_op {
        any); -1: all of the axis is read. Absent: elementwise ops, views and those that move read what their traits say,
        others everything. */
     void (*reads)(const rg_step *step, size_t i, int32_t from[]);
+    /* Optional, of an op that sums over the first axis, of one size, of inputs 0 and 1, perhaps over further ones too: each
+       element is one chain of additions that goes through that axis upwards, or downwards (*descending), begun from
+       input 2, of the output's type, if there is one; so from the result over some of the indices it goes on over the
+       next ones to the bits of the sum over all. Input 2 may lie where the output does. False: not so. */
+    bool (*chain)(const rg_step *step, bool *descending);
     /* The one number that every element of the output is, whatever the inputs hold; false: none. Used when
        compiling. */
     bool (*uniform)(const void *attr, double *value);

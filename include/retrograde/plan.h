@@ -33,7 +33,7 @@ typedef struct rg_plan_opts {
        the program, the element and what the inputs hold. One thread, nothing fused. */
     bool check;
     bool profile; /* note when each thread works on which step: rg_plan_profile, rg_plan_trace */
-    /* Most bytes that rg_plan_bytes may come to, 0: any number. Products in front of recurrences are made for some steps at
+    /* Most bytes that rg_plan_bytes may come to, 0: any number. What is as long as a recurrence is made for some steps at
        a time, and values are made again where they are needed late, until it fits; the results are the same to the last
        bit. If nothing does, fewer threads share the work, half as often as it takes, down to one; if one thread does not fit
        either, rg_run and rg_plan_prepare fail with RG_ERR_MEMORY and say the least that would do. */
