@@ -53,10 +53,12 @@ typedef struct rgi_conv_lists {
 
 /* Of both where the kernel is one element: conv_product.c. */
 typedef struct rgi_conv_product {
-    bool used;
+    bool used, data_grad, steps; /* steps: of more than one */
     size_t rows, terms, weights_row, weights_column;
-    size_t columns, parts; /* of a plane: a task, how many */
-    size_t planes_at;      /* in scratch: a task's results, for a tail */
+    size_t columns, parts; /* of a plane, of the smaller ones by steps: a task, how many */
+    size_t height;         /* by steps: rows of a task */
+    size_t near_at;        /* in scratch, by steps: a copy of what is seen, or a product that is to be spread out */
+    size_t planes_at;      /* a task's results, for a tail */
 } rgi_conv_product;
 
 /* Of all three where every channel has 3 x 3 weights of its own: conv_depthwise.c. */
@@ -79,8 +81,9 @@ typedef struct rgi_conv_layout {
     size_t terms, source_at, source_bytes, starts_at; /* in scratch */
     size_t planes_at;                                 /* of a strip's results, for a tail */
     bool whole;                                       /* the source is read where it lies */
-    size_t chunks, units, unit, room, turned_at;      /* of the weight gradient */
-    size_t images;                                    /* of a strip of it */
+    bool gathered; /* each tap's elements are copied together, in a plane as dense as the outputs */
+    size_t chunks, units, unit, room, turned_at; /* of the weight gradient */
+    size_t images;                               /* of a strip of it */
     bool direct; /* it reads a padded source where it lies, `whole` too: what is beyond the edges is left out */
     rg_status (*run)(const rg_step *s, size_t lo, size_t hi); /* of the other two, the way that sizes ask for */
     rgi_conv_depthwise depthwise;

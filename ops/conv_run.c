@@ -17,11 +17,14 @@
 #define LEAST_TASKS 16    /* wanted, if strips can be made short enough */
 #define SUM_BYTES ((size_t)8 << 20) /* of partial sums of a weight gradient */
 #define MOST_CHUNKS 64
-#define CHUNK_PIXELS 256    /* of a chunk of images at least: its sums are written and read once more */
-#define LEAST_UNITS 8       /* tasks of a weight gradient wanted */
-#define TAIL_ROWS 16        /* of weights that are handed to a tail at a time */
-#define GATHERED_PIXELS 256 /* of several images in a strip of it */
-#define SUM_TASK 65536      /* elements of a task that adds them */
+#define CHUNK_PIXELS 256                  /* of a chunk of images at least: its sums are written and read once more */
+#define LEAST_UNITS 8                     /* tasks of a weight gradient wanted */
+#define TAIL_ROWS 16                      /* of weights that are handed to a tail at a time */
+#define GATHERED_PIXELS 256               /* of several images in a strip of it */
+#define SUM_TASK 65536                    /* elements of a task that adds them */
+#define FEW_TERMS 15                      /* whose elements are gathered, if outputs are many: */
+#define MANY_OUTPUTS 16                   /* then that is little beside the sums */
+#define GATHERED_BYTES ((size_t)64 << 10) /* of a strip */
 
 /* ---- layout ---- */
 
@@ -113,6 +116,23 @@ static void read_directly(rgi_conv_layout *l, const rgk_table *k)
     l->strips = rgi_parts(l->out[1], l->rows);
 }
 
+/* Few terms of many outputs, which are written without gaps then: there is more to write than to compute. */
+static bool worth_gathering(const rgi_conv_layout *l)
+{
+    return l->terms <= FEW_TERMS && l->out_planes >= MANY_OUTPUTS && l->taps > 1 && l->in[0] == 1 && l->out[0] == 1 &&
+           l->kernel[0] == 1 && l->out[1] > 1;
+}
+
+static void gather(rgi_conv_layout *l, size_t size)
+{
+    const size_t row = l->terms * l->out[2] * size;
+    l->gathered = true;
+    l->whole = false;
+    l->rows = rgi_smaller(l->rows, rgi_larger(GATHERED_BYTES / rgi_larger(row, 1), 1));
+    l->strips = rgi_parts(l->out[1], l->rows);
+    l->source_bytes = l->rows * row;
+}
+
 static rg_status run_pixels(const rg_step *s, size_t lo, size_t hi);
 
 void rgi_conv_lay_out(const rg_step *s, void *out)
@@ -171,6 +191,8 @@ void rgi_conv_lay_out(const rg_step *s, void *out)
         rgi_conv_product_lay_out(&l, r.data_grad, s->tail != NULL, k, size);
         if (!l.product.used)
             rgi_conv_wide_lay_out(&l, r.data_grad, s->tail != NULL, k, size);
+        if (!r.data_grad && !l.product.used && !l.wide.used && worth_gathering(&l))
+            gather(&l, size);
     }
     l.run = l.depthwise.used ? rgi_conv_depthwise_run
             : l.product.used ? rgi_conv_product_run
@@ -223,7 +245,8 @@ void rgi_conv_cost(const rg_step *s, rg_cost *cost)
 static void forward_terms(const rgi_conv_layout *l, rgk_term *t)
 {
     const size_t *n = l->whole ? l->in : l->source, *f = l->phases;
-    const size_t plane = n[0] * n[1] * n[2], step = f[0] * f[1] * f[2] * plane;
+    const size_t plane = l->gathered ? l->rows * l->out[2] : n[0] * n[1] * n[2],
+                 step = l->gathered ? plane : f[0] * f[1] * f[2] * plane;
     for (size_t k = 0; k < l->taps; k++) {
         const size_t tap[3] = {k / l->kernel[2] / l->kernel[1], k / l->kernel[2] % l->kernel[1], k % l->kernel[2]};
         size_t phase = 0, shift = 0;
@@ -232,7 +255,7 @@ static void forward_terms(const rgi_conv_layout *l, rgk_term *t)
             phase = phase * f[i] + reach % l->sorted[i];
             shift = shift * n[i] + reach / l->sorted[i];
         }
-        size_t from = phase * plane + shift;
+        size_t from = l->gathered ? k * l->in_planes * plane : phase * plane + shift;
         for (size_t c = 0, at = k; c < l->in_planes; c++, at += l->taps, from += step)
             t[at] = (rgk_term){(int32_t)from, (int32_t)at};
     }
@@ -255,6 +278,25 @@ static const char *at_element(const void *p, size_t element, size_t size)
     return (const char *)p + element * size;
 }
 
+/* What a strip of outputs sees by each tap. */
+static void gather_taps(const rg_step *s, const rgi_conv_layout *l, const char *planes, const rgi_conv_part *t,
+                        char *copy)
+{
+    const size_t size = rg_dtype_size(s->out_type[0].dtype);
+    rgk_source source = {.planes = l->in_planes,
+                         .in = {1, l->in[1], l->in[2]},
+                         .phases = {1, 1, 1},
+                         .n = {1, l->rows, l->out[2]},
+                         .step = {1, l->stride[1], l->stride[2]}};
+    for (size_t k = 0; k < l->taps; k++) {
+        const size_t tap[3] = {0, k / l->kernel[2], k % l->kernel[2]}, at[3] = {0, t->row, 0};
+        for (int i = 1; i < 3; i++)
+            source.first[i] = (ptrdiff_t)(at[i] * l->stride[i] + tap[i] * l->dilation[i]) - (ptrdiff_t)l->before[i];
+        rgi_kernels(s->out_type[0].dtype)
+            ->conv_source(&source, planes, copy + k * l->in_planes * l->rows * l->out[2] * size);
+    }
+}
+
 /* What a strip of outputs sees of x: a copy in scratch, the `place`-th, or x itself. */
 static const void *forward_source(const rg_step *s, const rgi_conv_layout *l, const void *x, const rgi_conv_part *t,
                                   size_t place)
@@ -268,6 +310,11 @@ static const void *forward_source(const rg_step *s, const rgi_conv_layout *l, co
             (ptrdiff_t)l->before[2];
         return planes + first * (ptrdiff_t)size;
     }
+    char *copy = (char *)s->scratch + l->source_at + place * ((l->source_bytes - 64) / l->images);
+    if (l->gathered) {
+        gather_taps(s, l, planes, t, copy);
+        return copy;
+    }
     rgk_source source = {.planes = l->in_planes};
     const size_t first[3] = {t->depth, t->row, 0};
     for (int i = 0; i < 3; i++) {
@@ -277,9 +324,14 @@ static const void *forward_source(const rg_step *s, const rgi_conv_layout *l, co
         source.step[i] = l->sorted[i];
         source.first[i] = (ptrdiff_t)(first[i] * l->stride[i]) - (ptrdiff_t)l->before[i];
     }
-    void *copy = (char *)s->scratch + l->source_at + place * ((l->source_bytes - 64) / l->images);
     rgi_kernels(s->out_type[0].dtype)->conv_source(&source, planes, copy);
     return copy;
+}
+
+/* Elements of the source from one row of outputs to the next. */
+static size_t pitch_of(const rgi_conv_layout *l)
+{
+    return l->gathered ? l->out[2] : (l->whole ? l->in[2] : l->source[2]) * (l->stride[1] / l->sorted[1]);
 }
 
 /* Few outputs: pixels along the vectors. */
@@ -304,7 +356,7 @@ static rg_status run_pixels(const rg_step *s, size_t lo, size_t hi)
             .weights_row = (ptrdiff_t)l->terms,
             .height = t.rows,
             .width = l->out[2],
-            .pitch = l->whole ? l->in[2] : l->source[2],
+            .pitch = pitch_of(l),
             .y = s->tail ? (char *)s->scratch + l->planes_at : (char *)s->out[0] + first * size,
             .y_row = (ptrdiff_t)(s->tail ? t.rows * l->out[2] : l->outputs),
             .y_down = (ptrdiff_t)l->out[2],
@@ -349,7 +401,7 @@ static void add_chunk(const rg_step *s, const rgi_conv_layout *l, const rgk_term
         .k = l->terms,
         .taps = l->stride[2] == 1 && l->dilation[2] == 1 ? l->kernel[2] : 1,
         .terms = terms,
-        .pitch = (l->whole ? l->in[2] : l->source[2]) * (l->stride[1] / l->sorted[1]),
+        .pitch = pitch_of(l),
         .step = l->stride[2] / l->sorted[2],
         .dy_row = (ptrdiff_t)l->outputs,
         .dy_down = (ptrdiff_t)l->out[2],

@@ -97,6 +97,24 @@ static void run_rows_down(const rgk_conv *c)
     }
 }
 
+/* Pixels without gaps, of few terms. */
+static void run_planes(const rgk_conv *c, size_t columns)
+{
+    const size_t tiles = (c->rows + TILE_ROWS - 1) / TILE_ROWS;
+    conv_tile t = {.k = c->k, .terms = c->terms, .weights_row = c->weights_row, .y_row = c->y_row};
+    for (size_t q = 0; q < tiles; q++) {
+        const size_t row = c->rows * q / tiles, rows = c->rows * (q + 1) / tiles - row;
+        t.weights = (const real *)c->weights + (ptrdiff_t)row * c->weights_row;
+        for (size_t j = 0; j < columns; j += TILE_COLS) {
+            const size_t cols = least(TILE_COLS, columns - j), vectors = (cols + RGK_LANES - 1) / RGK_LANES;
+            t.source = (const real *)c->source + j;
+            t.last = cols - (vectors - 1) * RGK_LANES;
+            t.y = (real *)c->y + (ptrdiff_t)row * c->y_row + j;
+            conv_tile_across((int)rows, (int)vectors, &t);
+        }
+    }
+}
+
 void RGK_NAME(conv)(const rgk_conv *c)
 {
     const size_t columns = (c->height - 1) * c->pitch + c->width;
@@ -111,6 +129,10 @@ void RGK_NAME(conv)(const rgk_conv *c)
             run_rows_down(c);
         else
             run_rows(c);
+        return;
+    }
+    if (dense && c->k <= FEW_TERMS) {
+        run_planes(c, columns);
         return;
     }
     const size_t tiles = (c->rows + TILE_ROWS - 1) / TILE_ROWS;
@@ -168,20 +190,68 @@ static void inside(ptrdiff_t first, size_t step, size_t n, size_t size, size_t *
     *hi = *hi > *lo ? *hi : *lo;
 }
 
+/* Rows of so few vectors are loaded with zeros in the lanes that are outside, and stored whole. */
+#if RGK_VECTOR_BYTES >= 32
+#define FEW_VECTORS 4
+#else
+#define FEW_VECTORS 0 /* where a part of a vector is loaded element by element */
+#endif
+
+#if FEW_VECTORS > 0
+/* n elements of each of `rows` rows that are `width` apart, x being where the first would begin. */
+RGK_INLINE void copy_vectors(const size_t vectors, size_t rows, size_t n, size_t lo, size_t hi, const real *x,
+                             size_t width, real *y)
+{
+    vlanes lanes[FEW_VECTORS];
+    RGK_UNROLL
+    for (size_t v = 0; v < vectors; v++) {
+        const size_t first = v * RGK_LANES, from = least(lo > first ? lo - first : 0, RGK_LANES),
+                     to = least(hi > first ? hi - first : 0, RGK_LANES);
+        lanes[v] = v_lanes(from < to ? from : to, to);
+    }
+    for (size_t j = 0; j < rows; j++, x += width, y += n) {
+        RGK_UNROLL
+        for (size_t v = 0; v < vectors; v++)
+            v_store(y + v * RGK_LANES, v_load_lanes(x + v * RGK_LANES, lanes[v]));
+    }
+}
+#endif
+
+static void copy_rows(size_t rows, size_t n, size_t lo, size_t hi, const real *x, size_t width, real *y)
+{
+    switch (n <= FEW_VECTORS * RGK_LANES ? (n + RGK_LANES - 1) / RGK_LANES : 0) {
+#if FEW_VECTORS > 0
+    case 1:
+        copy_vectors(1, rows, n, lo, hi, x, width, y);
+        break;
+    case 2:
+        copy_vectors(2, rows, n, lo, hi, x, width, y);
+        break;
+    case 3:
+        copy_vectors(3, rows, n, lo, hi, x, width, y);
+        break;
+    case 4:
+        copy_vectors(4, rows, n, lo, hi, x, width, y);
+        break;
+#endif
+    default:
+        for (size_t j = 0; j < rows; j++, x += width, y += n)
+            copy_row(n, lo, hi, x + lo, 1, y);
+        break;
+    }
+}
+
 /* One plane of two axes, elements as they come. */
 static void copy_plane(const rgk_source *s, const real *x, real *y)
 {
     size_t lo, hi, above, below;
     inside(s->first[2], 1, s->n[2], s->in[2], &lo, &hi);
     inside(s->first[1], 1, s->n[1], s->in[1], &above, &below);
-    const size_t n = s->n[2];
-    const ptrdiff_t at = (s->first[1] + (ptrdiff_t)above) * (ptrdiff_t)s->in[2] + s->first[2] + (ptrdiff_t)lo;
-    for (size_t j = 0; j < above; j++, y += n)
-        copy_row(n, n, n, x, 1, y);
-    for (size_t j = above; j < below; j++, y += n)
-        copy_row(n, lo, hi, x + at + (ptrdiff_t)((j - above) * s->in[2]), 1, y);
-    for (size_t j = below; j < s->n[1]; j++, y += n)
-        copy_row(n, n, n, x, 1, y);
+    const size_t n = s->n[2], zeros = above * n, more = (s->n[1] - below) * n;
+    const ptrdiff_t at = (s->first[1] + (ptrdiff_t)above) * (ptrdiff_t)s->in[2] + s->first[2];
+    copy_row(zeros, zeros, zeros, x, 1, y);
+    copy_rows(below - above, n, lo, hi, x + at, s->in[2], y + zeros);
+    copy_row(more, more, more, x, 1, y + below * n);
 }
 
 void RGK_NAME(conv_source)(const rgk_source *s, const void *vx, void *vy)
@@ -210,6 +280,9 @@ void RGK_NAME(conv_source)(const rgk_source *s, const void *vx, void *vy)
                     const real *row = there ? x + (size_t)d * area + (size_t)h * s->in[2] +
                                                   (s->first[2] + (ptrdiff_t)(p2 + lo * s->step[2]))
                                             : NULL;
+                    /* memory does not see rows coming where others between are left out */
+                    for (size_t q = 0; row && s->step[1] > 1 && q < s->in[2]; q += 64 / sizeof(real))
+                        __builtin_prefetch(row + 4 * s->step[1] * s->in[2] + q);
                     copy_row(s->n[2], there ? lo : s->n[2], there ? hi : s->n[2], row ? row : x, s->step[2], y);
                 }
         }
