@@ -120,7 +120,7 @@ static void read_directly(rgi_conv_layout *l, const rgk_table *k)
 static bool worth_gathering(const rgi_conv_layout *l)
 {
     return l->terms <= FEW_TERMS && l->out_planes >= MANY_OUTPUTS && l->taps > 1 && l->in[0] == 1 && l->out[0] == 1 &&
-           l->kernel[0] == 1 && l->out[1] > 1;
+           l->kernel[0] == 1 && l->before[0] == 0 && l->out[1] > 1;
 }
 
 static void gather(rgi_conv_layout *l, size_t size)

@@ -406,6 +406,35 @@ Test(conv, transposed)
     rg_graph_free(g);
 }
 
+/* Of three axes, the only plane of results standing where there is nothing but padding. */
+Test(conv, planes_of_padding_are_zeros)
+{
+    enum { OUTPUTS = 20, TAPS = 9, SIZE = 6 };
+    rg_graph *g = rg_graph_new(NULL);
+    rg_node *x = rg_input(g, "x", RG_F32, RG_SHAPE(1, 1, 1, SIZE, SIZE)),
+            *w = rg_input(g, "w", RG_F32, RG_SHAPE(OUTPUTS, 1, 1, 3, 3)),
+            *u = rg_input(g, "u", RG_F32, RG_SHAPE(1, OUTPUTS, 1, SIZE, SIZE));
+    rg_node *y = rg_conv3d(x, w, NULL, &(rg_conv3d_opts){.stride = {3, 1, 1}, .pad = {1, 1, 1}});
+    const rg_nodes d = rg_vjp(RG_NODES(y), RG_NODES(u), RG_NODES(x, w));
+    rg_node *const fetch[3] = {y, rg_at(d, 0), rg_at(d, 1)};
+    rg_plan *p = must_compile(g, (rg_nodes){fetch, 3}, NULL);
+    float data[OUTPUTS * SIZE * SIZE];
+    for (size_t i = 0; i < OUTPUTS * SIZE * SIZE; i++)
+        data[i] = 1;
+    must(rg_bind(p, x, data));
+    must(rg_bind(p, w, data));
+    must(rg_bind(p, u, data));
+    must(rg_run(p));
+    static const size_t n[3] = {OUTPUTS * SIZE * SIZE, SIZE * SIZE, OUTPUTS * TAPS};
+    for (size_t k = 0; k < 3; k++) {
+        const float *values = rg_data(p, fetch[k]);
+        for (size_t i = 0; i < n[k]; i++)
+            cr_assert_eq(values[i], 0, "element %zu of result %zu is %g", i, k, (double)values[i]);
+    }
+    rg_plan_free(p);
+    rg_graph_free(g);
+}
+
 Test(conv, same_keeps_the_size)
 {
     rg_graph *g = rg_graph_new(NULL);
