@@ -254,6 +254,45 @@ Test(schedule, steps_across_rows_meet)
     rg_graph_free(g);
 }
 
+/* Threads meet before the first of the steps by rows for what only the ones behind it read and write: it needs nothing of
+   the product in front, which mixes rows of what the last one writes over. */
+Test(schedule, steps_by_rows_wait_for_what_later_ones_need)
+{
+    enum { WIDE = 1024 };
+    const rg_machine meets = {.flop_ns = 1e-3, .byte_ns = 1, .meeting_ns = 1000, .share_ns = 1e-3};
+    rg_graph *g = rg_graph_new(NULL);
+    const rg_param_opts spread = {.init = RG_UNIFORM, .scale = 1};
+    rg_node *first = rg_param(g, "first", RG_F32, RG_SHAPE(BATCH, WIDE), &spread),
+            *mix = rg_param(g, "mix", RG_F32, RG_SHAPE(BATCH, BATCH), &spread),
+            *xs = rg_param(g, "xs", RG_F32, RG_SHAPE(TURNS, BATCH, WIDE), &spread);
+    rg_scan *s = rg_scan_begin(g, NULL);
+    rg_node *x = rg_scan_slice(s, xs), *h = rg_scan_carry(s, first), *mixed = rg_matmul(mix, h);
+    rg_node *own = rg_slice(rg_exp(rg_mul(x, h)), 1, 0, WIDE / 2);
+    rg_node *left = rg_tanh(rg_add(rg_slice(mixed, 1, 0, WIDE / 2), own)),
+            *right = rg_cos(rg_mul(rg_slice(mixed, 1, WIDE / 2, WIDE), own));
+    rg_scan_next(s, h, rg_concat(RG_NODES(left, right), 1));
+    rg_scan_end(s);
+    rg_node *last = rg_scan_last(s, h);
+    rg_plan *q = must_compile(g, RG_NODES(last), &(rg_plan_opts){.threads = 1, .mode = RG_EVAL});
+    must(rg_run(q));
+    for (int threads = 2; threads <= BATCH; threads++) {
+        rg_plan *p =
+            must_compile(g, RG_NODES(last), &(rg_plan_opts){.threads = threads, .mode = RG_EVAL, .machine = &meets});
+        must(rg_run(p));
+        expect_equal_results(p, q, RG_NODES(last), "threads", "waiting");
+        size_t chains = 0;
+        for (size_t i = 0; i < p->current->n_steps; i++) {
+            const rgi_exec *e = &p->current->steps[i];
+            chains += e->chain == 4;
+            cr_expect(!e->chain || e->barrier, "%d threads, step %zu", threads, i);
+        }
+        cr_expect_eq(chains, 1, "%d threads", threads);
+        rg_plan_free(p);
+    }
+    rg_plan_free(q);
+    rg_graph_free(g);
+}
+
 /* One product, cut across its strips; with a tail where it has a bias and a function. */
 static void check_product(rg_dtype dtype, size_t m, size_t n, size_t k, bool a_turned, bool b_turned, size_t batch,
                           bool tail)
