@@ -131,11 +131,13 @@ static bool is_chain(const cutting *c, size_t step)
     return true;
 }
 
-/* The sum of a group: all strips but the last into memory of its own, and the last, in place of all, where it stands. */
+/* The sum of a group: all strips but the last into memory of its own, and the last, in place of all, where it stands. In
+   that one's step input 2 is this memory, so there is no place for what the sum would begin from. */
 static bool may_go_on(const cutting *c, size_t step)
 {
     const rgi_item *item = &c->prog->items[step], members = rgi_members_of(item);
-    return item->headed && !item->footed && c->l->reverse && !c->s->steps[step].terms && !reads_strip(c, &members);
+    return item->headed && !item->footed && c->l->reverse && !c->s->steps[step].terms &&
+           c->s->steps[step].step.n_in == 2 && !reads_strip(c, &members);
 }
 
 /* Whether nothing has to do with what a step makes before that. */

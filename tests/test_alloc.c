@@ -97,6 +97,34 @@ static bool recurrence_in_few_bytes(rg_graph *g)
     return recurrence_keeping(g, 1);
 }
 
+static rg_plan *plan_of_long(rg_graph *g, rg_nodes fetch, rg_node *xs, size_t budget)
+{
+    static float sequence[64 * 2 * 3];
+    rg_plan *p = rg_compile(g, fetch, &(rg_plan_opts){.threads = 1, .budget = budget});
+    const bool ok = p && !rg_bind_shape(p, xs, sequence, RG_SHAPE(3, 2, 3)) && !rg_run(p) &&
+                    !rg_bind_shape(p, xs, sequence, RG_SHAPE(64, 2, 3)) && !rg_run(p);
+    if (!ok)
+        rg_plan_free(p);
+    return ok ? p : NULL;
+}
+
+/* One that makes products, and sums of the reverse pass, in strips, since it would not fit into its budget otherwise. */
+static bool recurrence_in_strips(rg_graph *g)
+{
+    rg_node *xs = rg_input(g, "xs", RG_F32, RG_SHAPE(rg_dim(g, "time"), 2, 3));
+    rg_node *ys = rg_nn_lstm(rg_tanh(xs), "layer", 4, NULL), *loss = rg_sum(rg_square(ys), RG_ALL_AXES, false);
+    rg_node *step = rg_sgd(loss, &(rg_sgd_opts){.lr = 0.1});
+    rg_plan *whole = plan_of_long(g, RG_NODES(loss, step), xs, 0);
+    rg_plan *p = whole ? plan_of_long(g, RG_NODES(loss, step), xs, rg_plan_bytes(whole) - 1) : NULL;
+    char *text = p ? rg_plan_dump(p) : NULL;
+    const bool ok = text != NULL;
+    cr_expect(!text || strstr(text, "from it in strips of"), "%s", text);
+    rg_text_free(text);
+    rg_plan_free(p);
+    rg_plan_free(whole);
+    return ok;
+}
+
 /* Everything a plan says about itself. */
 static bool sights(rg_graph *g)
 {
@@ -228,6 +256,11 @@ Test(alloc, recurrence)
 Test(alloc, recurrence_failing_once)
 {
     for_every_k(recurrence, true, true);
+}
+
+Test(alloc, recurrence_in_strips)
+{
+    for_every_k(recurrence_in_strips, true, false);
 }
 
 Test(alloc, recurrence_in_few_bytes)
