@@ -98,7 +98,7 @@ static void spread(const rgi_conv_layout *l, const char *from, size_t rows, size
         for (size_t h = 0; h < height; h++) {
             char *row = to + c * plane * size + h * width;
             memset(row, 0, width);
-            if (h % l->stride[1] == 0 && h / l->stride[1] < rows)
+            if (h % l->stride[1] == 0)
                 spread_row(from + h / l->stride[1] * across, l->out[2], l->stride[2], size, row);
         }
 }
