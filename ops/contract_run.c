@@ -35,8 +35,9 @@ static const rgk_table *choose_kernels(const rg_step *s)
 
 /* Strips of columns go over all rows, and those of rows over all columns. Narrow ones make slow products, and there may be
    few of them: they are cut across as well, those of columns into what is as wide as a tile of registers, if that leaves
-   enough tasks; those of rows into shorter ones, or lower ones for a tail, which wants whole rows. Tasks that follow each other are those of one strip: together they are one product, so that fewer threads
-   lose nothing by it. Products of pairs have tiles of many rows. */
+   enough tasks; those of rows into shorter ones, or lower ones for a tail, which wants whole rows. Tasks that follow each
+   other are those of one strip: together they are one product, so that fewer threads lose nothing by it. Products of pairs
+   have tiles of many rows. */
 static void cut_strips(const rg_step *s, rgi_product *p, bool by_rows)
 {
     const size_t lanes = p->kernels->lanes, wide = 4 * lanes, strips = p->batch * p->rows * p->columns;

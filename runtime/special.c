@@ -299,8 +299,8 @@ static rg_status replace(rg_plan *p, rgi_special **s, making way, size_t *least)
 }
 
 /* *s, made for some number of threads, gives way to what fits into the budget, if anything does: strips, which cost next
-   to nothing, perhaps with what is made again. Loops that go side by side hold more memory: where
-   nothing does with them, they go one after the other. */
+   to nothing, perhaps with what is made again. Loops that go side by side hold more memory: where nothing does with them,
+   they go one after the other. */
 static rg_status fit_threads(rg_plan *p, rgi_special **s, size_t *least)
 {
     making way = {.threads = (*s)->threads, .small = true};
