@@ -419,13 +419,11 @@ static void walk(rgi_walker *w, size_t i, size_t end, int which)
         }
         if (e->barrier)
             meet_all(w);
-        if (e->in_strips) {
-            i++;
-            continue;
-        }
-        if (e->section && which == RGI_EVERYTHING && w->team == w->s->team) {
+        if (e->section && which == RGI_EVERYTHING && w->team == w->s->team) { /* may begin with a step in strips */
             walk_section(w, e->section);
             i = e->section->end;
+        } else if (e->in_strips) {
+            i++;
         } else if (e->rows && w->team > 1) {
             if (e->strips)
                 walk_strips(w, i);

@@ -118,6 +118,26 @@ Test(strips, have_the_bits_of_the_whole)
         }
 }
 
+/* Loops go side by side although what leads to the first of them is made in strips. */
+Test(strips, go_side_by_side)
+{
+    static const rg_machine eager = {.flop_ns = 1, .byte_ns = 1, .meeting_ns = 0, .share_ns = 1e-3};
+    const network m = network_new(rg_nn_lstm, false, true, false);
+    rg_plan *whole = plan_of(&m, LONG, &(rg_plan_opts){.threads = 1, .no_fuse = true, .mode = RG_EVAL});
+    rg_plan *p = plan_of(&m, LONG, &(rg_plan_opts){.threads = 4, .machine = &eager, .mode = RG_EVAL});
+    must(rg_run(whole));
+    must(rg_run(p));
+    const rgi_section *x = p->current->sections;
+    cr_assert(x && x->n == 2 && loops_in_strips(p) == 2 && p->current->steps[x->begin].in_strips);
+    for (uint32_t k = 0; k < x->n; k++)
+        cr_expect(x->branches[k].threads == 1 || x->branches[k].meeting.all_here.rung, "branch %u met never", k);
+    cr_expect(x->branches[0].threads == 2);
+    expect_equal_results(p, whole, (rg_nodes){m.fetch, m.n}, "both directions", "in strips");
+    rg_plan_free(p);
+    rg_plan_free(whole);
+    rg_graph_free(m.g);
+}
+
 /* Where memory is short sequences need not be long. */
 Test(strips, within_a_budget)
 {
