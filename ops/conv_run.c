@@ -161,7 +161,9 @@ void rgi_conv_lay_out(const rg_step *s, void *out)
         l.inputs *= l.in[i];
         l.outputs *= l.out[i];
         const size_t reach = (l.kernel[i] - 1) * l.dilation[i];
-        l.sorted[i] = r.weight_grad && k->conv_grad_steps(l.out_planes, terms) ? 1 : l.stride[i];
+        /* beyond the edges steps may be far longer than kernels: what no tap sees is not copied */
+        const bool seen = reach + 1 >= l.stride[i] || (a->before[i] == 0 && a->after[i] == 0);
+        l.sorted[i] = seen && r.weight_grad && k->conv_grad_steps(l.out_planes, terms) ? 1 : l.stride[i];
         l.shift[i] = reach / l.sorted[i];
         l.phases[i] = r.data_grad ? 1 : rgi_smaller(l.sorted[i], reach + 1);
         l.first[i] = l.before[i] / l.stride[i];

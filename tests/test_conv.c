@@ -194,6 +194,26 @@ Test(conv, of_networks_in_single_precision)
         check(&problems[i], RG_F32);
 }
 
+/* What steps pass over beyond the edges takes no memory. */
+Test(conv, long_steps_over_padding)
+{
+    rg_graph *g = rg_graph_new(NULL);
+    rg_node *x = rg_input(g, "x", RG_F32, RG_SHAPE(1, 16, 2, 2)), *w = rg_input(g, "w", RG_F32, RG_SHAPE(32, 16, 1, 1));
+    rg_node *y = rg_conv2d(x, w, NULL, &(rg_conv_opts){.stride = {20000, 20000}, .pad = {20000, 20000}});
+    const rg_nodes d = rg_grad(rg_sum(y, RG_ALL_AXES, false), RG_NODES(w));
+    rg_node *fetch[1] = {rg_at(d, 0)};
+    rg_plan *p = must_compile(g, (rg_nodes){fetch, 1}, NULL);
+    float data[32 * 16];
+    for (size_t i = 0; i < 32 * 16; i++)
+        data[i] = 1;
+    must(rg_bind(p, x, data));
+    must(rg_bind(p, w, data));
+    must(rg_run(p));
+    cr_expect_eq(value_at(p, fetch[0], 0), 1);
+    rg_plan_free(p);
+    rg_graph_free(g);
+}
+
 Test(conv, of_networks_in_double_precision)
 {
     for (size_t i = 0; i < sizeof problems / sizeof *problems; i++)
@@ -427,9 +447,9 @@ Test(conv, planes_of_padding_are_zeros)
     must(rg_run(p));
     static const size_t n[3] = {OUTPUTS * SIZE * SIZE, SIZE * SIZE, OUTPUTS * TAPS};
     for (size_t k = 0; k < 3; k++) {
-        const float *values = rg_data(p, fetch[k]);
+        const float *have = rg_data(p, fetch[k]);
         for (size_t i = 0; i < n[k]; i++)
-            cr_assert_eq(values[i], 0, "element %zu of result %zu is %g", i, k, (double)values[i]);
+            cr_assert_eq(have[i], 0, "element %zu of result %zu is %g", i, k, (double)have[i]);
     }
     rg_plan_free(p);
     rg_graph_free(g);
