@@ -23,9 +23,9 @@ static void lay_out_steps(rgi_conv_layout *l, size_t wanted, size_t size)
 {
     rgi_conv_product *p = &l->product;
     const size_t row = rgi_larger(p->rows, p->terms) * l->out[2] * size;
-    p->height = rgi_smaller(rgi_parts(l->out[1], wanted), rgi_larger(STEP_BYTES / row, 1));
-    p->parts = rgi_parts(l->out[1], p->height);
-    p->height = rgi_parts(l->out[1], p->parts);
+    p->height = rgi_smaller(rgi_parts(l->out[1], wanted), rgi_larger(STEP_BYTES / rgi_larger(row, 1), 1));
+    p->parts = rgi_parts(l->out[1], rgi_larger(p->height, 1));
+    p->height = rgi_larger(rgi_parts(l->out[1], rgi_larger(p->parts, 1)), 1);
     p->parts = rgi_parts(l->out[1], p->height);
     p->columns = p->height * l->out[2];
 }

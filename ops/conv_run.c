@@ -129,7 +129,7 @@ static void gather(rgi_conv_layout *l, size_t size)
     l->gathered = true;
     l->whole = false;
     l->rows = rgi_smaller(l->rows, rgi_larger(GATHERED_BYTES / rgi_larger(row, 1), 1));
-    l->strips = rgi_parts(l->out[1], l->rows);
+    l->strips = rgi_parts(l->out[1], rgi_larger(l->rows, 1));
     l->source_bytes = l->rows * row;
 }
 

@@ -363,7 +363,11 @@ static bool settle(cutting *c, rgi_strips *x, rg_step *last)
         if (is_in_strips(c, v))
             c->s->strip_bytes[v] = rgi_bytes(c->prog, c->s, v) / c->trips * c->turns;
     }
-    c->s->steps[c->l->begin].strips = x;
+    rgi_exec *const loop = &c->s->steps[c->l->begin];
+    loop->strips = x;
+    /* A team smaller than planned walks the branches of a section one after the other. There one thread alone may do the
+       loop, and within it what is behind: it waits for what the others do in front. */
+    loop->barrier = loop->barrier || (x->n_behind && loop->branch && c->l->parent == RGI_NONE);
     return true;
 }
 

@@ -56,7 +56,7 @@ static rg_status run_chain(const rgi_walker *w, const strip *s, const rgi_strip_
 /* One step for the turns of a strip. */
 static rg_status run(const rgi_walker *w, const strip *s, const rgi_strip_step *x)
 {
-    size_t moved[RGI_ROW_INPUTS + 1];
+    size_t moved[RGI_ROW_INPUTS + 1] = {0};
     rgi_row_step r = s->n < s->loop->strips->turns ? x->rest : x->whole;
     const rgi_exec *e = &w->s->steps[x->step];
     if (e->kind == RGI_FUSED) {
