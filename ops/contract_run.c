@@ -41,6 +41,7 @@ static const rgk_table *choose_kernels(const rg_step *s)
 static void cut_strips(const rg_step *s, rgi_product *p, bool by_rows)
 {
     const size_t lanes = p->kernels->lanes, wide = 4 * lanes, strips = p->batch * p->rows * p->columns;
+    p->by_columns = false;
     if (!strips || (is_bf16(s, 0) && is_bf16(s, 1)))
         return;
     if (by_rows && 2 * strips <= RGI_TASKS)

@@ -495,7 +495,7 @@ static edged edges(const rgk_table *t, rgk_conv_grad *g)
     const size_t all = g->images * g->source_image + 2 * beside;
     e.source = numbers(t, all);
     for (size_t i = 0; i < all; i++) {
-        const size_t at = i - beside, row = at % e.plane / (g->pitch ? g->pitch : 1);
+        const size_t at = i - beside, row = e.plane && g->pitch ? at % e.plane / g->pitch : 0;
         if (i >= beside && at < g->images * g->source_image && g->pitch && row < g->seen_rows &&
             at % e.plane % g->pitch < e.columns)
             continue;
