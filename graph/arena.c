@@ -38,16 +38,15 @@ static void *default_alloc(void *user, size_t bytes)
     if (!rgi_size_add(bytes ? bytes : 1, RGI_ALIGN - 1, &rounded))
         return NULL;
     rounded &= ~(size_t)(RGI_ALIGN - 1);
+    const size_t huge = rounded / RGI_HUGE_PAGE * RGI_HUGE_PAGE;
+    void *memory;
+    if (posix_memalign(&memory, huge ? RGI_HUGE_PAGE : RGI_ALIGN, rounded))
+        return NULL;
 #ifdef MADV_HUGEPAGE
-    if (rounded >= RGI_HUGE_PAGE) {
-        void *memory = NULL;
-        if (posix_memalign(&memory, RGI_HUGE_PAGE, rounded))
-            return NULL;
-        (void)madvise(memory, rounded / RGI_HUGE_PAGE * RGI_HUGE_PAGE, MADV_HUGEPAGE);
-        return memory;
-    }
+    if (huge)
+        (void)madvise(memory, huge, MADV_HUGEPAGE);
 #endif
-    return aligned_alloc(RGI_ALIGN, rounded);
+    return memory;
 }
 
 static void default_free(void *user, void *memory, size_t bytes)

@@ -13,11 +13,6 @@ static inline size_t rgi_parts(size_t n, size_t unit)
     return (n + unit - 1) / unit;
 }
 
-static inline size_t rgi_rounded(size_t bytes)
-{
-    return rgi_parts(bytes, 64) * 64;
-}
-
 static inline size_t rgi_smaller(size_t a, size_t b)
 {
     return a < b ? a : b;
@@ -26,6 +21,18 @@ static inline size_t rgi_smaller(size_t a, size_t b)
 static inline size_t rgi_larger(size_t a, size_t b)
 {
     return a > b ? a : b;
+}
+
+/* The size, 1 at least, of parts of n that are about equal and at most `most`, or 1. */
+static inline size_t rgi_even(size_t n, size_t most)
+{
+    const size_t parts = rgi_parts(n, rgi_larger(most, 1));
+    return rgi_larger(rgi_parts(n, rgi_larger(parts, 1)), 1);
+}
+
+static inline size_t rgi_rounded(size_t bytes)
+{
+    return rgi_parts(bytes, 64) * 64;
 }
 
 /* The kernel table of a float dtype (f32 or f64). */

@@ -23,9 +23,7 @@ static void lay_out_steps(rgi_conv_layout *l, size_t wanted, size_t size)
 {
     rgi_conv_product *p = &l->product;
     const size_t row = rgi_larger(p->rows, p->terms) * l->out[2] * size;
-    p->height = rgi_smaller(rgi_parts(l->out[1], wanted), rgi_larger(STEP_BYTES / rgi_larger(row, 1), 1));
-    p->parts = rgi_parts(l->out[1], rgi_larger(p->height, 1));
-    p->height = rgi_larger(rgi_parts(l->out[1], rgi_larger(p->parts, 1)), 1);
+    p->height = rgi_even(l->out[1], rgi_smaller(rgi_parts(l->out[1], wanted), STEP_BYTES / rgi_larger(row, 1)));
     p->parts = rgi_parts(l->out[1], p->height);
     p->columns = p->height * l->out[2];
 }
@@ -119,11 +117,33 @@ static const void *gather(const rg_step *s, const rgi_conv_layout *l, size_t ima
     return copy;
 }
 
+/* Of so many columns of an image: c = weights b. */
+static void multiply(const rg_step *s, const rgi_conv_layout *l, size_t image, size_t columns, const void *b,
+                     size_t b_row, void *c, size_t c_row)
+{
+    const rgi_conv_product *p = &l->product;
+    const size_t of_group = p->rows * p->terms * rg_dtype_size(s->out_type[0].dtype);
+    const rgk_gemm product = {
+        .m = p->rows,
+        .n = columns,
+        .k = p->terms,
+        .a = (const char *)s->in[1] + image % l->groups * of_group,
+        .a_row = (ptrdiff_t)p->weights_row,
+        .a_col = (ptrdiff_t)p->weights_column,
+        .b = b,
+        .b_row = (ptrdiff_t)b_row,
+        .b_col = 1,
+        .c = c,
+        .c_row = (ptrdiff_t)c_row,
+    };
+    rgi_kernels(s->out_type[0].dtype)->gemm(&product, s->scratch);
+}
+
 static rg_status run_steps(const rg_step *s, const rgi_conv_layout *l, size_t task)
 {
     const rgi_conv_product *p = &l->product;
     const size_t size = rg_dtype_size(s->out_type[0].dtype), row = task % p->parts * p->height, image = task / p->parts,
-                 group = image % l->groups, rows = rgi_smaller(p->height, l->out[1] - row), columns = rows * l->out[2];
+                 rows = rgi_smaller(p->height, l->out[1] - row), columns = rows * l->out[2];
     /* of the result */
     const size_t plane = p->data_grad ? l->inputs : l->outputs,
                  begin = p->data_grad ? row * l->stride[1] * l->in[2] : row * l->out[2],
@@ -132,29 +152,14 @@ static rg_status run_steps(const rg_step *s, const rgi_conv_layout *l, size_t ta
                                                 : l->inputs;
     const size_t first = image * p->rows * plane + begin, apart = s->tail ? end - begin : plane;
     char *to = s->tail ? (char *)s->scratch + p->planes_at : (char *)s->out[0] + first * size;
-    rgk_gemm product = {
-        .m = p->rows,
-        .n = columns,
-        .k = p->terms,
-        .a = (const char *)s->in[1] + group * p->rows * p->terms * size,
-        .a_row = (ptrdiff_t)p->weights_row,
-        .a_col = (ptrdiff_t)p->weights_column,
-        .b = (const char *)s->in[0] + (image * p->terms * l->outputs + row * l->out[2]) * size,
-        .b_row = (ptrdiff_t)l->outputs,
-        .b_col = 1,
-        .c = to,
-        .c_row = (ptrdiff_t)apart,
-    };
     if (p->data_grad) {
-        product.c = (char *)s->scratch + p->near_at;
-        product.c_row = (ptrdiff_t)columns;
+        char *product = (char *)s->scratch + p->near_at;
+        const char *seen = (const char *)s->in[0] + (image * p->terms * l->outputs + row * l->out[2]) * size;
+        multiply(s, l, image, columns, seen, l->outputs, product, columns);
+        spread(l, product, rows, size, to, (end - begin) / l->in[2], apart);
     } else {
-        product.b = gather(s, l, image, row, rows);
-        product.b_row = (ptrdiff_t)columns;
+        multiply(s, l, image, columns, gather(s, l, image, row, rows), columns, to, apart);
     }
-    rgi_kernels(s->out_type[0].dtype)->gemm(&product, s->scratch);
-    if (p->data_grad)
-        spread(l, product.c, rows, size, to, (end - begin) / l->in[2], apart);
     return s->tail ? rgi_conv_deliver(s, to, first, plane, p->rows, end - begin) : RG_OK;
 }
 
@@ -171,24 +176,13 @@ rg_status rgi_conv_product_run(const rg_step *s, size_t lo, size_t hi)
             status = run_steps(s, l, task);
             continue;
         }
-        const size_t first = task % p->parts * p->columns, image = task / p->parts, group = image % l->groups;
+        const size_t first = task % p->parts * p->columns, image = task / p->parts;
         const size_t columns = rgi_smaller(plane - first, p->columns), y = image * p->rows * plane + first;
-        const rgk_gemm product = {
-            .m = p->rows,
-            .n = columns,
-            .k = p->terms,
-            .a = (const char *)s->in[1] + group * p->rows * p->terms * size,
-            .a_row = (ptrdiff_t)p->weights_row,
-            .a_col = (ptrdiff_t)p->weights_column,
-            .b = (const char *)s->in[0] + (image * p->terms * plane + first) * size,
-            .b_row = (ptrdiff_t)plane,
-            .b_col = 1,
-            .c = s->tail ? (char *)s->scratch + p->planes_at : (char *)s->out[0] + y * size,
-            .c_row = (ptrdiff_t)(s->tail ? columns : plane),
-        };
-        rgi_kernels(s->out_type[0].dtype)->gemm(&product, s->scratch);
+        const char *seen = (const char *)s->in[0] + (image * p->terms * plane + first) * size;
+        char *to = s->tail ? (char *)s->scratch + p->planes_at : (char *)s->out[0] + y * size;
+        multiply(s, l, image, columns, seen, plane, to, s->tail ? columns : plane);
         if (s->tail)
-            status = rgi_conv_deliver(s, product.c, y, plane, p->rows, columns);
+            status = rgi_conv_deliver(s, to, y, plane, p->rows, columns);
     }
     return status;
 }

@@ -66,10 +66,8 @@ static void cut_strips(rgi_conv_layout *l, size_t size, size_t depth, size_t row
         most = rgi_smaller(most, rgi_larger(wanted, least));
     else
         most = rgi_smaller(most, TURNED_BYTES / rgi_larger(rgi_smaller(l->out_planes, columns) * width * size, 1));
-    most = rgi_larger(rgi_smaller(rgi_larger(most, least), rows), 1);
-    l->strips = rgi_larger(rgi_parts(rows, most), 1);
-    l->rows = rgi_larger(rgi_parts(rows, l->strips), 1);
-    l->strips = rows ? rgi_parts(rows, l->rows) : 0;
+    l->rows = rgi_even(rows, rgi_larger(most, least));
+    l->strips = rgi_parts(rows, l->rows);
     l->source[0] = 1 + l->shift[0];
     l->source[1] = span(l, 1, l->rows) + l->shift[1];
     l->source[2] = across;
@@ -111,8 +109,7 @@ static void read_directly(rgi_conv_layout *l, const rgk_table *k)
         return;
     l->whole = true;
     l->source_bytes = 0;
-    l->strips = rgi_parts(l->out[1], rgi_larger(NEAR_PIXELS / rgi_larger(l->out[2], 1), 1));
-    l->rows = rgi_larger(rgi_parts(l->out[1], rgi_larger(l->strips, 1)), 1);
+    l->rows = rgi_even(l->out[1], NEAR_PIXELS / rgi_larger(l->out[2], 1));
     l->strips = rgi_parts(l->out[1], l->rows);
 }
 

@@ -156,13 +156,6 @@ static void follow_slab(const rg_plan *p, const rgi_special *s)
         l->form[false]->scratch_at = s->steps[l->step].own_at;
 }
 
-static void follow(const rgi_links *l, const void *const *base)
-{
-    for (; l; l = l->next)
-        for (uint32_t i = 0; i < l->n; i++)
-            *l->at[i] = base[l->from[i]];
-}
-
 void rgi_lasting_follow(rg_plan *p, const rgi_special *s, bool slab, bool inputs, bool store)
 {
     if (s->own)
@@ -170,7 +163,7 @@ void rgi_lasting_follow(rg_plan *p, const rgi_special *s, bool slab, bool inputs
     const bool other = p->lasting_follows != s;
     if (other || slab)
         follow_slab(p, s);
-    follow(other || inputs ? p->lasting_links[RGI_FROM_INPUT] : NULL, s->input_data);
-    follow(other || store ? p->lasting_links[RGI_FROM_STORE] : NULL, s->store_data);
+    rgi_links_set(other || inputs ? p->lasting_links[RGI_FROM_INPUT] : NULL, s->input_data);
+    rgi_links_set(other || store ? p->lasting_links[RGI_FROM_STORE] : NULL, s->store_data);
     p->lasting_follows = s;
 }

@@ -151,7 +151,7 @@ static void note(const void **before, const void *now, bool *moved)
     *before = now;
 }
 
-static void follow(const rgi_links *l, const void *const *base)
+void rgi_links_set(const rgi_links *l, const void *const *base)
 {
     for (; l; l = l->next)
         for (uint32_t i = 0; i < l->n; i++)
@@ -170,7 +170,7 @@ void rgi_links_follow(rg_plan *p, rgi_special *s)
         note(&s->input_data[i], p->bindings[i].data, &inputs);
     for (size_t i = 0; i < p->n_stored; i++)
         note(&s->store_data[i], p->stored[i], &store);
-    follow(inputs ? s->links[RGI_FROM_INPUT] : NULL, s->input_data);
-    follow(store ? s->links[RGI_FROM_STORE] : NULL, s->store_data);
+    rgi_links_set(inputs ? s->links[RGI_FROM_INPUT] : NULL, s->input_data);
+    rgi_links_set(store ? s->links[RGI_FROM_STORE] : NULL, s->store_data);
     rgi_lasting_follow(p, s, slab, inputs, store);
 }

@@ -51,6 +51,8 @@ bool rgi_group_single(rgi_special *s, rgi_group *g);
 bool rgi_steps_link(rg_plan *p, rgi_special *s, const rgi_extra *extra);
 /* Those of a group; own: where the memory of its own lies in the slab, of one that lasts the step that has it. */
 bool rgi_group_link(rg_plan *p, rgi_special *s, const rgi_item *item, rgi_group *g, size_t own);
+/* Those of a list: each is base[where it comes from]. */
+void rgi_links_set(const rgi_links *l, const void *const *base);
 /* Makes the pointers follow what has moved. */
 void rgi_links_follow(rg_plan *p, rgi_special *s);
 /* straight.c: the calls that one thread makes. */

@@ -343,8 +343,8 @@ static bool has_all_threads(const cutting *c)
     return !c->s->parallel || e->rows || e->parallel || (b && b->threads == 1);
 }
 
-/* The steps say so. False: out of memory. */
-static bool settle(cutting *c, rgi_strips *x, rg_step *last)
+/* The steps say so. */
+static void settle(cutting *c, rgi_strips *x, rg_step *last)
 {
     for (uint32_t k = 0; k < x->n_before + x->n_behind; k++) {
         const rgi_strip_step *step = &x->steps[k];
@@ -368,7 +368,6 @@ static bool settle(cutting *c, rgi_strips *x, rg_step *last)
     /* A team smaller than planned walks the branches of a section one after the other. There one thread alone may do the
        loop, and within it what is behind: it waits for what the others do in front. */
     loop->barrier = loop->barrier || (x->n_behind && loop->branch && c->l->parent == RGI_NONE);
-    return true;
 }
 
 static void give_up(const cutting *c)
@@ -413,9 +412,10 @@ static bool cut_loop(cutting *c, bool small)
             return false;
         *(before ? &x->n_before : &x->n_behind) += 1;
     }
-    if (!cannot)
-        return settle(c, x, last);
-    give_up(c);
+    if (cannot)
+        give_up(c);
+    else
+        settle(c, x, last);
     return true;
 }
 

@@ -40,7 +40,7 @@ static rg_status run_chain(const rgi_walker *w, const strip *s, const rgi_strip_
     const void *in[3];
     void *out = owns ? e->step.shared : (void *)(uintptr_t)operand(w, e, e->step.n_in);
     for (uint32_t i = 0; i < 2; i++)
-        in[i] = (const char *)operand(w, e, i) + r->moved[i] * s->first;
+        in[i] = (const char *)operand(w, e, i) + r->moved[i];
     in[2] = out;
     if (s->begins) {
         const rgi_use *use = &w->p->program->uses[w->p->program->items[x->step].first];
@@ -63,14 +63,11 @@ static rg_status run(const rgi_walker *w, const strip *s, const rgi_strip_step *
         r.first *= s->first;
         return rgi_rows_part(e, &r, s->thread, s->team, w->scratch, w->t);
     }
-    for (uint32_t i = 0; i < 2 + (x->kind == RGI_BY_ROWS ? r.step.n_in - 1 : 0); i++)
-        moved[i] = x->in_strip[i] ? 0 : r.moved[i];
+    const bool by_rows = x->kind == RGI_BY_ROWS;
+    for (uint32_t i = 0; i < (by_rows ? r.step.n_in + 1 : 2); i++)
+        moved[i] = x->in_strip[i] ? 0 : r.moved[i] * s->first;
     r.moved = moved;
-    if (x->kind != RGI_BY_ROWS)
-        return run_chain(w, s, x, &r);
-    for (uint32_t i = 0; i <= r.step.n_in; i++)
-        moved[i] *= s->first;
-    return rgi_rows_part(e, &r, s->thread, s->team, w->scratch, w->t);
+    return by_rows ? rgi_rows_part(e, &r, s->thread, s->team, w->scratch, w->t) : run_chain(w, s, x, &r);
 }
 
 /* Steps [from, to) of those of the strips. */

@@ -56,9 +56,8 @@ frame frame_new(size_t n, size_t bytes, size_t offset)
     frame f = {.bytes = n * bytes};
     f.memory = aligned_alloc(64, (f.bytes + 2 * CANARY + 127) / 64 * 64);
     cr_assert(f.memory);
-    memset(f.memory, 0xa5, CANARY + offset * bytes);
+    memset(f.memory, MARK, f.bytes + 2 * CANARY);
     f.p = f.memory + CANARY + offset * bytes;
-    memset((char *)f.p + f.bytes, 0xa5, CANARY - offset * bytes);
     return f;
 }
 
@@ -66,9 +65,9 @@ void frame_free(frame *f, const char *what)
 {
     const size_t before = (size_t)((unsigned char *)f->p - f->memory);
     for (size_t i = 0; i < before; i++)
-        cr_assert(f->memory[i] == 0xa5, "%s: byte %zu before the output is written", what, before - i);
+        cr_assert(f->memory[i] == MARK, "%s: byte %zu before the output is written", what, before - i);
     for (size_t i = 0; i < 2 * CANARY - before; i++)
-        cr_assert(f->memory[before + f->bytes + i] == 0xa5, "%s: byte %zu behind the output is written", what, i);
+        cr_assert(f->memory[before + f->bytes + i] == MARK, "%s: byte %zu behind the output is written", what, i);
     free(f->memory);
 }
 

@@ -7,6 +7,8 @@
 
 #define NAME(t) rgk_isa_name((t)->isa), (t)->type == RGK_F32 ? "f32" : "f64"
 
+enum { MARK = 0xa5 }; /* every byte of a canary, and of what nobody has written yet */
+
 /* n elements, `offset` of them from an aligned address, between two canaries. */
 typedef struct frame {
     unsigned char *memory;

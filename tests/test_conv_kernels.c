@@ -5,85 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "ops/kernels/kernels.h"
-
-static uint64_t state = 1;
-
-static size_t draw(size_t below)
-{
-    state = state * 6364136223846793005u + 1442695040888963407u;
-    return (size_t)((state >> 33) % below);
-}
-
-static size_t width(const rgk_table *t)
-{
-    return t->type == RGK_F32 ? sizeof(float) : sizeof(double);
-}
-
-static double get(const rgk_table *t, const void *p, size_t i)
-{
-    return t->type == RGK_F32 ? (double)((const float *)p)[i] : ((const double *)p)[i];
-}
-
-/* n elements between two canaries, an odd number of elements from an aligned address. */
-typedef struct frame {
-    unsigned char *memory;
-    void *at;
-    size_t bytes;
-} frame;
-
-enum { CANARY = 192, MARK = 0xa5 };
-
-static frame blank(const rgk_table *t, size_t n)
-{
-    frame f = {.bytes = n * width(t)};
-    const size_t all = f.bytes + 2 * CANARY + width(t);
-    f.memory = aligned_alloc(64, (all + 63) / 64 * 64);
-    cr_assert(f.memory);
-    memset(f.memory, MARK, all);
-    f.at = f.memory + CANARY + width(t);
-    return f;
-}
-
-static frame numbers(const rgk_table *t, size_t n)
-{
-    frame f = blank(t, n);
-    for (size_t i = 0; i < n; i++) {
-        const double x = (double)draw(2001) / 1000 - 1;
-        if (t->type == RGK_F32)
-            ((float *)f.at)[i] = (float)x;
-        else
-            ((double *)f.at)[i] = x;
-    }
-    return f;
-}
-
-static void end(frame *f, const char *what)
-{
-    const unsigned char *from = f->at;
-    size_t wrong = 0;
-    for (const unsigned char *p = f->memory; p < from; p++)
-        wrong += *p != MARK;
-    for (size_t i = 0; i < CANARY; i++)
-        wrong += from[f->bytes + i] != MARK;
-    cr_assert_eq(wrong, 0, "%s: memory beside it was written", what);
-    free(f->memory);
-}
-
-static void each_table(void (*f)(const rgk_table *t))
-{
-    for (int isa = 0; isa <= RGK_AVX512; isa++)
-        for (int type = 0; type < RGK_TYPE_COUNT; type++)
-            if (rgk_of((rgk_isa)isa, (rgk_type)type))
-                f(rgk_of((rgk_isa)isa, (rgk_type)type));
-}
-
-static void close_to(const rgk_table *t, double have, double want, double scale, const char *what)
-{
-    const double epsilon = t->type == RGK_F32 ? 0x1p-23 : 0x1p-52;
-    cr_assert(fabs(have - want) <= 16 * epsilon * (scale + 1), "%s %s: %s is %.9g, not %.9g", rgk_isa_name(t->isa),
-              t->type == RGK_F32 ? "f32" : "f64", what, have, want);
-}
+#include "conv_frames.h"
 
 static size_t filled_up(const rgk_table *t, size_t outputs)
 {
@@ -99,7 +21,7 @@ static void cut(const rgk_table *t, rgk_conv_wide c, const void *whole, size_t r
 {
     frame sum = blank(t, PIXELS * row);
     const size_t runs = c.runs, pixels = c.pixels, first = 1 + draw(pixels);
-    c.sum = sum.at;
+    c.sum = sum.p;
     for (int part = 0; part < 4; part++) {
         rgk_conv_wide p = c;
         p.pixel += part / 2 ? first : 0;
@@ -109,9 +31,9 @@ static void cut(const rgk_table *t, rgk_conv_wide c, const void *whole, size_t r
         p.run += part % 2 ? 2 : 0;
         t->conv_wide(&p);
     }
-    cr_assert(memcmp(whole, sum.at, pixels * row * width(t)) == 0, "%s: other bits when cut, width %d",
+    cr_assert(memcmp(whole, sum.p, pixels * row * width(t)) == 0, "%s: other bits when cut, width %d",
               rgk_isa_name(t->isa), (int)c.width);
-    end(&sum, "sums in parts");
+    frame_free(&sum, "sums in parts");
 }
 
 static void wide_sums(const rgk_table *t)
@@ -133,12 +55,12 @@ static void wide_sums(const rgk_table *t)
                                      .width = outputs,
                                      .pixel = pixel,
                                      .run = runs,
-                                     .source = source.at,
-                                     .weights = weights.at,
-                                     .sum = sum.at,
-                                     .ahead = planes.at,
+                                     .source = source.p,
+                                     .weights = weights.p,
+                                     .sum = sum.p,
+                                     .ahead = planes.p,
                                      .plane = pixels + 3,
-                                     .next = weights.at,
+                                     .next = weights.p,
                                      .next_bytes = terms * row * width(t),
                                      .fresh = true};
             t->conv_wide(&c);
@@ -147,22 +69,22 @@ static void wide_sums(const rgk_table *t)
                     double want = 0, scale = 0;
                     for (size_t r = 0; r < RUNS; r++)
                         for (size_t l = 0; l < (size_t)runs[r].k; l++) {
-                            const double product = get(t, source.at, (size_t)(pixel[i].from + runs[r].source) + l) *
-                                                   get(t, weights.at, ((size_t)runs[r].weights + l) * row + o);
+                            const double product = get(t, source.p, (size_t)(pixel[i].from + runs[r].source) + l) *
+                                                   get(t, weights.p, ((size_t)runs[r].weights + l) * row + o);
                             want += product;
                             scale += fabs(product);
                         }
-                    close_to(t, get(t, sum.at, (size_t)pixel[i].to * row + o), want, scale, "a sum");
+                    close_to(t, get(t, sum.p, (size_t)pixel[i].to * row + o), want, scale, "a sum");
                 }
-            cut(t, c, sum.at, row);
-            t->conv_wide_put(pixels, outputs, sum.at, planes.at, pixels + 3);
+            cut(t, c, sum.p, row);
+            t->conv_wide_put(pixels, outputs, sum.p, planes.p, pixels + 3);
             for (size_t o = 0; o < outputs; o++)
                 for (size_t i = 0; i < pixels; i++)
-                    cr_assert_eq(get(t, planes.at, o * (pixels + 3) + i), get(t, sum.at, i * row + o));
-            end(&source, "source");
-            end(&weights, "weights");
-            end(&sum, "sums");
-            end(&planes, "planes");
+                    cr_assert_eq(get(t, planes.p, o * (pixels + 3) + i), get(t, sum.p, i * row + o));
+            frame_free(&source, "source");
+            frame_free(&weights, "weights");
+            frame_free(&sum, "sums");
+            frame_free(&planes, "planes");
         }
 }
 
@@ -201,7 +123,7 @@ static void direct_by_channels(const rgk_table *t, rgk_conv_direct d, const void
 {
     frame sum = blank(t, elements);
     const size_t channels = d.channels;
-    d.sum = sum.at;
+    d.sum = sum.p;
     d.channels = 1;
     d.begins = !d.begins;
     for (size_t c = 0; c < channels; c++, d.fresh = false) {
@@ -209,8 +131,8 @@ static void direct_by_channels(const rgk_table *t, rgk_conv_direct d, const void
         d.source = (const char *)d.source + d.plane * width(t);
         d.weights = (const char *)d.weights + d.height_taps * d.taps * d.row * width(t);
     }
-    cr_assert(memcmp(whole, sum.at, elements * width(t)) == 0, "%s: other bits by channels", rgk_isa_name(t->isa));
-    end(&sum, "sums in parts");
+    cr_assert(memcmp(whole, sum.p, elements * width(t)) == 0, "%s: other bits by channels", rgk_isa_name(t->isa));
+    frame_free(&sum, "sums in parts");
 }
 
 static void direct_sums(const rgk_table *t)
@@ -241,21 +163,21 @@ static void direct_sums(const rgk_table *t)
         const size_t terms = d.channels * d.height_taps * taps, pixels = d.images * d.height * across;
         frame source = numbers(t, d.source_image * d.images), weights = numbers(t, terms * d.row),
               sum = blank(t, pixels * d.row), planes = blank(t, outputs * pixels);
-        d.source = source.at;
-        d.weights = d.next = weights.at;
+        d.source = source.p;
+        d.weights = d.next = weights.p;
         d.next_bytes = terms * d.row * width(t);
-        d.sum = sum.at;
-        d.ahead = n % 5 ? planes.at : NULL;
+        d.sum = sum.p;
+        d.ahead = n % 5 ? planes.p : NULL;
         d.ahead_plane = pixels;
         t->conv_direct(&d);
         for (size_t i = 0; i < pixels; i++)
             for (size_t o = 0; o < outputs; o++)
                 direct_sum(t, &d, i / across / d.height, i / across % d.height, i % across, o);
-        direct_by_channels(t, d, sum.at, pixels * d.row);
-        end(&source, "source");
-        end(&weights, "weights");
-        end(&sum, "sums");
-        end(&planes, "planes");
+        direct_by_channels(t, d, sum.p, pixels * d.row);
+        frame_free(&source, "source");
+        frame_free(&weights, "weights");
+        frame_free(&sum, "sums");
+        frame_free(&planes, "planes");
     }
 }
 
@@ -274,21 +196,21 @@ static void layouts(const rgk_table *t)
                 at[i] = (int32_t)((taps - 1 - i) * channels);
             const rgk_conv_pack p = {channels, taps, taps, outputs * taps, 1, at};
             frame w = numbers(t, outputs * channels * taps), packed = blank(t, channels * taps * row);
-            t->conv_wide_pack(&p, outputs, w.at, packed.at);
+            t->conv_wide_pack(&p, outputs, w.p, packed.p);
             for (size_t c = 0; c < channels; c++)
                 for (size_t i = 0; i < taps; i++)
                     for (size_t o = 0; o < row; o++)
-                        cr_assert_eq(get(t, packed.at, ((size_t)at[i] + c) * row + o),
-                                     o < outputs ? get(t, w.at, (c * outputs + o) * taps + i) : 0);
+                        cr_assert_eq(get(t, packed.p, ((size_t)at[i] + c) * row + o),
+                                     o < outputs ? get(t, w.p, (c * outputs + o) * taps + i) : 0);
             frame x = numbers(t, (channels - 1) * plane + n), y = blank(t, channels * n);
-            t->conv_wide_source(channels, n, x.at, plane, y.at);
+            t->conv_wide_source(channels, n, x.p, plane, y.p);
             for (size_t c = 0; c < channels; c++)
                 for (size_t i = 0; i < n; i++)
-                    cr_assert_eq(get(t, y.at, i * channels + c), get(t, x.at, c * plane + i));
-            end(&w, "weights");
-            end(&packed, "packed weights");
-            end(&x, "planes");
-            end(&y, "pixels");
+                    cr_assert_eq(get(t, y.p, i * channels + c), get(t, x.p, c * plane + i));
+            frame_free(&w, "weights");
+            frame_free(&packed, "packed weights");
+            frame_free(&x, "planes");
+            frame_free(&y, "pixels");
         }
 }
 
@@ -317,13 +239,13 @@ static void plane_sums(const rgk_table *t)
         t->conv(&(rgk_conv){.rows = rows,
                             .k = k,
                             .terms = terms,
-                            .source = source.at,
-                            .weights = weights.at,
+                            .source = source.p,
+                            .weights = weights.p,
                             .weights_row = 11,
                             .height = height,
                             .width = across,
                             .pitch = pitch,
-                            .y = y.at,
+                            .y = y.p,
                             .y_row = (ptrdiff_t)plane,
                             .y_down = (ptrdiff_t)down,
                             .y_right = (ptrdiff_t)right});
@@ -332,20 +254,20 @@ static void plane_sums(const rgk_table *t)
                 for (size_t x = 0; x < across; x++) {
                     double want = 0, scale = 0;
                     for (size_t l = 0; l < k; l++) {
-                        const double product = get(t, source.at, h * pitch + x + (size_t)terms[l].source) *
-                                               get(t, weights.at, o * 11 + (size_t)terms[l].weight);
+                        const double product = get(t, source.p, h * pitch + x + (size_t)terms[l].source) *
+                                               get(t, weights.p, o * 11 + (size_t)terms[l].weight);
                         want += product;
                         scale += fabs(product);
                     }
                     touched[o * plane + h * down + x * right] = 1;
-                    close_to(t, get(t, y.at, o * plane + h * down + x * right), want, scale, "an output");
+                    close_to(t, get(t, y.p, o * plane + h * down + x * right), want, scale, "an output");
                 }
         for (size_t e = 0; e < used * width(t); e++)
-            cr_assert(touched[e / width(t)] || ((unsigned char *)y.at)[e] == MARK, "memory between rows was written");
+            cr_assert(touched[e / width(t)] || ((unsigned char *)y.p)[e] == MARK, "memory between rows was written");
         free(touched);
-        end(&source, "source");
-        end(&weights, "weights");
-        end(&y, "outputs");
+        frame_free(&source, "source");
+        frame_free(&weights, "weights");
+        frame_free(&y, "outputs");
     }
 }
 
@@ -369,7 +291,7 @@ static void sources(const rgk_table *t)
             all *= s.n[a] * s.phases[a];
         }
         frame x = numbers(t, elements), y = blank(t, all + t->lanes);
-        t->conv_source(&s, x.at, y.at);
+        t->conv_source(&s, x.p, y.p);
         size_t e = 0, at[3];
         for (size_t c = 0; c < s.planes; c++)
             for (p[0] = 0; p[0] < s.phases[0]; p[0]++)
@@ -385,202 +307,16 @@ static void sources(const rgk_table *t)
                                         there = there && q >= 0 && q < (ptrdiff_t)s.in[a];
                                         from = from * s.in[a] + (size_t)(there ? q : 0);
                                     }
-                                    cr_assert_eq(get(t, y.at, e), there ? get(t, x.at, from) : 0);
+                                    cr_assert_eq(get(t, y.p, e), there ? get(t, x.p, from) : 0);
                                 }
-        end(&x, "planes");
-        end(&y, "copy");
+        frame_free(&x, "planes");
+        frame_free(&y, "copy");
     }
 }
 
 Test(conv_kernels, copies_of_the_source)
 {
     each_table(sources);
-}
-
-/* ---- the gradient of the weights ---- */
-
-static void weight_sums(const rgk_table *t)
-{
-    static const size_t outputs_of[] = {1, 3, 5, 16, 31, 48, 64, 70};
-    for (size_t q = 0; q < sizeof outputs_of / sizeof *outputs_of; q++) {
-        size_t taps = 1 + draw(5);
-        const size_t rows = outputs_of[q], k = (1 + draw(9)) * taps, images = 1 + draw(3), height = 1 + draw(4),
-                     across = 1 + draw(40), step = t->conv_grad_steps(rows, k) ? 1 + draw(3) : 1,
-                     pitch = across * step + draw(3), plane = height * across + draw(2);
-        taps = step > 1 ? 1 : taps;
-        const size_t seen = images * height * pitch + 50;
-        rgk_term terms[45];
-        for (size_t l = 0; l < k; l++)
-            terms[l] = (rgk_term){l % taps ? terms[l - 1].source + 1 : (int32_t)draw(46), 0};
-        const size_t room = t->conv_grad_room(rows, k), unit = t->conv_grad_unit(rows, k);
-        frame source = numbers(t, seen), dy = numbers(t, images * rows * plane), sum = blank(t, room),
-              dw = blank(t, rows * k);
-        void *scratch = malloc(t->conv_grad_scratch(rows, k, images * height * across) + 1);
-        cr_assert(scratch);
-        rgk_conv_grad g = {.rows = rows,
-                           .k = k,
-                           .taps = taps,
-                           .terms = terms,
-                           .source = source.at,
-                           .dy = dy.at,
-                           .height = height,
-                           .width = across,
-                           .pitch = pitch,
-                           .step = step,
-                           .dy_row = (ptrdiff_t)plane,
-                           .dy_down = (ptrdiff_t)across,
-                           .images = images,
-                           .dy_image = rows * plane,
-                           .source_image = height * pitch,
-                           .sum = sum.at,
-                           .fresh = true};
-        for (int twice = 0; twice < 2; twice++, g.fresh = false)
-            for (size_t from = 0; from < rows; from += unit)
-                t->conv_grad(&g, from, from + unit < rows ? from + unit : rows, scratch);
-        for (size_t from = 0; from < rows; from += unit)
-            t->conv_grad_put(rows, k, from, from + unit < rows ? from + unit : rows, sum.at,
-                             (char *)dw.at + from * k * width(t));
-        for (size_t o = 0; o < rows; o++)
-            for (size_t l = 0; l < k; l++) {
-                double want = 0, scale = 0;
-                for (size_t i = 0; i < images; i++)
-                    for (size_t h = 0; h < height; h++)
-                        for (size_t x = 0; x < across; x++) {
-                            const double product =
-                                get(t, dy.at, (i * rows + o) * plane + h * across + x) *
-                                get(t, source.at, (i * height + h) * pitch + x * step + (size_t)terms[l].source);
-                            want += 2 * product;
-                            scale += 2 * fabs(product);
-                        }
-                close_to(t, get(t, dw.at, o * k + l), want, scale, "a weight's gradient");
-            }
-        free(scratch);
-        end(&source, "source");
-        end(&dy, "cotangents");
-        end(&sum, "sums");
-        end(&dw, "gradient");
-    }
-}
-
-static void weight_sums_often(const rgk_table *t)
-{
-    for (int i = 0; i < 20; i++)
-        weight_sums(t);
-}
-
-Test(conv_kernels, gradients_of_weights)
-{
-    each_table(weight_sums_often);
-}
-
-/* What a source with edges has, among elements that are no numbers: its rows, and the plane of each channel. */
-typedef struct edged {
-    size_t channels, height_taps, columns, plane, first; /* first: element of column 0 of row 0 */
-    frame source;
-} edged;
-
-static edged edges(const rgk_table *t, rgk_conv_grad *g)
-{
-    edged e = {.channels = 1 + draw(4), .height_taps = 1 + draw(5)};
-    const size_t across = g->width + g->taps - 1, beside = 40 * (across + 8);
-    g->left = draw(across + 2);
-    g->right = g->left < across ? draw(across - g->left + 1) : 0;
-    e.columns = g->left < across ? across - g->left - g->right : 0;
-    g->seen_rows = 1 + draw(9);
-    g->first_row = (ptrdiff_t)draw(9) - 5;
-    g->pitch = e.columns + draw(3);
-    e.plane = g->seen_rows * g->pitch + draw(3);
-    g->source_image = e.channels * e.plane;
-    e.first = beside;
-    const size_t all = g->images * g->source_image + 2 * beside;
-    e.source = numbers(t, all);
-    for (size_t i = 0; i < all; i++) {
-        const size_t at = i - beside, row = e.plane && g->pitch ? at % e.plane / g->pitch : 0;
-        if (i >= beside && at < g->images * g->source_image && g->pitch && row < g->seen_rows &&
-            at % e.plane % g->pitch < e.columns)
-            continue;
-        if (t->type == RGK_F32)
-            ((float *)e.source.at)[i] = NAN;
-        else
-            ((double *)e.source.at)[i] = NAN;
-    }
-    return e;
-}
-
-/* The element that pixel (h, x) sees with term l, 0 beyond the edges. */
-static double edged_element(const rgk_table *t, const rgk_conv_grad *g, const edged *e, size_t image, size_t h,
-                            size_t x, size_t l)
-{
-    const size_t c = l / g->taps / e->height_taps, column = x + l % g->taps;
-    const ptrdiff_t row = g->first_row + (ptrdiff_t)(h + l / g->taps % e->height_taps);
-    if (row < 0 || row >= (ptrdiff_t)g->seen_rows || column < g->left || column >= g->left + e->columns)
-        return 0;
-    return get(t, e->source.at,
-               e->first + image * g->source_image + c * e->plane + (size_t)row * g->pitch + column - g->left);
-}
-
-static void edged_sums(const rgk_table *t)
-{
-    for (size_t n = 0, done = 0; done < 150 && n < 3000; n++) {
-        rgk_conv_grad g = {.rows = 1 + draw(2 * t->conv_columns),
-                           .taps = n % 2 ? 3 : 5,
-                           .height = 1 + draw(5),
-                           .width = 1 + draw(21),
-                           .step = 1,
-                           .images = 1 + draw(3),
-                           .direct = true};
-        edged e = edges(t, &g);
-        g.height_taps = e.height_taps;
-        g.k = e.channels * e.height_taps * g.taps;
-        if (!t->conv_grad_direct(g.rows, g.k, g.taps)) {
-            end(&e.source, "source");
-            continue;
-        }
-        done++;
-        rgk_term terms[100];
-        for (size_t l = 0; l < g.k; l++)
-            terms[l].source =
-                (int32_t)(l / g.taps / e.height_taps * e.plane + l / g.taps % e.height_taps * g.pitch + l % g.taps);
-        const size_t room = t->conv_grad_room(g.rows, g.k), unit = t->conv_grad_unit(g.rows, g.k),
-                     plane = g.height * g.width;
-        frame dy = numbers(t, g.images * g.rows * plane), sum = blank(t, room), dw = blank(t, g.rows * g.k),
-              scratch = blank(t, t->conv_grad_scratch(g.rows, g.k, g.images * plane) / width(t));
-        g.terms = terms;
-        g.source = (const char *)e.source.at +
-                   ((ptrdiff_t)e.first + g.first_row * (ptrdiff_t)g.pitch - (ptrdiff_t)g.left) * (ptrdiff_t)width(t);
-        g.dy = dy.at;
-        g.dy_row = (ptrdiff_t)plane;
-        g.dy_down = (ptrdiff_t)g.width;
-        g.dy_image = g.rows * plane;
-        g.sum = sum.at;
-        g.fresh = true;
-        for (int twice = 0; twice < 2; twice++, g.fresh = false)
-            for (size_t from = 0; from < g.rows; from += unit)
-                t->conv_grad(&g, from, from + unit < g.rows ? from + unit : g.rows, scratch.at);
-        t->conv_grad_put(g.rows, g.k, 0, g.rows, sum.at, dw.at);
-        for (size_t o = 0; o < g.rows; o++)
-            for (size_t l = 0; l < g.k; l++) {
-                double want = 0, scale = 0;
-                for (size_t p = 0; p < g.images * plane; p++) {
-                    const size_t i = p / plane, h = p % plane / g.width, x = p % g.width;
-                    const double product =
-                        get(t, dy.at, (i * g.rows + o) * plane + p % plane) * edged_element(t, &g, &e, i, h, x, l);
-                    want += 2 * product;
-                    scale += 2 * fabs(product);
-                }
-                close_to(t, get(t, dw.at, o * g.k + l), want, scale, "a weight's gradient beside edges");
-            }
-        end(&e.source, "source");
-        end(&dy, "cotangents");
-        end(&sum, "sums");
-        end(&dw, "gradient");
-        end(&scratch, "scratch");
-    }
-}
-
-Test(conv_kernels, gradients_of_weights_beside_edges)
-{
-    each_table(edged_sums);
 }
 
 /* ---- 3 x 3, plane by plane ---- */
@@ -610,40 +346,40 @@ static void three_by_three(const rgk_table *t)
               y = blank(t, (rows - first) * width), sum = numbers(t, 9);
         double before[9];
         for (size_t k = 0; k < 9; k++)
-            before[k] = fresh ? 0 : get(t, sum.at, k);
-        d.x = x.at;
+            before[k] = fresh ? 0 : get(t, sum.p, k);
+        d.x = x.p;
         d.width = width;
         d.rows = rows - first;
         d.row = first;
-        t->depthwise(&d, w.at, turned, y.at);
+        t->depthwise(&d, w.p, turned, y.p);
         for (size_t i = 0; i < d.rows; i++)
             for (size_t j = 0; j < width; j++) {
                 double want = 0, scale = 0;
                 for (size_t k = 0; k < 9; k++) {
-                    const double product = seen(t, &d, first + i, j, k) * get(t, w.at, turned ? 8 - k : k);
+                    const double product = seen(t, &d, first + i, j, k) * get(t, w.p, turned ? 8 - k : k);
                     want += product;
                     scale += fabs(product);
                 }
-                close_to(t, get(t, y.at, i * width + j), want, scale, "an output of 3 x 3");
+                close_to(t, get(t, y.p, i * width + j), want, scale, "an output of 3 x 3");
             }
         d.row = 0;
         d.rows = rows;
-        t->depthwise_grad(&d, u.at, fresh, sum.at);
+        t->depthwise_grad(&d, u.p, fresh, sum.p);
         for (size_t k = 0; k < 9; k++) {
             double want = before[k], scale = fabs(before[k]);
             for (size_t i = 0; i < rows; i++)
                 for (size_t j = 0; j < width; j++) {
-                    const double product = seen(t, &d, i, j, k) * get(t, u.at, i * width + j);
+                    const double product = seen(t, &d, i, j, k) * get(t, u.p, i * width + j);
                     want += product;
                     scale += fabs(product);
                 }
-            close_to(t, get(t, sum.at, k), want, scale, "a gradient of 3 x 3");
+            close_to(t, get(t, sum.p, k), want, scale, "a gradient of 3 x 3");
         }
-        end(&x, "plane");
-        end(&w, "weights");
-        end(&u, "cotangents");
-        end(&y, "outputs");
-        end(&sum, "sums");
+        frame_free(&x, "plane");
+        frame_free(&w, "weights");
+        frame_free(&u, "cotangents");
+        frame_free(&y, "outputs");
+        frame_free(&sum, "sums");
     }
 }
 

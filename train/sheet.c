@@ -90,15 +90,14 @@ rg_status rgi_sheet_try(const char *caller, const char *path)
     char *temp;
     FILE *f = open_beside(path, &temp);
     const int why = errno;
+    if (!temp)
+        return rgi_fault(RG_ERR_MEMORY, "%s: %s: out of memory", caller, path);
     if (f) {
         fclose(f);
         remove(temp);
     }
-    const bool memory = !temp;
     free(temp);
-    return f        ? RG_OK
-           : memory ? rgi_fault(RG_ERR_MEMORY, "%s: %s: out of memory", caller, path)
-                    : rgi_fault(RG_ERR_IO, "%s: %s: %s", caller, path, strerror(why));
+    return f ? RG_OK : rgi_fault(RG_ERR_IO, "%s: %s: %s", caller, path, strerror(why));
 }
 
 void rgi_sheet_free(rgi_sheet *s)
