@@ -14,19 +14,7 @@
 #include "table_ops.h"
 
 const rg_attr_field rgi_conv_fields[] = {
-    {"rank", offsetof(rgi_conv, rank), RG_ATTR_I64},
-    {"stride0", offsetof(rgi_conv, stride[0]), RG_ATTR_I64},
-    {"stride1", offsetof(rgi_conv, stride[1]), RG_ATTR_I64},
-    {"stride2", offsetof(rgi_conv, stride[2]), RG_ATTR_I64},
-    {"before0", offsetof(rgi_conv, before[0]), RG_ATTR_I64},
-    {"before1", offsetof(rgi_conv, before[1]), RG_ATTR_I64},
-    {"before2", offsetof(rgi_conv, before[2]), RG_ATTR_I64},
-    {"after0", offsetof(rgi_conv, after[0]), RG_ATTR_I64},
-    {"after1", offsetof(rgi_conv, after[1]), RG_ATTR_I64},
-    {"after2", offsetof(rgi_conv, after[2]), RG_ATTR_I64},
-    {"dilation0", offsetof(rgi_conv, dilation[0]), RG_ATTR_I64},
-    {"dilation1", offsetof(rgi_conv, dilation[1]), RG_ATTR_I64},
-    {"dilation2", offsetof(rgi_conv, dilation[2]), RG_ATTR_I64},
+    RGI_CONV_FIELDS,
     {0},
 };
 
@@ -98,8 +86,7 @@ static rg_status too_wide(const rg_infer *call, int axis, int at, int64_t in, in
         (long long)a->before[axis], (long long)a->after[axis], rgi_size_text(call, padded, text[3], RGI_LABEL));
 }
 
-/* The outputs of x under w; or the error that says why there are none. */
-static rg_status infer_outputs(const rg_infer *call, const rg_shape *x, const rg_shape *w, rg_shape *y)
+rg_status rgi_conv_infer_outputs(const rg_infer *call, const rg_shape *x, const rg_shape *w, rg_shape *y)
 {
     const rgi_conv *a = call->attr;
     rg_status status = check_rank(call, "the input, [batch, channels, ...],", x, a->rank);
@@ -137,7 +124,7 @@ static rg_status infer_conv(rg_infer *call)
 {
     call->out[0].dtype = call->in[0].dtype;
     const rg_status status = same_dtypes(call);
-    return status ? status : infer_outputs(call, &call->in[0].shape, &call->in[1].shape, &call->out[0].shape);
+    return status ? status : rgi_conv_infer_outputs(call, &call->in[0].shape, &call->in[1].shape, &call->out[0].shape);
 }
 
 /* inputs u, w, x: only the shape of x is used */
@@ -145,7 +132,7 @@ static rg_status infer_data_grad(rg_infer *call)
 {
     rg_shape y = {0};
     rg_status status = same_dtypes(call);
-    status = status ? status : infer_outputs(call, &call->in[2].shape, &call->in[1].shape, &y);
+    status = status ? status : rgi_conv_infer_outputs(call, &call->in[2].shape, &call->in[1].shape, &y);
     if (status)
         return status;
     if (!rg_shape_equal(y, call->in[0].shape))
@@ -159,7 +146,7 @@ static rg_status infer_weight_grad(rg_infer *call)
 {
     rg_shape y = {0};
     rg_status status = same_dtypes(call);
-    status = status ? status : infer_outputs(call, &call->in[0].shape, &call->in[2].shape, &y);
+    status = status ? status : rgi_conv_infer_outputs(call, &call->in[0].shape, &call->in[2].shape, &y);
     if (status)
         return status;
     if (!rg_shape_equal(y, call->in[1].shape))

@@ -9,10 +9,41 @@ typedef struct rgi_conv {
     int64_t rank, stride[3], before[3], after[3], dilation[3];
 } rgi_conv;
 
+/* Of conv_blocks: channels of a block of the input and of the result, or 0. */
+typedef struct rgi_conv_blocks {
+    rgi_conv conv;
+    int64_t in, out;
+} rgi_conv_blocks;
+
+#define RGI_CONV_FIELDS                                                                                               \
+    {"rank", offsetof(rgi_conv, rank), RG_ATTR_I64}, {"stride0", offsetof(rgi_conv, stride[0]), RG_ATTR_I64},         \
+        {"stride1", offsetof(rgi_conv, stride[1]), RG_ATTR_I64},                                                      \
+        {"stride2", offsetof(rgi_conv, stride[2]), RG_ATTR_I64},                                                      \
+        {"before0", offsetof(rgi_conv, before[0]), RG_ATTR_I64},                                                      \
+        {"before1", offsetof(rgi_conv, before[1]), RG_ATTR_I64},                                                      \
+        {"before2", offsetof(rgi_conv, before[2]), RG_ATTR_I64},                                                      \
+        {"after0", offsetof(rgi_conv, after[0]), RG_ATTR_I64}, {"after1", offsetof(rgi_conv, after[1]), RG_ATTR_I64}, \
+        {"after2", offsetof(rgi_conv, after[2]), RG_ATTR_I64},                                                        \
+        {"dilation0", offsetof(rgi_conv, dilation[0]), RG_ATTR_I64},                                                  \
+        {"dilation1", offsetof(rgi_conv, dilation[1]), RG_ATTR_I64},                                                  \
+    {                                                                                                                 \
+        "dilation2", offsetof(rgi_conv, dilation[2]), RG_ATTR_I64                                                     \
+    }
 extern const rg_attr_field rgi_conv_fields[];
 
 /* Outputs along an axis with `in` elements under a kernel of `size`; 0 where the kernel does not fit. */
 int64_t rgi_conv_outputs(const rgi_conv *a, int axis, int64_t in, int64_t size);
+/* The outputs of planes x under w; or the error that says why there are none. */
+rg_status rgi_conv_infer_outputs(const rg_infer *call, const rg_shape *x, const rg_shape *w, rg_shape *y);
+
+/* The shape of planes whose channels lie in blocks, 0: in none. */
+static inline rg_shape rgi_conv_planes(const rg_shape *s, int64_t block)
+{
+    rg_shape planes = *s;
+    planes.rank -= block != 0;
+    planes.dim[1] *= block ? block : 1;
+    return planes;
+}
 
 #define RGI_CONV_TAPS 512 /* of a kernel whose outputs go along the vectors, at most */
 
@@ -20,6 +51,7 @@ int64_t rgi_conv_outputs(const rgi_conv *a, int axis, int64_t in, int64_t size);
 typedef struct rgi_conv_wide {
     bool used, data_grad;
     bool direct;                          /* the source is read where it lies: conv_direct.c */
+    size_t in_block, out_block;           /* channels of blocks in which the source lies, the result does; 0: planes */
     size_t channels, outputs;             /* of the source, summed over; of the result */
     size_t seen[3], result[3], extent[3]; /* planes of both; of a strip's copy of an image */
     size_t images, packs, rows, strips;   /* a strip: of so many images; rows, how many in an image */

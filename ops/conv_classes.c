@@ -14,9 +14,10 @@
    order of the source, channel; the weights lie in that order. */
 #include "conv.h"
 
-#define MOST_BANDS 16  /* of an axis that is divided */
-#define FEW_ZEROS 25   /* an axis of whose terms less than one in so many is beyond the edges is not */
-#define MOST_RUNS 1024 /* of all classes */
+#define MOST_BANDS 16 /* of an axis that is divided */
+#define FEW_ZEROS 25  /* an axis of whose terms less than one in so many is beyond the edges is not, but forwards ... */
+#define FEWER_ZEROS 100 /* ... one in so many: what is not divided is never read from blocks */
+#define MOST_RUNS 1024  /* of all classes */
 
 /* The taps of an axis that results of remainder `rest` meet, by their shift, which ascends. */
 static size_t shifts_of(const rgi_conv_layout *l, int axis, size_t rest, int32_t *shift)
@@ -118,7 +119,7 @@ static bool divide(rgi_conv_layout *l, int axis, size_t *most)
             seen += hi - lo;
         }
     }
-    return *most <= MOST_BANDS && (all - seen) * FEW_ZEROS >= all;
+    return *most <= MOST_BANDS && (all - seen) * (l->wide.data_grad ? FEW_ZEROS : FEWER_ZEROS) >= all;
 }
 
 void rgi_conv_classes_lay_out(rgi_conv_layout *l)
@@ -134,7 +135,7 @@ void rgi_conv_classes_lay_out(rgi_conv_layout *l)
         }
     }
     w->most_classes = w->remainders * bands[1] * bands[2];
-    w->most_runs = bands[1] * bands[2] * l->taps;
+    w->most_runs = bands[1] * bands[2] * l->taps * rgi_parts(w->in_block ? w->channels : 1, rgi_larger(w->in_block, 1));
 }
 
 /* ---- lists ---- */
@@ -153,16 +154,27 @@ static void add_pixels(listing *g, const band *rows, const band *columns)
     const rgi_conv_layout *l = g->l;
     const rgi_conv_part *t = g->part;
     const rgi_conv_wide *w = &l->wide;
-    const size_t area = w->extent[0] * w->extent[1] * w->extent[2], width = w->result[2];
-    const size_t across = l->wide.data_grad ? 1 : l->stride[2];
+    const size_t area = w->extent[0] * w->extent[1] * w->extent[2] * w->channels, width = w->result[2];
+    const size_t pixel = w->in_block ? w->in_block : w->channels;
+    const size_t across = (l->wide.data_grad ? 1 : l->stride[2]) * pixel;
     const ptrdiff_t left = rgi_conv_origin(l, 2, columns->first) - rgi_conv_origin(l, 2, 0);
     for (size_t m = 0; m < t->images; m++)
         for (size_t i = rows->first; i < rows->end; i += step_of(l, 1)) {
             const size_t down = (size_t)(rgi_conv_origin(l, 1, t->row + i) - rgi_conv_origin(l, 1, t->row));
-            size_t from = m * area + down * w->extent[2] + (size_t)left, to = (m * t->rows + i) * width;
+            size_t from = m * area + (down * w->extent[2] + (size_t)left) * pixel, to = (m * t->rows + i) * width;
             for (size_t j = columns->first; j < columns->end; j += step_of(l, 2), from += across)
-                g->to->pixels[g->pixels++] = (rgk_pixel){(int32_t)(from * w->channels), (int32_t)(to + j)};
+                g->to->pixels[g->pixels++] = (rgk_pixel){(int32_t)from, (int32_t)(to + j)};
         }
+}
+
+/* The terms of a tap, the first of `weights` rows: its channels lie in blocks, one behind the other plane. */
+static void add_blocks(listing *g, size_t place, size_t weights)
+{
+    const rgi_conv_wide *w = &g->l->wide;
+    const size_t plane = w->extent[1] * w->extent[2];
+    for (size_t c = 0; c < w->channels; c += w->in_block)
+        g->to->runs[g->runs++] =
+            (rgk_run){(int32_t)(place * w->in_block + c * plane), (int32_t)w->in_block, (int32_t)(weights + c)};
 }
 
 /* The terms of taps that follow one another in the source and among the weights are one run, unless they are added at
@@ -178,7 +190,9 @@ static void add_runs(listing *g, const band *depth, const band *rows, const band
                 const size_t place = ((size_t)g->shift[0][a] * w->extent[1] + (size_t)g->shift[1][b]) * w->extent[2] +
                                      (size_t)g->shift[2][c];
                 const size_t rank = (a * g->n[1] + b) * g->n[2] + c;
-                if (g->runs > first && place == last_place + 1 && rank == last_rank + 1 && rank % w->pass)
+                if (w->in_block)
+                    add_blocks(g, place, g->terms + rank * channels);
+                else if (g->runs > first && place == last_place + 1 && rank == last_rank + 1 && rank % w->pass)
                     g->to->runs[g->runs - 1].k += (int32_t)channels;
                 else
                     g->to->runs[g->runs++] = (rgk_run){(int32_t)(place * channels), (int32_t)channels,

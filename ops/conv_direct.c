@@ -26,7 +26,11 @@ bool rgi_conv_direct_fits(const rgi_conv_layout *l, const rgk_table *k, size_t s
 /* Channels whose weights go with all pixels at a time, so that these stay near. */
 size_t rgi_conv_direct_pass(const rgi_conv_layout *l)
 {
-    return rgi_smaller(rgi_parts(LEAST_TERMS, l->taps), l->wide.channels);
+    const size_t least = rgi_smaller(rgi_parts(LEAST_TERMS, l->taps), l->wide.channels), block = l->wide.in_block;
+    size_t pass = block; /* no call goes over the end of a block */
+    while (pass && pass / 2 >= least)
+        pass /= 2;
+    return pass ? pass : least;
 }
 
 void rgi_conv_direct_add(const rg_step *s, const rgi_conv_layout *l, const rgi_conv_part *t, rgk_conv_direct *job,
@@ -41,8 +45,8 @@ void rgi_conv_direct_add(const rg_step *s, const rgi_conv_layout *l, const rgi_c
     const void *ahead = job->ahead;
     job->height_taps = l->kernel[1];
     job->taps = l->kernel[2];
-    job->plane = plane;
-    job->pitch = w->seen[2];
+    job->plane = w->in_block ? 1 : plane;
+    job->pitch = w->seen[2] * rgi_larger(w->in_block, 1);
     job->seen_rows = w->seen[1];
     job->seen_width = w->seen[2];
     job->first_row = rgi_conv_origin(l, 1, t->row);
@@ -55,7 +59,9 @@ void rgi_conv_direct_add(const rg_step *s, const rgi_conv_layout *l, const rgi_c
     for (size_t from = 0, to; from < w->channels; from = to) {
         to = rgi_smaller(from + w->pass, w->channels);
         job->channels = to - from;
-        job->source = source + from * plane * size;
+        job->source =
+            source +
+            (w->in_block ? from / w->in_block * w->in_block * plane + from % w->in_block : from * plane) * size;
         job->weights = weights + from * bytes;
         job->next = weights + to * bytes;
         job->next_bytes = rgi_smaller(w->pass * bytes, weight_bytes - to * bytes);

@@ -6,6 +6,7 @@
    dilated convolutions have unit stride there, and one list of offsets serves every output. The data gradient is the
    same with roles exchanged: inputs of one remainder see cotangents under a fixed subset of the taps. The weight
    gradient of many outputs takes elements of the source one by one, wherever they are: nothing is sorted for it. */
+#include "blocks.h"
 #include "conv.h"
 
 #include <string.h>
@@ -28,19 +29,26 @@
 
 /* ---- layout ---- */
 
-/* Which of a step's types are those of x, w and y. */
+/* Which of a step's types are those of x, w and y; planes[]: room for what lies in blocks, seen as planes. */
 typedef struct roles {
     const rg_shape *x, *w, *y;
     bool data_grad, weight_grad;
 } roles;
 
-static roles roles_of(const rg_step *s)
+static roles roles_of(const rg_step *s, rg_shape planes[2])
 {
     roles r = {.data_grad = s->op->run == rgi_conv_data_grad_run,
                .weight_grad = s->op->run == rgi_conv_weight_grad_run};
     r.x = &s->in_type[r.data_grad ? 2 : 0].shape;
     r.w = &s->in_type[r.weight_grad ? 2 : 1].shape;
     r.y = r.data_grad ? &s->in_type[0].shape : r.weight_grad ? &s->in_type[1].shape : &s->out_type[0].shape;
+    if (s->op == &rgi_op_conv_blocks) {
+        const rgi_conv_blocks *a = s->attr;
+        planes[0] = rgi_conv_planes(r.x, a->in);
+        planes[1] = rgi_conv_planes(r.y, a->out);
+        r.x = &planes[0];
+        r.y = &planes[1];
+    }
     return r;
 }
 
@@ -135,7 +143,9 @@ static rg_status run_pixels(const rg_step *s, size_t lo, size_t hi);
 void rgi_conv_lay_out(const rg_step *s, void *out)
 {
     const rgi_conv *a = s->attr;
-    const roles r = roles_of(s);
+    const bool blocks = s->op == &rgi_op_conv_blocks;
+    rg_shape seen_as[2];
+    const roles r = roles_of(s, seen_as);
     const size_t size = rg_dtype_size(s->out_type[0].dtype);
     rgi_conv_layout l = {.n = (size_t)r.x->dim[0], .taps = 1, .inputs = 1, .outputs = 1, .whole = true};
     l.in_planes = (size_t)r.w->dim[1];
@@ -187,9 +197,15 @@ void rgi_conv_lay_out(const rg_step *s, void *out)
         l.units = rgi_parts(l.out_planes, l.unit);
         gather_images(&l, l.source_bytes, l.whole);
     } else if (!l.depthwise.used) {
+        if (blocks) {
+            l.wide.in_block = (size_t)((const rgi_conv_blocks *)s->attr)->in;
+            l.wide.out_block = (size_t)((const rgi_conv_blocks *)s->attr)->out;
+        }
         rgi_conv_product_lay_out(&l, r.data_grad, s->tail != NULL, k, size);
-        if (!l.product.used)
+        /* by steps of more than one, pixels of which few are seen are copied for either */
+        if (!l.product.used || (l.product.steps && !r.data_grad))
             rgi_conv_wide_lay_out(&l, r.data_grad, s->tail != NULL, k, size);
+        l.product.used = l.product.used && !l.wide.used;
         if (!r.data_grad && !l.product.used && !l.wide.used && worth_gathering(&l))
             gather(&l, size);
     }
@@ -208,7 +224,8 @@ void rgi_conv_lay_out(const rg_step *s, void *out)
 void rgi_conv_cost(const rg_step *s, rg_cost *cost)
 {
     const rgi_conv_layout *l = s->geometry;
-    const roles r = roles_of(s);
+    rg_shape seen_as[2];
+    const roles r = roles_of(s, seen_as);
     const size_t size = rg_dtype_size(s->out_type[0].dtype);
     cost->flops = 2.0 * (double)l->n * (double)l->groups * (double)l->out_planes * (double)l->outputs *
                   (double)l->in_planes * (double)l->taps;

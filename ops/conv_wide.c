@@ -33,7 +33,7 @@ static size_t extent(const rgi_conv_layout *l, int axis, size_t count)
 
 static size_t copy_bytes(const rgi_conv_layout *l, size_t rows, size_t images, size_t size)
 {
-    if (l->wide.direct)
+    if (l->wide.direct || l->wide.in_block)
         return 0;
     const size_t width = l->wide.result[2];
     return images * extent(l, 0, 1) * extent(l, 1, rows) * extent(l, 2, width) * l->wide.channels * size;
@@ -82,7 +82,7 @@ void rgi_conv_wide_lay_out(rgi_conv_layout *l, bool data_grad, bool tail, const 
     w->remainders = data_grad ? l->stride[0] * l->stride[1] * l->stride[2] : 1;
     w->terms = w->channels * l->taps;
     for (int i = 0; i < 3; i++)
-        w->extent[i] = extent(l, i, i == 0 ? 1 : i == 1 ? w->rows : width);
+        w->extent[i] = w->in_block ? w->seen[i] : extent(l, i, i == 0 ? 1 : i == 1 ? w->rows : width);
     const size_t pixels = w->images * w->rows * width;
     if (w->direct) {
         w->pass = rgi_conv_direct_pass(l);
@@ -216,12 +216,27 @@ static void copy_source(const rg_step *s, const rgi_conv_layout *l, const rgi_co
     }
 }
 
+/* Where the source of a strip's first pixel would begin: in its copy, or in the input in blocks, beyond whose edges
+   nothing is read. */
+static const void *source_of(const rg_step *s, const rgi_conv_layout *l, const rgi_conv_part *t)
+{
+    const rgi_conv_wide *w = &l->wide;
+    const ptrdiff_t size = (ptrdiff_t)rg_dtype_size(s->out_type[0].dtype);
+    if (!w->in_block)
+        return (const char *)s->scratch + w->copy_at;
+    const ptrdiff_t pixel = rgi_conv_origin(l, 1, t->row) * (ptrdiff_t)w->seen[2] + rgi_conv_origin(l, 2, 0),
+                    image = (ptrdiff_t)(t->image * w->channels * w->seen[1] * w->seen[2]);
+    return (const char *)s->in[0] + (image + pixel * (ptrdiff_t)w->in_block) * size;
+}
+
 /* The element of the result where block `block` of a strip's outputs begins. */
 static size_t destination(const rg_step *s, const rgi_conv_layout *l, const rgi_conv_part *t, size_t image,
                           size_t block)
 {
     const rgi_conv_wide *w = &l->wide;
     const size_t columns = rgi_kernels(s->out_type[0].dtype)->conv_columns;
+    if (w->out_block)
+        return ((image * w->blocks + block) * w->result[1] + t->row) * w->result[2] * w->out_block;
     const size_t channel = (image * l->groups + t->group) * w->outputs + block * columns;
     return ((channel * w->result[0] + t->depth) * w->result[1] + t->row) * w->result[2];
 }
@@ -272,30 +287,48 @@ static void add_up(const rg_step *s, const rgi_conv_layout *l, const rgi_conv_pa
                  row = rgi_parts(width, k->lanes) * k->lanes * size;
     const size_t at = (t->group * w->blocks + block) * packed_block(l, size),
                  left = l->groups * w->blocks * packed_block(l, size) - at;
-    const void *ahead =
-        s->tail || t->images > 1 ? NULL : (const char *)s->out[0] + destination(s, l, t, t->image, block) * size;
+    const bool in_place = w->out_block && !s->tail && t->images == 1;
+    void *sum =
+        in_place ? (char *)s->out[0] + destination(s, l, t, t->image, block) * size : (char *)s->scratch + w->sums_at;
+    const void *ahead = s->tail || w->out_block || t->images > 1
+                            ? NULL
+                            : (const char *)s->out[0] + destination(s, l, t, t->image, block) * size;
     const size_t plane = w->result[0] * w->result[1] * w->result[2];
     if (w->direct) {
         rgk_conv_direct job = {.outputs = width,
                                .row = row / size,
                                .weights = packed_weights(s) + at,
-                               .sum = (char *)s->scratch + w->sums_at,
+                               .sum = sum,
                                .ahead = ahead,
                                .ahead_plane = plane};
         rgi_conv_direct_add(s, l, t, &job, left);
         return;
     }
-    rgk_conv_wide job = {.width = width,
-                         .plane = plane,
-                         .source = (const char *)s->scratch + w->copy_at,
-                         .weights = packed_weights(s) + at,
-                         .sum = (char *)s->scratch + w->sums_at};
+    rgk_conv_wide job = {
+        .width = width, .plane = plane, .source = source_of(s, l, t), .weights = packed_weights(s) + at, .sum = sum};
     for (size_t first = 0, end; first < lists->n; first = end) {
         end = first;
         while (end < lists->n && lists->classes[end].remainder == lists->classes[first].remainder)
             end++;
         add_remainder(k, l, lists, first, end, &job, row, left, ahead);
     }
+}
+
+/* The sums of a block of outputs are a piece of a result in blocks: to the result, if they are not there, or the tail. */
+static rg_status put_blocks(const rg_step *s, const rgi_conv_layout *l, const rgi_conv_part *t, size_t block)
+{
+    const rgi_conv_wide *w = &l->wide;
+    const size_t size = rg_dtype_size(s->out_type[0].dtype), n = t->rows * w->result[2] * w->out_block;
+    const char *sum = (const char *)s->scratch + w->sums_at;
+    rg_status status = RG_OK;
+    for (size_t m = 0; m < t->images && !status; m++, sum += n * size) {
+        const size_t first = destination(s, l, t, t->image + m, block);
+        if (s->tail)
+            status = rgi_conv_deliver(s, sum, first, n, 1, n);
+        else if (t->images > 1)
+            memcpy((char *)s->out[0] + first * size, sum, n * size);
+    }
+    return status;
 }
 
 /* The sums of a block of outputs to the result, or to the tail. */
@@ -339,7 +372,7 @@ rg_status rgi_conv_wide_run(const rg_step *s, size_t lo, size_t hi)
         const rgi_conv_part t = strip_at(l, task / w->units);
         if (task / w->units != present) {
             present = task / w->units;
-            if (!w->direct)
+            if (!w->direct && !w->in_block)
                 copy_source(s, l, &t);
         }
         if (!w->direct &&
@@ -349,7 +382,7 @@ rg_status rgi_conv_wide_run(const rg_step *s, size_t lo, size_t hi)
         }
         for (size_t b = w->blocks * unit / w->units; b < w->blocks * (unit + 1) / w->units && !status; b++) {
             add_up(s, l, &t, b, &lists);
-            status = put(s, l, &t, b);
+            status = w->out_block ? put_blocks(s, l, &t, b) : put(s, l, &t, b);
         }
     }
     return status;

@@ -9,6 +9,7 @@
 
    Positions of maxima are found again rather than kept: a window is a few comparisons, a tensor of positions is memory
    traffic. All are flat in the x that only chooses. */
+#include "blocks.h"
 #include "rules.h"
 #include "table_ops.h"
 
@@ -285,6 +286,24 @@ static rg_node *build(const rg_op *op, rg_node *x, int rank, const options *o)
         p.dilation[axis] = dilation;
     }
     return rg_apply(op, RG_NODES(x), &p);
+}
+
+bool rgi_max_pool_of_images(const rg_node *node)
+{
+    return ((const pool *)node->attr)->rank == 2;
+}
+
+rg_node *rgi_max_pool_in_blocks(const rg_node *node, rg_node *x)
+{
+    const pool *p = node->attr;
+    const pool blocks = {.rank = 3,
+                         .window = {p->window[1], p->window[2], 1},
+                         .stride = {p->stride[1], p->stride[2], 1},
+                         .pad = {p->pad[1], p->pad[2], 0},
+                         .dilation = {p->dilation[1], p->dilation[2], 1},
+                         .ceil_mode = p->ceil_mode,
+                         .exclude_pad = p->exclude_pad};
+    return rg_apply(&rgi_op_max_pool, RG_NODES(x), &blocks);
 }
 
 #define OPTIONS(o) (&(options){(o)->window, (o)->stride, (o)->pad, (o)->dilation, (o)->ceil_mode, (o)->exclude_pad})

@@ -1,20 +1,28 @@
 /* failing.c - which ops may fail while a plan runs, and where in the plan. */
 #include "lower.h"
 
+#include "../ops/blocks.h"
+
 static size_t bucket(const rg_op *op)
 {
     return ((uintptr_t)op >> 4) % RGI_BUILT_IN;
 }
 
+static void list(rgi_lowering *l, const rg_op *op)
+{
+    size_t at = bucket(op);
+    while (l->built_in[at])
+        at = (at + 1) % RGI_BUILT_IN;
+    l->built_in[at] = op;
+}
+
 bool rgi_list_built_in(rgi_lowering *l)
 {
     l->built_in = rgi_arena_alloc(&l->temporary, RGI_BUILT_IN * sizeof *l->built_in);
-    for (const rg_op *const *op = rg_op_table(); l->built_in && *op; op++) {
-        size_t at = bucket(*op);
-        while (l->built_in[at])
-            at = (at + 1) % RGI_BUILT_IN;
-        l->built_in[at] = *op;
-    }
+    for (const rg_op *const *op = rg_op_table(); l->built_in && *op; op++)
+        list(l, *op);
+    if (l->built_in)
+        list(l, &rgi_op_conv_blocks); /* that plans make */
     return l->built_in != NULL;
 }
 

@@ -105,6 +105,8 @@ static inline rg_node *rgi_stand_in(const rgi_lowering *l, const rg_node *node)
 }
 /* The number a node is everywhere, if that is known. */
 bool rgi_known_number(const rgi_lowering *l, const rg_node *node, double *number);
+/* layouts.c: which values lie in blocks of channels; the graph may grow. *changed: something stands for something. */
+bool rgi_lay_out(rgi_lowering *l, rg_nodes fetch, bool *changed);
 /* live.c: marks what must be computed. */
 bool rgi_mark_live(rgi_lowering *l, rg_nodes fetch);
 /* values.c */

@@ -213,11 +213,12 @@ static bool lower(rgi_lowering *l, rg_nodes fetch)
     for (size_t i = 0; i < fetch.n; i++)
         p->fetches[i] = (rgi_fetch){.node = fetch.at[i], .value = RGI_NONE};
     p->n_fetches = fetch.n;
-    bool repeats = false;
+    bool repeats = false, blocks = false;
     if (!rgi_list_built_in(l) || !rgi_mark_live(l, fetch) || !resolve_mode(l) || !rgi_find_retraces(l, fetch) ||
         (p->n_retraces && !rgi_mark_live(l, fetch)) || !rgi_hoist(l) || (l->n_outside && !rgi_mark_live(l, fetch)) ||
-        !rgi_rewrite_nodes(l) || !rgi_check_folding(l) || !rgi_mark_live(l, fetch) ||
-        !rgi_repeat_steps(l, fetch, &repeats) || (repeats && !rgi_mark_live(l, fetch)))
+        !rgi_rewrite_nodes(l) || !rgi_check_folding(l) || !rgi_mark_live(l, fetch) || !rgi_lay_out(l, fetch, &blocks) ||
+        (blocks && !rgi_mark_live(l, fetch)) || !rgi_repeat_steps(l, fetch, &repeats) ||
+        (repeats && !rgi_mark_live(l, fetch)))
         return false;
     const size_t n = g->nodes.n;
     l->value_of = rgi_arena_alloc(&l->temporary, (n + 1) * sizeof *l->value_of);
@@ -256,6 +257,11 @@ static bool check_options(rg_graph *g, const rg_plan_opts *opts)
     if (opts && opts->mode != 0 && opts->mode != RG_TRAIN && opts->mode != RG_EVAL) {
         rgi_compile_fail(g, RG_ERR_ARGUMENT, NULL, "rg_compile: opts.mode is %d, it must be 0, RG_TRAIN or RG_EVAL",
                          (int)opts->mode);
+        return false;
+    }
+    if (opts && opts->layout != RG_CHOSEN && opts->layout != RG_PLANES && opts->layout != RG_BLOCKS) {
+        rgi_compile_fail(g, RG_ERR_ARGUMENT, NULL, "rg_compile: opts.layout is %d, which is no rg_layout",
+                         (int)opts->layout);
         return false;
     }
     return true;

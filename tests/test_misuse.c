@@ -384,13 +384,16 @@ Test(misuse, options_of_a_plan_that_are_none)
 {
     rg_graph *g = rg_graph_new(NULL);
     rg_node *y = rg_square(rg_param(g, "p", RG_F32, RG_SCALAR, NULL));
-    const rg_plan_opts threads = {.threads = -1}, mode = {.mode = (rg_mode)77};
+    const rg_plan_opts threads = {.threads = -1}, mode = {.mode = (rg_mode)77}, layout = {.layout = (rg_layout)55};
     cr_expect_null(rg_compile(g, RG_NODES(y), &threads));
     cr_expect_eq(rg_graph_status(g), RG_ERR_ARGUMENT);
     cr_expect(strstr(rg_graph_error(g), "threads is -1"), "%s", rg_graph_error(g));
     cr_expect_null(rg_compile(g, RG_NODES(y), &mode));
     cr_expect_eq(rg_graph_status(g), RG_ERR_ARGUMENT);
     cr_expect(strstr(rg_graph_error(g), "mode is 77"), "%s", rg_graph_error(g));
+    cr_expect_null(rg_compile(g, RG_NODES(y), &layout));
+    cr_expect_eq(rg_graph_status(g), RG_ERR_ARGUMENT);
+    cr_expect(strstr(rg_graph_error(g), "layout is 55"), "%s", rg_graph_error(g));
     rg_graph_clear_error(g);
     rg_plan *p = must_compile(g, RG_NODES(y), &(rg_plan_opts){.mode = RG_EVAL});
     must(rg_run(p));

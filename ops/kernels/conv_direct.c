@@ -35,7 +35,7 @@ typedef struct direct_tile {
     size_t planes;
 } direct_tile;
 
-RGK_INLINE void direct_run(const int pixels, const int vectors, const int taps, const direct_tile *t)
+RGK_INLINE void direct_run(const int pixels, const int vectors, const int taps, const int apart, const direct_tile *t)
 {
     const rgk_conv_direct *c = t->c;
     const size_t row = c->row, planes_each = t->ahead ? (t->planes + c->channels - 1) / c->channels : 0;
@@ -69,7 +69,7 @@ RGK_INLINE void direct_run(const int pixels, const int vectors, const int taps, 
             for (int x = 0; x < pixels + taps - 1; x++) {
                 if ((x < taps - 1 && x < lo) || (x >= pixels && x >= hi))
                     continue;
-                const vreal a = v_set(s[x]);
+                const vreal a = v_set(s[x * apart]);
                 RGK_UNROLL
                 for (int k = 0; k < taps; k++) {
                     RGK_UNROLL
@@ -88,46 +88,46 @@ RGK_INLINE void direct_run(const int pixels, const int vectors, const int taps, 
     }
 }
 
-RGK_INLINE void direct_pixels(size_t pixels, const int vectors, const int taps, const direct_tile *t)
+RGK_INLINE void direct_pixels(size_t pixels, const int vectors, const int taps, const int apart, const direct_tile *t)
 {
     switch (pixels) {
     case 1:
-        direct_run(1, vectors, taps, t);
+        direct_run(1, vectors, taps, apart, t);
         break;
     case 2:
-        direct_run(2, vectors, taps, t);
+        direct_run(2, vectors, taps, apart, t);
         break;
     case 3:
-        direct_run(3, vectors, taps, t);
+        direct_run(3, vectors, taps, apart, t);
         break;
     case 4:
-        direct_run(4, vectors, taps, t);
+        direct_run(4, vectors, taps, apart, t);
         break;
     case 5:
-        direct_run(5, vectors, taps, t);
+        direct_run(5, vectors, taps, apart, t);
         break;
     case 6:
-        direct_run(6, vectors, taps, t);
+        direct_run(6, vectors, taps, apart, t);
         break;
     case 7:
-        direct_run(7, vectors, taps, t);
+        direct_run(7, vectors, taps, apart, t);
         break;
     case 8:
-        direct_run(8, vectors, taps, t);
+        direct_run(8, vectors, taps, apart, t);
         break;
     case 9:
-        direct_run(9, vectors, taps, t);
+        direct_run(9, vectors, taps, apart, t);
         break;
     case 10:
-        direct_run(10, vectors, taps, t);
+        direct_run(10, vectors, taps, apart, t);
         break;
     case 11:
         if (taps == 3)
-            direct_run(11, vectors, taps, t);
+            direct_run(11, vectors, taps, apart, t);
         break;
     case 12:
         if (taps == 3)
-            direct_run(12, vectors, taps, t);
+            direct_run(12, vectors, taps, apart, t);
         break;
     default:
         break;
@@ -137,17 +137,26 @@ RGK_INLINE void direct_pixels(size_t pixels, const int vectors, const int taps, 
 static void direct_three(size_t pixels, size_t vectors, const direct_tile *t)
 {
     if (vectors == 1)
-        direct_pixels(pixels, 1, 3, t);
+        direct_pixels(pixels, 1, 3, 1, t);
     else
-        direct_pixels(pixels, DIRECT_VECTORS, 3, t);
+        direct_pixels(pixels, DIRECT_VECTORS, 3, 1, t);
 }
 
 static void direct_five(size_t pixels, size_t vectors, const direct_tile *t)
 {
     if (vectors == 1)
-        direct_pixels(pixels, 1, 5, t);
+        direct_pixels(pixels, 1, 5, 1, t);
     else
-        direct_pixels(pixels, DIRECT_VECTORS, 5, t);
+        direct_pixels(pixels, DIRECT_VECTORS, 5, 1, t);
+}
+
+/* The channels of a pixel lie together, TILE_COLS of them. */
+static void direct_three_in_blocks(size_t pixels, size_t vectors, const direct_tile *t)
+{
+    if (vectors == 1)
+        direct_pixels(pixels, 1, 3, TILE_COLS, t);
+    else
+        direct_pixels(pixels, DIRECT_VECTORS, 3, TILE_COLS, t);
 }
 
 static size_t tiles_of(size_t taps, size_t width)
@@ -173,26 +182,29 @@ static void direct_row(const rgk_conv_direct *c, size_t image, size_t h, size_t 
 {
     const size_t tiles = tiles_of(c->taps, c->width), at = (image * c->height + h) * c->width,
                  asked = c->channels * LINE;
+    const bool blocks = c->plane == 1;
     const ptrdiff_t row = c->first_row + (ptrdiff_t)h, below = (ptrdiff_t)c->seen_rows - row;
     const size_t above = row < 0 ? (size_t)-row : 0, seen = below < 0 ? 0 : (size_t)below,
                  end = seen < c->height_taps ? seen : c->height_taps, outputs = c->outputs - first;
     direct_tile t = {.c = c, .rows = end > above ? end - above : 0};
     t.weights = (const real *)c->weights + above * c->taps * c->row + first;
-    t.below = c->begins && h == 0 ? (ptrdiff_t)(CHANNELS_AHEAD * c->plane) : (ptrdiff_t)c->pitch;
+    t.below = c->begins && h == 0 && !blocks ? (ptrdiff_t)(CHANNELS_AHEAD * c->plane) : (ptrdiff_t)c->pitch;
     t.planes = outputs < vectors * RGK_LANES ? outputs : vectors * RGK_LANES;
     for (size_t q = 0; q < tiles; q++) {
         const size_t j = c->width * q / tiles, pixels = c->width * (q + 1) / tiles - j;
         const ptrdiff_t column = c->first_column + (ptrdiff_t)j;
         const bool more = asked <= w->left;
         t.source = (const real *)c->source + (ptrdiff_t)(image * c->source_image) +
-                   (row + (ptrdiff_t)above) * (ptrdiff_t)c->pitch + column;
+                   (row + (ptrdiff_t)above) * (ptrdiff_t)c->pitch + column * (blocks ? TILE_COLS : 1);
         t.lo = -column;
         t.hi = (ptrdiff_t)c->seen_width - column;
         t.sum = (real *)c->sum + (at + j) * c->row + first;
         t.next = more ? w->next : (const char *)t.weights;
         t.step = more ? LINE : 0;
         t.ahead = c->ahead ? (const real *)c->ahead + first * c->ahead_plane + at + j : NULL;
-        if (c->taps == 3)
+        if (blocks)
+            direct_three_in_blocks(pixels, vectors, &t);
+        else if (c->taps == 3)
             direct_three(pixels, vectors, &t);
         else
             direct_five(pixels, vectors, &t);

@@ -239,8 +239,8 @@ typedef struct rgk_conv_wide {
 /* sum[(m height + h) width + j][o] (+)= sum over channels c, y < height_taps, x < taps of
        source[m source_image + c plane + (first_row + h + y) pitch + first_column + j + x] weights[(c height_taps + y)
        taps + x][o],
-   in this order, over what lies within the rows [0, seen_rows) and columns [0, seen_width) of the source.
-   first_column > -taps, first_column + width <= seen_width. Rows of sums and weights are `row` outputs, whole vectors. */
+   in this order, over what lies within the rows [0, seen_rows) and columns [0, seen_width) of the source; plane 1: pixels lie
+   conv_columns apart. first_column > -taps, first_column + width <= seen_width. Rows of sums, weights: `row`, whole vectors. */
 typedef struct rgk_conv_direct {
     size_t channels, height_taps, taps, outputs, row;
     const void *source, *weights;

@@ -120,11 +120,85 @@ RGK_INLINE void first_greater(size_t n, size_t stride, size_t from, size_t to, l
     }
 }
 
+/* Windows of one column by steps of one, as where channels lie in blocks, of as many elements as a row: each lane has its
+   own. */
+static bool by_lanes(const rgk_pool *p)
+{
+    return p->window[2] == 1 && p->stride[2] == 1 && !p->pad[2];
+}
+
+/* In which order planes under such a window are gone over, and whether the last or the first of equals counts: that
+   decides between zeros of both signs. */
+typedef struct lane_order {
+    bool columns, last;
+} lane_order;
+
+static lane_order order_of_lanes(const rgk_pool *p)
+{
+    const rgk_pool plane = {.in = {1, p->in[0], p->in[1]},
+                            .out = {1, p->out[0], p->out[1]},
+                            .window = {1, p->window[0], p->window[1]},
+                            .stride = {1, p->stride[0], p->stride[1]},
+                            .pad = {0, p->pad[0], p->pad[1]},
+                            .dilation = {1, p->dilation[0], p->dilation[1]}};
+    return (lane_order){three_by_two(&plane), two_by_two(&plane)};
+}
+
+/* The taps [*lo, *hi) of an axis that fall inside for output o. */
+static void taps_inside(const rgk_pool *p, int axis, size_t o, size_t *lo, size_t *hi)
+{
+    size_t at;
+    for (*lo = 0; *lo < p->window[axis] && !inside(p, axis, o, *lo, &at);)
+        ++*lo;
+    for (*hi = *lo; *hi < p->window[axis] && inside(p, axis, o, *hi, &at);)
+        ++*hi;
+}
+
+RGK_INLINE vreal lane_maximum(const rgk_pool *p, const real *x, size_t n, size_t height, size_t width, lane_order order)
+{
+    const size_t down = p->dilation[0] * p->in[1] * p->in[2], right = p->dilation[1] * p->in[2];
+    const size_t outer = order.columns ? width : height, inner = order.columns ? height : width;
+    const size_t outer_step = order.columns ? right : down, inner_step = order.columns ? down : right;
+    vreal all = v_set((real)-INFINITY);
+    for (size_t i = 0; i < outer; i++) {
+        vreal of = order.columns ? v_set((real)-INFINITY) : all;
+        for (size_t j = 0; j < inner; j++) {
+            const vreal v = load_some(x + i * outer_step + j * inner_step, n);
+            of = order.last ? v_maximum(of, v) : v_maximum(v, of);
+        }
+        all = order.columns ? v_maximum(of, all) : of;
+    }
+    return all;
+}
+
+static void lane_maxima(const rgk_pool *p, const real *x, real *y)
+{
+    const lane_order order = order_of_lanes(p);
+    for (size_t i = 0; i < p->out[0]; i++)
+        for (size_t j = 0; j < p->out[1]; j++, y += p->out[2]) {
+            size_t top, bottom, left, right;
+            taps_inside(p, 0, i, &top, &bottom);
+            taps_inside(p, 1, j, &left, &right);
+            const ptrdiff_t h = (ptrdiff_t)(i * p->stride[0] + top * p->dilation[0]) - (ptrdiff_t)p->pad[0],
+                            w = (ptrdiff_t)(j * p->stride[1] + left * p->dilation[1]) - (ptrdiff_t)p->pad[1];
+            const real *from = x + (h * (ptrdiff_t)p->in[1] + w) * (ptrdiff_t)p->in[2];
+            for (size_t k = 0; k < p->out[2]; k += RGK_LANES) {
+                const size_t n = p->out[2] - k;
+                store_some(y + k, n, lane_maximum(p, from + k, n, bottom - top, right - left, order));
+            }
+        }
+}
+
 void RGK_NAME(max_pool)(const rgk_pool *p, size_t planes, const void *x, void *y)
 {
     const real *in = x;
     real *out = y;
     const bool two = two_by_two(p), three = three_by_two(p);
+    if (by_lanes(p)) {
+        for (size_t i = 0; i < planes; i++, in += plane_of(p), out += rows_of(p) * p->out[2])
+            lane_maxima(p, in, out);
+        return;
+    }
     for (size_t i = 0; i < planes; i++, in += plane_of(p))
         for (size_t row = 0; row < rows_of(p); row++, out += p->out[2]) {
             if (two) {
