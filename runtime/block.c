@@ -11,6 +11,7 @@
    loops' counters. */
 typedef struct place {
     size_t first, n;
+    size_t before, n_before; /* the block before it, whose spreads are still there; or none */
     char *scratch;
     const char *seam;
     const int64_t *t;
@@ -90,11 +91,19 @@ static void spread(const rgi_group *g, const rgi_spread *x, const void *from, si
         rgi_broadcast_copy(from, &x->shape, &g->shape, x->from.size, first, n, block);
 }
 
-static rg_status run_block(const rgi_group *g, const place *at)
+/* Whether a spread that was made for the block before serves this one. */
+static bool is_there(const rgi_spread *x, const place *at)
+{
+    return x->cycle && at->n <= at->n_before && at->first / x->reach == at->before / x->reach &&
+           at->first % x->cycle == at->before % x->cycle && at->before % x->reach + at->n_before <= x->reach &&
+           at->first % x->reach + at->n <= x->reach;
+}
+
+static rg_status run_block(const rgi_group *g, place *at)
 {
     for (size_t i = 0; i < g->n_spreads; i++) {
         const rgi_spread *x = &g->spreads[i];
-        if (!unspread(x, at))
+        if (!unspread(x, at) && !is_there(x, at))
             spread(g, x, rgi_at(x->from.at, x->from.terms, at->t), at->first, at->n, at->scratch + x->slot);
     }
     for (size_t k = 0; k < g->n_members; k++) {
@@ -116,6 +125,8 @@ static rg_status run_block(const rgi_group *g, const place *at)
             rgi_stream_copy((void *)(uintptr_t)in_memory(&m->out, at), out, at->n * m->out.size,
                             next_read(g, at, at->n * m->out.size));
     }
+    at->before = at->first;
+    at->n_before = at->n;
     return RG_OK;
 }
 

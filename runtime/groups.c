@@ -132,10 +132,25 @@ static size_t period_of(const rg_shape *from, const rg_shape *to)
     return n;
 }
 
+/* The last axes of a smaller operand that are those of the group, where axes of size 1 stand before them: *reach, over how
+   many elements. */
+static size_t cycle_of(const rg_shape *from, const rg_shape *to, size_t *reach)
+{
+    size_t n = 1;
+    int32_t i = from->rank - 1, j = to->rank - 1;
+    for (; i >= 0 && from->dim[i] == to->dim[j]; i--, j--)
+        n *= (size_t)from->dim[i];
+    *reach = n;
+    for (; j >= 0 && (i < 0 || from->dim[i] == 1); i--, j--)
+        *reach *= (size_t)to->dim[j];
+    return *reach > n ? n : 0;
+}
+
 void rgi_spread_fit(const rgi_special *s, const rgi_group *g, const rgi_value *value, rgi_spread *x)
 {
     x->shape = s->shapes[value->shape];
     x->period = value->window ? 0 : period_of(&x->shape, &g->shape);
+    x->cycle = value->window ? 0 : cycle_of(&x->shape, &g->shape, &x->reach);
 }
 
 /* Room for one more: most groups have none or two. */

@@ -49,6 +49,9 @@ typedef struct rgi_spread {
     rgi_operand from; /* RGI_MEMORY */
     size_t slot;
     size_t period; /* the elements repeat so: a block within one period is read where it lies; 0: otherwise spread */
+    size_t cycle,
+        reach; /* within `reach` elements of the group it is so many, again and again, as channels of a block are
+                            for the pixels of an image: spread for one block it is there for the next; 0: not so */
     rg_shape shape;
     int32_t value;
 } rgi_spread;
