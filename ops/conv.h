@@ -93,9 +93,10 @@ typedef struct rgi_conv_product {
     size_t planes_at;      /* a task's results, for a tail */
 } rgi_conv_product;
 
-/* Of all three where every channel has 3 x 3 weights of its own: conv_depthwise.c. */
+/* Of all three where every channel has 3 x 3 weights of its own, and of sums of such planes: conv_depthwise.c. */
 typedef struct rgi_conv_depthwise {
     bool used, turned;
+    size_t planes;         /* of the source, added up to one of the result */
     ptrdiff_t above, left; /* how far before an output the source that it sees begins */
     size_t in_rows, in_width, out_rows, width;
     size_t rows, parts; /* of a plane: a task, how many */
@@ -123,7 +124,7 @@ typedef struct rgi_conv_layout {
     rgi_conv_product product;
 } rgi_conv_layout;
 
-void rgi_conv_depthwise_lay_out(rgi_conv_layout *l, bool data_grad);
+void rgi_conv_depthwise_lay_out(rgi_conv_layout *l, bool data_grad, bool weight_grad, size_t size);
 void rgi_conv_depthwise_cost(const rg_step *s, const rgi_conv_layout *l, rg_cost *cost);
 rg_status rgi_conv_depthwise_run(const rg_step *s, size_t lo, size_t hi);
 /* Of the weight gradient: the sums of images [from, to) for one channel, begun from zero. */

@@ -1,13 +1,18 @@
 /* conv_depthwise.c - convolution where each channel of an image has 3 x 3 weights of its own, without stride, and its
-   two gradients: plane by plane, where they lie. */
+   two gradients: plane by plane, where they lie. A convolution with one output, and the data gradient of one channel,
+   as of a first layer, are sums of such planes. */
 #include "conv.h"
 
-#define LEAST_TASKS 16 /* wanted */
+#define LEAST_TASKS 16                   /* wanted */
+#define SUMMED_BYTES ((size_t)512 << 10) /* of planes that are added up: they stay in L2 while rows of results pass */
 
-void rgi_conv_depthwise_lay_out(rgi_conv_layout *l, bool data_grad)
+void rgi_conv_depthwise_lay_out(rgi_conv_layout *l, bool data_grad, bool weight_grad, size_t size)
 {
     rgi_conv_depthwise *d = &l->depthwise;
-    d->used = l->in_planes == 1 && l->out_planes == 1 && l->in[0] == 1 && l->kernel[0] == 1 && l->out[0] == 1;
+    d->planes = data_grad ? l->out_planes : l->in_planes;
+    const size_t seen_bytes = (data_grad ? l->outputs : l->inputs) * d->planes * size;
+    d->used = (data_grad ? l->in_planes : l->out_planes) == 1 && l->in[0] == 1 && l->kernel[0] == 1 && l->out[0] == 1;
+    d->used = d->used && (d->planes == 1 || (d->planes > 1 && !weight_grad && seen_bytes <= SUMMED_BYTES));
     for (int i = 1; i < 3; i++)
         d->used = d->used && l->kernel[i] == 3 && l->stride[i] == 1 && l->dilation[i] == 1;
     if (!d->used)
@@ -35,7 +40,9 @@ void rgi_conv_depthwise_cost(const rg_step *s, const rgi_conv_layout *l, rg_cost
 static rgk_depthwise plane_of(const rgi_conv_layout *l, const void *x, size_t plane, size_t size)
 {
     const rgi_conv_depthwise *d = &l->depthwise;
-    return (rgk_depthwise){.x = (const char *)x + plane * d->in_rows * d->in_width * size,
+    return (rgk_depthwise){.x = (const char *)x + plane * d->planes * d->in_rows * d->in_width * size,
+                           .planes = d->planes,
+                           .turned = d->turned,
                            .in_rows = d->in_rows,
                            .in_width = d->in_width,
                            .above = d->above,
@@ -58,7 +65,7 @@ rg_status rgi_conv_depthwise_run(const rg_step *s, size_t lo, size_t hi)
         const size_t first = (plane * d->out_rows + job.row) * d->width;
         void *y = s->tail ? s->scratch : (char *)s->out[0] + first * size;
         rgi_kernels(s->out_type[0].dtype)
-            ->depthwise(&job, (const char *)s->in[1] + group * l->taps * size, d->turned, y);
+            ->depthwise(&job, (const char *)s->in[1] + group * d->planes * l->taps * size, y);
         if (s->tail)
             status = rgi_conv_deliver(s, y, first, 0, 1, job.rows * d->width);
     }

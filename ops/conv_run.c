@@ -106,6 +106,12 @@ static void gather_images(rgi_conv_layout *l, size_t bytes, bool whole)
     l->images = rgi_larger(l->images, 1);
 }
 
+/* Tasks of a weight gradient whose outputs are added up so many at a time. */
+static size_t units_of(const rgi_conv_layout *l, size_t unit)
+{
+    return rgi_larger(l->chunks, 1) * l->groups * rgi_parts(l->out_planes, unit);
+}
+
 /* Where kernels go over planes by steps of one, the weight gradient reads the source where it lies. */
 static void read_directly(rgi_conv_layout *l, const rgk_table *k)
 {
@@ -121,7 +127,7 @@ static void read_directly(rgi_conv_layout *l, const rgk_table *k)
     l->strips = rgi_parts(l->out[1], l->rows);
 }
 
-/* Few terms of many outputs, which are written without gaps then: there is more to write than to compute. */
+/* Few terms of many outputs, which are written, or read, without gaps then: there is more of them than to compute. */
 static bool worth_gathering(const rgi_conv_layout *l)
 {
     return l->terms <= FEW_TERMS && l->out_planes >= MANY_OUTPUTS && l->taps > 1 && l->in[0] == 1 && l->out[0] == 1 &&
@@ -185,15 +191,18 @@ void rgi_conv_lay_out(const rg_step *s, void *out)
     l.terms = planes * l.taps;
     l.source_bytes = l.whole ? 0 : l.source_bytes;
     l.images = 1;
-    rgi_conv_depthwise_lay_out(&l, r.data_grad);
+    rgi_conv_depthwise_lay_out(&l, r.data_grad, r.weight_grad, size);
     if (r.weight_grad) {
         if (!l.depthwise.used)
             read_directly(&l, k);
+        if (!l.depthwise.used && !k->conv_grad_steps(l.out_planes, l.terms) && worth_gathering(&l))
+            gather(&l, size);
         l.room = k->conv_grad_room(l.out_planes, l.terms);
         l.unit = k->conv_grad_unit(l.out_planes, l.terms);
         l.chunks = chunks_of(&l, size);
-        if (rgi_larger(l.chunks, 1) * l.groups * rgi_parts(l.out_planes, 2 * l.unit) >= LEAST_UNITS)
-            l.unit *= 2; /* for they see the same copy of the source */
+        /* outputs that are added up together see the same copy of the source */
+        for (int i = 0; (l.gathered ? l.unit < l.out_planes : i < 1) && units_of(&l, 2 * l.unit) >= LEAST_UNITS; i++)
+            l.unit *= 2;
         l.units = rgi_parts(l.out_planes, l.unit);
         gather_images(&l, l.source_bytes, l.whole);
     } else if (!l.depthwise.used) {

@@ -321,29 +321,31 @@ Test(conv_kernels, copies_of_the_source)
 
 /* ---- 3 x 3, plane by plane ---- */
 
-static double element_at(const rgk_table *t, const rgk_depthwise *d, ptrdiff_t row, ptrdiff_t column)
+static double element_at(const rgk_table *t, const rgk_depthwise *d, size_t plane, ptrdiff_t row, ptrdiff_t column)
 {
     const bool there = row >= 0 && row < (ptrdiff_t)d->in_rows && column >= 0 && column < (ptrdiff_t)d->in_width;
-    return there ? get(t, d->x, (size_t)row * d->in_width + (size_t)column) : 0;
+    return there ? get(t, d->x, (plane * d->in_rows + (size_t)row) * d->in_width + (size_t)column) : 0;
 }
 
-/* What output (i, j) sees by tap k. */
+/* What output (i, j) sees by tap k, counted over all planes. */
 static double seen(const rgk_table *t, const rgk_depthwise *d, size_t i, size_t j, size_t k)
 {
-    return element_at(t, d, (ptrdiff_t)(i + k / 3) - d->above, (ptrdiff_t)(j + k % 3) - d->left);
+    return element_at(t, d, k / 9, (ptrdiff_t)(i + k % 9 / 3) - d->above, (ptrdiff_t)(j + k % 3) - d->left);
 }
 
 static void three_by_three(const rgk_table *t)
 {
     for (int n = 0; n < 300; n++) {
-        rgk_depthwise d = {.in_rows = 1 + draw(15),
+        rgk_depthwise d = {.planes = 1 + draw(3),
+                           .turned = n % 2,
+                           .in_rows = 1 + draw(15),
                            .in_width = 1 + draw(n % 3 ? 70 : 20),
                            .above = (ptrdiff_t)draw(5) - 1,
                            .left = (ptrdiff_t)draw(5) - 1};
         const size_t rows = 1 + draw(15), width = 1 + draw(n % 2 ? 70 : 20), first = draw(rows);
-        const bool turned = n % 2, fresh = n % 3;
-        frame x = numbers(t, d.in_rows * d.in_width), w = numbers(t, 9), u = numbers(t, rows * width),
-              y = blank(t, (rows - first) * width), sum = numbers(t, 9);
+        const bool fresh = n % 3;
+        frame x = numbers(t, d.planes * d.in_rows * d.in_width), w = numbers(t, d.planes * 9),
+              u = numbers(t, rows * width), y = blank(t, (rows - first) * width), sum = numbers(t, 9);
         double before[9];
         for (size_t k = 0; k < 9; k++)
             before[k] = fresh ? 0 : get(t, sum.p, k);
@@ -351,12 +353,13 @@ static void three_by_three(const rgk_table *t)
         d.width = width;
         d.rows = rows - first;
         d.row = first;
-        t->depthwise(&d, w.p, turned, y.p);
+        t->depthwise(&d, w.p, y.p);
         for (size_t i = 0; i < d.rows; i++)
             for (size_t j = 0; j < width; j++) {
                 double want = 0, scale = 0;
-                for (size_t k = 0; k < 9; k++) {
-                    const double product = seen(t, &d, first + i, j, k) * get(t, w.p, turned ? 8 - k : k);
+                for (size_t k = 0; k < 9 * d.planes; k++) {
+                    const size_t weight = d.turned ? k / 9 * 9 + 8 - k % 9 : k;
+                    const double product = seen(t, &d, first + i, j, k) * get(t, w.p, weight);
                     want += product;
                     scale += fabs(product);
                 }

@@ -63,7 +63,7 @@ RGK_INLINE void direct_run(const int pixels, const int vectors, const int taps, 
             for (int k = 0; k < taps; k++) {
                 RGK_UNROLL
                 for (int j = 0; j < vectors; j++)
-                    b[k][j] = v_load(w + (size_t)k * row + j * RGK_LANES);
+                    b[k][j] = v_loaded(v_load(w + (size_t)k * row + j * RGK_LANES));
             }
             RGK_UNROLL
             for (int x = 0; x < pixels + taps - 1; x++) {

@@ -130,52 +130,53 @@ RGK_INLINE void fold_all(const int n, const int terms, vreal sum[NARROW_ROWS][NA
     }
 }
 
+/* What is left of a row from here on, at most a vector: without a branch where that is cheap. */
+RGK_INLINE vreal load_left(const real *p, size_t left)
+{
+#if RGK_VECTOR_BYTES == 64
+    return v_load_part(p, least(left, RGK_LANES));
+#else
+    return load_some(p, left);
+#endif
+}
+
 RGK_INLINE void narrow_run(const int outputs, const int terms, const rgk_conv_grad *g, size_t o, size_t l)
 {
     vreal sum[NARROW_ROWS][NARROW_TERMS];
-    const real *s[NARROW_TERMS], *d[NARROW_ROWS];
+    const real *s[NARROW_TERMS], *d = (const real *)g->dy + (ptrdiff_t)o * g->dy_row;
+    const ptrdiff_t dy_row = g->dy_row;
     RGK_UNROLL
     for (int j = 0; j < terms; j++)
         s[j] = (const real *)g->source + g->terms[l + (size_t)j].source;
     RGK_UNROLL
     for (int i = 0; i < outputs; i++) {
-        d[i] = (const real *)g->dy + (ptrdiff_t)(o + (size_t)i) * g->dy_row;
         RGK_UNROLL
         for (int j = 0; j < terms; j++)
             sum[i][j] = v_set(0);
     }
-    for (size_t y = 0, rows = g->images * g->height; rows-- > 0; y++) {
+    size_t at = 0; /* in the source */
+    for (size_t y = 0, rows = g->images * g->height; rows-- > 0; y++, at += g->pitch, d += g->dy_down) {
         if (y == g->height) {
             y = 0;
-            RGK_UNROLL
-            for (int j = 0; j < terms; j++)
-                s[j] += (ptrdiff_t)g->source_image - (ptrdiff_t)(g->height * g->pitch);
-            RGK_UNROLL
-            for (int i = 0; i < outputs; i++)
-                d[i] += (ptrdiff_t)g->dy_image - (ptrdiff_t)g->height * g->dy_down;
+            at += g->source_image - g->height * g->pitch;
+            d += (ptrdiff_t)g->dy_image - (ptrdiff_t)g->height * g->dy_down;
         }
         for (size_t x = 0; x < g->width; x += RGK_LANES) {
             const size_t left = g->width - x;
             vreal a[NARROW_ROWS];
             RGK_UNROLL
             for (int i = 0; i < outputs; i++) {
-                __builtin_prefetch(d[i] + x + outputs * g->dy_row);
-                a[i] = load_some(d[i] + x, left);
+                __builtin_prefetch(d + (i + outputs) * dy_row + x);
+                a[i] = load_left(d + i * dy_row + x, left);
             }
             RGK_UNROLL
             for (int j = 0; j < terms; j++) {
-                const vreal b = load_some(s[j] + x, left);
+                const vreal b = v_loaded(load_left(s[j] + at + x, left));
                 RGK_UNROLL
                 for (int i = 0; i < outputs; i++)
                     sum[i][j] = v_fma(a[i], b, sum[i][j]);
             }
         }
-        RGK_UNROLL
-        for (int j = 0; j < terms; j++)
-            s[j] += g->pitch;
-        RGK_UNROLL
-        for (int i = 0; i < outputs; i++)
-            d[i] += g->dy_down;
     }
     real folded[NARROW_ROWS * NARROW_TERMS + RGK_LANES];
     fold_all(outputs * terms, terms, sum, folded);

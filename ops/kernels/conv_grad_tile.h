@@ -60,7 +60,7 @@ RGK_INLINE void wide_run(const int rows, const int vectors, const wide_tile *t)
             vreal b[TILE_VECTORS];
             RGK_UNROLL
             for (int j = 0; j < vectors; j++)
-                b[j] = v_load(v + j * RGK_LANES);
+                b[j] = v_loaded(v_load(v + j * RGK_LANES));
             RGK_UNROLL
             for (int i = 0; i < rows; i++) {
                 const vreal a = v_set(s[i][x]);
@@ -155,7 +155,7 @@ RGK_INLINE void add_pixels(const bool edge, const int pixels, const int rows, co
     for (int i = 0; i < pixels; i++) {
         RGK_UNROLL
         for (int j = 0; j < vectors; j++)
-            b[i][j] = v_load(v + (i * vectors + j) * RGK_LANES);
+            b[i][j] = v_loaded(v_load(v + (i * vectors + j) * RGK_LANES));
     }
     RGK_UNROLL
     for (int q = 0; q < taps + pixels - 1; q++) {

@@ -45,7 +45,7 @@ RGK_INLINE void wide_run(const int rows, const int vectors, const rgk_conv_wide 
             vreal b[TILE_VECTORS];
             RGK_UNROLL
             for (int j = 0; j < vectors; j++)
-                b[j] = v_load(w + j * RGK_LANES);
+                b[j] = v_loaded(v_load(w + j * RGK_LANES));
             RGK_UNROLL
             for (int i = 0; i < rows; i++) {
                 const vreal a = v_set(s[i][l]);

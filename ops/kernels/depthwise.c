@@ -1,6 +1,7 @@
-/* depthwise.c - convolution of one plane under 3 x 3 weights, without stride, and the gradient of the weights.
+/* depthwise.c - convolution of one plane, or the sum of several, under 3 x 3 weights each, without stride, and the
+   gradient of the weights of one.
 
-   The plane is read where it lies, lanes beyond its edges as zeros, rows beyond them not at all. A vector of the plane
+   Planes are read where they lie, lanes beyond its edges as zeros, rows beyond them not at all. A vector of the plane
    is loaded once for the three rows of outputs, or of cotangents, that meet it. There is little to compute, so while
    one plane is worked on memory is asked for the next. */
 #include "list.h"
@@ -43,7 +44,7 @@ RGK_INLINE column column_at(const rgk_depthwise *d, size_t j)
 
 RGK_INLINE vreal load(const bool all, const column *c, int k, const real *x)
 {
-    return all ? v_load(x + k) : v_load_lanes(x + k, c->lanes[k]);
+    return v_loaded(all ? v_load(x + k) : v_load_lanes(x + k, c->lanes[k]));
 }
 
 static bool inside(ptrdiff_t row, size_t rows)
@@ -53,8 +54,9 @@ static bool inside(ptrdiff_t row, size_t rows)
 
 /* ---- outputs ---- */
 
-/* Rows of outputs from `row` on; x and y: where the first would begin, of the plane and of the outputs. */
-RGK_INLINE void tile(const int rows, const bool all, const rgk_depthwise *d, const column *c, const vreal w[9],
+/* Rows of outputs from `row` on; x and y: where the first would begin, of the first plane and of the outputs; w: the
+   weights of the first plane, in the order in which they meet it. */
+RGK_INLINE void tile(const int rows, const bool all, const rgk_depthwise *d, const column *c, const real *w,
                      ptrdiff_t row, const real *x, real *y)
 {
     vreal sum[MOST_ROWS];
@@ -62,19 +64,26 @@ RGK_INLINE void tile(const int rows, const bool all, const rgk_depthwise *d, con
     for (int i = 0; i < rows; i++)
         sum[i] = v_set(0);
     const size_t plane = d->in_rows * d->in_width;
-    RGK_UNROLL
-    for (int q = 0; q < rows + 2; q++, x += d->in_width) {
-        if (q < rows)
-            __builtin_prefetch(x + plane);
-        if (!inside(row + q - d->above, d->in_rows))
-            continue;
+    for (size_t p = 0; p < d->planes; p++, x += plane) {
+        vreal weight[9];
         RGK_UNROLL
-        for (int k = 0; k < 3; k++) {
-            const vreal v = load(all, c, k, x);
+        for (int k = 0; k < 9; k++)
+            weight[k] = v_loaded(v_set(w[p * 9 + (size_t)(d->turned ? 8 - k : k)]));
+        RGK_UNROLL
+        for (int q = 0; q < rows + 2; q++) {
+            const real *at = x + (size_t)q * d->in_width;
+            if (q < rows)
+                __builtin_prefetch(at + plane);
+            if (!inside(row + q - d->above, d->in_rows))
+                continue;
             RGK_UNROLL
-            for (int down = 0; down < 3; down++)
-                if (q - down >= 0 && q - down < rows)
-                    sum[q - down] = v_fma(w[down * 3 + k], v, sum[q - down]);
+            for (int k = 0; k < 3; k++) {
+                const vreal v = load(all, c, k, at);
+                RGK_UNROLL
+                for (int down = 0; down < 3; down++)
+                    if (q - down >= 0 && q - down < rows)
+                        sum[q - down] = v_fma(weight[down * 3 + k], v, sum[q - down]);
+            }
         }
     }
     RGK_UNROLL
@@ -87,7 +96,7 @@ RGK_INLINE void tile(const int rows, const bool all, const rgk_depthwise *d, con
     }
 }
 
-RGK_INLINE void tile_any(const bool all, size_t rows, const rgk_depthwise *d, const column *c, const vreal w[9],
+RGK_INLINE void tile_any(const bool all, size_t rows, const rgk_depthwise *d, const column *c, const real *w,
                          ptrdiff_t row, const real *x, real *y)
 {
     switch (rows) {
@@ -115,7 +124,7 @@ RGK_INLINE void tile_any(const bool all, size_t rows, const rgk_depthwise *d, co
 }
 
 /* All rows of one vector. */
-RGK_INLINE void tiles_down(const bool all, const rgk_depthwise *d, const column *c, const vreal w[9], const real *x,
+RGK_INLINE void tiles_down(const bool all, const rgk_depthwise *d, const column *c, const real *w, const real *x,
                            real *y)
 {
     const size_t n = (d->rows + MOST_ROWS - 1) / MOST_ROWS;
@@ -127,7 +136,7 @@ RGK_INLINE void tiles_down(const bool all, const rgk_depthwise *d, const column 
 }
 
 /* Vectors from j on, `columns` of them: whole rows before the next, for memory is read ahead where addresses ascend. */
-static void tiles_across(const rgk_depthwise *d, const vreal w[9], size_t j, size_t columns, const real *x, real *y)
+static void tiles_across(const rgk_depthwise *d, const real *w, size_t j, size_t columns, const real *x, real *y)
 {
     const size_t n = (d->rows + MOST_ROWS - 1) / MOST_ROWS;
     column c[MOST_COLUMNS];
@@ -145,12 +154,8 @@ static void tiles_across(const rgk_depthwise *d, const vreal w[9], size_t j, siz
     }
 }
 
-void RGK_NAME(depthwise)(const rgk_depthwise *d, const void *weights, bool turned, void *y)
+void RGK_NAME(depthwise)(const rgk_depthwise *d, const void *w, void *y)
 {
-    vreal w[9];
-    RGK_UNROLL
-    for (int k = 0; k < 9; k++)
-        w[k] = v_set(((const real *)weights)[turned ? 8 - k : k]);
     const ptrdiff_t begin = ((ptrdiff_t)d->row - d->above) * (ptrdiff_t)d->in_width - d->left;
     const size_t vectors = (d->width + RGK_LANES - 1) / RGK_LANES;
     const real *x = (const real *)d->x + begin;

@@ -200,10 +200,12 @@ typedef struct rgk_conv_grad {
     bool fresh; /* it is begun, from zero */
 } rgk_conv_grad;
 
-/* Of a plane under 3 x 3 weights: output (i, j) of `rows` rows from `row` on sees x[i + down - above][j + right - left]
-   for down, right < 3, of what lies beyond the plane zeros. */
+/* Of planes, one after the other, under 3 x 3 weights each: output (i, j) of `rows` rows from `row` on sees x[i + down -
+   above][j + right - left] for down, right < 3, of what lies beyond a plane zeros. */
 typedef struct rgk_depthwise {
     const void *x;
+    size_t planes; /* whose results are added up; of the gradient one */
+    bool turned;   /* by half a circle: the weights of outputs */
     size_t in_rows, in_width;
     ptrdiff_t above, left;
     size_t row, rows, width;
@@ -332,9 +334,9 @@ typedef struct rgk_table {
     size_t (*conv_grad_scratch)(size_t rows, size_t k, size_t pixels);
     bool (*conv_grad_direct)(size_t rows, size_t k, size_t taps);
     void (*conv_grad)(const rgk_conv_grad *g, size_t from, size_t to, void *scratch);
-    /* 3 x 3: rows of outputs, of weights that are turned by half a circle or not; sums over all outputs (from row 0 on)
-       of u times what each sees, 9 of them, begun if `fresh`. */
-    void (*depthwise)(const rgk_depthwise *d, const void *weights, bool turned, void *y);
+    /* 3 x 3: rows of outputs; sums over all outputs (from row 0 on) of u times what each sees, 9 of them, begun if
+       `fresh`. */
+    void (*depthwise)(const rgk_depthwise *d, const void *weights, void *y);
     void (*depthwise_grad)(const rgk_depthwise *d, const void *u, bool fresh, void *sum);
     void (*conv_grad_put)(size_t rows, size_t k, size_t from, size_t to, const void *sum, void *dw);
 

@@ -81,7 +81,7 @@ size_t RGK_NAME(conv_grad_unit)(size_t rows, size_t k);
 size_t RGK_NAME(conv_grad_scratch)(size_t rows, size_t k, size_t pixels);
 bool RGK_NAME(conv_grad_direct)(size_t rows, size_t k, size_t taps);
 void RGK_NAME(conv_grad)(const rgk_conv_grad *g, size_t from, size_t to, void *scratch);
-void RGK_NAME(depthwise)(const rgk_depthwise *d, const void *weights, bool turned, void *y);
+void RGK_NAME(depthwise)(const rgk_depthwise *d, const void *weights, void *y);
 void RGK_NAME(depthwise_grad)(const rgk_depthwise *d, const void *u, bool fresh, void *sum);
 void RGK_NAME(conv_grad_put)(size_t rows, size_t k, size_t from, size_t to, const void *sum, void *dw);
 void RGK_NAME(widen)(size_t n, const uint16_t *x, void *y);
