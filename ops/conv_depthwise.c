@@ -11,7 +11,8 @@ void rgi_conv_depthwise_lay_out(rgi_conv_layout *l, bool data_grad, bool weight_
     rgi_conv_depthwise *d = &l->depthwise;
     d->planes = data_grad ? l->out_planes : l->in_planes;
     const size_t seen_bytes = (data_grad ? l->outputs : l->inputs) * d->planes * size;
-    d->used = (data_grad ? l->in_planes : l->out_planes) == 1 && l->in[0] == 1 && l->kernel[0] == 1 && l->out[0] == 1;
+    d->used = (data_grad ? l->in_planes : l->out_planes) == 1 && l->in[0] == 1 && l->kernel[0] == 1 && l->out[0] == 1 &&
+              l->before[0] == 0;
     d->used = d->used && (d->planes == 1 || (d->planes > 1 && !weight_grad && seen_bytes <= SUMMED_BYTES));
     for (int i = 1; i < 3; i++)
         d->used = d->used && l->kernel[i] == 3 && l->stride[i] == 1 && l->dilation[i] == 1;

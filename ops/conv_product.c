@@ -76,9 +76,26 @@ void rgi_conv_product_cost(const rg_step *s, const rgi_conv_layout *l, rg_cost *
 
 /* ---- by steps ---- */
 
-/* n elements, `step` apart. */
-static void spread_row(const char *from, size_t n, size_t step, size_t size, char *to)
+/* n elements, `step` apart, among zeros: a row of `width`. Steps of two are by far the most, and written once. */
+static void spread_row(const char *from, size_t n, size_t step, size_t size, char *to, size_t width)
 {
+    const size_t pairs = step == 2 ? rgi_smaller(n, width / 2) : 0;
+    if (size == sizeof(float))
+        for (size_t j = 0; j < pairs; j++) {
+            const uint32_t zero = 0;
+            memcpy(to + 2 * j * sizeof zero, from + j * sizeof zero, sizeof zero);
+            memcpy(to + (2 * j + 1) * sizeof zero, &zero, sizeof zero);
+        }
+    else
+        for (size_t j = 0; j < pairs; j++) {
+            const uint64_t zero = 0;
+            memcpy(to + 2 * j * sizeof zero, from + j * sizeof zero, sizeof zero);
+            memcpy(to + (2 * j + 1) * sizeof zero, &zero, sizeof zero);
+        }
+    n -= pairs;
+    from += pairs * size;
+    to += 2 * pairs * size;
+    memset(to, 0, (width - 2 * pairs) * size);
     if (size == sizeof(float))
         for (size_t j = 0; j < n; j++)
             memcpy(to + j * step * sizeof(float), from + j * sizeof(float), sizeof(float));
@@ -95,9 +112,10 @@ static void spread(const rgi_conv_layout *l, const char *from, size_t rows, size
     for (size_t c = 0; c < l->product.rows; c++, from += rows * across)
         for (size_t h = 0; h < height; h++) {
             char *row = to + c * plane * size + h * width;
-            memset(row, 0, width);
             if (h % l->stride[1] == 0)
-                spread_row(from + h / l->stride[1] * across, l->out[2], l->stride[2], size, row);
+                spread_row(from + h / l->stride[1] * across, l->out[2], l->stride[2], size, row, l->in[2]);
+            else
+                memset(row, 0, width);
         }
 }
 

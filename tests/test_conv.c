@@ -186,6 +186,9 @@ static const problem problems[] = {
     {2, 40, 60, 50, 33, 3, 3, {3, 2}, {2, 1}, {2, 3}, 1},  {3, 33, 50, 41, 24, 1, 1, {2, 3}, {0, 0}, {1, 1}, 1},
     {3, 5, 6, 40, 48, 5, 5, {1, 1}, {4, 3}, {1, 1}, 1},    {2, 4, 33, 27, 62, 5, 5, {1, 1}, {2, 2}, {1, 1}, 1},
     {7, 6, 3, 4, 32, 3, 3, {1, 1}, {1, 2}, {1, 1}, 2},     {2, 4, 30, 13, 28, 3, 3, {1, 1}, {2, 0}, {1, 1}, 1},
+    {70, 1, 8, 9, 33, 3, 3, {1, 1}, {1, 1}, {1, 1}, 1},    {3, 1, 40, 37, 17, 3, 3, {2, 2}, {1, 0}, {1, 1}, 1},
+    {2, 9, 21, 34, 1, 3, 3, {1, 1}, {1, 1}, {1, 1}, 1},    {2, 6, 13, 20, 2, 3, 3, {1, 1}, {0, 2}, {1, 1}, 2},
+    {2, 32, 14, 15, 32, 3, 3, {1, 1}, {1, 1}, {1, 1}, 2},  {5, 2, 70, 23, 50, 2, 2, {2, 3}, {1, 1}, {1, 1}, 1},
 };
 
 Test(conv, of_networks_in_single_precision)
@@ -427,13 +430,13 @@ Test(conv, transposed)
 }
 
 /* Of three axes, the only plane of results standing where there is nothing but padding. */
-Test(conv, planes_of_padding_are_zeros)
+static void only_padding(int64_t outputs)
 {
     enum { OUTPUTS = 20, TAPS = 9, SIZE = 6 };
     rg_graph *g = rg_graph_new(NULL);
     rg_node *x = rg_input(g, "x", RG_F32, RG_SHAPE(1, 1, 1, SIZE, SIZE)),
-            *w = rg_input(g, "w", RG_F32, RG_SHAPE(OUTPUTS, 1, 1, 3, 3)),
-            *u = rg_input(g, "u", RG_F32, RG_SHAPE(1, OUTPUTS, 1, SIZE, SIZE));
+            *w = rg_input(g, "w", RG_F32, RG_SHAPE(outputs, 1, 1, 3, 3)),
+            *u = rg_input(g, "u", RG_F32, RG_SHAPE(1, outputs, 1, SIZE, SIZE));
     rg_node *y = rg_conv3d(x, w, NULL, &(rg_conv3d_opts){.stride = {3, 1, 1}, .pad = {1, 1, 1}});
     const rg_nodes d = rg_vjp(RG_NODES(y), RG_NODES(u), RG_NODES(x, w));
     rg_node *const fetch[3] = {y, rg_at(d, 0), rg_at(d, 1)};
@@ -445,7 +448,7 @@ Test(conv, planes_of_padding_are_zeros)
     must(rg_bind(p, w, data));
     must(rg_bind(p, u, data));
     must(rg_run(p));
-    static const size_t n[3] = {OUTPUTS * SIZE * SIZE, SIZE * SIZE, OUTPUTS * TAPS};
+    const size_t n[3] = {(size_t)outputs * SIZE * SIZE, SIZE * SIZE, (size_t)outputs * TAPS};
     for (size_t k = 0; k < 3; k++) {
         const float *have = rg_data(p, fetch[k]);
         for (size_t i = 0; i < n[k]; i++)
@@ -453,6 +456,12 @@ Test(conv, planes_of_padding_are_zeros)
     }
     rg_plan_free(p);
     rg_graph_free(g);
+}
+
+Test(conv, planes_of_padding_are_zeros)
+{
+    only_padding(20);
+    only_padding(1);
 }
 
 Test(conv, same_keeps_the_size)

@@ -161,6 +161,23 @@ void RGK_NAME(conv)(const rgk_conv *c)
 
 /* ---- the source ---- */
 
+#define ROWS_AHEAD 12 /* of a plane, in steps of more than one */
+
+/* Elements 0, 2, 4 ... of the n that are there. */
+RGK_INLINE vreal every_other(const real *x, size_t n)
+{
+    const vreal a = load_some(x, n), b = n > RGK_LANES ? load_some(x + RGK_LANES, n - RGK_LANES) : v_set(0);
+#if RGK_LANES == 16
+    return __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+#elif RGK_LANES == 8
+    return __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14);
+#elif RGK_LANES == 4
+    return __builtin_shufflevector(a, b, 0, 2, 4, 6);
+#else
+    return __builtin_shufflevector(a, b, 0, 2);
+#endif
+}
+
 /* n elements of which those before `lo` and from `hi` on are outside of x; x[0] is element lo, further ones `step`
    apart. Room for a vector is behind them: what it gets is overwritten, or not looked at. */
 RGK_INLINE void copy_row(size_t n, size_t lo, size_t hi, const real *x, size_t step, real *y)
@@ -171,8 +188,8 @@ RGK_INLINE void copy_row(size_t n, size_t lo, size_t hi, const real *x, size_t s
         for (size_t i = lo; i < hi; i += RGK_LANES)
             v_store(y + i, load_some(x + (i - lo), hi - i));
     } else if (step == 2) {
-        for (size_t i = lo; i < hi; i++)
-            y[i] = x[2 * (i - lo)];
+        for (size_t i = lo; i < hi; i += RGK_LANES)
+            v_store(y + i, every_other(x + 2 * (i - lo), 2 * (hi - i) - 1));
     } else {
         for (size_t i = lo; i < hi; i++)
             y[i] = x[(i - lo) * step];
@@ -254,6 +271,17 @@ static void copy_plane(const rgk_source *s, const real *x, real *y)
     copy_row(more, more, more, x, 1, y + below * n);
 }
 
+/* Memory does not see rows coming where others between are left out: beside row j, of this plane or of the next one. */
+static void ask_for_row(const rgk_source *s, const real *row, size_t j)
+{
+    const size_t step = s->step[1] * s->in[2], end = s->n[1];
+    const real *at = row + ROWS_AHEAD * step;
+    if (j + ROWS_AHEAD >= end)
+        at += (ptrdiff_t)(s->in[0] * s->in[1] * s->in[2]) - (ptrdiff_t)(end * step);
+    for (size_t q = 0; q < s->in[2]; q += 64 / sizeof(real))
+        __builtin_prefetch(at + q);
+}
+
 void RGK_NAME(conv_source)(const rgk_source *s, const void *vx, void *vy)
 {
     const bool plain = s->phases[0] * s->phases[1] * s->phases[2] == 1 && s->step[1] == 1 && s->step[2] == 1;
@@ -280,9 +308,8 @@ void RGK_NAME(conv_source)(const rgk_source *s, const void *vx, void *vy)
                     const real *row = there ? x + (size_t)d * area + (size_t)h * s->in[2] +
                                                   (s->first[2] + (ptrdiff_t)(p2 + lo * s->step[2]))
                                             : NULL;
-                    /* memory does not see rows coming where others between are left out */
-                    for (size_t q = 0; row && s->step[1] > 1 && q < s->in[2]; q += 64 / sizeof(real))
-                        __builtin_prefetch(row + 4 * s->step[1] * s->in[2] + q);
+                    if (row && s->step[1] > 1)
+                        ask_for_row(s, row, j);
                     copy_row(s->n[2], there ? lo : s->n[2], there ? hi : s->n[2], row ? row : x, s->step[2], y);
                 }
         }

@@ -13,6 +13,7 @@
 #define DIRECT_VECTORS 2
 #define MOST_THREE 12 /* pixels, of a kernel of three columns */
 #define MOST_FIVE 10
+#define MOST_ALONE 16 /* of three columns and one vector */
 /* Columns x pixels of a tile, below which too few multiply-adds wait for one another. */
 #define LEAST_ONE 21 /* of a vector of outputs */
 #define LEAST_TWO 24
@@ -39,7 +40,7 @@ RGK_INLINE void direct_run(const int pixels, const int vectors, const int taps, 
 {
     const rgk_conv_direct *c = t->c;
     const size_t row = c->row, planes_each = t->ahead ? (t->planes + c->channels - 1) / c->channels : 0;
-    vreal sum[MOST_THREE][DIRECT_VECTORS];
+    vreal sum[MOST_ALONE][DIRECT_VECTORS];
     RGK_UNROLL
     for (int i = 0; i < pixels; i++) {
         RGK_UNROLL
@@ -129,6 +130,22 @@ RGK_INLINE void direct_pixels(size_t pixels, const int vectors, const int taps, 
         if (taps == 3)
             direct_run(12, vectors, taps, apart, t);
         break;
+    case 13:
+        if (taps == 3 && vectors == 1)
+            direct_run(13, vectors, taps, t);
+        break;
+    case 14:
+        if (taps == 3 && vectors == 1)
+            direct_run(14, vectors, taps, t);
+        break;
+    case 15:
+        if (taps == 3 && vectors == 1)
+            direct_run(15, vectors, taps, t);
+        break;
+    case 16:
+        if (taps == 3 && vectors == 1)
+            direct_run(16, vectors, taps, t);
+        break;
     default:
         break;
     }
@@ -159,16 +176,17 @@ static void direct_three_in_blocks(size_t pixels, size_t vectors, const direct_t
         direct_pixels(pixels, DIRECT_VECTORS, 3, TILE_COLS, t);
 }
 
-static size_t tiles_of(size_t taps, size_t width)
+static size_t tiles_of(size_t taps, size_t width, size_t vectors)
 {
-    const size_t most = taps == 3 ? MOST_THREE : MOST_FIVE;
+    const size_t most = taps == 5 ? MOST_FIVE : vectors == 1 ? MOST_ALONE : MOST_THREE;
     return (width + most - 1) / most;
 }
 
 bool RGK_NAME(conv_direct_fits)(size_t taps, size_t width, size_t outputs)
 {
-    const size_t pixels = taps == 3 || taps == 5 ? width / tiles_of(taps, width) : 0;
-    return taps * pixels >= (outputs > RGK_LANES ? LEAST_TWO : LEAST_ONE);
+    const size_t vectors = outputs > RGK_LANES ? DIRECT_VECTORS : 1,
+                 pixels = taps == 3 || taps == 5 ? width / tiles_of(taps, width, vectors) : 0;
+    return taps * pixels >= (vectors > 1 ? LEAST_TWO : LEAST_ONE);
 }
 
 /* The weights that are needed next are asked for by all tiles, a line with every channel. */
@@ -180,7 +198,7 @@ typedef struct walk {
 /* A row of the result, `vectors` vectors of outputs from `first` on, at pixel `at` of those of the call. */
 static void direct_row(const rgk_conv_direct *c, size_t image, size_t h, size_t first, size_t vectors, walk *w)
 {
-    const size_t tiles = tiles_of(c->taps, c->width), at = (image * c->height + h) * c->width,
+    const size_t tiles = tiles_of(c->taps, c->width, vectors), at = (image * c->height + h) * c->width,
                  asked = c->channels * LINE;
     const bool blocks = c->plane == 1;
     const ptrdiff_t row = c->first_row + (ptrdiff_t)h, below = (ptrdiff_t)c->seen_rows - row;
