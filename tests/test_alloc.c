@@ -161,6 +161,22 @@ static bool budgeted(rg_graph *g)
     return ok;
 }
 
+/* Convolutions, a window and a skip in blocks, turned at the end. */
+static bool in_blocks(rg_graph *g)
+{
+    rg_node *x = rg_input(g, "x", RG_F32, RG_SHAPE(rg_dim(g, "batch"), 1, 4, 6));
+    const rg_param_opts uniform = {.init = RG_UNIFORM, .scale = 1};
+    const rg_conv_opts o = {.pad = {1, 1}};
+    rg_node *h =
+        rg_conv2d(x, rg_param(g, "a", RG_F32, RG_SHAPE(64, 1, 5, 5), &uniform), NULL, &(rg_conv_opts){.pad = {2, 2}});
+    rg_node *c = rg_conv2d(h, rg_param(g, "b", RG_F32, RG_SHAPE(64, 64, 3, 3), &uniform), NULL, &o);
+    rg_node *y = rg_max_pool2d(rg_add(rg_relu(c), h), &(rg_pool_opts){.window = {2, 2}});
+    rg_plan *p = rg_compile(g, RG_NODES(y), &(rg_plan_opts){.threads = 1, .layout = RG_BLOCKS});
+    const bool ok = p && !rg_bind_shape(p, x, data, RG_SHAPE(2, 1, 4, 6)) && !rg_run(p);
+    rg_plan_free(p);
+    return ok;
+}
+
 /* Structures through moves, sums, products and the steps of a recurrence; both kinds of colours. */
 static bool sparse(rg_graph *g)
 {
@@ -245,6 +261,12 @@ Test(alloc, budget)
 {
     for_every_k(budgeted, false, false);
 }
+Test(alloc, layouts)
+{
+    for_every_k(in_blocks, false, false);
+    for_every_k(in_blocks, false, true);
+}
+
 Test(alloc, sparse_derivatives)
 {
     for_every_k(sparse, true, false);

@@ -135,6 +135,27 @@ static void direct_by_channels(const rgk_table *t, rgk_conv_direct d, const void
     frame_free(&sum, "sums in parts");
 }
 
+/* The same sums from a source in a block: its channels lie together, as many as there are columns for them. */
+static void direct_in_a_block(const rgk_table *t, rgk_conv_direct d, const void *planes, size_t elements)
+{
+    const size_t image = d.seen_rows * d.pitch * t->conv_columns, size = width(t);
+    frame source = numbers(t, d.images * image), sum = blank(t, elements);
+    for (size_t m = 0; m < d.images; m++)
+        for (size_t c = 0; c < d.channels; c++)
+            for (size_t i = 0; i < d.seen_rows * d.pitch; i++)
+                memcpy((char *)source.p + (m * image + i * t->conv_columns + c) * size,
+                       (const char *)d.source + (m * d.source_image + c * d.plane + i) * size, size);
+    d.source = source.p;
+    d.sum = sum.p;
+    d.source_image = image;
+    d.pitch *= t->conv_columns;
+    d.plane = 1;
+    t->conv_direct(&d);
+    cr_assert(memcmp(planes, sum.p, elements * size) == 0, "%s: other bits from a block", rgk_isa_name(t->isa));
+    frame_free(&source, "source in a block");
+    frame_free(&sum, "sums from a block");
+}
+
 static void direct_sums(const rgk_table *t)
 {
     for (size_t n = 0, done = 0; done < 200 && n < 4000; n++) {
@@ -174,6 +195,8 @@ static void direct_sums(const rgk_table *t)
             for (size_t o = 0; o < outputs; o++)
                 direct_sum(t, &d, i / across / d.height, i / across % d.height, i % across, o);
         direct_by_channels(t, d, sum.p, pixels * d.row);
+        if (taps == 3)
+            direct_in_a_block(t, d, sum.p, pixels * d.row);
         frame_free(&source, "source");
         frame_free(&weights, "weights");
         frame_free(&sum, "sums");
