@@ -82,7 +82,7 @@ static bool is_image(const rg_node *node)
 static bool goes_along(const laying *k, const rg_node *node)
 {
     if (!(node->op->traits & RG_ELEMENTWISE) || (node->op->traits & RG_UNIQUE) || node->op->n_out != 1 || !node->n_in ||
-        rgi_can_fail(k->l, node->op))
+        node->n_in > RGI_MAX_ARITY || rgi_can_fail(k->l, node->op))
         return false;
     bool fits = true;
     for (size_t i = 0; fits && i < node->n_in; i++) {
@@ -217,7 +217,7 @@ static rg_node *build_conv(const laying *k, const rg_node *node, bool writes, im
 static rg_node *build(const laying *k, const image *x, image **missing)
 {
     const rg_node *node = x->node;
-    rg_node *in[RGI_MAX_ARITY];
+    rg_node *in[RGI_MAX_ARITY] = {NULL};
     if (x->conv)
         return build_conv(k, node, true, missing);
     for (size_t i = 0; i < node->n_in; i++)
