@@ -132,19 +132,19 @@ RGK_INLINE void direct_pixels(size_t pixels, const int vectors, const int taps, 
         break;
     case 13:
         if (taps == 3 && vectors == 1)
-            direct_run(13, vectors, taps, t);
+            direct_run(13, vectors, taps, apart, t);
         break;
     case 14:
         if (taps == 3 && vectors == 1)
-            direct_run(14, vectors, taps, t);
+            direct_run(14, vectors, taps, apart, t);
         break;
     case 15:
         if (taps == 3 && vectors == 1)
-            direct_run(15, vectors, taps, t);
+            direct_run(15, vectors, taps, apart, t);
         break;
     case 16:
         if (taps == 3 && vectors == 1)
-            direct_run(16, vectors, taps, t);
+            direct_run(16, vectors, taps, apart, t);
         break;
     default:
         break;
