@@ -293,7 +293,7 @@ static const rg_attr_field fields[] = {
     .n_in = 3, .n_out = 3, .dtypes = RG_DT_FLOATS, .attr_size = sizeof(batch_norm_attr), .attrs = fields, \
     .batch = batch, .cost = cost
 
-const rg_op rgi_op_batch_norm = {CHANNELS,       .name = "batch_norm", .traits = RG_DELIVERS | RG_LIGHT,
+const rg_op rgi_op_batch_norm = {CHANNELS,       .name = "batch_norm", .traits = RG_DELIVERS | RG_LIGHT | RG_ANY_SIZES,
                                  .infer = infer, .vjp = vjp,           .jvp = jvp,
                                  .run = run};
 

@@ -65,6 +65,9 @@ static void inside(const rgi_conv_layout *l, int axis, size_t i, const int32_t *
 {
     const ptrdiff_t origin = rgi_conv_origin(l, axis, i), size = (ptrdiff_t)l->wide.seen[axis];
     *lo = 0;
+    *hi = n;
+    if (n && origin + shift[0] >= 0 && origin + shift[n - 1] < size)
+        return;
     while (*lo < n && origin + shift[*lo] < 0)
         ++*lo;
     *hi = *lo;
@@ -112,11 +115,10 @@ static bool divide(rgi_conv_layout *l, int axis, size_t *most)
         band b[MOST_BANDS];
         const size_t n = shifts_of(l, axis, rest, shift), bands = bands_of(l, axis, 0, count, rest, shift, n, b);
         *most = rgi_larger(*most, bands);
-        for (size_t i = first_of(l, axis, 0, rest); i < count; i += step_of(l, axis)) {
-            size_t lo, hi;
-            inside(l, axis, i, shift, n, &lo, &hi);
-            all += n;
-            seen += hi - lo;
+        for (size_t k = 0; k < bands && bands <= MOST_BANDS; k++) {
+            const size_t results = rgi_parts(b[k].end - b[k].first, step_of(l, axis));
+            all += results * n;
+            seen += results * (b[k].hi - b[k].lo);
         }
     }
     return *most <= MOST_BANDS && (all - seen) * (l->wide.data_grad ? FEW_ZEROS : FEWER_ZEROS) >= all;

@@ -144,6 +144,19 @@ static void gather(rgi_conv_layout *l, size_t size)
     l->source_bytes = l->rows * row;
 }
 
+/* Of places i step + j other - before on an axis of `in` elements, for i < n and j < m: where steps are so long that one i at
+   most meets elements, as long as that needs. Each i and j meet what they met. */
+static void shorten(size_t *step, size_t n, size_t other, size_t m, size_t in, size_t *before)
+{
+    const size_t reach = m ? (m - 1) * other : 0, enough = rgi_larger(in + reach, 1);
+    if (!n || !m || *step <= enough)
+        return;
+    const size_t i = *before > reach ? rgi_parts(*before - reach, *step) : 0;
+    const bool meets = i < n && i * *step < in + *before;
+    *before = meets ? *before - i * (*step - enough) : (n - 1) * enough + reach + 1;
+    *step = enough;
+}
+
 static rg_status run_pixels(const rg_step *s, size_t lo, size_t hi);
 
 void rgi_conv_lay_out(const rg_step *s, void *out)
@@ -173,6 +186,8 @@ void rgi_conv_lay_out(const rg_step *s, void *out)
         l.taps *= l.kernel[i];
         l.inputs *= l.in[i];
         l.outputs *= l.out[i];
+        shorten(&l.stride[i], l.out[i], l.dilation[i], l.kernel[i], l.in[i], &l.before[i]);
+        shorten(&l.dilation[i], l.kernel[i], l.stride[i], l.out[i], l.in[i], &l.before[i]);
         const size_t reach = (l.kernel[i] - 1) * l.dilation[i];
         /* beyond the edges steps may be far longer than kernels: what no tap sees is not copied */
         const bool seen = reach + 1 >= l.stride[i] || (a->before[i] == 0 && a->after[i] == 0);
@@ -227,7 +242,7 @@ void rgi_conv_lay_out(const rg_step *s, void *out)
     l.source_bytes = l.whole ? 0 : l.images * l.source_bytes + 64; /* a vector beyond */
     l.starts_at = l.source_at + rgi_rounded(l.source_bytes);
     l.turned_at = l.planes_at = l.starts_at;
-    *(rgi_conv_layout *)out = l;
+    memmove(out, &l, sizeof l); /* a call: word by word it takes several times as long */
 }
 
 void rgi_conv_cost(const rg_step *s, rg_cost *cost)

@@ -315,9 +315,10 @@ static void jvp_norm(rg_node *self, rg_node *const tangent[], rg_node *out[])
 
 /* ---- descriptors ---- */
 
-#define REDUCTION(more)                                                                                           \
-    .n_in = 1, .n_out = 1, .traits = RG_ROWS | (more), .attr_size = sizeof(rgi_along), .attrs = rgi_along_fields, \
-    .infer = infer, .batch = batch, .cost = cost, .run = run, .draws = draws, .reads = rgi_along_reads
+#define REDUCTION(more)                                                                                  \
+    .n_in = 1, .n_out = 1, .traits = RG_ROWS | RG_ANY_SIZES | (more), .attr_size = sizeof(rgi_along),    \
+    .attrs = rgi_along_fields, .infer = infer, .batch = batch, .cost = cost, .run = run, .draws = draws, \
+    .reads = rgi_along_reads
 
 const rg_op rgi_op_sum = {
     REDUCTION(0),   .name = "sum",     .dtypes = RG_DT_NUMBERS,

@@ -95,3 +95,19 @@ rg_status rg_bind_tensor(rg_plan *p, rg_node *input, const rg_tensor *tensor)
                         rg_dtype_name(input->dtype), rg_dtype_name(tensor->dtype));
     return bind(p, input, tensor->data, &tensor->shape, "rg_bind_tensor");
 }
+
+rg_node *rgi_unbound(const rg_plan *p, bool data)
+{
+    for (size_t i = 0; i < p->program->n_read; i++) {
+        const rgi_binding *b = &p->bindings[i];
+        const bool empty = b->sized && rg_shape_count(b->shape) == 0;
+        if (!b->sized || (data && !b->data && !empty))
+            return p->program->inputs[i];
+    }
+    return NULL;
+}
+
+rg_node *rg_plan_unbound(const rg_plan *p)
+{
+    return p ? rgi_unbound(p, true) : NULL;
+}

@@ -1,7 +1,9 @@
-/* lasting.c - fused groups that no named size reaches: updates of parameters, the cells of a recurrence whose time is
-   named. They are the same for all sizes, but for where they lie in the slab: the plan makes them once, in memory of its
-   own, and their pointers follow the specialisation that runs. */
+/* lasting.c - steps that no named size reaches: updates of parameters, the cells of a recurrence whose time is named. They
+   are the same for all sizes, but for where they lie in the slab: the plan makes them once, in memory of its own, and
+   their pointers follow the specialisation that runs. Of single ops it has a copy of the step; groups are the plan's. */
 #include "steps.h"
+
+#include <string.h>
 
 /* A group in the two forms that who does what asks for: one block with pointers of its own, or cut into parts. With a head
    or foot it is the latter. */
@@ -11,6 +13,9 @@ struct rgi_lasting {
     enum { UNKNOWN, CHANGES, STAYS } known;
     rgi_group *form[2]; /* by `single` */
     bool linked[2];
+    rgi_exec *exec; /* of a step without a group, as it is made; linked[0] ... */
+    rgi_extra extra;
+    size_t scratch; /* ... and what it wants */
 };
 
 static bool shape_stays(const rgi_program *prog, int32_t v)
@@ -33,12 +38,13 @@ static bool value_stays(const rgi_program *prog, int32_t v)
     return stays;
 }
 
-static bool group_stays(const rgi_program *prog, const rgi_item *item)
+static bool item_stays(const rgi_program *prog, const rgi_item *item)
 {
     bool stays = true;
     for (uint32_t m = 0; stays && m < item->count; m++) {
         const rgi_use *use = &prog->uses[item->first + m];
-        stays = value_stays(prog, use->out[0]);
+        for (uint32_t k = 0; stays && k < use->n_out; k++)
+            stays = value_stays(prog, use->out[k]);
         for (uint32_t i = 0; stays && i < use->n_in; i++)
             stays = use->in[i] == RGI_NONE ? !use->node->in[i]->shape->named : value_stays(prog, use->in[i]);
     }
@@ -87,6 +93,60 @@ static bool make_single(rg_plan *p, const rgi_special *s, rgi_group *g)
     return ok;
 }
 
+/* Room for what lasts. False: out of memory. */
+static bool make_room(rg_plan *p)
+{
+    if (!p->lasting)
+        p->lasting = rgi_arena_alloc(&p->arena, (p->program->n_items + 1) * sizeof *p->lasting);
+    return p->lasting;
+}
+
+bool rgi_lasting_step(rg_plan *p, rgi_special *s, size_t step, rgi_extra *extra, bool *lasts)
+{
+    const rgi_program *prog = p->program;
+    const rgi_item *item = &prog->items[step];
+    *lasts = false;
+    if (item->kind != RGI_RUN || prog != p->base || !prog->graph->dims.n || s->in_strips)
+        return true;
+    if (!make_room(p))
+        return false;
+    rgi_lasting *l = &p->lasting[step];
+    if (l->known == UNKNOWN)
+        l->known = item_stays(prog, item) ? STAYS : CHANGES;
+    if (l->known == CHANGES)
+        return true;
+    if (!l->exec) {
+        rgi_special all = outlive(p, s);
+        rgi_exec *const made = rgi_arena_alloc(&all.arena, sizeof *made);
+        const bool ok = made && rgi_step_make(p, &all, step, made, &l->extra);
+        take_over(p, &all);
+        s->refused = all.refused;
+        if (!ok)
+            return false;
+        made->lasts = true;
+        l->scratch = all.scratch;
+        l->exec = made;
+    }
+    rgi_exec *const e = &s->steps[step];
+    memmove(e, l->exec, sizeof *e); /* a call: word by word it takes several times as long */
+    *extra = l->extra;
+    *lasts = true;
+    s->scratch = l->scratch > s->scratch ? l->scratch : s->scratch;
+    return rgi_packed_make(p, s, &prog->uses[item->first], e);
+}
+
+bool rgi_lasting_link_step(rg_plan *p, const rgi_special *s, size_t step)
+{
+    rgi_lasting *l = &p->lasting[step];
+    if (l->linked[false])
+        return true;
+    const rgi_use *use = rgi_main_use(p->program, &p->program->items[step]);
+    rgi_special all = outlive(p, s);
+    l->linked[false] = rgi_operands_link(p, &all, use, &l->exec->step);
+    take_over(p, &all);
+    return l->linked[false];
+}
+
 bool rgi_lasting_find(rg_plan *p, const rgi_special *s, size_t step, rgi_group **out)
 {
     const rgi_program *prog = p->program;
@@ -94,12 +154,12 @@ bool rgi_lasting_find(rg_plan *p, const rgi_special *s, size_t step, rgi_group *
     const bool turns = s->in_strips && prog->items[step].loop != RGI_NONE; /* strips move what is read otherwise */
     if (prog != p->base || !prog->graph->dims.n || turns)
         return true;
-    if (!p->lasting && !(p->lasting = rgi_arena_alloc(&p->arena, (prog->n_items + 1) * sizeof *p->lasting)))
+    if (!make_room(p))
         return false;
     rgi_lasting *l = &p->lasting[step];
     if (l->known == UNKNOWN) {
         const rgi_item members = rgi_members_of(&prog->items[step]);
-        l->known = group_stays(prog, &members) ? STAYS : CHANGES;
+        l->known = item_stays(prog, &members) ? STAYS : CHANGES;
     }
     if (l->known == CHANGES)
         return true;

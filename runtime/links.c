@@ -112,6 +112,16 @@ bool rgi_group_link(rg_plan *p, rgi_special *s, const rgi_item *item, rgi_group 
     return !g->single || add_own(s, &g->own, own, 0);
 }
 
+bool rgi_operands_link(rg_plan *p, rgi_special *s, const rgi_use *use, const rg_step *step)
+{
+    bool ok = true;
+    for (uint32_t k = 0; ok && k < use->n_in; k++)
+        ok = use->in[k] == RGI_NONE || link_value(p, s, use->in[k], &step->in[k]);
+    for (uint32_t k = 0; ok && k < use->n_out; k++)
+        ok = link_value(p, s, use->out[k], &step->out[k]);
+    return ok;
+}
+
 bool rgi_steps_link(rg_plan *p, rgi_special *s, const rgi_extra *extra)
 {
     bool ok = true;
@@ -120,11 +130,8 @@ bool rgi_steps_link(rg_plan *p, rgi_special *s, const rgi_extra *extra)
         rgi_exec *e = &s->steps[i];
         if (e->kind == RGI_RUN) {
             const rgi_use *use = rgi_main_use(p->program, item);
-            for (uint32_t k = 0; ok && k < (e->goes_on ? 2 : use->n_in); k++)
-                ok = use->in[k] == RGI_NONE || link_value(p, s, use->in[k], &e->step.in[k]);
+            ok = e->lasts && !e->group ? rgi_lasting_link_step(p, s, i) : rgi_operands_link(p, s, use, &e->step);
             ok = ok && (!e->goes_on || add_link(s, RGI_FROM_SLAB, &e->step.in[2], extra[i].offset));
-            for (uint32_t k = 0; ok && k < use->n_out; k++)
-                ok = link_value(p, s, use->out[k], &e->step.out[k]);
             for (uint32_t k = 0; ok && use->packed && k < use->n_in; k++)
                 ok = use->packed[k] == RGI_NONE || !rgi_special_bytes(p, s, use->packed[k]) ||
                      link_value(p, s, use->packed[k], &e->packed[k]);

@@ -1,6 +1,6 @@
-/* offsets.c - placing buffers in the slab: largest first, each at the lowest offset where nothing that lives at the
-   same time lies (greedy by size; Pisarchyk and Lee 2020). Where that leaves holes, what makes the peak is placed
-   first, and others by and by. Of many buffers the smallest, if they do not count, and of very many all are placed in
+/* offsets.c - placing buffers in the slab: what makes the peak first, then the largest, each at the lowest offset where
+   nothing that lives at the same time lies (greedy by size; Pisarchyk and Lee 2020). Where that leaves holes, other orders
+   are tried. Of many buffers the smallest, if they do not count, and of very many all are placed in
    order of time instead, on the places of dead ones of their size. */
 #include "plan.h"
 
@@ -31,13 +31,6 @@ static int by_size(const void *x, const void *y)
     return (*a)->first != (*b)->first ? ((*a)->first < (*b)->first ? -1 : 1) : (*a < *b ? -1 : 1);
 }
 
-static int by_span(const void *x, const void *y)
-{
-    const rgi_buffer *const *a = x, *const *b = y;
-    const uint32_t m = (*a)->last - (*a)->first, n = (*b)->last - (*b)->first;
-    return m != n ? (m < n ? 1 : -1) : by_size(x, y);
-}
-
 /* Whether no run has both. */
 static bool exclusive(const rgi_buffer *a, const rgi_buffer *b)
 {
@@ -46,7 +39,6 @@ static bool exclusive(const rgi_buffer *a, const rgi_buffer *b)
 
 typedef struct spot {
     size_t offset, end;
-    const rgi_buffer *buffer;
 } spot;
 
 /* What has been placed, sorted by offset; lifetimes for themselves, so that many are looked at together. Of a position
@@ -55,16 +47,16 @@ typedef struct spot {
 typedef struct placed {
     size_t n;
     spot *at;
+    const rgi_buffer **whose; /* NULL: no two of them exclude each other */
     int16_t *first, *last;
     int16_t *rank; /* by position */
 } placed;
 
 #define RGI_TOGETHER 32
 
-/* Which of the next RGI_TOGETHER buffers from `at` are alive at the buffer's time: a byte each. */
-static void find_alive(const placed *y, size_t at, const rgi_buffer *b, uint8_t alive[RGI_TOGETHER])
+/* Which of the next RGI_TOGETHER buffers from `at` are alive between two ranks: a byte each. */
+static void find_alive(const placed *y, size_t at, int16_t first, int16_t last, uint8_t alive[RGI_TOGETHER])
 {
-    const int16_t first = y->rank[b->first], last = y->rank[b->last];
     const int16_t *const firsts = y->first + at, *const lasts = y->last + at;
     for (size_t i = 0; i < RGI_TOGETHER; i++)
         alive[i] = (uint8_t)((firsts[i] <= last) & (lasts[i] >= first));
@@ -74,17 +66,19 @@ static void find_alive(const placed *y, size_t at, const rgi_buffer *b, uint8_t 
 static size_t lowest_gap(const placed *y, const rgi_buffer *b)
 {
     const size_t bytes = rounded(b->bytes);
+    const int16_t first = y->rank[b->first], last = y->rank[b->last];
+    const rgi_buffer **const whose = b->choice ? y->whose : NULL;
     size_t end = 0;
     for (size_t i = 0; i < y->n; i += RGI_TOGETHER) {
         uint8_t alive[RGI_TOGETHER];
-        find_alive(y, i, b, alive);
+        find_alive(y, i, first, last, alive);
         for (size_t k = 0; k < RGI_TOGETHER; k += sizeof(uint64_t)) {
             uint64_t eight;
             memcpy(&eight, alive + k, sizeof eight);
             eight = __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__ ? __builtin_bswap64(eight) : eight;
             for (; eight; eight &= eight - 1) {
                 const size_t j = i + k + (size_t)__builtin_ctzll(eight) / 8;
-                if (b->choice && exclusive(y->at[j].buffer, b))
+                if (whose && exclusive(whose[j], b))
                     continue;
                 if (y->at[j].offset >= end + bytes)
                     return end;
@@ -110,18 +104,26 @@ static void insert(placed *y, const rgi_buffer *b)
     memmove(y->at + low + 1, y->at + low, behind * sizeof *y->at);
     memmove(y->first + low + 1, y->first + low, behind * sizeof *y->first);
     memmove(y->last + low + 1, y->last + low, behind * sizeof *y->last);
-    y->at[low] = (spot){b->offset, end_of(b), b};
+    y->at[low] = (spot){b->offset, end_of(b)};
     y->first[low] = y->rank[b->first];
     y->last[low] = y->rank[b->last];
+    if (y->whose) {
+        memmove(y->whose + low + 1, y->whose + low, behind * sizeof *y->whose);
+        y->whose[low] = b;
+    }
 }
 
 static bool make_room(rgi_arena *temporary, placed *y, rgi_buffer *const *order, size_t n, uint32_t positions)
 {
     const size_t room = n + RGI_TOGETHER;
+    bool choices = false;
+    for (size_t i = 0; i < n; i++)
+        choices = choices || order[i]->choice;
     y->at = rgi_arena_take(temporary, n * sizeof *y->at);
+    y->whose = choices ? rgi_arena_take(temporary, n * sizeof *y->whose) : NULL;
     y->first = rgi_arena_take(temporary, 2 * room * sizeof *y->first);
     y->rank = rgi_arena_alloc(temporary, ((size_t)positions + 1) * sizeof *y->rank);
-    if (!y->at || !y->first || !y->rank)
+    if (!y->at || (choices && !y->whose) || !y->first || !y->rank)
         return false;
     y->last = y->first + room;
     for (size_t i = 0; i < n; i++)
@@ -131,65 +133,77 @@ static bool make_room(rgi_arena *temporary, placed *y, rgi_buffer *const *order,
     return true;
 }
 
-/* Places the buffers in an order, and returns where the last one ends. */
-static size_t place_in_order(placed *y, rgi_buffer *const *order, size_t n)
+/* Places the buffers in an order until one ends at `limit` or behind it, or all are placed. *top: the number of that one, or of
+   the one that ends last; returns where. */
+static size_t place_in_order(placed *y, rgi_buffer *const *order, size_t n, size_t limit, size_t *top)
 {
     size_t total = 0;
-    y->n = 0;
+    y->n = *top = 0;
     for (size_t i = 0; i < n + RGI_TOGETHER; i++) { /* never */
         y->first[i] = INT16_MAX;
         y->last[i] = -1;
     }
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n && total < limit; i++) {
         order[i]->offset = lowest_gap(y, order[i]);
         insert(y, order[i]);
         const size_t end = end_of(order[i]);
+        *top = end > total ? i : *top;
         total = end > total ? end : total;
     }
     return total;
 }
 
-/* Those alive at a position in front, longest-lived first; the others keep their order. */
-static void bring_forward(rgi_buffer **order, rgi_buffer **others, size_t n, uint32_t at)
+/* `order`, but those alive at a position in front, longest-lived first. NULL: out of memory. */
+static rgi_buffer **bring_forward(rgi_arena *temporary, rgi_buffer *const *order, size_t n, uint32_t at,
+                                  uint32_t positions)
 {
-    size_t alive = 0, rest = 0;
+    rgi_buffer **const out = rgi_arena_take(temporary, (n + 1) * sizeof *out);
+    uint32_t *const place = rgi_arena_alloc(temporary, ((size_t)positions + 2) * sizeof *place); /* by what is left */
+    if (!out || !place)
+        return NULL;
+    uint32_t alive = 0;
     for (size_t i = 0; i < n; i++)
-        if (order[i]->first <= at && at <= order[i]->last)
-            order[alive++] = order[i];
-        else
-            others[rest++] = order[i];
-    memcpy(order + alive, others, rest * sizeof *others);
-    qsort(order, alive, sizeof *order, by_span);
+        if (order[i]->first <= at && at <= order[i]->last) {
+            place[positions - (order[i]->last - order[i]->first) + 1]++;
+            alive++;
+        }
+    for (uint32_t i = 1; i <= positions; i++)
+        place[i] += place[i - 1];
+    for (size_t i = 0; i < n; i++) {
+        rgi_buffer *const b = order[i];
+        const bool then = b->first <= at && at <= b->last;
+        out[then ? place[positions - (b->last - b->first)]++ : alive++] = b;
+    }
+    return out;
 }
 
-/* What makes the peak is placed first, without holes; then whatever stands out at the top before it, and so on: the
-   best placement counts. */
-static bool improve(rgi_arena *temporary, placed *y, rgi_buffer **order, size_t n, uint32_t at, size_t peak,
-                    size_t total)
+/* First what makes the peak, which is at position `at`, then the largest of the others. Where that takes more than the
+   peak: by size alone; and where that is not close to it, with what stands out at the top in front of all others, again and
+   again. The best placement counts; one that is no better ends as soon as that is seen. */
+static bool place_few(rgi_arena *temporary, placed *y, rgi_buffer *const *order, size_t n, uint32_t at,
+                      uint32_t positions, size_t peak)
 {
-    size_t *best = rgi_arena_alloc(temporary, n * (sizeof *best + 2 * sizeof *order));
-    if (!best)
+    rgi_buffer **const other = bring_forward(temporary, order, n, at, positions);
+    size_t *const best = rgi_arena_take(temporary, (n + 1) * sizeof *best);
+    size_t top, unused;
+    if (!other || !best)
         return false;
-    rgi_buffer **whose = (rgi_buffer **)(void *)(best + n);
-    for (size_t i = 0; i < n; i++) {
+    size_t total = place_in_order(y, other, n, SIZE_MAX, &top);
+    for (size_t i = 0; i < n; i++)
         best[i] = order[i]->offset;
-        whose[i] = order[i];
-    }
-    bring_forward(order, whose + n, n, at);
-    for (int k = 0; k < RGI_TRIES && total - peak > peak / RGI_CLOSE; k++) {
-        const size_t end = place_in_order(y, order, n);
+    for (int k = 0; total > peak && (k == 0 || total - peak > peak / RGI_CLOSE) && k <= RGI_TRIES; k++) {
+        if (k > 0) {
+            rgi_buffer *const moved = other[top];
+            memmove(other + 1, other, top * sizeof *other);
+            other[0] = moved;
+        }
+        const size_t end = place_in_order(y, k ? other : order, n, total, k ? &top : &unused);
         for (size_t i = 0; end < total && i < n; i++)
-            best[i] = whose[i]->offset;
+            best[i] = order[i]->offset;
         total = end < total ? end : total;
-        size_t top = 0;
-        for (size_t i = 1; i < n; i++)
-            top = end_of(order[i]) > end_of(order[top]) ? i : top;
-        rgi_buffer *const moved = order[top];
-        memmove(order + 1, order, top * sizeof *order);
-        order[0] = moved;
     }
     for (size_t i = 0; i < n; i++)
-        whose[i]->offset = best[i];
+        order[i]->offset = best[i];
     return true;
 }
 
@@ -345,13 +359,9 @@ bool rgi_offsets(rgi_arena *temporary, rgi_buffer *buffers, size_t n, uint32_t p
         for (size_t i = 0; i < n; i++)
             sorted[i] = (uint32_t)(order[i] - buffers);
         large = n - find_negligible(order, n, *peak);
-        if (!make_room(temporary, &y, order, large, positions))
+        if (!make_room(temporary, &y, order, large, positions) ||
+            !place_few(temporary, &y, order, large, at, positions, *peak))
             return false;
-        *total = place_in_order(&y, order, large);
-        if (*total > *peak && *total - *peak > *peak / RGI_CLOSE &&
-            !improve(temporary, &y, order, large, at, *peak, *total))
-            return false;
-        *total = 0; /* the best that was found may be another one than the last */
         for (size_t i = 0; i < large; i++)
             *total = end_of(order[i]) > *total ? end_of(order[i]) : *total;
     }

@@ -220,7 +220,7 @@ typedef struct rgi_exec {
     size_t own_at;           /* where in the slab; of a group with a head or foot: in the scratch */
     size_t moved_at;       /* RGI_RUN with terms and more than RGI_FEW operands: where in the scratch there is room for
                                 pointers to them; else 0 */
-    bool lasts;            /* RGI_FUSED: the group is the plan's (lasting.c) */
+    bool lasts;            /* the group is the plan's, or what else it points to (lasting.c) */
     double flops, traffic; /* estimates for the dump */
     uint32_t input;        /* RGI_PACK: the number of the operand */
 } rgi_exec;
@@ -372,6 +372,8 @@ struct rg_plan {
     uint32_t looks; /* at a meeting, of a thread before it sleeps; 0: not known yet */
 };
 
+/* bind.c: the first input that is read and has no sizes, or with `data` no values; or NULL. */
+rg_node *rgi_unbound(const rg_plan *p, bool data);
 /* special.c: finds or makes the specialisation for what is bound; without `run`, data need not be bound yet. */
 rg_status rgi_special_choose(rg_plan *p, bool run);
 void rgi_special_free(rg_plan *p, rgi_special *s);

@@ -135,7 +135,7 @@ static rg_status build(rg_plan *p, rgi_special *s, making way)
     const bool ok = extra && interval && shared && rgi_retrace_sizes(prog, s) && rgi_strips_find(p, s, way.small) &&
                     rgi_steps_make(p, s, extra) && rgi_share(p, s, way.apart, interval, shared) &&
                     rgi_strips_cut(p, s, way.small, extra) && rgi_steps_settle(p, s, extra) &&
-                    place(p, s, extra, interval, shared) && rgi_steps_link(p, s, extra) && rgi_straighten(s) &&
+                    place(p, s, extra, interval, shared) && rgi_steps_link(p, s, extra) && rgi_straighten(prog, s) &&
                     (!prog->opts.profile || (s->timeline = rgi_timeline_new(prog, s)));
     return ok ? RG_OK : s->refused ? s->refused : rgi_fail(RG_ERR_MEMORY, "rg_run: out of memory");
 }
@@ -173,18 +173,12 @@ static rg_status attach(rg_plan *p, rgi_special *s)
 
 static rg_status check_bound(const rg_plan *p, bool data)
 {
-    const rgi_program *prog = p->program;
+    const rg_node *node = rgi_unbound(p, data);
     char label[RGI_LABEL];
-    for (size_t i = 0; i < prog->n_read; i++) {
-        const rgi_binding *b = &p->bindings[i];
-        const bool empty = b->sized && rg_shape_count(b->shape) == 0;
-        if (b->sized && (b->data || empty || !data))
-            continue;
-        const rg_node *node = prog->inputs[i];
-        rgi_format_type(node->graph, node->dtype, node->shape->a, label, RGI_LABEL);
-        return rgi_fail(RG_ERR_STATE, "rg_run: input '%s' %s is not bound", rg_name(node), label);
-    }
-    return RG_OK;
+    if (!node)
+        return RG_OK;
+    rgi_format_type(node->graph, node->dtype, node->shape->a, label, RGI_LABEL);
+    return rgi_fail(RG_ERR_STATE, "rg_run: input '%s' %s is not bound", rg_name(node), label);
 }
 
 static bool same_sizes(const rg_plan *p, const rgi_special *s)
@@ -320,23 +314,40 @@ static rg_status fit_threads(rg_plan *p, rgi_special **s, size_t *least)
     return status;
 }
 
+/* One for so many threads that fits into the budget takes the place of *s, if there is one. */
+static rg_status try_threads(rg_plan *p, rgi_special **s, int threads, size_t *least)
+{
+    rgi_special *other;
+    rg_status status = make_special(p, p->base, (making){.threads = threads}, &other);
+    if (!status)
+        *least = other->total < *least ? other->total : *least;
+    if (!status && !fits_budget(p, other))
+        status = fit_threads(p, &other, least);
+    const bool better = !status && fits_budget(p, other);
+    rgi_special_free(p, better ? *s : other);
+    *s = better ? other : *s;
+    return status;
+}
+
 /* What fits into the budget replaces *s. Each thread has scratch of its own, and what several do at once is alive at once:
-   where nothing fits, it is for half as many threads, down to one. */
+   where nothing fits, it is for half as many threads, and so on; unless not even one thread could do. */
 static rg_status fit_budget(rg_plan *p, rgi_special **s)
 {
     const size_t all = (*s)->total;
+    const int threads = (*s)->threads;
     size_t least = all;
     rg_status status = fit_threads(p, s, &least);
-    while (!status && !fits_budget(p, *s) && (*s)->threads > 1) {
-        status = replace(p, s, (making){.threads = (*s)->threads / 2}, &least);
-        if (!status && !fits_budget(p, *s))
-            status = fit_threads(p, s, &least);
-    }
-    if (status || fits_budget(p, *s))
+    if (!status && !fits_budget(p, *s) && threads > 1)
+        status = try_threads(p, s, 1, &least);
+    if (status)
         return status;
-    return rgi_fail(RG_ERR_MEMORY,
-                    "rg_run: the plan takes %zu bytes, the budget is %zu: the least that would do is %zu", all,
-                    p->base->opts.budget, least);
+    if (!fits_budget(p, *s))
+        return rgi_fail(RG_ERR_MEMORY,
+                        "rg_run: the plan takes %zu bytes, the budget is %zu: the least that would do is %zu", all,
+                        p->base->opts.budget, least);
+    for (int n = threads / 2; !status && n > (*s)->threads; n /= 2)
+        status = try_threads(p, s, n, &least);
+    return status;
 }
 
 rg_status rgi_special_choose(rg_plan *p, bool run)

@@ -98,6 +98,8 @@ rg_status rgi_rule_check(const rgi_use *use, const rgi_special *s, rg_step *step
 {
     const rg_node *node = use->node;
     bool named = node->shape->named;
+    if (node->op->traits & RG_ANY_SIZES)
+        return RG_OK;
     for (uint32_t i = 0; i < node->n_in; i++)
         named = named || node->in[i]->shape->named;
     rg_type out[RGI_RESULTS];
@@ -134,8 +136,7 @@ static bool make_geometry(rgi_special *s, rg_step *step)
     return geometry != NULL;
 }
 
-/* Room for the packed operands of an op; those that are kept are as large as it says now. */
-static bool make_packed(const rg_plan *p, rgi_special *s, const rgi_use *use, rgi_exec *e)
+bool rgi_packed_make(const rg_plan *p, rgi_special *s, const rgi_use *use, rgi_exec *e)
 {
     if (!use->packed)
         return true;
@@ -161,7 +162,7 @@ static bool make_run(rg_plan *p, rgi_special *s, const rgi_item *item, const rgi
     rg_cost cost = {.tasks = {0}};
     e->step.tail = item->headed ? &group->tail : NULL;
     e->step.source = item->footed ? &group->source : NULL;
-    if (!make_geometry(s, &e->step) || !make_packed(p, s, use, e))
+    if (!make_geometry(s, &e->step) || !rgi_packed_make(p, s, use, e))
         return false;
     if (use->node->op->cost)
         use->node->op->cost(&e->step, &cost);
@@ -321,53 +322,65 @@ static bool make_read(rg_plan *p, rgi_special *s, const rgi_item *item, rgi_exec
     return e->terms && rgi_terms_make(p, s, item->from, &e->terms[0]);
 }
 
+static bool make_loop(rg_plan *p, rgi_special *s, const rgi_item *item, rgi_exec *e)
+{
+    const rgi_loop *loop = &p->program->loops[item->loop];
+    e->depth = (uint32_t)loop->depth;
+    if (item->kind == RGI_TEST) {
+        e->most = loop->scan->most ? (size_t)loop->scan->most : SIZE_MAX;
+        e->jump = loop->end + 1;
+        return make_read(p, s, item, e);
+    }
+    e->reverse = loop->reverse;
+    e->trips = loop->scan->endless ? SIZE_MAX : (size_t)s->shapes[loop->length].dim[0];
+    e->jump = item->kind == RGI_LOOP ? loop->end + 1 : loop->begin + 1;
+    return rgi_schedule_make(p->program, s, loop, e) && (item->from == RGI_NONE || make_read(p, s, item, e));
+}
+
+bool rgi_step_make(rg_plan *p, rgi_special *s, size_t step, rgi_exec *e, rgi_extra *extra)
+{
+    const rgi_program *prog = p->program;
+    const rgi_item *item = &prog->items[step];
+    size_t scratch;
+    e->kind = item->kind;
+    if (item->kind == RGI_RUN)
+        return make_run(p, s, item, NULL, e, extra, &scratch);
+    if (item->headed || item->footed)
+        return make_joined(p, s, item, e, extra);
+    if (item->kind == RGI_FUSED)
+        return make_fused(p, s, item, e);
+    if (item->kind == RGI_PACK)
+        return make_pack(p, s, item, e);
+    if (item->kind == RGI_LOOP || item->kind == RGI_NEXT || item->kind == RGI_TEST)
+        return make_loop(p, s, item, e);
+    if (item->every) {
+        const rgi_loop *loop = &prog->loops[item->loop];
+        e->every = (size_t)item->every;
+        e->depth = (uint32_t)loop->depth;
+        e->reverse = loop->reverse;
+        e->trips = (size_t)s->shapes[loop->length].dim[0];
+    }
+    e->checkpoint = item->checkpoint;
+    if (item->kind == RGI_INDEX || item->checkpoint)
+        e->depth = (uint32_t)prog->loops[item->loop].depth;
+    return make_copy(p, s, item, e);
+}
+
 bool rgi_steps_make(rg_plan *p, rgi_special *s, rgi_extra *extra)
 {
     const rgi_program *prog = p->program;
-    s->steps = rgi_special_alloc(s, prog->n_items, sizeof *s->steps);
+    s->steps = rgi_arena_take(&s->arena, (prog->n_items + 1) * sizeof *s->steps);
     if (!s->steps)
         return false;
     s->n_steps = prog->n_items;
     bool ok = true;
     for (size_t i = 0; ok && i < s->n_steps; i++) {
-        const rgi_item *item = &prog->items[i];
-        rgi_exec *e = &s->steps[i];
-        e->kind = item->kind;
-        size_t scratch;
-        if (item->kind == RGI_RUN) {
-            ok = make_run(p, s, item, NULL, e, &extra[i], &scratch);
-        } else if (item->headed || item->footed) {
-            ok = make_joined(p, s, item, e, &extra[i]);
-        } else if (item->kind == RGI_FUSED) {
-            ok = make_fused(p, s, item, e);
-        } else if (item->kind == RGI_PACK) {
-            ok = make_pack(p, s, item, e);
-        } else if (item->kind == RGI_LOOP || item->kind == RGI_NEXT) {
-            const rgi_loop *loop = &prog->loops[item->loop];
-            e->reverse = loop->reverse;
-            e->depth = (uint32_t)loop->depth;
-            e->trips = loop->scan->endless ? SIZE_MAX : (size_t)s->shapes[loop->length].dim[0];
-            e->jump = item->kind == RGI_LOOP ? loop->end + 1 : loop->begin + 1;
-            ok = rgi_schedule_make(prog, s, loop, e) && (item->from == RGI_NONE || make_read(p, s, item, e));
-        } else if (item->kind == RGI_TEST) {
-            const rgi_loop *loop = &prog->loops[item->loop];
-            e->depth = (uint32_t)loop->depth;
-            e->most = loop->scan->most ? (size_t)loop->scan->most : SIZE_MAX;
-            e->jump = loop->end + 1;
-            ok = make_read(p, s, item, e);
-        } else {
-            ok = make_copy(p, s, item, e);
-            if (item->every) {
-                const rgi_loop *loop = &prog->loops[item->loop];
-                e->every = (size_t)item->every;
-                e->depth = (uint32_t)loop->depth;
-                e->reverse = loop->reverse;
-                e->trips = (size_t)s->shapes[loop->length].dim[0];
-            }
-            e->checkpoint = item->checkpoint;
-            if (item->kind == RGI_INDEX || item->checkpoint)
-                e->depth = (uint32_t)prog->loops[item->loop].depth;
-        }
+        bool lasts;
+        ok = rgi_lasting_step(p, s, i, &extra[i], &lasts);
+        if (!ok || lasts)
+            continue;
+        memset(&s->steps[i], 0, sizeof *s->steps); /* shortly before it is filled in */
+        ok = rgi_step_make(p, s, i, &s->steps[i], &extra[i]);
     }
     return ok;
 }

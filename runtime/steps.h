@@ -20,7 +20,11 @@ bool rgi_pointers_make(rgi_special *s, rg_step *step);
 /* Shape rules see stand-ins while a graph is built; here they see the sizes that came, and must agree with what follows
    from the stand-ins: a slice of five of a named axis that turns out to have three does not. */
 rg_status rgi_rule_check(const rgi_use *use, const rgi_special *s, rg_step *step);
-/* Types, costs, blocks of every item; `extra`: one an item. False: out of memory. */
+/* Room for the packed operands of an op; those that are kept are as large as it says now. */
+bool rgi_packed_make(const rg_plan *p, rgi_special *s, const rgi_use *use, rgi_exec *e);
+/* Types, costs, blocks of an item, into zeroed memory. False: out of memory. */
+bool rgi_step_make(rg_plan *p, rgi_special *s, size_t step, rgi_exec *e, rgi_extra *extra);
+/* The same of every item; `extra`: one an item. False: out of memory. */
 bool rgi_steps_make(rg_plan *p, rgi_special *s, rgi_extra *extra);
 /* Once it is known who does what: which groups are single blocks of one thread, and the steps' own memory. */
 bool rgi_steps_settle(rg_plan *p, rgi_special *s, rgi_extra *extra);
@@ -36,7 +40,11 @@ const rg_window *rgi_window_make(rg_plan *p, rgi_special *s, const rgi_value *va
 /* groups_again.c: whether a group is, but for numbers, what it was at sizes known before; the group made from that. */
 bool rgi_group_stays(const rg_plan *p, const rgi_special *s, const rgi_item *item, const rgi_group *known);
 rgi_group *rgi_group_again(rg_plan *p, rgi_special *s, const rgi_item *item, const rgi_group *known);
-/* lasting.c: a group that is the same for all sizes; *out is NULL where it is not. False: out of memory. */
+/* lasting.c: the step and *extra, if it has no group and is the same for all sizes: *lasts. False: out of memory. */
+bool rgi_lasting_step(rg_plan *p, rgi_special *s, size_t step, rgi_extra *extra, bool *lasts);
+/* Its pointers, if this is the first to have it. */
+bool rgi_lasting_link_step(rg_plan *p, const rgi_special *s, size_t step);
+/* A group that is the same for all sizes; *out is NULL where it is not. False: out of memory. */
 bool rgi_lasting_find(rg_plan *p, const rgi_special *s, size_t step, rgi_group **out);
 /* Puts it into the form wanted: `single` or not. */
 bool rgi_lasting_settle(rg_plan *p, const rgi_special *s, size_t step, bool single, rgi_group **group);
@@ -49,6 +57,8 @@ void rgi_lasting_follow(rg_plan *p, const rgi_special *s, bool slab, bool inputs
 bool rgi_group_single(rgi_special *s, rgi_group *g);
 /* links.c: pointers, as links to what they follow. */
 bool rgi_steps_link(rg_plan *p, rgi_special *s, const rgi_extra *extra);
+/* Those of an op's inputs and outputs. */
+bool rgi_operands_link(rg_plan *p, rgi_special *s, const rgi_use *use, const rg_step *step);
 /* Those of a group; own: where the memory of its own lies in the slab, of one that lasts the step that has it. */
 bool rgi_group_link(rg_plan *p, rgi_special *s, const rgi_item *item, rgi_group *g, size_t own);
 /* Those of a list: each is base[where it comes from]. */
@@ -56,7 +66,7 @@ void rgi_links_set(const rgi_links *l, const void *const *base);
 /* Makes the pointers follow what has moved. */
 void rgi_links_follow(rg_plan *p, rgi_special *s);
 /* straight.c: the calls that one thread makes. */
-bool rgi_straighten(rgi_special *s);
+bool rgi_straighten(const rgi_program *prog, rgi_special *s);
 /* sizes.c: the named sizes, from the shapes bound, and the shapes and counts of all values. */
 rg_status rgi_sizes_find(const rg_plan *p, rgi_special *s);
 /* sizes.c: the concrete sizes of any shape of the graph. False with the error set where one is impossible. */

@@ -348,3 +348,26 @@ Test(budget, fewer_threads)
     rg_plan_free(all);
     rg_graph_free(g);
 }
+
+/* What not even one thread could keep is not looked for with half of them, a quarter, and so on. */
+Test(budget, which_nobody_keeps_is_given_up_soon)
+{
+    static const rg_machine machine = {.flop_ns = 1, .byte_ns = 1, .meeting_ns = 100, .share_ns = 1e-3};
+    static float data[16][24];
+    size_t calls[2];
+    for (size_t k = 0; k < 2; k++) {
+        rg_graph *g = rg_graph_new(NULL);
+        rg_node *x = rg_input(g, "x", RG_F32, RG_SHAPE(16, 24)), *h = rg_tanh(rg_nn_linear(x, "a", 32, NULL)),
+                *loss = rg_sum(rg_square(rg_tanh(rg_nn_linear(h, "b", 32, NULL))), RG_ALL_AXES, false);
+        const rg_plan_opts opts = {.threads = k ? 64 : 2, .machine = &machine, .budget = 1};
+        rg_plan *p = must_compile(g, rg_grad(loss, rg_params(g)), &opts);
+        must(rg_bind(p, x, data));
+        const size_t before = count_malloc();
+        cr_expect_eq(rg_run(p), RG_ERR_MEMORY);
+        calls[k] = count_malloc() - before;
+        rg_plan_free(p);
+        rg_graph_free(g);
+    }
+    cr_expect(!count_malloc_works() || (calls[0] && calls[1] < 2 * calls[0]), "%zu and %zu allocations", calls[0],
+              calls[1]);
+}

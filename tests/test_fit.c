@@ -499,8 +499,15 @@ static rg_node *without_end(rg_node *x)
     return last;
 }
 
+static rg_status refuses(const rg_step *s, size_t lo, size_t hi)
+{
+    (void)lo, (void)hi;
+    return rg_step_fail(s, RG_ERR_STATE, "the book is not bound");
+}
+
 Test(fit, errors)
 {
+    static const rg_op binder = {.name = "binder", .n_in = 1, .n_out = 1, .infer = rg_infer_same, .run = refuses};
     struct task t;
     rg_fit_report report;
     task_new(&t);
@@ -557,6 +564,9 @@ Test(fit, errors)
     t.opts.loss = without_end(endless);
     cr_assert_eq(rg_fit(&t.opts, NULL), RG_ERR_STATE);
     cr_assert(says("goes on after max_iter") && !says("column"), "%s", rg_last_error());
+    t.opts.loss = rg_apply(&binder, RG_NODES(endless), NULL); /* and so is whatever an op says with these words */
+    cr_assert_eq(rg_fit(&t.opts, NULL), RG_ERR_STATE);
+    cr_assert(says("the book is not bound") && !says("column"), "%s", rg_last_error());
     t.opts.loss = endless;
     t.opts.plan = &one_thread;
     ((float *)t.y.data)[50] = INFINITY;

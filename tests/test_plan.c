@@ -143,6 +143,29 @@ Test(plan, data_before_a_run_and_of_others_is_null)
     rg_graph_free(g);
 }
 
+Test(plan, says_which_input_is_not_bound)
+{
+    rg_graph *g = rg_graph_new(NULL);
+    rg_node *x = batch_input(g, "x", 2), *y = rg_input(g, "y", RG_F32, RG_SHAPE(2)), *idle = batch_input(g, "idle", 1);
+    rg_plan *p = must_compile(g, RG_NODES(rg_add(x, y), rg_size_of(idle, RG_AXES(0))), &alone);
+    const float data[2] = {1, 2};
+    cr_expect_eq(rg_plan_unbound(p), x);
+    must(rg_bind_shape(p, x, NULL, RG_SHAPE(1, 2)));
+    cr_expect_eq(rg_plan_unbound(p), x, "only its sizes are known");
+    must(rg_bind_shape(p, x, data, RG_SHAPE(1, 2)));
+    cr_expect_eq(rg_plan_unbound(p), y);
+    cr_expect(rg_run(p) == RG_ERR_STATE && strstr(rg_last_error(), "input 'y'"), "%s", rg_last_error());
+    must(rg_bind(p, y, data));
+    must(rg_bind_shape(p, x, NULL, RG_SHAPE(0, 2)));
+    cr_expect_null(rg_plan_unbound(p), "nothing is read of what is empty, nor of what is asked for its sizes alone");
+    must(rg_run(p));
+    must(rg_bind(p, y, NULL));
+    cr_expect_eq(rg_plan_unbound(p), y);
+    cr_expect_null(rg_plan_unbound(NULL));
+    rg_plan_free(p);
+    rg_graph_free(g);
+}
+
 Test(plan, a_bundle_of_effects_has_no_values)
 {
     rg_graph *g = rg_graph_new(NULL);

@@ -185,7 +185,7 @@ static rg_status run_batch(struct fit *f, rgi_feed *feed, rg_plan *plan, int64_t
         if (f->train)
             snprintf(epoch, sizeof epoch, "epoch %" PRId64 ", ", f->at.epoch + 1);
         return rgi_fault(status, "%s: %s: %sbatch %" PRId64 ": %s%s", f->who, feed->name, epoch, batch + 1,
-                         rg_last_error(), strstr(rg_last_error(), "is not bound") ? ": has each input a column?" : "");
+                         rg_last_error(), rg_plan_unbound(plan) ? ": has each input a column?" : "");
     }
     const double weight = (double)slot->n, loss = scalar(plan, f->opts.loss);
     sums[0] += weight * loss;

@@ -83,6 +83,8 @@ RG_API RG_CHECKED rg_status rg_bind(rg_plan *p, rg_node *input, const void *data
 RG_API RG_CHECKED rg_status rg_bind_shape(rg_plan *p, rg_node *input, const void *data, rg_shape shape);
 /* The same, dtype checked too: RG_ERR_DTYPE. */
 RG_API RG_CHECKED rg_status rg_bind_tensor(rg_plan *p, rg_node *input, const rg_tensor *tensor);
+/* The first input that rg_run would miss, or NULL if all that it reads is bound. The input is the graph's. */
+RG_API rg_node *rg_plan_unbound(const rg_plan *p);
 /* A fetched node's values are copied to `data` at the end of each run. NULL unbinds. Errors: RG_ERR_ARGUMENT for a node
    that was not fetched or has no values. */
 RG_API RG_CHECKED rg_status rg_bind_out(rg_plan *p, rg_node *fetched, void *data);
