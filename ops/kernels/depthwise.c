@@ -44,7 +44,7 @@ RGK_INLINE column column_at(const rgk_depthwise *d, size_t j)
 
 RGK_INLINE vreal load(const bool all, const column *c, int k, const real *x)
 {
-    return v_loaded(all ? v_load(x + k) : v_load_lanes(x + k, c->lanes[k]));
+    return all ? v_loaded(v_load(x + k)) : v_load_lanes(x + k, c->lanes[k]);
 }
 
 static bool inside(ptrdiff_t row, size_t rows)
@@ -54,24 +54,30 @@ static bool inside(ptrdiff_t row, size_t rows)
 
 /* ---- outputs ---- */
 
-/* Rows of outputs from `row` on; x and y: where the first would begin, of the first plane and of the outputs; w: the
-   weights of the first plane, in the order in which they meet it. */
-RGK_INLINE void tile(const int rows, const bool all, const rgk_depthwise *d, const column *c, const real *w,
-                     ptrdiff_t row, const real *x, real *y)
+/* The weights: nine a plane; and where there is one plane, in the order in which they meet it. */
+typedef struct planes_weights {
+    vreal alone[9];
+    const real *all;
+} planes_weights;
+
+/* Rows of outputs from `row` on, of one plane or of `many`; x and y: where the first would begin, of the first plane
+   and of the outputs. */
+RGK_INLINE void tile(const int rows, const bool all, const bool many, const rgk_depthwise *d, const column *c,
+                     const planes_weights *w, ptrdiff_t row, const real *x, real *y)
 {
     vreal sum[MOST_ROWS];
     RGK_UNROLL
     for (int i = 0; i < rows; i++)
         sum[i] = v_set(0);
     const size_t plane = d->in_rows * d->in_width;
-    for (size_t p = 0; p < d->planes; p++, x += plane) {
+    for (size_t p = 0, planes = many ? d->planes : 1; p < planes; p++, x += plane) {
         vreal weight[9];
         RGK_UNROLL
         for (int k = 0; k < 9; k++)
-            weight[k] = v_loaded(v_set(w[p * 9 + (size_t)(d->turned ? 8 - k : k)]));
+            weight[k] = many ? v_loaded(v_set(w->all[p * 9 + (size_t)(d->turned ? 8 - k : k)])) : w->alone[k];
+        const real *at = x;
         RGK_UNROLL
-        for (int q = 0; q < rows + 2; q++) {
-            const real *at = x + (size_t)q * d->in_width;
+        for (int q = 0; q < rows + 2; q++, at += d->in_width) {
             if (q < rows)
                 __builtin_prefetch(at + plane);
             if (!inside(row + q - d->above, d->in_rows))
@@ -96,27 +102,27 @@ RGK_INLINE void tile(const int rows, const bool all, const rgk_depthwise *d, con
     }
 }
 
-RGK_INLINE void tile_any(const bool all, size_t rows, const rgk_depthwise *d, const column *c, const real *w,
-                         ptrdiff_t row, const real *x, real *y)
+RGK_INLINE void tile_any(const bool all, const bool many, size_t rows, const rgk_depthwise *d, const column *c,
+                         const planes_weights *w, ptrdiff_t row, const real *x, real *y)
 {
     switch (rows) {
     case 1:
-        tile(1, all, d, c, w, row, x, y);
+        tile(1, all, many, d, c, w, row, x, y);
         break;
     case 2:
-        tile(2, all, d, c, w, row, x, y);
+        tile(2, all, many, d, c, w, row, x, y);
         break;
     case 3:
-        tile(3, all, d, c, w, row, x, y);
+        tile(3, all, many, d, c, w, row, x, y);
         break;
     case 4:
-        tile(4, all, d, c, w, row, x, y);
+        tile(4, all, many, d, c, w, row, x, y);
         break;
     case 5:
-        tile(5, all, d, c, w, row, x, y);
+        tile(5, all, many, d, c, w, row, x, y);
         break;
     case 6:
-        tile(6, all, d, c, w, row, x, y);
+        tile(6, all, many, d, c, w, row, x, y);
         break;
     default:
         break;
@@ -124,19 +130,20 @@ RGK_INLINE void tile_any(const bool all, size_t rows, const rgk_depthwise *d, co
 }
 
 /* All rows of one vector. */
-RGK_INLINE void tiles_down(const bool all, const rgk_depthwise *d, const column *c, const real *w, const real *x,
-                           real *y)
+RGK_INLINE void tiles_down(const bool all, const bool many, const rgk_depthwise *d, const column *c,
+                           const planes_weights *w, const real *x, real *y)
 {
     const size_t n = (d->rows + MOST_ROWS - 1) / MOST_ROWS;
     for (size_t q = 0, rows; q < n; q++, x += rows * d->in_width, y += rows * d->width) {
         const size_t first = d->rows * q / n;
         rows = d->rows * (q + 1) / n - first;
-        tile_any(all, rows, d, c, w, (ptrdiff_t)(d->row + first), x, y);
+        tile_any(all, many, rows, d, c, w, (ptrdiff_t)(d->row + first), x, y);
     }
 }
 
 /* Vectors from j on, `columns` of them: whole rows before the next, for memory is read ahead where addresses ascend. */
-static void tiles_across(const rgk_depthwise *d, const real *w, size_t j, size_t columns, const real *x, real *y)
+RGK_INLINE void tiles_across(const bool many, const rgk_depthwise *d, const planes_weights *w, size_t j, size_t columns,
+                             const real *x, real *y)
 {
     const size_t n = (d->rows + MOST_ROWS - 1) / MOST_ROWS;
     column c[MOST_COLUMNS];
@@ -148,13 +155,13 @@ static void tiles_across(const rgk_depthwise *d, const real *w, size_t j, size_t
         rows = d->rows * (q + 1) / n - first;
         for (size_t i = 0; i < columns; i++)
             if (c[i].all)
-                tile_any(true, rows, d, &c[i], w, row, x + i * RGK_LANES, y + i * RGK_LANES);
+                tile_any(true, many, rows, d, &c[i], w, row, x + i * RGK_LANES, y + i * RGK_LANES);
             else
-                tile_any(false, rows, d, &c[i], w, row, x + i * RGK_LANES, y + i * RGK_LANES);
+                tile_any(false, many, rows, d, &c[i], w, row, x + i * RGK_LANES, y + i * RGK_LANES);
     }
 }
 
-void RGK_NAME(depthwise)(const rgk_depthwise *d, const void *w, void *y)
+RGK_INLINE void run(const bool many, const rgk_depthwise *d, const planes_weights *w, real *y)
 {
     const ptrdiff_t begin = ((ptrdiff_t)d->row - d->above) * (ptrdiff_t)d->in_width - d->left;
     const size_t vectors = (d->width + RGK_LANES - 1) / RGK_LANES;
@@ -163,12 +170,31 @@ void RGK_NAME(depthwise)(const rgk_depthwise *d, const void *w, void *y)
         n = vectors <= FEW_COLUMNS ? 1 : vectors - i < MOST_COLUMNS ? vectors - i : MOST_COLUMNS;
         const column c = column_at(d, j);
         if (n > 1)
-            tiles_across(d, w, j, n, x + j, (real *)y + j);
+            tiles_across(many, d, w, j, n, x + j, y + j);
         else if (c.all)
-            tiles_down(true, d, &c, w, x + j, (real *)y + j);
+            tiles_down(true, many, d, &c, w, x + j, y + j);
         else
-            tiles_down(false, d, &c, w, x + j, (real *)y + j);
+            tiles_down(false, many, d, &c, w, x + j, y + j);
     }
+}
+
+static void run_many(const rgk_depthwise *d, const real *weights, real *y)
+{
+    const planes_weights w = {.all = weights};
+    run(true, d, &w, y);
+}
+
+void RGK_NAME(depthwise)(const rgk_depthwise *d, const void *weights, void *y)
+{
+    if (d->planes > 1) {
+        run_many(d, weights, y);
+        return;
+    }
+    planes_weights w = {.all = weights};
+    RGK_UNROLL
+    for (int k = 0; k < 9; k++)
+        w.alone[k] = v_set(w.all[d->turned ? 8 - k : k]);
+    run(false, d, &w, y);
 }
 
 /* ---- the gradient of the weights ---- */

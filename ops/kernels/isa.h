@@ -129,13 +129,12 @@ RGK_INLINE void v_store(real *p, vreal x)
 }
 
 /* A vector that was loaded, to be used more than once: compilers would rather load it with every use, and loads, of
-   which those across lines count twice, would take longer than what is computed. */
+   which those across lines count twice, would take longer than what is computed. Where registers are few that is what
+   is wanted. */
 RGK_INLINE vreal v_loaded(vreal x)
 {
 #if RGK_VECTOR_BYTES == 64
     __asm__("" : "+v"(x));
-#elif RGK_HAVE_X86
-    __asm__("" : "+x"(x));
 #endif
     return x;
 }
