@@ -233,7 +233,8 @@ static rg_status make_special(rg_plan *p, rgi_program *prog, making way, rgi_spe
     if (!s) {
         if (own)
             rgi_recompute_free(prog);
-        return rgi_fail(RG_ERR_MEMORY, "rg_run: out of memory");
+        (void)rgi_fail(RG_ERR_MEMORY, "rg_run: out of memory");
+        return RG_ERR_MEMORY;
     }
     s->own = own ? prog : NULL;
     p->program = prog;
@@ -267,8 +268,11 @@ static rg_status try_dropping(rg_plan *p, const rgi_special *s, bool apart, size
             .cheap = i == 0, .segments = i ? segments[(i - 1) / PARTS] : 0, .part = i ? parts[(i - 1) % PARTS] : 0};
         rgi_special *other = NULL;
         rgi_program *prog = rgi_recompute(p->base, s, &policy);
-        const rg_status status =
-            prog ? make_special(p, prog, way, &other) : rgi_fail(RG_ERR_MEMORY, "rg_run: out of memory");
+        if (!prog) {
+            (void)rgi_fail(RG_ERR_MEMORY, "rg_run: out of memory");
+            return RG_ERR_MEMORY;
+        }
+        const rg_status status = make_special(p, prog, way, &other);
         if (status)
             return status;
         *least = other->total < *least ? other->total : *least;
@@ -323,10 +327,13 @@ static rg_status try_threads(rg_plan *p, rgi_special **s, int threads, size_t *l
         *least = other->total < *least ? other->total : *least;
     if (!status && !fits_budget(p, other))
         status = fit_threads(p, &other, least);
-    const bool better = !status && fits_budget(p, other);
-    rgi_special_free(p, better ? *s : other);
-    *s = better ? other : *s;
-    return status;
+    if (status || !fits_budget(p, other)) {
+        rgi_special_free(p, other);
+        return status;
+    }
+    rgi_special_free(p, *s);
+    *s = other;
+    return RG_OK;
 }
 
 /* What fits into the budget replaces *s. Each thread has scratch of its own, and what several do at once is alive at once:
