@@ -4,6 +4,7 @@
 #include "table_ops.h"
 
 #include <retrograde/ops/conv.h>
+#include <retrograde/ops/shape.h>
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -96,10 +97,11 @@ static rg_node *build(const options *o, rg_node *x, rg_node *w, rg_node *bias)
     int64_t channels;
     if (groups < 1 || (xs->rank > 1 && ws->rank > 1 &&
                        (__builtin_mul_overflow(ws->dim[1], groups, &channels) || xs->dim[1] != channels))) {
-        char have[RGI_LABEL], each[RGI_LABEL];
-        return refuse(o, x, "axis 1: the input has %s channels, the kernel %s for each of %lld groups",
+        char have[RGI_LABEL], each[RGI_LABEL], kernel[2 * RGI_LABEL];
+        return refuse(o, x, "axis 1: the input has %s channels, the kernel %s for each of %lld groups; kernel: %s",
                       rgi_format_size(x->graph, xs->rank > 1 ? xs->dim[1] : 0, have, sizeof have),
-                      rgi_format_size(x->graph, ws->rank > 1 ? ws->dim[1] : 0, each, sizeof each), (long long)groups);
+                      rgi_format_size(x->graph, ws->rank > 1 ? ws->dim[1] : 0, each, sizeof each), (long long)groups,
+                      rgi_format_operand(w, kernel, sizeof kernel));
     }
     return check_bias(o, rg_apply(&rgi_op_conv, RG_NODES(x, w), &a), bias);
 }
@@ -132,17 +134,18 @@ static bool transposed_channels(const options *o, rg_node *x, rg_node *w, int64_
 {
     const rg_shape *xs = &x->shape->a, *ws = &w->shape->a;
     const int64_t groups = o->groups ? o->groups : 1;
-    char have[RGI_LABEL], want[RGI_LABEL];
+    char have[RGI_LABEL], want[RGI_LABEL], kernel[2 * RGI_LABEL];
+    rgi_format_operand(w, kernel, sizeof kernel);
     if (o->same) {
         refuse(o, x, "`same` is not for transposed convolutions");
     } else if (groups < 1 || groups > INT32_MAX || __builtin_mul_overflow(ws->dim[1], groups, channels) ||
                *channels < 1) {
-        refuse(o, x, "axis 1 of the kernel: %s outputs for each of %lld groups",
-               rgi_format_size(x->graph, ws->dim[1], have, sizeof have), (long long)groups);
+        refuse(o, x, "axis 1 of the kernel: %s outputs for each of %lld groups; kernel: %s",
+               rgi_format_size(x->graph, ws->dim[1], have, sizeof have), (long long)groups, kernel);
     } else if (xs->dim[1] != ws->dim[0]) {
-        refuse(o, x, "axis 1: the input has %s channels, the kernel, [inputs, outputs / groups, ...], %s",
+        refuse(o, x, "axis 1: the input has %s channels, the kernel, [inputs, outputs / groups, ...], %s; kernel: %s",
                rgi_format_size(x->graph, xs->dim[1], have, sizeof have),
-               rgi_format_size(x->graph, ws->dim[0], want, sizeof want));
+               rgi_format_size(x->graph, ws->dim[0], want, sizeof want), kernel);
     } else {
         return true;
     }
@@ -193,17 +196,25 @@ static rg_node *build_transpose(const options *o, rg_node *x, rg_node *w, rg_nod
     rg_shape y = *xs;
     if (!transposed_channels(o, x, w, &y.dim[1]))
         return NULL;
+    int64_t zeros[3] = {0};
     for (int i = 0; i < o->rank; i++) {
         const int axis = 3 - o->rank + i;
         if (o->extra[i] < 0 || (o->extra[i] >= a.stride[axis] && o->extra[i] >= a.dilation[axis]))
             return refuse(o, x, "axis %d: the extra outputs must be fewer than the stride or the dilation (%lld)",
                           2 + i, (long long)o->extra[i]);
+        /* what is beyond the stride has been cut off as padding, or nothing reaches it */
+        const int64_t beyond = o->extra[i] < a.stride[axis] ? 0 : o->extra[i] - a.stride[axis] + 1,
+                      cut = beyond < o->pad[i] ? beyond : o->pad[i];
         const int64_t more = a.dilation[axis] * (ws->dim[2 + i] - 1) + 1 - a.stride[axis] - 2 * o->pad[i] + o->extra[i];
-        if (!has_outputs(x, 2 + i, a.stride[axis], more))
+        zeros[i] = beyond - cut;
+        if (!has_outputs(x, 2 + i, a.stride[axis], more - zeros[i]))
             return refuse_outputs(o, x, w, &a, i);
-        y.dim[2 + i] = rg_dim_add(g, rg_dim_mul(g, xs->dim[2 + i], a.stride[axis]), more);
+        a.after[axis] -= cut;
+        y.dim[2 + i] = rg_dim_add(g, rg_dim_mul(g, xs->dim[2 + i], a.stride[axis]), more - zeros[i]);
     }
     rg_node *result = rg_apply(&rgi_op_conv_data_grad, RG_NODES(x, w, rg_zeros(g, x->dtype, y)), &a);
+    for (int i = 0; i < o->rank; i++)
+        result = zeros[i] ? rg_pad(result, 2 + i, 0, zeros[i], RG_PAD_CONSTANT, 0) : result;
     return check_bias(o, result, bias);
 }
 

@@ -426,6 +426,31 @@ Test(conv, every_combination)
                 }
 }
 
+/* One group, two, one a channel, with one output each or two, of no image and of one, odd sizes. */
+Test(conv, every_kind_of_groups)
+{
+    static const int64_t kernels[] = {1, 3, 5, 11};
+    enum { CHANNELS = 6 };
+    for (int i = 0; i < 4 * 2 * 2 * 2 * 4 * 2; i++) {
+        const int64_t kernel = kernels[i % 4], stride = 1 + i / 4 % 2, pad = i / 8 % 2 * 2, dilation = 1 + i / 16 % 2,
+                      kind = i / 32 % 4, images = i / 128, span = dilation * (kernel - 1) + 1;
+        const problem q = {images,
+                           CHANNELS,
+                           span + 4,
+                           span + 8,
+                           kind == 3   ? 2 * CHANNELS
+                           : kind == 2 ? CHANNELS
+                                       : 10,
+                           kernel,
+                           kernel,
+                           {stride, stride},
+                           {pad, pad},
+                           {dilation, dilation},
+                           kind > 1 ? CHANNELS : 1 + kind};
+        check(&q, i % 3 ? RG_F32 : RG_F64);
+    }
+}
+
 /* What the convolution of y's shape would give back as the gradient of its input, PyTorch's sizes. */
 Test(conv, transposed)
 {
@@ -448,6 +473,112 @@ Test(conv, transposed)
     cr_expect(report.passed, "%s", report.text);
     rg_plan_free(p);
     rg_graph_free(g);
+}
+
+/* ---- one, two and three axes ---- */
+
+enum { IMAGES = 2, IN = 4, OUT = 6, GROUPS = 2 };
+
+typedef struct cube {
+    int64_t in[3], kernel[3], stride[3], pad[3], dilation[3], extra[3];
+} cube;
+
+static int64_t transposed_outputs(const cube *q, int rank, int axis)
+{
+    return axis >= rank ? 1
+                        : (q->in[axis] - 1) * q->stride[axis] - 2 * q->pad[axis] +
+                              q->dilation[axis] * (q->kernel[axis] - 1) + 1 + q->extra[axis];
+}
+
+/* x [IMAGES, IN, in..] adds the kernel, w [IN, OUT / GROUPS, kernel..], times itself, to y wherever it stands. */
+static void scatter(const cube *q, int rank, const double *x, const double *w, double *y)
+{
+    int64_t in[3] = {1, 1, 1}, kernel[3] = {1, 1, 1}, out[3];
+    for (int i = 0; i < 3; i++) {
+        out[i] = transposed_outputs(q, rank, i);
+        in[i] = i < rank ? q->in[i] : 1;
+        kernel[i] = i < rank ? q->kernel[i] : 1;
+    }
+    const int64_t inputs = in[0] * in[1] * in[2], taps = kernel[0] * kernel[1] * kernel[2],
+                  outputs = out[0] * out[1] * out[2], each = OUT / GROUPS;
+    for (int64_t n = 0; n < IMAGES; n++)
+        for (int64_t c = 0; c < IN; c++)
+            for (int64_t o = 0; o < each; o++)
+                for (int64_t p = 0; p < inputs; p++)
+                    for (int64_t k = 0; k < taps; k++) {
+                        const int64_t at[3] = {p / (in[1] * in[2]), p / in[2] % in[1], p % in[2]},
+                                      tap[3] = {k / (kernel[1] * kernel[2]), k / kernel[2] % kernel[1], k % kernel[2]};
+                        int64_t to = 0;
+                        bool inside = true;
+                        for (int i = 0; i < 3; i++) {
+                            const int64_t z = i < rank ? at[i] * q->stride[i] - q->pad[i] + tap[i] * q->dilation[i] : 0;
+                            inside = inside && z >= 0 && z < out[i];
+                            to = to * out[i] + z;
+                        }
+                        const int64_t channel = c / (IN / GROUPS) * each + o;
+                        if (inside)
+                            y[(n * OUT + channel) * outputs + to] +=
+                                x[(n * IN + c) * inputs + p] * w[(c * each + o) * taps + k];
+                    }
+}
+
+static rg_node *transposed(const cube *q, int rank, rg_node *x, rg_node *w, rg_node *bias)
+{
+    rg_conv1d_opts one = {.groups = GROUPS};
+    rg_conv_opts two = {.groups = GROUPS};
+    rg_conv3d_opts three = {.groups = GROUPS};
+    const size_t bytes = (size_t)rank * sizeof(int64_t);
+    int64_t *const to[3][4] = {{one.stride, one.pad, one.dilation, one.pad_extra},
+                               {two.stride, two.pad, two.dilation, two.pad_extra},
+                               {three.stride, three.pad, three.dilation, three.pad_extra}};
+    const int64_t *const from[4] = {q->stride, q->pad, q->dilation, q->extra};
+    for (int i = 0; i < 4; i++)
+        memcpy(to[rank - 1][i], from[i], bytes);
+    return rank == 1   ? rg_conv_transpose1d(x, w, bias, &one)
+           : rank == 2 ? rg_conv_transpose2d(x, w, bias, &two)
+                       : rg_conv_transpose3d(x, w, bias, &three);
+}
+
+Test(conv, transposed_by_their_definition)
+{
+    static const cube all[] = {
+        {{5, 3, 4}, {3, 2, 4}, {2, 3, 1}, {1, 0, 2}, {2, 1, 1}, {1, 2, 0}},
+        {{4, 7, 3}, {1, 3, 3}, {1, 2, 2}, {0, 1, 1}, {1, 1, 1}, {0, 1, 0}},
+        {{3, 2, 6}, {4, 5, 2}, {4, 1, 1}, {0, 2, 1}, {1, 1, 3}, {3, 0, 2}},
+    };
+    for (size_t k = 0; k < 3; k++)
+        for (int rank = 1; rank <= 3; rank++) {
+            const cube *q = &all[k];
+            rg_graph *g = rg_graph_new(NULL);
+            rg_shape xs = {rank + 2, {IMAGES, IN}}, ws = {rank + 2, {IN, OUT / GROUPS}}, ys = {rank + 2, {IMAGES, OUT}};
+            for (int i = 0; i < rank; i++) {
+                xs.dim[2 + i] = q->in[i];
+                ws.dim[2 + i] = q->kernel[i];
+                ys.dim[2 + i] = transposed_outputs(q, rank, i);
+            }
+            rg_node *x = rg_input(g, "x", RG_F64, xs), *w = rg_input(g, "w", RG_F64, ws),
+                    *bias = rg_input(g, "bias", RG_F64, RG_SHAPE(OUT)), *y = transposed(q, rank, x, w, bias);
+            cr_assert(y && rg_shape_equal(rg_shape_of(y), ys), "%zu, %d axes: %s", k, rank, rg_graph_error(g));
+            const size_t n = (size_t)rg_shape_count(ys);
+            double *data[3] = {numbers((size_t)rg_shape_count(xs), 1), numbers((size_t)rg_shape_count(ws), 2),
+                               numbers(OUT, 3)},
+                   *want = calloc(n, sizeof *want);
+            cr_assert(want);
+            scatter(q, rank, data[0], data[1], want);
+            rg_plan *p = must_compile(g, RG_NODES(y), NULL);
+            must(rg_bind(p, x, data[0]));
+            must(rg_bind(p, w, data[1]));
+            must(rg_bind(p, bias, data[2]));
+            must(rg_run(p));
+            for (size_t i = 0; i < n; i++)
+                cr_assert(close_to(value_at(p, y, i), want[i] + data[2][i / (n / IMAGES / OUT) % OUT], 1e-12),
+                          "%zu, %d axes, element %zu", k, rank, i);
+            for (int i = 0; i < 3; i++)
+                free(data[i]);
+            free(want);
+            rg_plan_free(p);
+            rg_graph_free(g);
+        }
 }
 
 /* Of three axes, the only plane of results standing where there is nothing but padding. */
@@ -485,18 +616,67 @@ Test(conv, planes_of_padding_are_zeros)
     only_padding(1);
 }
 
+/* `same` is a padding, its larger part behind the end. */
 Test(conv, same_keeps_the_size)
 {
     rg_graph *g = rg_graph_new(NULL);
-    rg_node *x = rg_input(g, "x", RG_F32, RG_SHAPE(rg_dim(g, "batch"), 1, 7, 8));
+    rg_node *row = rg_input(g, "row", RG_F32, RG_SHAPE(2, 1, 9)),
+            *x = rg_input(g, "x", RG_F32, RG_SHAPE(rg_dim(g, "batch"), 1, 7, 8)),
+            *deep = rg_input(g, "deep", RG_F32, RG_SHAPE(2, 1, 5, 7, 8));
     for (int64_t k = 1; k <= 4; k++) {
-        char name[8];
-        snprintf(name, sizeof name, "w%d", (int)k);
-        rg_node *w = rg_param(g, name, RG_F32, RG_SHAPE(2, 1, k, 3), NULL);
-        const rg_shape y = rg_shape_of(rg_conv2d(x, w, NULL, &(rg_conv_opts){.same = true, .dilation = {2, 1}}));
-        cr_expect(y.dim[2] == 7 && y.dim[3] == 8, "%s", rg_graph_error(g));
+        const int64_t all = k - 1;
+        rg_node *w[3];
+        for (int i = 0; i < 3; i++) {
+            char name[16];
+            snprintf(name, sizeof name, "w%d.%d", (int)k, i + 1);
+            w[i] = rg_param(g, name, RG_F32, (rg_shape){i + 3, {2, 1, k, 3, k}}, NULL);
+        }
+        rg_node *y = rg_conv2d(x, w[1], NULL, &(rg_conv_opts){.same = true, .dilation = {2, 1}}),
+                *y1 = rg_conv1d(row, w[0], NULL, &(rg_conv1d_opts){.same = true}),
+                *y3 = rg_conv3d(deep, w[2], NULL, &(rg_conv3d_opts){.same = true});
+        cr_assert(y && y1 && y3, "%s", rg_graph_error(g));
+        cr_expect(rg_shape_of(y).dim[2] == 7 && rg_shape_of(y).dim[3] == 8);
+        cr_expect_eq(rg_shape_of(y1).dim[2], 9);
+        cr_expect(rg_shape_equal(rg_shape_of(y3), RG_SHAPE(2, 2, 5, 7, 8)));
+        cr_expect_eq(y, rg_conv2d(x, w[1], NULL, &(rg_conv_opts){.pad = {all, 1}, .dilation = {2, 1}}));
+        cr_expect_eq(y1, rg_conv1d(row, w[0], NULL, &(rg_conv1d_opts){.pad = {all / 2}, .pad_extra = {all % 2}}));
+        cr_expect_eq(y3,
+                     rg_conv3d(deep, w[2], NULL,
+                               &(rg_conv3d_opts){.pad = {all / 2, 1, all / 2}, .pad_extra = {all % 2, 0, all % 2}}));
     }
     rg_graph_free(g);
+}
+
+/* What a gradient by the weights needs beside its operands, parts of its sums among it, is far from the columns of all
+   images: no batch is unfolded as a whole. */
+Test(conv, gradients_by_weights_unfold_no_batch)
+{
+    static const problem all[] = {
+        {64, 32, 28, 28, 32, 3, 3, {1, 1}, {1, 1}, {1, 1}, 1},  {64, 16, 28, 28, 32, 5, 5, {1, 1}, {2, 2}, {1, 1}, 1},
+        {64, 32, 28, 28, 64, 3, 3, {2, 2}, {1, 1}, {1, 1}, 1},  {64, 3, 56, 56, 64, 7, 7, {2, 2}, {3, 3}, {1, 1}, 1},
+        {64, 64, 14, 14, 64, 3, 3, {1, 1}, {1, 1}, {1, 1}, 64}, {64, 6, 14, 14, 16, 5, 5, {1, 1}, {0, 0}, {1, 1}, 1},
+        {64, 48, 27, 27, 64, 5, 5, {1, 1}, {2, 2}, {1, 1}, 2},  {64, 32, 20, 20, 32, 3, 3, {1, 1}, {2, 2}, {2, 2}, 1},
+    };
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        const problem *q = &all[i];
+        const int64_t oh = outputs(q, 0), ow = outputs(q, 1);
+        const size_t columns = (size_t)(q->n * q->c * q->kh * q->kw * oh * ow) * sizeof(float);
+        rg_graph *g = rg_graph_new(NULL);
+        rg_node *x = rg_input(g, "x", RG_F32, RG_SHAPE(q->n, q->c, q->h, q->w)),
+                *w = rg_input(g, "w", RG_F32, RG_SHAPE(q->o, q->c / q->groups, q->kh, q->kw)),
+                *u = rg_input(g, "u", RG_F32, RG_SHAPE(q->n, q->o, oh, ow));
+        rg_node *y = rg_conv2d(x, w, NULL,
+                               &(rg_conv_opts){.stride = {q->stride[0], q->stride[1]},
+                                               .pad = {q->pad[0], q->pad[1]},
+                                               .dilation = {q->dilation[0], q->dilation[1]},
+                                               .groups = q->groups});
+        rg_plan *p = must_compile(g, rg_vjp(RG_NODES(y), RG_NODES(u), RG_NODES(w)), &(rg_plan_opts){.threads = 1});
+        must(rg_plan_prepare(p));
+        cr_expect(rg_plan_bytes(p) < columns / 4, "problem %zu: %zu bytes, columns are %zu", i, rg_plan_bytes(p),
+                  columns);
+        rg_plan_free(p);
+        rg_graph_free(g);
+    }
 }
 
 /* A convolution, a pool and the gradient by the weights, of pictures whose sizes may be known when they are bound. */
@@ -561,7 +741,10 @@ Test(conv, errors)
             "axis 2: a kernel of 7 with dilation 1 spans 7, the input with its "
             "padding 5 + 0 + 0 = 5");
     refused(x, RG_SHAPE(4, 6, 3, 3), &(rg_conv_opts){.dilation = {1, 3}}, RG_ERR_SHAPE, "axis 3");
-    refused(x, RG_SHAPE(4, 5, 3, 3), NULL, RG_ERR_ARGUMENT, "6 channels, the kernel 5 for each of 1 groups");
+    refused(
+        x, RG_SHAPE(4, 5, 3, 3), NULL, RG_ERR_ARGUMENT,
+        "axis 1: the input has 6 channels, the kernel 5 for each of 1 groups; kernel: f32[4, 5, 3, 3] 'kernel'; input: "
+        "f32[2, 6, 5, 5] 'image'");
     refused(x, RG_SHAPE(4, 2, 3, 3), &(rg_conv_opts){.groups = 3}, RG_ERR_SHAPE,
             "4 outputs are not divided by 3 groups");
     refused(x, RG_SHAPE(4, 2, 3, 3), &(rg_conv_opts){.groups = 2}, RG_ERR_ARGUMENT, "2 groups");
@@ -579,6 +762,9 @@ Test(conv, errors)
     cr_expect(strstr(rg_graph_error(g), "the bias must be [4]"), "%s", rg_graph_error(g));
     rg_graph_clear_error(g);
     cr_expect_null(rg_conv_transpose2d(image, kernel, NULL, NULL));
-    cr_expect(strstr(rg_graph_error(g), "6 channels"), "%s", rg_graph_error(g));
+    cr_expect(strstr(rg_graph_error(g), "axis 1: the input has 6 channels") &&
+                  strstr(rg_graph_error(g), "f32[4, 6, 3, 3] 'kernel'") &&
+                  strstr(rg_graph_error(g), "f32[2, 6, 5, 5] 'image'"),
+              "%s", rg_graph_error(g));
     rg_graph_free(g);
 }
