@@ -1,11 +1,14 @@
 /* text.c - growing text. In front of the text a header remembers where its memory comes from, so that rg_text_free
    needs nothing but the text. */
+#define _POSIX_C_SOURCE 200809L /* uselocale */
+
 #include "text.h"
 
 #include "error.h"
 
 #include <retrograde/graph.h>
 
+#include <locale.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -43,16 +46,25 @@ static bool room(rgi_text *text, size_t n)
 
 void rgi_text_printf(rgi_text *text, const char *format, ...)
 {
+    /* numbers have a point, whatever the host's locale says: programs read pictures and traces */
+    const locale_t plain = text->failed ? (locale_t)0 : newlocale(LC_ALL_MASK, "C", (locale_t)0);
+    text->failed = !plain;
+    if (!plain)
+        return;
+    const locale_t before = uselocale(plain);
     va_list args;
     va_start(args, format);
-    const int n = text->failed ? -1 : vsnprintf(NULL, 0, format, args);
+    const int n = vsnprintf(NULL, 0, format, args);
     va_end(args);
-    if (n < 0 || !room(text, (size_t)n))
-        return;
-    va_start(args, format);
-    vsnprintf(text->at + text->n, (size_t)n + 1, format, args);
-    va_end(args);
-    text->n += (size_t)n;
+    text->failed = n < 0;
+    if (!text->failed && room(text, (size_t)n)) {
+        va_start(args, format);
+        vsnprintf(text->at + text->n, (size_t)n + 1, format, args);
+        va_end(args);
+        text->n += (size_t)n;
+    }
+    uselocale(before);
+    freelocale(plain);
 }
 
 void(rg_text_free)(char *text)

@@ -65,11 +65,13 @@ static const char *format_amount(double x, const char *unit, char text[RGI_AMOUN
     int i = 0;
     for (; x >= 1000 && i < 4; i++)
         x /= 1000;
-    snprintf(text, RGI_AMOUNT,
-             x < 10 && i    ? "%.2f %s%s"
-             : x < 100 && i ? "%.1f %s%s"
-                            : "%.0f %s%s",
-             x, prefix[i], unit);
+    /* in whole numbers: with a point, whatever the host's locale says */
+    const int places = !i || x >= 100 ? 0 : x < 10 ? 2 : 1;
+    const int64_t scale = places == 2 ? 100 : places == 1 ? 10 : 1, n = (int64_t)(x * (double)scale + 0.5);
+    if (places)
+        snprintf(text, RGI_AMOUNT, "%" PRId64 ".%0*" PRId64 " %s%s", n / scale, places, n % scale, prefix[i], unit);
+    else
+        snprintf(text, RGI_AMOUNT, "%" PRId64 " %s%s", n, prefix[i], unit);
     return text;
 }
 

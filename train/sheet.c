@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <locale.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,27 +15,42 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* Room for n more characters and the final zero. */
+static bool room(rgi_sheet *s, size_t n)
+{
+    if (s->n + n < s->capacity)
+        return true;
+    const size_t larger = 2 * (s->n + n + 512);
+    char *at = realloc(s->at, larger);
+    s->failed = !at;
+    if (!at)
+        return false;
+    s->at = at;
+    s->capacity = larger;
+    return true;
+}
+
 void rgi_sheet_put(rgi_sheet *s, const char *format, ...)
 {
+    /* numbers have a point, whatever the host's locale says: programs read tables and pictures */
+    const locale_t plain = s->failed ? (locale_t)0 : newlocale(LC_ALL_MASK, "C", (locale_t)0);
+    s->failed = !plain;
+    if (!plain)
+        return;
+    const locale_t before = uselocale(plain);
     va_list args;
     va_start(args, format);
     const int n = vsnprintf(NULL, 0, format, args);
     va_end(args);
-    if (n < 0 || s->failed)
-        return;
-    if (s->n + (size_t)n >= s->capacity) {
-        const size_t larger = 2 * (s->n + (size_t)n + 512);
-        char *at = realloc(s->at, larger);
-        s->failed = !at;
-        if (!at)
-            return;
-        s->at = at;
-        s->capacity = larger;
+    s->failed = n < 0;
+    if (!s->failed && room(s, (size_t)n)) {
+        va_start(args, format);
+        vsnprintf(s->at + s->n, (size_t)n + 1, format, args);
+        va_end(args);
+        s->n += (size_t)n;
     }
-    va_start(args, format);
-    vsnprintf(s->at + s->n, (size_t)n + 1, format, args);
-    va_end(args);
-    s->n += (size_t)n;
+    uselocale(before);
+    freelocale(plain);
 }
 
 #define MOST_NAMES 100
