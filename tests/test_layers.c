@@ -1,4 +1,4 @@
-/* test_layers.c - normalising layers: PyTorch's names and defaults, running statistics in training and evaluation from
+/* test_layers.c - normalising layers and convolutions: PyTorch's names and defaults, running statistics in training and evaluation from
    one graph, empty and single batches, layers used twice; dropped channels; refusals. */
 #include "must.h"
 #include "waves.h"
@@ -238,6 +238,67 @@ Test(layers, have_the_names_and_initial_values_of_pytorch)
          rg_batch_norm(in, param(g, "bn.weight", RG_SHAPE(4), 1), param(g, "bn.bias", RG_SHAPE(4), 0), 1e-5));
     cr_expect(!rg_find(g, "in.weight") && !rg_find(g, "rms.bias") && !rg_find(g, "bn.running_mean"));
     cr_expect_eq(rg_stored(g).n, 11);
+    rg_graph_free(g);
+}
+
+/* Uniform within the bound: none outside, some near it on both sides. */
+static void expect_uniform(rg_node *node, double bound)
+{
+    double least = 0, greatest = 0;
+    cr_assert(node);
+    for (size_t i = 0; i < (size_t)rg_shape_count(rg_shape_of(node)); i++) {
+        least = fmin(least, stored_at(node, i));
+        greatest = fmax(greatest, stored_at(node, i));
+    }
+    cr_expect(least >= -bound && greatest <= bound, "%s: [%g, %g]", rg_name(node), least, greatest);
+    cr_expect(least < -0.5 * bound && greatest > 0.5 * bound, "%s: [%g, %g]", rg_name(node), least, greatest);
+}
+
+/* A convolution of `rank` axes, or its transpose, as a layer (w NULL) or of given weights. */
+static rg_node *convolved(rg_node *x, int rank, bool transpose, rg_node *w, rg_node *b)
+{
+    const rg_conv1d_opts one = {{3}, {2}, {1}, {1}, 2, .pad_extra = {1}};
+    const rg_conv_opts two = {{3, 2}, {2, 1}, {1, 0}, {1, 2}, 2, .pad_extra = {1, 0}};
+    const rg_conv3d_opts three = {{3, 2, 4}, {2, 1, 1}, {1, 0, 2}, {1, 2, 1}, 2, .pad_extra = {1, 0, 0}};
+    if (rank == 1)
+        return w ? (transpose ? rg_conv_transpose1d : rg_conv1d)(x, w, b, &one)
+                 : (transpose ? rg_nn_conv_transpose1d : rg_nn_conv1d)(x, "layer", 40, &one);
+    if (rank == 2)
+        return w ? (transpose ? rg_conv_transpose2d : rg_conv2d)(x, w, b, &two)
+                 : (transpose ? rg_nn_conv_transpose2d : rg_nn_conv2d)(x, "layer", 40, &two);
+    return w ? (transpose ? rg_conv_transpose3d : rg_conv3d)(x, w, b, &three)
+             : (transpose ? rg_nn_conv_transpose3d : rg_nn_conv3d)(x, "layer", 40, &three);
+}
+
+/* The layer is the operator, to the node. */
+Test(convolutions, have_the_names_and_initial_values_of_pytorch)
+{
+    static const int64_t taps[3] = {3, 2, 4};
+    for (int rank = 1; rank <= 3; rank++)
+        for (int transpose = 0; transpose < 2; transpose++) {
+            rg_graph *g = rg_graph_new(NULL);
+            rg_shape image = {rank + 2, {2, 6, 7, 8, 9}}, kernel = {rank + 2, {40, 3}};
+            if (transpose)
+                kernel.dim[0] = 6, kernel.dim[1] = 20;
+            double terms = (double)kernel.dim[1];
+            for (int i = 0; i < rank; i++) {
+                kernel.dim[2 + i] = taps[i];
+                terms *= (double)taps[i];
+            }
+            rg_node *x = rg_input(g, "x", RG_F64, image), *y = convolved(x, rank, transpose, NULL, NULL);
+            cr_assert(y, "%s", rg_graph_error(g));
+            rg_node *w = rg_find(g, "layer.weight"), *b = rg_find(g, "layer.bias");
+            cr_assert(w && b && rg_params(g).n == 2);
+            cr_expect(rg_shape_equal(rg_shape_of(w), kernel) && rg_shape_equal(rg_shape_of(b), RG_SHAPE(40)));
+            expect_uniform(w, 1 / sqrt(terms));
+            expect_uniform(b, 1 / sqrt(terms));
+            cr_expect_eq(convolved(x, rank, transpose, w, b), y, "%d axes, transposed %d", rank, transpose);
+            rg_graph_free(g);
+        }
+    rg_graph *g = rg_graph_new(NULL);
+    rg_node *x = rg_input(g, "x", RG_F32, RG_SHAPE(2, 6, 7));
+    cr_assert(rg_nn_conv1d(x, "bare", 4, &(rg_conv1d_opts){.kernel = {3}, .no_bias = true}), "%s", rg_graph_error(g));
+    cr_expect(rg_find(g, "bare.weight") && !rg_find(g, "bare.bias"));
     rg_graph_free(g);
 }
 

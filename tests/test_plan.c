@@ -2,6 +2,7 @@
 #include "must.h"
 
 #include "count_malloc.h"
+#include "networks.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -519,4 +520,25 @@ Test(plan, run_allocates_nothing_on_two_threads)
 {
     runs_without_allocation(2, false);
     runs_without_allocation(2, true);
+}
+
+/* Convolutions, recurrences, updates, two sizes in turn. */
+Test(plan, runs_of_networks_allocate_nothing)
+{
+    static const rg_machine eager = {.flop_ns = 1, .byte_ns = 1, .meeting_ns = 0, .share_ns = 1e-3};
+    enum { SETTLED = 10, MORE = 10 };
+    if (!count_malloc_works())
+        cr_skip_test("malloc cannot be interposed here");
+    for (network_kind kind = 0; kind < NETWORKS; kind++)
+        for (int threads = 1; threads <= 2; threads++) {
+            network m = network_new(kind);
+            rg_plan *p =
+                must_compile(m.g, RG_NODES(m.loss, m.step), &(rg_plan_opts){.threads = threads, .machine = &eager});
+            cr_assert(network_train(&m, p, 0, SETTLED), "%s", rg_last_error());
+            const size_t before = count_malloc();
+            cr_assert(network_train(&m, p, SETTLED, MORE), "%s", rg_last_error());
+            cr_expect_eq(count_malloc(), before, "%s on %d threads", network_names[kind], threads);
+            rg_plan_free(p);
+            rg_graph_free(m.g);
+        }
 }

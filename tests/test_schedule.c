@@ -81,10 +81,26 @@ Test(schedule, opposite_machines)
     }
 }
 
-/* One plan's tasks in 50 random orders beside another one's runs. */
+/* What takes less time than threads need to meet stays on one, however many are asked for. */
+Test(schedule, small_graphs_stay_on_one_thread)
+{
+    rg_graph *g = rg_graph_new(NULL);
+    rg_node *x = rg_input(g, "x", RG_F32, RG_SHAPE(4, 2)), *h = rg_tanh(rg_nn_linear(x, "hidden", 4, NULL));
+    rg_node *loss = rg_mean(rg_square(rg_nn_linear(h, "out", 1, NULL)), RG_ALL_AXES, false);
+    rg_node *step = rg_sgd(loss, &(rg_sgd_opts){.lr = 0.1});
+    for (int threads = 2; threads <= 64; threads *= 2) {
+        rg_plan *p = must_compile(g, RG_NODES(loss, step), &(rg_plan_opts){.threads = threads});
+        must(rg_plan_prepare(p));
+        cr_expect_not(p->current->parallel, "%d threads", threads);
+        rg_plan_free(p);
+    }
+    rg_graph_free(g);
+}
+
+/* One plan's tasks in 100 random orders beside another one's runs. */
 static void check_orders(network_kind kind, const rg_plan_opts *opts)
 {
-    enum { ORDERS = 50 };
+    enum { ORDERS = 100 };
     network shuffled = network_new(kind), plain = network_new(kind);
     rg_plan *p = must_compile(shuffled.g, RG_NODES(shuffled.loss, shuffled.step), opts),
             *q = must_compile(plain.g, RG_NODES(plain.loss, plain.step), &(rg_plan_opts){.threads = 1});

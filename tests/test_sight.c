@@ -115,10 +115,63 @@ Test(sight, profile_and_trace)
     const size_t events = count(trace, "\"step\":"); /* each thread passes every step outside of loops of thread 0 */
     cr_expect(events >= e.steps && events <= 2 * e.steps, "%zu events, %zu steps", events, e.steps);
     cr_expect_eq(count(trace, "\"dur\": -"), 0, "%s", trace);
+#ifdef _OPENMP
+    cr_expect(count(trace, "\"tid\": 0, \"ts\"") > 1 && count(trace, "\"tid\": 1, \"ts\"") > 1, "%s", trace);
+#endif
     rg_text_free(plain);
     rg_text_free(roofed);
     rg_text_free(trace);
     finish(&s);
+}
+
+/* The figures of the row of a table that ends with `name`. */
+static void read_row(const char *table, const char *name, double figures[7])
+{
+    const char *at = strstr(table, name);
+    cr_assert(at, "no %s in %s", name, table);
+    while (at > table && at[-1] != '\n')
+        at--;
+    cr_assert_eq(sscanf(at, "%lf %lf%% %lf %lf %lf %lf %lf%%", &figures[0], &figures[1], &figures[2], &figures[3],
+                        &figures[4], &figures[5], &figures[6]),
+                 7, "%s", at);
+}
+
+/* What one product does, as the dump says before a run, and by operator and scope behind it. */
+Test(sight, work_of_a_product)
+{
+    enum { M = 64, K = 200, N = 96 };
+    const double flops = 2.0 * M * K * N, bytes = 4.0 * (M * K + K * N + M * N);
+    const rg_roof roof = {.gflops = 1, .gbs = 1e9};
+    rg_graph *g = rg_graph_new(NULL);
+    rg_node *x = rg_param(g, "x", RG_F32, RG_SHAPE(M, K), NULL);
+    rg_scope_push(g, "layer");
+    rg_node *y = rg_matmul(x, rg_param(g, "w", RG_F32, RG_SHAPE(K, N), NULL));
+    rg_scope_pop(g);
+    rg_plan *p = must_compile(g, RG_NODES(y), &(rg_plan_opts){.threads = 1, .profile = true});
+    must(rg_plan_prepare(p));
+    char *dump = rg_plan_dump(p);
+    cr_assert(dump);
+    cr_expect(strstr(dump, "2.46 Mflop   153 kB  run") && strstr(dump, " @") && strstr(dump, " = contract("), "%s",
+              dump);
+    rg_text_free(dump);
+    for (int i = 0; i < 3; i++)
+        must(rg_run(p));
+    char *table = rg_plan_profile(p, &roof);
+    cr_assert(table);
+    cr_expect_eq(count(table, "GFLOP/s"), 2);
+    cr_expect_eq(count(table, "GB/s"), 2);
+    for (int k = 0; k < 2; k++) {
+        double row[7]; /* us, share, waits, calls, GFLOP/s, GB/s, percent of the roof */
+        read_row(table, k ? " layer.\n" : " contract\n", row);
+        const double us = row[0], slack = 0.06 / us; /* of us, printed to a tenth */
+        cr_expect(row[1] == 100 && row[3] == 1, "%s", table);
+        cr_expect(fabs(row[4] * us * 1e3 - flops) < (slack + 0.06 / row[4]) * flops, "%s", table);
+        cr_expect(fabs(row[5] * us * 1e3 - bytes) < (slack + 0.06 / row[5]) * bytes, "%s", table);
+        cr_expect(fabs(row[6] * us - flops * 0.1) < (slack + 0.6 / row[6]) * flops * 0.1, "%s", table);
+    }
+    rg_text_free(table);
+    rg_plan_free(p);
+    rg_graph_free(g);
 }
 
 Test(sight, no_profile_without_the_option)

@@ -2,6 +2,8 @@
    places in memory and all results are those of a plan that has never seen others. */
 #include "must.h"
 
+#include "runtime/plan.h"
+
 #include <stdlib.h>
 
 enum { ROUNDS = 50, MOST_FETCHES = 80, LARGEST = 40 };
@@ -178,4 +180,42 @@ Test(signatures, are_planned_as_if_they_were_the_first_on_two_threads)
     for (size_t i = 0; i < sizeof models / sizeof *models; i++)
         shared += meet_sizes(&models[i], 2, models[i].batch == 16 ? &hesitant : &eager);
     cr_expect(shared >= 4, "%zu models", shared);
+}
+
+static bool remembers(const rg_plan *p, int64_t size)
+{
+    for (const rgi_special *s = p->specials; s; s = s->next)
+        if (s->inputs[0].dim[0] == size)
+            return true;
+    return false;
+}
+
+/* Sixteen are remembered; a further one takes the place of the one that was not used for longest. */
+Test(signatures, the_one_not_used_for_longest_is_forgotten)
+{
+    enum { KNOWN = 16 };
+    static const struct {
+        int64_t use, forgotten;
+    } turns[] = {{1, 0}, {17, 2}, {18, 3}, {4, 0}, {2, 5}, {17, 0}, {6, 0}, {7, 0}, {3, 8}, {19, 9}};
+    rg_graph *g = rg_graph_new(NULL);
+    rg_node *x = rg_input(g, "x", RG_F32, RG_SHAPE(rg_dim(g, "size"), 3));
+    rg_plan *p = must_compile(g, RG_NODES(rg_tanh(x)), &(rg_plan_opts){.threads = 1});
+    bool known[20] = {false};
+    const float data[20 * 3] = {0};
+    for (int64_t size = 1; size <= KNOWN; size++) {
+        must(rg_bind_shape(p, x, data, RG_SHAPE(size, 3)));
+        must(rg_run(p));
+        known[size] = true;
+    }
+    for (size_t i = 0; i < sizeof turns / sizeof *turns; i++) {
+        must(rg_bind_shape(p, x, data, RG_SHAPE(turns[i].use, 3)));
+        must(rg_run(p));
+        known[turns[i].use] = true;
+        known[turns[i].forgotten] = false;
+        cr_expect_eq(p->n_specials, KNOWN);
+        for (int64_t size = 0; size < 20; size++)
+            cr_expect_eq(remembers(p, size), known[size], "turn %zu, size %d", i, (int)size);
+    }
+    rg_plan_free(p);
+    rg_graph_free(g);
 }
