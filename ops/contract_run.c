@@ -233,9 +233,12 @@ static void multiply(const rg_step *s, const rgi_product *p, size_t element, con
         g.packed_l = sum[0];
         g.packed_j = columns[0];
     }
-    if (s->tail && g.n == p->n) { /* whole rows: what the tail reads beside them lies in one piece */
+    if (s->tail && g.n == p->n) { /* whole rows: what the tail reads and writes beside them lies in one piece */
+        const void *written[RG_TAIL_READS] = {NULL};
         g.soon_bytes = g.m * g.n * size;
         s->tail->reads(s, (element * p->m + rows[0]) * p->n, g.soon);
+        s->tail->writes(s, (element * p->m + rows[0]) * p->n, written);
+        g.soon[RGK_SOON - 1] = written[0];
     }
     (g.a_bf16 || g.b_bf16 ? p->kernels->gemm_bf16 : p->kernels->gemm)(&g, s->scratch);
 }

@@ -210,6 +210,19 @@ size_t rgi_group_reads(const rg_step *step, size_t first, const void *at[RG_TAIL
     return n;
 }
 
+size_t rgi_group_writes(const rg_step *step, size_t first, const void *at[RG_TAIL_READS])
+{
+    const rgi_group *g = group_of(step->tail);
+    const place from = {.first = first, .t = no_loops};
+    size_t n = 0;
+    for (size_t k = 0; k < g->n_members && n < RG_TAIL_READS; k++) {
+        const rgi_operand *o = &g->members[k].out;
+        if (o->mode == RGI_MEMORY && o->at && o->size == rg_dtype_size(step->out_type->dtype))
+            at[n++] = in_memory(o, &from);
+    }
+    return n;
+}
+
 rg_status rgi_group_take(const rg_step *step, const rg_block *block)
 {
     const rgi_group *g = group_of(step->tail);

@@ -1,5 +1,6 @@
 /* exec.c - running the steps: one parallel region a run, every thread walking the same list. The only file with
    OpenMP. */
+#include "claims.h"
 #include "retrace.h"
 #include "rows.h"
 #include "strips.h"
@@ -64,16 +65,12 @@ static inline bool mine(const rgi_walker *w, const rgi_exec *e)
 /* This thread's part of n tasks. */
 static inline void share(const rgi_walker *w, const rgi_exec *e, size_t n, size_t *lo, size_t *hi)
 {
-    if (!e->parallel) {
-        *lo = 0;
-        *hi = mine(w, e) ? n : 0;
-    } else if (e->cut && w->team == (w->branch ? w->branch->threads : w->s->team)) {
-        *lo = (size_t)((double)n * e->cut[w->thread] + 0.5);
-        *hi = (size_t)((double)n * e->cut[w->thread + 1] + 0.5);
-    } else {
-        *lo = n * w->thread / w->team;
-        *hi = n * (w->thread + 1) / w->team;
+    if (e->parallel) {
+        rgi_part_of(w, e, w->thread, n, lo, hi);
+        return;
     }
+    *lo = 0;
+    *hi = mine(w, e) ? n : 0;
 }
 
 /* A copy of a step with the operands where the loops stand now. */
@@ -176,6 +173,8 @@ rg_status rgi_run_tasks(const rgi_exec *e, uint32_t phase, size_t lo, size_t hi,
 static rg_status run_step(rgi_walker *w, const rgi_exec *e)
 {
     size_t lo, hi;
+    if (e->claims && w->team > 1)
+        return rgi_claims_run(w, e);
     switch (e->kind) {
     case RGI_RUN: /* alone the step serves as it stands: its scratch is that of thread 0 */
         if (w->alone && !e->terms && !e->tasks[1])
@@ -463,6 +462,8 @@ static void walk_as(rg_plan *p, uint32_t thread, uint32_t team)
                     .alone = team <= 1,
                     .failures = rgi_failures(),
                     .scratch = p->slab + s->bytes + thread * s->scratch};
+    if (!w.alone)
+        rgi_claims_clear(&w);
     rgi_meet(&w); /* what the caller wrote before is seen by all */
     walk(&w, 0, s->n_steps, RGI_EVERYTHING);
     w.at = s->n_steps;

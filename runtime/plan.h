@@ -187,10 +187,11 @@ typedef struct rgi_exec {
         *calls; /* what one thread alone does from here to step `after`, if it is calls and nothing else ... */
     uint32_t n_calls, after; /* ... so many; 0: something else */
     rgi_kind kind;
-    bool parallel;            /* tasks are shared out; else one thread does all: */
-    uint32_t lane;            /* this one, of a team as large as asked for */
-    const double *cut;        /* the part of the tasks that lies before those of each thread; NULL: even */
-    bool barrier;             /* all threads meet before it */
+    bool parallel;             /* tasks are shared out; else one thread does all: */
+    uint32_t lane;             /* this one, of a team as large as asked for */
+    const double *cut;         /* the part of the tasks that lies before those of each thread; NULL: even */
+    struct rgi_claims *claims; /* by thread: who is done with its own tasks goes on with others'; or NULL */
+    bool barrier;              /* all threads meet before it */
     bool linked;              /* cut like the step before it, of which each task needs the same one alone: no meeting */
     uint32_t chain;           /* of the first of such steps: how many there are; or 0 */
     bool reverse;             /* RGI_LOOP, RGI_NEXT */
@@ -402,6 +403,7 @@ rg_status rgi_group_part(const rgi_group *g, size_t first, size_t n, char *scrat
 /* The tail of a group's head: all members over what the head has delivered. */
 rg_status rgi_group_take(const rg_step *step, const rg_block *block);
 size_t rgi_group_reads(const rg_step *step, size_t first, const void *at[RG_TAIL_READS]);
+size_t rgi_group_writes(const rg_step *step, size_t first, const void *at[RG_TAIL_READS]);
 /* The source of a group's foot: all members over what it asks for. */
 rg_status rgi_group_give(const rg_step *step, size_t first, size_t n, void *to);
 

@@ -16,6 +16,8 @@
 #define RGI_NOBODY (RGI_ALL - 2)
 #define RGI_LANES 256     /* threads whose loads are told apart */
 #define RGI_START_NS 1000 /* what it costs to wake the team and to send it to sleep again */
+#define RGI_WORTH \
+    0.85 /* of the time on one thread: more than that is not worth a team, for what one thread makes comes late to another */
 
 typedef struct touched {
     uint32_t wrote_at, read_at; /* the interval of the last access ... */
@@ -494,7 +496,7 @@ bool rgi_share(rg_plan *p, rgi_special *s, bool apart, uint32_t *interval, bool 
         i = x ? x->end : give(&h, i);
     }
     even_out(&h, s->n_steps);
-    if (h.together + RGI_START_NS > RGI_GAIN * alone)
+    if (h.together + RGI_START_NS > RGI_WORTH * alone)
         stay_alone(&h);
     return !h.failed;
 }

@@ -1,4 +1,5 @@
 /* special.c - what a set of sizes adds to a program: concrete shapes, offsets, pointers. */
+#include "claims.h"
 #include "recompute.h"
 #include "retrace.h"
 #include "share.h"
@@ -134,7 +135,7 @@ static rg_status build(rg_plan *p, rgi_special *s, making way)
     bool *shared = rgi_arena_alloc(&p->temporary, n + 8 * prog->n_loops + 1);
     const bool ok = extra && interval && shared && rgi_retrace_sizes(prog, s) && rgi_strips_find(p, s, way.small) &&
                     rgi_steps_make(p, s, extra) && rgi_share(p, s, way.apart, interval, shared) &&
-                    rgi_strips_cut(p, s, way.small, extra) && rgi_steps_settle(p, s, extra) &&
+                    rgi_strips_cut(p, s, way.small, extra) && rgi_claims_make(p, s) && rgi_steps_settle(p, s, extra) &&
                     place(p, s, extra, interval, shared) && rgi_steps_link(p, s, extra) && rgi_straighten(prog, s) &&
                     (!prog->opts.profile || (s->timeline = rgi_timeline_new(prog, s)));
     return ok ? RG_OK : s->refused ? s->refused : rgi_fail(RG_ERR_MEMORY, "rg_run: out of memory");

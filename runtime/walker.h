@@ -36,6 +36,19 @@ rg_status rgi_check_values(const rgi_walker *w, size_t i);
    leads, and does what leads from there to here. */
 void rgi_branch_goes_on(rgi_walker *w, size_t done);
 
+/* A thread's part of the n tasks of a step that is shared out. */
+static inline void rgi_part_of(const rgi_walker *w, const rgi_exec *e, uint32_t thread, size_t n, size_t *lo,
+                               size_t *hi)
+{
+    if (e->cut && w->team == (w->branch ? w->branch->threads : w->s->team)) {
+        *lo = (size_t)((double)n * e->cut[thread] + 0.5);
+        *hi = (size_t)((double)n * e->cut[thread + 1] + 0.5);
+    } else {
+        *lo = n * thread / w->team;
+        *hi = n * (thread + 1) / w->team;
+    }
+}
+
 /* The first failure of a run is kept, with its text from this thread. */
 void rgi_walker_fail(rgi_walker *w, rg_status status);
 

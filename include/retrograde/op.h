@@ -155,6 +155,9 @@ struct rg_tail {
     /* Where the tail will read, beside the block, tensors like output 0: their elements from `first` on. Returns how
        many there are. For who can ask memory for them while it computes. */
     size_t (*reads)(const rg_step *step, size_t first, const void *at[RG_TAIL_READS]);
+    /* Where it will write, likewise. Memory that another core has read takes long to get back: who asks for it while it
+       computes has it by then. */
+    size_t (*writes)(const rg_step *step, size_t first, const void *at[RG_TAIL_READS]);
 };
 
 struct rg_source {

@@ -32,7 +32,8 @@ typedef struct block {
     size_t j, cols; /* of V */
     bool v_in_place, s_direct, accumulate;
     bool by_sum; /* a part of the sum for all columns: rows that pass all at once are packed once for them */
-    size_t soon; /* lines of what the caller reads next that were asked for */
+    size_t soon; /* lines of what the caller reads next that were asked for ... */
+    size_t own;  /* ... and of what it will write */
 } block;
 
 /* A tile asks for what the caller will read next: no sooner than everything else is on its way. */
@@ -40,11 +41,30 @@ static void ahead_soon(block *b, tile *t)
 {
     const rgk_gemm *g = b->g;
     const size_t lines = g->soon_bytes / 64, area = lines ? b->soon / lines : RGK_SOON;
-    if (area >= RGK_SOON || !g->soon[area])
+    if (area >= RGK_SOON - 1 || !g->soon[area])
         return;
     t->ahead = (const real *)g->soon[area] + b->soon % lines * (64 / sizeof(real));
     t->ahead_row = 64 / sizeof(real);
     b->soon += least(b->k, lines - b->soon % lines);
+}
+
+static inline void ask_to_write(const void *line)
+{
+#if defined(__AVX2__) /* without -mprfchw the builtin asks to read */
+    __asm__ volatile("prefetchw %0" : : "m"(*(const char *)line));
+#else
+    __builtin_prefetch(line, 1, 3);
+#endif
+}
+
+/* Before a tile, which writes so many lines of C, as many are asked for of what the caller will write. Where another core
+   has read them, this one gets them back one after the other, in as much time as the tile takes. */
+static void own_soon(block *b, size_t lines)
+{
+    const char *area = b->g->soon[RGK_SOON - 1];
+    const size_t all = area ? b->g->soon_bytes / 64 : 0;
+    for (; lines && b->own < all; lines--, b->own++)
+        ask_to_write(area + b->own * 64);
 }
 
 /* The same where V is read once: the lines of the next block in their order, as many in a turn as the sum is long. */
@@ -136,6 +156,7 @@ static void run_panel(block *b, size_t j, size_t cols, real *c, ptrdiff_t c_row)
     t.v_row = vectors * RGK_LANES;
     for (size_t q = 0; q < tile_count(b->rows); q++) {
         const size_t lo = tile_begin(b->rows, q), rows = tile_begin(b->rows, q + 1) - lo;
+        own_soon(b, rows * (size_t)vectors * RGK_VECTOR_BYTES / 64);
         if (t.accumulate)
             expect(c + (ptrdiff_t)(lo + rows) * c_row, c_row, least(TILE_ROWS, b->rows - lo - rows), cols);
         t.s = s + (ptrdiff_t)lo * t.s_row;

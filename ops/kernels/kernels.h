@@ -115,8 +115,8 @@ typedef struct rgk_gemm {
        a multiple of the table's lanes, and b is not read. */
     const void *packed;
     size_t packed_n, packed_k, packed_l, packed_j;
-    /* What the caller will read next, soon_bytes from each of these that is not NULL: asked for meanwhile, if it
-       fits. */
+    /* What the caller will read next, soon_bytes from each of these that is not NULL, and the last what it will write:
+       asked for meanwhile, if it fits. */
     const void *soon[RGK_SOON];
     size_t soon_bytes;
 } rgk_gemm;
