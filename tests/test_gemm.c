@@ -124,6 +124,26 @@ Test(gemm, blocks)
     each_table(blocks);
 }
 
+/* A large matrix that lies by rows beside few columns, in tiles of all heights; and the sum in parts. */
+static void few_columns(const rgk_table *t)
+{
+    static const size_t sizes[][3] = {{16, 64, 2100}, {11, 200, 711},  {17, 131, 1003}, {32, 97, 1400}, {13, 65, 5200},
+                                      {9, 129, 1026}, {20, 64, 5003},  {7, 70, 2048},   {2, 64, 2049},  {16, 83, 1600},
+                                      {5, 77, 1999},  {33, 100, 1400}, {15, 97, 1399}};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+        for (int la = 0; la < LAYOUTS; la++)
+            for (int lb = 0; lb < LAYOUTS; lb++) {
+                const size_t *q = sizes[i];
+                check(t, q[0], q[1], q[2], (layout)la, (layout)lb, i % 2, 37);
+                check(t, q[1], q[0], q[2], (layout)la, (layout)lb, i % 2, 37);
+            }
+}
+
+Test(gemm, few_columns)
+{
+    each_table(few_columns);
+}
+
 /* ---- the same product cut in other ways gives the same bits ---- */
 
 /* Rectangles at random, down to single rows, columns and elements. */

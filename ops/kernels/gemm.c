@@ -6,6 +6,7 @@
 #include "gemm.h"
 #include "gemm_block.h"
 #include "gemm_pack.h"
+#include "gemm_tall.h"
 #include "gemm_tile.h"
 #include "gemm_tiny.h"
 
@@ -335,6 +336,6 @@ void RGK_NAME(gemm)(const rgk_gemm *g, void *scratch)
         RGK_NAME(gemm_of_packed)(g, scratch);
     else if (tiny_fits(g->m, g->n, g->k))
         tiny_run(g);
-    else if (!RGK_NAME(gemm_narrow)(g))
+    else if (!RGK_NAME(gemm_narrow)(g) && !tall_run(g, scratch))
         run_best(g, scratch);
 }
