@@ -116,7 +116,7 @@ static void gelu_slope(const rgk_table *k, size_t n, const void *x, void *y, voi
     scale(k, n, y, -0.5, y);
     k->unary[RGK_EXP](n, y, y, NULL);
     scale(k, n, y, INV_SQRT_2PI, y);
-    k->ternary[RGK_FMA](n, x, y, t, y);
+    k->ternary[RGK_FMA](n, x, y, t, y, 0);
 }
 
 static void gelu_tanh_slope(const rgk_table *k, size_t n, const void *x, void *y, void *t)
@@ -124,12 +124,12 @@ static void gelu_tanh_slope(const rgk_table *k, size_t n, const void *x, void *y
     k->unary[RGK_SQUARE](n, x, y, NULL);
     scale(k, n, y, GELU_D, t);
     add_scalar(k, n, t, GELU_C, t);
-    k->binary[RGK_MUL](n, x, t, t, NULL);
+    k->binary[RGK_MUL](n, x, t, t, NULL, 0);
     k->unary[RGK_TANH](n, t, t, NULL);
     scale(k, n, y, 3 * GELU_D, y);
     add_scalar(k, n, y, GELU_C, y);
-    k->binary[RGK_TANH_GRAD](n, y, t, y, NULL);
-    k->ternary[RGK_FMA](n, x, y, t, y);
+    k->binary[RGK_TANH_GRAD](n, y, t, y, NULL, 0);
+    k->ternary[RGK_FMA](n, x, y, t, y, 0);
     add_scalar(k, n, y, 1, y);
     scale(k, n, y, 0.5, y);
 }
@@ -137,8 +137,8 @@ static void gelu_tanh_slope(const rgk_table *k, size_t n, const void *x, void *y
 static void silu_slope(const rgk_table *k, size_t n, const void *x, void *y, void *t)
 {
     k->unary[RGK_SIGMOID](n, x, t, NULL);
-    k->binary[RGK_SIGMOID_GRAD](n, x, t, y, NULL);
-    k->binary[RGK_ADD](n, t, y, y, NULL);
+    k->binary[RGK_SIGMOID_GRAD](n, x, t, y, NULL, 0);
+    k->binary[RGK_ADD](n, t, y, y, NULL, 0);
 }
 
 static rg_status run_sloped(const rg_step *s, size_t lo, size_t hi)
@@ -150,7 +150,7 @@ static rg_status run_sloped(const rg_step *s, size_t lo, size_t hi)
     for (size_t n; lo < hi; lo += n) {
         n = hi - lo < RGI_BLOCK ? hi - lo : RGI_BLOCK;
         op->slope(k, n, (const char *)s->in[1] + lo * size, y, t);
-        k->binary[RGK_MUL](n, (const char *)s->in[0] + lo * size, y, (char *)s->out[0] + lo * size, NULL);
+        k->binary[RGK_MUL](n, (const char *)s->in[0] + lo * size, y, (char *)s->out[0] + lo * size, NULL, 0);
     }
     return RG_OK;
 }

@@ -151,7 +151,7 @@ static const rg_attr_field weight_field[] = {{"weight", offsetof(number, p), RG_
 const rg_op rgi_op_add = {
     BINARY_NUMBERS,
     .name = "add",
-    .traits = RG_ELEMENTWISE | RG_INPLACE | RG_COMMUTES,
+    .traits = RG_ELEMENTWISE | RG_INPLACE | RG_COMMUTES | RG_ONCE,
     .alias = alias_add,
     .data = &(const rgi_pointwise){RGK_ADD, 1, d_add},
 };
@@ -159,7 +159,7 @@ const rg_op rgi_op_add = {
 const rg_op rgi_op_sub = {
     BINARY_NUMBERS,
     .name = "sub",
-    .traits = RG_ELEMENTWISE | RG_INPLACE,
+    .traits = RG_ELEMENTWISE | RG_INPLACE | RG_ONCE,
     .alias = alias_sub,
     .data = &(const rgi_pointwise){RGK_SUB, 1, d_sub},
 };
@@ -167,7 +167,7 @@ const rg_op rgi_op_sub = {
 const rg_op rgi_op_mul = {
     BINARY_NUMBERS,
     .name = "mul",
-    .traits = RG_ELEMENTWISE | RG_INPLACE | RG_COMMUTES,
+    .traits = RG_ELEMENTWISE | RG_INPLACE | RG_COMMUTES | RG_ONCE,
     .alias = alias_mul,
     .data = &(const rgi_pointwise){RGK_MUL, 1, d_mul},
 };
@@ -177,7 +177,7 @@ const rg_op rgi_op_div = {
 };
 
 const rg_op rgi_op_fma = {
-    RGI_POINTWISE,
+    RGI_POINTWISE_WITH(RG_ONCE),
     RGI_DERIVATIVES,
     .name = "fma",
     .n_in = 3,
@@ -208,7 +208,7 @@ const rg_op rgi_op_squared_difference = {
     .name = "squared_difference",
     .n_in = 2,
     .n_out = 1,
-    .traits = RG_ELEMENTWISE | RG_INPLACE | RG_COMMUTES,
+    .traits = RG_ELEMENTWISE | RG_INPLACE | RG_COMMUTES | RG_ONCE,
     .dtypes = RG_DT_FLOATS,
     .infer = rg_infer_broadcast,
     RGI_DERIVATIVES,

@@ -179,7 +179,7 @@ static void grad_of(const rgi_rows *r, size_t row, size_t label, double smoothin
     const double scale = smoothing == 0 ? g * hit : g * (hit + each * rgi_row_weights(r, row)), shift = -g * each;
     k->unary[RGK_SCALE](r->classes, y, y, &scale);
     if (smoothing != 0 && r->weight)
-        k->binary[RGK_AXPY](r->classes, at(r, r->weight, row / r->sharing), y, y, &shift);
+        k->binary[RGK_AXPY](r->classes, at(r, r->weight, row / r->sharing), y, y, &shift, 0);
     else if (smoothing != 0)
         k->unary[RGK_ADD_SCALAR](r->classes, y, y, &shift);
     rgi_put(r->dtype, y, label, rgi_get(r->dtype, y, label) - g * hit);

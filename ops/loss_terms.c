@@ -78,8 +78,8 @@ static void huber(const block *s, const rg_step *step)
     const double delta = ((const huber_attr *)step->attr)->delta, limits[2] = {-delta, delta}, half = -0.5;
     double c[BLOCK], d[BLOCK];
     s->k->unary[RGK_CLAMP](s->n, s->a, c, limits);
-    s->k->binary[RGK_AXPY](s->n, c, s->a, d, &half);
-    s->k->binary[RGK_MUL](s->n, c, d, s->y, NULL);
+    s->k->binary[RGK_AXPY](s->n, c, s->a, d, &half, 0);
+    s->k->binary[RGK_MUL](s->n, c, d, s->y, NULL, 0);
 }
 
 static void bce(const block *s, const rg_step *step)
@@ -92,11 +92,11 @@ static void bce(const block *s, const rg_step *step)
     k->unary[RGK_LOG1P](s->n, v, v, NULL);
     k->unary[RGK_CLAMP](s->n, v, v, cut);
     k->unary[RGK_ONE_MINUS](s->n, s->b, u, NULL);
-    k->binary[RGK_MUL](s->n, u, v, v, NULL);
+    k->binary[RGK_MUL](s->n, u, v, v, NULL, 0);
     k->unary[RGK_LOG](s->n, s->a, u, NULL);
     k->unary[RGK_CLAMP](s->n, u, u, cut);
-    k->binary[RGK_MUL](s->n, s->b, u, u, NULL);
-    k->binary[RGK_ADD](s->n, u, v, v, NULL);
+    k->binary[RGK_MUL](s->n, s->b, u, u, NULL, 0);
+    k->binary[RGK_ADD](s->n, u, v, v, NULL, 0);
     k->unary[RGK_NEG](s->n, v, s->y, NULL);
 }
 
@@ -106,12 +106,12 @@ static void bce_logits(const block *s, const rg_step *step)
     double u[BLOCK], v[BLOCK];
     (void)step;
     k->unary[RGK_RELU](s->n, s->a, u, NULL);
-    k->binary[RGK_MUL](s->n, s->a, s->b, v, NULL);
-    k->binary[RGK_SUB](s->n, u, v, u, NULL);
+    k->binary[RGK_MUL](s->n, s->a, s->b, v, NULL, 0);
+    k->binary[RGK_SUB](s->n, u, v, u, NULL, 0);
     k->unary[RGK_ABS](s->n, s->a, v, NULL);
     k->unary[RGK_NEG](s->n, v, v, NULL);
     k->unary[RGK_SOFTPLUS](s->n, v, v, NULL);
-    k->binary[RGK_ADD](s->n, u, v, s->y, NULL);
+    k->binary[RGK_ADD](s->n, u, v, s->y, NULL, 0);
 }
 
 static void kl_term(const block *s, const rg_step *step)
@@ -123,8 +123,8 @@ static void kl_term(const block *s, const rg_step *step)
     k->fill(s->n, 0, zero);
     k->compare[RGK_EQ](s->n, s->b, zero, none);
     k->unary[RGK_LOG](s->n, s->b, u, NULL);
-    k->binary[RGK_SUB](s->n, u, s->a, u, NULL);
-    k->binary[RGK_MUL](s->n, s->b, u, u, NULL);
+    k->binary[RGK_SUB](s->n, u, s->a, u, NULL, 0);
+    k->binary[RGK_MUL](s->n, s->b, u, u, NULL, 0);
     k->where(s->n, none, zero, u, s->y);
 }
 

@@ -73,6 +73,19 @@ static void integer_binary(int kernel, size_t n, const int64_t *a, const int64_t
         }
 }
 
+/* Elements [lo, lo + n) of input i, or so often the one that it is. */
+static void widen_integer(const rg_step *s, uint32_t i, size_t lo, size_t n, int64_t *to)
+{
+    const rg_dtype dtype = s->in_type[0].dtype;
+    if (!(s->once >> i & 1)) {
+        rgi_to_i64(dtype, s->in[i], lo, n, to);
+        return;
+    }
+    rgi_to_i64(dtype, s->in[i], 0, 1, to);
+    for (size_t k = 1; k < n; k++)
+        to[k] = to[0];
+}
+
 /* One or two integer inputs, widened a block at a time. */
 static void run_integer(const rg_step *s, int kernel, size_t lo, size_t hi)
 {
@@ -80,20 +93,21 @@ static void run_integer(const rg_step *s, int kernel, size_t lo, size_t hi)
     int64_t a[RGI_BLOCK], b[RGI_BLOCK];
     for (size_t n; lo < hi; lo += n) {
         n = hi - lo < RGI_BLOCK ? hi - lo : RGI_BLOCK;
-        rgi_to_i64(dtype, s->in[0], lo, n, a);
+        widen_integer(s, 0, lo, n, a);
         if (s->n_in == 1) {
             integer_unary(kernel, n, a, a);
         } else {
-            rgi_to_i64(dtype, s->in[1], lo, n, b);
+            widen_integer(s, 1, lo, n, b);
             integer_binary(kernel, n, a, b, a);
         }
         rgi_from_i64(dtype, a, lo, n, s->out[0]);
     }
 }
 
-static const void *from(const void *x, size_t bytes)
+/* Input i from `bytes` bytes on, or the one element that it is. */
+static inline const void *from(const rg_step *s, uint32_t i, size_t bytes)
 {
-    return (const char *)x + bytes;
+    return (const char *)s->in[i] + (s->once >> i & 1 ? 0 : bytes);
 }
 
 /* Inline, and no question to another file: of one element it would be a part of the time. */
@@ -113,7 +127,7 @@ rg_status rgi_run_unary(const rg_step *s, size_t lo, size_t hi)
     const rg_dtype dtype = s->in_type[0].dtype;
     const size_t at = float_bytes(dtype, lo);
     if (is_float(dtype))
-        rgi_kernels(dtype)->unary[op->kernel](hi - lo, from(s->in[0], at), (char *)s->out[0] + at, s->attr);
+        rgi_kernels(dtype)->unary[op->kernel](hi - lo, from(s, 0, at), (char *)s->out[0] + at, s->attr);
     else
         run_integer(s, op->kernel, lo, hi);
     return RG_OK;
@@ -125,8 +139,8 @@ rg_status rgi_run_binary(const rg_step *s, size_t lo, size_t hi)
     const rg_dtype dtype = s->in_type[0].dtype;
     const size_t at = float_bytes(dtype, lo);
     if (is_float(dtype))
-        rgi_kernels(dtype)->binary[op->kernel](hi - lo, from(s->in[0], at), from(s->in[1], at), (char *)s->out[0] + at,
-                                               s->attr);
+        rgi_kernels(dtype)->binary[op->kernel](hi - lo, from(s, 0, at), from(s, 1, at), (char *)s->out[0] + at, s->attr,
+                                               s->once);
     else
         run_integer(s, op->kernel, lo, hi);
     return RG_OK;
@@ -137,7 +151,7 @@ rg_status rgi_run_ternary(const rg_step *s, size_t lo, size_t hi)
     const rgi_pointwise *op = s->op->data;
     const rg_dtype dtype = s->in_type[0].dtype;
     const size_t at = float_bytes(dtype, lo);
-    rgi_kernels(dtype)->ternary[op->kernel](hi - lo, from(s->in[0], at), from(s->in[1], at), from(s->in[2], at),
-                                            (char *)s->out[0] + at);
+    rgi_kernels(dtype)->ternary[op->kernel](hi - lo, from(s, 0, at), from(s, 1, at), from(s, 2, at),
+                                            (char *)s->out[0] + at, s->once);
     return RG_OK;
 }

@@ -22,17 +22,19 @@ void rgi_pointwise_vjp(rg_node *self, rg_node *const ct[], rg_node *grad[]);
 void rgi_pointwise_jvp(rg_node *self, rg_node *const tangent[], rg_node *out[]);
 void rgi_pointwise_cost(const rg_step *s, rg_cost *cost);
 
-/* The kernel of rgi_pointwise.kernel over [lo, hi); the attributes, if any, are its doubles. */
+/* The kernel of rgi_pointwise.kernel over [lo, hi); the attributes, if any, are its doubles. Ops of two and three inputs
+   may have RG_ONCE. */
 rg_status rgi_run_unary(const rg_step *s, size_t lo, size_t hi); /* f32, f64; neg abs sign square: i32, i64 too */
 rg_status rgi_run_binary(const rg_step *s, size_t lo,
                          size_t hi); /* f32, f64; add sub mul minimum maximum: i32, i64 too */
 rg_status rgi_run_ternary(const rg_step *s, size_t lo, size_t hi); /* f32, f64 */
 
 /* Fields of a descriptor. */
-#define RGI_POINTWISE \
-    .n_out = 1, .traits = RG_ELEMENTWISE | RG_INPLACE, .dtypes = RG_DT_FLOATS, .cost = rgi_pointwise_cost
+#define RGI_POINTWISE_WITH(more) \
+    .n_out = 1, .traits = RG_ELEMENTWISE | RG_INPLACE | (more), .dtypes = RG_DT_FLOATS, .cost = rgi_pointwise_cost
+#define RGI_POINTWISE RGI_POINTWISE_WITH(0)
 #define RGI_UNARY RGI_POINTWISE, .n_in = 1, .infer = rg_infer_same, .run = rgi_run_unary
-#define RGI_BINARY RGI_POINTWISE, .n_in = 2, .infer = rg_infer_broadcast, .run = rgi_run_binary
+#define RGI_BINARY RGI_POINTWISE_WITH(RG_ONCE), .n_in = 2, .infer = rg_infer_broadcast, .run = rgi_run_binary
 #define RGI_DERIVATIVES .vjp = rgi_pointwise_vjp, .jvp = rgi_pointwise_jvp
 
 /* Ops without a public builder. */

@@ -23,19 +23,26 @@ static const void *in_memory(const rgi_operand *o, const place *at)
     return o->at ? (const char *)rgi_at(o->at, o->terms, at->t) + at->first * o->size : NULL;
 }
 
-/* Where the elements of a smaller operand stand one after the other as the block wants them, or NULL. */
-static const void *unspread(const rgi_spread *x, const place *at)
+/* How a block sees a smaller operand: where its elements, or the one that all meet, are. */
+typedef struct view {
+    const void *at;
+    bool once;
+} view;
+
+#define VIEWS 16 /* of a group: further operands are spread in any case */
+
+/* The elements stand one after the other as the block wants them, or it wants one alone: else NULL. */
+static view unspread(const rgi_spread *x, const place *at)
 {
+    const char *from = rgi_at(x->from.at, x->from.terms, at->t);
+    if (x->run && at->first % x->run + at->n <= x->run)
+        return (view){from + at->first / x->run % x->turn * x->from.size, true};
     const size_t offset = x->period ? at->first % x->period : 0;
-    return offset + at->n <= x->period ? (const char *)rgi_at(x->from.at, x->from.terms, at->t) + offset * x->from.size
-                                       : NULL;
+    return (view){offset + at->n <= x->period ? from + offset * x->from.size : NULL, false};
 }
 
 static const void *address(const rgi_operand *o, const place *at)
 {
-    const void *there = o->spread ? unspread(&at->g->spreads[o->spread - 1], at) : NULL;
-    if (there)
-        return there;
     switch (o->mode) {
     case RGI_BLOCK:
     case RGI_WINDOW:
@@ -99,19 +106,39 @@ static bool is_there(const rgi_spread *x, const place *at)
            at->first % x->reach + at->n <= x->reach;
 }
 
+/* Elements of the next block of so many. */
+static size_t block_of(const rgi_group *g, size_t first, size_t n)
+{
+    const size_t most = n < g->block ? n : g->block, run = g->run ? g->run - first % g->run : most;
+    return run < most ? run : most;
+}
+
 static rg_status run_block(const rgi_group *g, place *at)
 {
+    view views[VIEWS];
     for (size_t i = 0; i < g->n_spreads; i++) {
         const rgi_spread *x = &g->spreads[i];
-        if (!unspread(x, at) && !is_there(x, at))
-            spread(g, x, rgi_at(x->from.at, x->from.terms, at->t), at->first, at->n, at->scratch + x->slot);
+        view v = {NULL, false};
+        if (i < VIEWS)
+            v = unspread(x, at);
+        if (!v.at) {
+            v.at = at->scratch + x->slot;
+            if (!is_there(x, at))
+                spread(g, x, rgi_at(x->from.at, x->from.terms, at->t), at->first, at->n, at->scratch + x->slot);
+        }
+        if (i < VIEWS)
+            views[i] = v;
     }
     for (size_t k = 0; k < g->n_members; k++) {
         const rgi_member *m = &g->members[k];
         const void *in[RGI_MAX_ARITY];
         rg_step s = m->step;
-        for (uint32_t i = 0; i < s.n_in; i++)
-            in[i] = address(&m->in[i], at);
+        for (uint32_t i = 0; i < s.n_in; i++) {
+            const uint32_t n = m->in[i].spread;
+            const bool seen = n && n <= VIEWS;
+            in[i] = seen ? views[n - 1].at : address(&m->in[i], at);
+            s.once |= (uint32_t)(seen && views[n - 1].once) << i;
+        }
         void *out = (void *)(uintptr_t)address(&m->out, at);
         s.in = in;
         s.out = &out;
@@ -178,7 +205,7 @@ rg_status rgi_group_part(const rgi_group *g, size_t first, size_t n, char *scrat
     place at = {.first = first, .scratch = scratch, .t = t, .g = g};
     rg_status status = RG_OK;
     for (; n && !status; at.first += at.n, n -= at.n) {
-        at.n = n < g->block ? n : g->block;
+        at.n = block_of(g, at.first, n);
         status = run_block(g, &at);
     }
     return ended(g, status);
@@ -232,9 +259,9 @@ rg_status rgi_group_take(const rg_step *step, const rg_block *block)
     place at = {.scratch = (char *)step->scratch + g->scratch_at, .t = no_loops, .g = g};
     rg_status status = RG_OK;
     for (size_t i = 0; i < rows; i++)
-        for (size_t j = 0; j < columns && !status; j += g->block) {
+        for (size_t j = 0; j < columns && !status; j += at.n) {
             at.first = block->first + i * block->pitch + j;
-            at.n = columns - j < g->block ? columns - j : g->block;
+            at.n = block_of(g, at.first, columns - j);
             at.seam = (const char *)block->data + (i * block->stride + j) * size;
             status = run_block(g, &at);
         }
@@ -247,9 +274,9 @@ rg_status rgi_group_give(const rg_step *step, size_t first, size_t n, void *to)
     const size_t size = rg_dtype_size(step->in_type->dtype);
     place at = {.scratch = (char *)step->scratch + g->scratch_at, .t = no_loops, .g = g};
     rg_status status = RG_OK;
-    for (size_t i = 0; i < n && !status; i += g->block) {
+    for (size_t i = 0; i < n && !status; i += at.n) {
         at.first = first + i;
-        at.n = n - i < g->block ? n - i : g->block;
+        at.n = block_of(g, at.first, n - i);
         at.seam = (const char *)to + i * size;
         status = run_block(g, &at);
     }

@@ -8,6 +8,7 @@
 #define RGI_BLOCK_BYTES 32768 /* what the live blocks of a group may fill: within L1 */
 #define RGI_BLOCK_LARGEST 1024
 #define RGI_BLOCK_PLAIN 4096 /* without scratch there is no reason to stay small */
+#define RGI_LEAST_RUN 128    /* elements of a block that ends because a spread's next element is another */
 
 /* Of how many widths of elements results go past the caches. */
 uint8_t rgi_widths_past(size_t elements)
@@ -146,11 +147,43 @@ static size_t cycle_of(const rg_shape *from, const rg_shape *to, size_t *reach)
     return *reach > n ? n : 0;
 }
 
-void rgi_spread_fit(const rgi_special *s, const rgi_group *g, const rgi_value *value, rgi_spread *x)
+/* Elements of the group in a row that meet the same one of a smaller operand, as those of a plane its channel's; *turn:
+   of how many of its own, which begin again then. 0 if it is not so. */
+static size_t run_of(const rg_shape *from, const rg_shape *to, size_t *turn)
+{
+    rg_shape own = *from, others = *to;
+    size_t n = 1;
+    while (others.rank > 0 && (own.rank == 0 || own.dim[own.rank - 1] == 1)) {
+        n *= (size_t)others.dim[--others.rank];
+        own.rank -= own.rank > 0;
+    }
+    *turn = period_of(&own, &others);
+    return *turn && n > 1 ? n : 0;
+}
+
+void rgi_spread_fit(const rgi_special *s, rgi_group *g, const rgi_value *value, rgi_spread *x)
 {
     x->shape = s->shapes[value->shape];
     x->period = value->window ? 0 : period_of(&x->shape, &g->shape);
     x->cycle = value->window ? 0 : cycle_of(&x->shape, &g->shape, &x->reach);
+    x->run = value->window || x->whole ? 0 : run_of(&x->shape, &g->shape, &x->turn);
+    if (x->run >= RGI_LEAST_RUN && x->run < g->elements && (!g->run || x->run < g->run))
+        g->run = x->run;
+}
+
+/* The spreads whose elements some member cannot take one at a time. */
+static void find_whole(const grouping *k)
+{
+    const rgi_use *uses = &k->p->program->uses[k->item->first];
+    for (size_t m = 0; m < k->g->n_members; m++)
+        for (uint32_t i = 0; i < uses[m].n_in; i++) {
+            const int32_t v = uses[m].in[i];
+            const uint32_t spread = v == RGI_NONE ? 0 : mark_of(k, v)->spread;
+            if (spread && !(uses[m].node->op->traits & RG_ONCE))
+                k->g->spreads[spread - 1].whole = true;
+        }
+    for (size_t n = 0; n < k->g->n_spreads; n++)
+        rgi_spread_fit(k->s, k->g, &k->p->program->values[k->g->spreads[n].value], &k->g->spreads[n]);
 }
 
 /* Room for one more: most groups have none or two. */
@@ -187,13 +220,13 @@ static bool make_spreads(grouping *k)
                 return false;
             x->from.size = (uint8_t)value->size;
             x->slot = take_slot(k);
-            rgi_spread_fit(k->s, k->g, value, x);
             x->value = v;
             k->p->marks[v].spread = (uint32_t)k->g->n_spreads;
             if (!rgi_terms_make(k->p, k->s, v, &x->from.terms) ||
                 (value->window && !(x->from.window = rgi_window_make(k->p, k->s, value))))
                 return false;
         }
+    find_whole(k);
     return true;
 }
 

@@ -48,10 +48,13 @@ typedef struct rgi_member {
 typedef struct rgi_spread {
     rgi_operand from; /* RGI_MEMORY */
     size_t slot;
-    size_t period; /* the elements repeat so: a block within one period is read where it lies; 0: otherwise spread */
-    size_t cycle,
-        reach; /* within `reach` elements of the group it is so many, again and again, as channels of a block are
-                            for the pixels of an image: spread for one block it is there for the next; 0: not so */
+    size_t period;    /* the elements repeat so: a block within one period is read where it lies; 0: otherwise spread */
+    size_t run, turn; /* so many elements of the group in a row meet the same one, of `turn`, which begin again then;
+                         run 0: otherwise spread */
+    /* within `reach` elements of the group it is `cycle`, again and again, as channels of a block are for the pixels of
+       an image: spread for one block it is there for the next; 0: not so */
+    size_t cycle, reach;
+    bool whole; /* some member wants a block of it in any case */
     rg_shape shape;
     int32_t value;
 } rgi_spread;
@@ -84,6 +87,7 @@ typedef struct rgi_group {
     size_t n_members, n_inputs; /* n_inputs: of all members */
     rgi_spread *spreads;
     size_t n_spreads;
+    size_t run;        /* blocks end where runs of so many elements do, which spreads have; or 0 */
     rgi_shift *shifts; /* of a single block */
     size_t n_shifts;
     bool windows; /* some result is one */

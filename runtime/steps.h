@@ -33,8 +33,8 @@ bool rgi_steps_settle(rg_plan *p, rgi_special *s, rgi_extra *extra);
 rgi_group *rgi_group_make(rg_plan *p, rgi_special *s, const rgi_item *item, int32_t head, int32_t foot);
 /* Of how many widths of elements (1 to 16 bytes) results of so many go past the caches. */
 uint8_t rgi_widths_past(size_t elements);
-/* The sizes of a spread of a value in a group. */
-void rgi_spread_fit(const rgi_special *s, const rgi_group *g, const rgi_value *value, rgi_spread *x);
+/* The sizes of a spread of a value in a group, and where blocks of that end. */
+void rgi_spread_fit(const rgi_special *s, rgi_group *g, const rgi_value *value, rgi_spread *x);
 /* Where a value lies in the one it is a window of. NULL: out of memory, or refused. */
 const rg_window *rgi_window_make(rg_plan *p, rgi_special *s, const rgi_value *value);
 /* groups_again.c: whether a group is, but for numbers, what it was at sizes known before; the group made from that. */

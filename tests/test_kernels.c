@@ -102,6 +102,7 @@ static bool near(const rgk_table *t, double y, double exact, double scale)
 typedef struct call {
     const rgk_table *t;
     int operands, row;
+    unsigned once; /* operands that are one element */
 } call;
 
 static void run(const call *c, size_t n, const void *a, const void *b, const void *d, void *y)
@@ -109,9 +110,39 @@ static void run(const call *c, size_t n, const void *a, const void *b, const voi
     if (c->operands == 1)
         c->t->unary[c->row](n, a, y, parameters);
     else if (c->operands == 2)
-        c->t->binary[c->row](n, a, b, y, parameters);
+        c->t->binary[c->row](n, a, b, y, parameters, c->once);
     else
-        c->t->ternary[c->row](n, a, b, d, y);
+        c->t->ternary[c->row](n, a, b, d, y, c->once);
+}
+
+/* Operands that are one element: the bits of as many of it, in place of one of the others, too. */
+static void one_element(const call *c, const frame x[3], size_t n)
+{
+    const size_t size = width(c->t);
+    for (unsigned once = 1; n && c->operands > 1 && once < 1u << c->operands; once++)
+        for (int into = -1; into < c->operands; into++) {
+            frame many[3], y = frame_new(n, size, 1), z = frame_new(n, size, 0);
+            for (unsigned k = 0; k < 3; k++) {
+                many[k] = frame_new(n, size, k);
+                for (size_t i = 0; i < n; i++)
+                    memcpy(at(c->t, many[k].p, i), at(c->t, x[k].p, once >> k & 1 ? n / 2 : i), size);
+            }
+            const void *in[3];
+            for (int k = 0; k < 3; k++)
+                in[k] = once >> k & 1 ? at(c->t, x[k].p, n / 2) : x[k].p;
+            run(c, n, many[0].p, many[1].p, many[2].p, y.p);
+            if (into >= 0 && !(once >> into & 1)) {
+                memcpy(z.p, in[into], n * size);
+                in[into] = z.p;
+            }
+            run(&(call){c->t, c->operands, c->row, once}, n, in[0], in[1], in[2], z.p);
+            cr_assert(!memcmp(y.p, z.p, n * size), "%s %s row %d of %d: operands %x as one element differ, n = %zu",
+                      NAME(c->t), c->row, c->operands, once, n);
+            frame_free(&y, "many");
+            frame_free(&z, "one element");
+            for (int k = 0; k < 3; k++)
+                frame_free(&many[k], "an input repeated");
+        }
 }
 
 /* The whole range against single elements, pieces, other alignments and in place. */
@@ -159,6 +190,7 @@ static void elementwise(const call *c)
                       NAME(t), c->row, c->operands, into);
             frame_free(&copy, "in place");
         }
+        one_element(c, x, n);
         frame_free(&whole, "elementwise");
         frame_free(&parts, "elementwise, in pieces");
         for (int i = 0; i < 3; i++)
@@ -169,11 +201,11 @@ static void elementwise(const call *c)
 static void check_elementwise(const rgk_table *t)
 {
     for (int i = 0; i < RGK_UNARY_COUNT; i++)
-        elementwise(&(call){t, 1, i});
+        elementwise(&(call){t, 1, i, 0});
     for (int i = 0; i < RGK_BINARY_COUNT; i++)
-        elementwise(&(call){t, 2, i});
+        elementwise(&(call){t, 2, i, 0});
     for (int i = 0; i < RGK_TERNARY_COUNT; i++)
-        elementwise(&(call){t, 3, i});
+        elementwise(&(call){t, 3, i, 0});
 }
 
 Test(kernels, elementwise)
@@ -189,7 +221,7 @@ static void check_fused(const rgk_table *t)
         put(t, x, (size_t)i, random_unit());
         put(t, y, (size_t)i, random_unit());
     }
-    t->ternary[RGK_FMA](200, x, x, y, z);
+    t->ternary[RGK_FMA](200, x, x, y, z, 0);
     for (size_t i = 0; i < 200; i++) {
         const double a = get(t, x, i), c = get(t, y, i);
         const double fused = t->type == RGK_F32 ? (double)fmaf((float)a, (float)a, (float)c) : fma(a, a, c);

@@ -38,8 +38,9 @@ enum {
         1 << 14, /* the same of the reverse rule: each element of input 0 is added to one output element, or none */
     RG_FOLLOWED = 1 << 15, /* of an RG_DELIVERS op: its tail may be whatever elementwise ops alone read its output */
     RG_ANY_SIZES =
-        1 << 17, /* the shape rule asks which sizes are equal and passes them on: where it holds for stand-ins
+        1 << 17,       /* the shape rule asks which sizes are equal and passes them on: where it holds for stand-ins
                                of named sizes, it holds for all, and is not asked again */
+    RG_ONCE = 1 << 18, /* of an elementwise op: run takes inputs that are one element for all, see step->once */
     RG_ROWS =
         1
         << 16 /* a row of output 0, along its first axis, comes from the rows of inputs that `reads` says go along with
@@ -141,6 +142,7 @@ typedef struct rg_step {
     const rg_source *source;   /* of an op that draws: in[0] is NULL and the source gives its elements; or NULL */
     const void *const *packed; /* of an op that packs: [i] is input i as op->pack made it, or NULL; or NULL */
     uint32_t phase;
+    uint32_t once; /* of an RG_ONCE op: where bit i is set, in[i] is one element, which all elements of others meet */
 } rg_step;
 
 /* For `run`: records the error "<op>: <text>" of this thread and returns `status`. rg_run gives it back with the node

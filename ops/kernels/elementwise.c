@@ -8,31 +8,32 @@
 RGK_INLINE void map1(size_t n, const void *x, void *y, vreal (*f)(vreal))
 {
     real edge[RGK_OPERANDS][RGK_LANES];
-    span s = span_begin(n, x, NULL, NULL, y);
+    span s = span_begin(1, n, x, NULL, NULL, y, 0, edge);
     do
         for (size_t i = 0; i < s.n; i += RGK_LANES)
-            v_store(s.y + i, f(v_load(s.x[0] + i)));
-    while (span_next(&s, edge));
+            v_store(s.y + i, f(span_load(&s, 0, i)));
+    while (span_next(1, &s, edge));
 }
 
-RGK_INLINE void map2(size_t n, const void *a, const void *b, void *y, vreal (*f)(vreal, vreal))
+RGK_INLINE void map2(size_t n, const void *a, const void *b, void *y, unsigned once, vreal (*f)(vreal, vreal))
 {
     real edge[RGK_OPERANDS][RGK_LANES];
-    span s = span_begin(n, a, b, NULL, y);
+    span s = span_begin(2, n, a, b, NULL, y, once, edge);
     do
         for (size_t i = 0; i < s.n; i += RGK_LANES)
-            v_store(s.y + i, f(v_load(s.x[0] + i), v_load(s.x[1] + i)));
-    while (span_next(&s, edge));
+            v_store(s.y + i, f(span_load(&s, 0, i), span_load(&s, 1, i)));
+    while (span_next(2, &s, edge));
 }
 
-RGK_INLINE void map3(size_t n, const void *a, const void *b, const void *c, void *y, vreal (*f)(vreal, vreal, vreal))
+RGK_INLINE void map3(size_t n, const void *a, const void *b, const void *c, void *y, unsigned once,
+                     vreal (*f)(vreal, vreal, vreal))
 {
     real edge[RGK_OPERANDS][RGK_LANES];
-    span s = span_begin(n, a, b, c, y);
+    span s = span_begin(3, n, a, b, c, y, once, edge);
     do
         for (size_t i = 0; i < s.n; i += RGK_LANES)
-            v_store(s.y + i, f(v_load(s.x[0] + i), v_load(s.x[1] + i), v_load(s.x[2] + i)));
-    while (span_next(&s, edge));
+            v_store(s.y + i, f(span_load(&s, 0, i), span_load(&s, 1, i), span_load(&s, 2, i)));
+    while (span_next(3, &s, edge));
 }
 
 /* Parameters p[0] and, where a row has two, p[1]. */
@@ -53,22 +54,22 @@ RGK_INLINE parameters two(const double *p)
 RGK_INLINE void map1_with(size_t n, const void *x, void *y, parameters p, vreal (*f)(vreal, parameters))
 {
     real edge[RGK_OPERANDS][RGK_LANES];
-    span s = span_begin(n, x, NULL, NULL, y);
+    span s = span_begin(1, n, x, NULL, NULL, y, 0, edge);
     do
         for (size_t i = 0; i < s.n; i += RGK_LANES)
-            v_store(s.y + i, f(v_load(s.x[0] + i), p));
-    while (span_next(&s, edge));
+            v_store(s.y + i, f(span_load(&s, 0, i), p));
+    while (span_next(1, &s, edge));
 }
 
-RGK_INLINE void map2_with(size_t n, const void *a, const void *b, void *y, parameters p,
+RGK_INLINE void map2_with(size_t n, const void *a, const void *b, void *y, unsigned once, parameters p,
                           vreal (*f)(vreal, vreal, parameters))
 {
     real edge[RGK_OPERANDS][RGK_LANES];
-    span s = span_begin(n, a, b, NULL, y);
+    span s = span_begin(2, n, a, b, NULL, y, once, edge);
     do
         for (size_t i = 0; i < s.n; i += RGK_LANES)
-            v_store(s.y + i, f(v_load(s.x[0] + i), v_load(s.x[1] + i), p));
-    while (span_next(&s, edge));
+            v_store(s.y + i, f(span_load(&s, 0, i), span_load(&s, 1, i), p));
+    while (span_next(2, &s, edge));
 }
 
 /* ---- one argument ---- */
@@ -213,21 +214,21 @@ RGK_INLINE vreal v_clamp_grad(vreal ct, vreal x, parameters p)
     {                                                                   \
         map1_with(n, x, y, two(p), v_##f);                              \
     }
-#define BINARY(row, f)                                                                 \
-    void RGK_NAME(f)(size_t n, const void *a, const void *b, void *y, const double *p) \
-    {                                                                                  \
-        (void)p;                                                                       \
-        map2(n, a, b, y, v_##f);                                                       \
+#define BINARY(row, f)                                                                                \
+    void RGK_NAME(f)(size_t n, const void *a, const void *b, void *y, const double *p, unsigned once) \
+    {                                                                                                 \
+        (void)p;                                                                                      \
+        map2(n, a, b, y, once, v_##f);                                                                \
     }
-#define BINARY_ONE(row, f)                                                             \
-    void RGK_NAME(f)(size_t n, const void *a, const void *b, void *y, const double *p) \
-    {                                                                                  \
-        map2_with(n, a, b, y, one(p), v_##f);                                          \
+#define BINARY_ONE(row, f)                                                                            \
+    void RGK_NAME(f)(size_t n, const void *a, const void *b, void *y, const double *p, unsigned once) \
+    {                                                                                                 \
+        map2_with(n, a, b, y, once, one(p), v_##f);                                                   \
     }
-#define BINARY_TWO(row, f)                                                             \
-    void RGK_NAME(f)(size_t n, const void *a, const void *b, void *y, const double *p) \
-    {                                                                                  \
-        map2_with(n, a, b, y, two(p), v_##f);                                          \
+#define BINARY_TWO(row, f)                                                                            \
+    void RGK_NAME(f)(size_t n, const void *a, const void *b, void *y, const double *p, unsigned once) \
+    {                                                                                                 \
+        map2_with(n, a, b, y, once, two(p), v_##f);                                                   \
     }
 
 RGK_UNARY_PLAIN(UNARY)
@@ -237,9 +238,9 @@ RGK_BINARY_PLAIN(BINARY)
 RGK_BINARY_ONE(BINARY_ONE)
 RGK_BINARY_TWO(BINARY_TWO)
 
-void RGK_NAME(fma)(size_t n, const void *a, const void *b, const void *c, void *y)
+void RGK_NAME(fma)(size_t n, const void *a, const void *b, const void *c, void *y, unsigned once)
 {
-    map3(n, a, b, c, y, v_fma);
+    map3(n, a, b, c, y, once, v_fma);
 }
 
 RGK_INLINE void fill_with(size_t n, real value, real *y)

@@ -269,10 +269,11 @@ typedef struct rgk_table {
     rgk_type type;
     size_t lanes; /* elements of a vector */
 
-    /* Elementwise over n dense elements; y may be the same memory as any input, never overlap it otherwise. */
+    /* Elementwise over n dense elements; y may be the same memory as any input, never overlap it otherwise. Where bit k
+       of `once` is set, operand k is one element, which all meet. */
     void (*unary[RGK_UNARY_COUNT])(size_t n, const void *x, void *y, const double *p);
-    void (*binary[RGK_BINARY_COUNT])(size_t n, const void *a, const void *b, void *y, const double *p);
-    void (*ternary[RGK_TERNARY_COUNT])(size_t n, const void *a, const void *b, const void *c, void *y);
+    void (*binary[RGK_BINARY_COUNT])(size_t n, const void *a, const void *b, void *y, const double *p, unsigned once);
+    void (*ternary[RGK_TERNARY_COUNT])(size_t n, const void *a, const void *b, const void *c, void *y, unsigned once);
     void (*compare[RGK_COMPARE_COUNT])(size_t n, const void *a, const void *b, uint8_t *y);
     void (*where)(size_t n, const uint8_t *condition, const void *a, const void *b, void *y);
     void (*fill)(size_t n, double value, void *y);

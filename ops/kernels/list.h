@@ -34,7 +34,7 @@
 #define RGK_DECLARE_UNARY(row, f) \
     void RGK_NAME(f)(size_t n, const void *x, void *y, const double *p);
 #define RGK_DECLARE_BINARY(row, f) \
-    void RGK_NAME(f)(size_t n, const void *a, const void *b, void *y, const double *p);
+    void RGK_NAME(f)(size_t n, const void *a, const void *b, void *y, const double *p, unsigned once);
 #define RGK_DECLARE_COMPARE(row, f) \
     void RGK_NAME(f)(size_t n, const void *a, const void *b, uint8_t *y);
 #define RGK_DECLARE_REDUCE(row, f) \
@@ -45,7 +45,7 @@ RGK_BINARY_ROWS(RGK_DECLARE_BINARY)
 RGK_COMPARE_ROWS(RGK_DECLARE_COMPARE)
 RGK_REDUCE_ROWS(RGK_DECLARE_REDUCE)
 
-void RGK_NAME(fma)(size_t n, const void *a, const void *b, const void *c, void *y);
+void RGK_NAME(fma)(size_t n, const void *a, const void *b, const void *c, void *y, unsigned once);
 void RGK_NAME(where)(size_t n, const uint8_t *condition, const void *a, const void *b, void *y);
 void RGK_NAME(fill)(size_t n, double value, void *y);
 void RGK_NAME(repeat)(size_t n, const void *x, void *y);
