@@ -10,15 +10,25 @@ static const char *const names[RGK_ISA_COUNT] = {"generic", "avx2", "avx512", "a
 
 #if defined(__x86_64__)
 static const rgk_table *const tables[RGK_ISA_COUNT][RGK_TYPE_COUNT] = {
-    {&rgk_generic_f32, &rgk_generic_f64},    {&rgk_avx2_f32, &rgk_avx2_f64},  {&rgk_avx512_f32, &rgk_avx512_f64},
+    [RGK_GENERIC] = {&rgk_generic_f32, &rgk_generic_f64},
+#if defined(RGK_HAVE_AVX2)
+    [RGK_AVX2] = {&rgk_avx2_f32, &rgk_avx2_f64},
+#endif
+#if defined(RGK_HAVE_AVX512)
+    [RGK_AVX512] = {&rgk_avx512_f32, &rgk_avx512_f64},
+#endif
 #if defined(RGK_HAVE_PAIRS)
-    {&rgk_avx512_bf16_f32, &rgk_avx512_f64}, {&rgk_amx_f32, &rgk_avx512_f64},
+    [RGK_AVX512_BF16] = {&rgk_avx512_bf16_f32, &rgk_avx512_f64},
+    [RGK_AMX] = {&rgk_amx_f32, &rgk_avx512_f64},
 #endif
 };
 
-/* __builtin_cpu_supports also asks whether the operating system saves the wide registers. */
+/* Whether it was compiled and the machine has it. __builtin_cpu_supports also asks whether the operating system saves
+   the wide registers. */
 static bool supported(rgk_isa isa)
 {
+    if (!tables[isa][RGK_F32])
+        return false;
     __builtin_cpu_init();
     switch (isa) {
     case RGK_GENERIC:
@@ -29,15 +39,10 @@ static bool supported(rgk_isa isa)
         return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
                __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw") &&
                __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-#if defined(RGK_HAVE_PAIRS)
     case RGK_AVX512_BF16:
         return supported(RGK_AVX512) && __builtin_cpu_supports("avx512bf16");
     case RGK_AMX:
         return supported(RGK_AVX512) && rgk_has_amx();
-#else
-    case RGK_AVX512_BF16:
-    case RGK_AMX:
-#endif
     case RGK_ISA_COUNT:
         break;
     }
