@@ -49,7 +49,7 @@ static int64_t part_in_front(int64_t n, int64_t slots)
     return (int64_t)(front + 0.5);
 }
 
-bool rgi_walk_next(rgi_walk *w, int64_t slots)
+bool rgi_revolve_next(rgi_revolve *w, int64_t slots)
 {
     if (w->end - w->at <= 1 || w->slot + 1 >= slots)
         return false;
@@ -58,10 +58,10 @@ bool rgi_walk_next(rgi_walk *w, int64_t slots)
     return true;
 }
 
-rgi_walk rgi_walk_to(int64_t n, int64_t slots, int64_t k)
+rgi_revolve rgi_revolve_to(int64_t n, int64_t slots, int64_t k)
 {
-    rgi_walk w = rgi_walk_first(n), next = w;
-    while (rgi_walk_next(&next, slots)) {
+    rgi_revolve w = rgi_revolve_first(n), next = w;
+    while (rgi_revolve_next(&next, slots)) {
         if (next.at <= k) {
             w = next;
             continue;

@@ -12,9 +12,9 @@
 #include <stdint.h>
 
 /* A walk from the checkpoint of block `at`, kept in slot `slot`, over blocks in front of `end`. */
-typedef struct rgi_walk {
+typedef struct rgi_revolve {
     int64_t at, end, slot;
-} rgi_walk;
+} rgi_revolve;
 
 /* How many blocks are walked altogether, the first time counted, until each of n has been entered. */
 double rgi_binomial_walked(int64_t n, int64_t slots);
@@ -23,13 +23,13 @@ double rgi_binomial_walked(int64_t n, int64_t slots);
 int64_t rgi_binomial_least(int64_t n);
 
 /* The walk that comes first: block 0 is kept in slot 0. */
-static inline rgi_walk rgi_walk_first(int64_t n)
+static inline rgi_revolve rgi_revolve_first(int64_t n)
 {
-    return (rgi_walk){0, n, 0};
+    return (rgi_revolve){0, n, 0};
 }
 /* How block k is entered, those behind it being done: the walk from the nearest checkpoint there is. */
-rgi_walk rgi_walk_to(int64_t n, int64_t slots, int64_t k);
+rgi_revolve rgi_revolve_to(int64_t n, int64_t slots, int64_t k);
 /* Goes on to the next block that is kept on the way; false if there is none. */
-bool rgi_walk_next(rgi_walk *w, int64_t slots);
+bool rgi_revolve_next(rgi_revolve *w, int64_t slots);
 
 #endif

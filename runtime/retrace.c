@@ -204,7 +204,7 @@ bool rgi_schedule_make(const rgi_program *prog, rgi_special *s, const rgi_loop *
 /* Where the next state is kept that is kept. */
 static void look_ahead(const rgi_schedule *m, rgi_stage *x)
 {
-    x->stop = rgi_walk_next(&x->walk, m->slots) ? x->walk.at * m->every : -1;
+    x->stop = rgi_revolve_next(&x->walk, m->slots) ? x->walk.at * m->every : -1;
 }
 
 /* The block that stands at a place of the sequence, counted as the forward loop comes to them. */
@@ -220,7 +220,7 @@ static void mark(const rgi_exec *e, rgi_stage *x, int64_t *t)
     const rgi_schedule *m = e->schedule;
     int64_t *const slot = &t[RGI_MAX_LOOPS + e->depth];
     if (m->as == RGI_BACKWARD) {
-        x->walk = rgi_walk_to(m->blocks, m->slots, block_at(e, t[e->depth]));
+        x->walk = rgi_revolve_to(m->blocks, m->slots, block_at(e, t[e->depth]));
         *slot = x->walk.slot;
     } else {
         *slot = x->at == x->stop ? x->walk.slot : -1;
@@ -235,7 +235,7 @@ size_t rgi_retrace_enter(const rgi_exec *e, rgi_stage *stages, int64_t *t)
     t[e->depth] = e->reverse ? (int64_t)trips - 1 : 0;
     if (m->as == RGI_FORWARD) {
         const int64_t left_over = (int64_t)trips - m->blocks * m->every; /* at the end of the sequence */
-        *x = (rgi_stage){rgi_walk_first(m->blocks), m->blocks ? 0 : -1, e->reverse ? -left_over : 0};
+        *x = (rgi_stage){rgi_revolve_first(m->blocks), m->blocks ? 0 : -1, e->reverse ? -left_over : 0};
     } else if (m->as == RGI_AGAIN) {
         /* as the backward loop, which is the one around this one, has found */
         x->walk = stages[e->depth - 1].walk;

@@ -9,7 +9,7 @@
 /* Where a thread is in a loop of a retrace: steps since block 0, and the one before which a state is kept next (-1:
    none), that of walk.at. */
 typedef struct rgi_stage {
-    rgi_walk walk;
+    rgi_revolve walk;
     int64_t stop, at;
 } rgi_stage;
 

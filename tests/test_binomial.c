@@ -32,15 +32,15 @@ static void find_fewest(void)
 static double follow(int64_t n, int64_t slots)
 {
     int64_t held[SLOTS] = {0};
-    rgi_walk w = rgi_walk_first(n);
+    rgi_revolve w = rgi_revolve_first(n);
     double walked = (double)(n - 1);
-    while (rgi_walk_next(&w, slots))
+    while (rgi_revolve_next(&w, slots))
         held[w.slot] = w.at;
     for (int64_t k = n; k-- > 0;) {
-        w = rgi_walk_to(n, slots, k);
+        w = rgi_revolve_to(n, slots, k);
         cr_assert(w.at <= k && held[w.slot] == w.at, "%d blocks, %d slots, to %d", (int)n, (int)slots, (int)k);
         walked += k < n - 1 ? (double)(k - w.at) : 0; /* the last block is where the first walk ends */
-        while (rgi_walk_next(&w, slots)) {
+        while (rgi_revolve_next(&w, slots)) {
             cr_assert(w.at <= k && w.slot < slots);
             held[w.slot] = w.at;
         }
