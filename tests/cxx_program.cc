@@ -65,6 +65,13 @@ int main()
     descent.lr = 0.2;
     rg_node *step = rg_sgd(loss, &descent);
 
+    /* A list that outlives its expression has a name: RG_NODES would dangle. */
+    rg_node *const named[] = {spread, loss};
+    rg_fit_opts fit = {};
+    fit.metrics = rg_nodes{named, 2};
+    if (fit.metrics.n != 2 || rg_at(fit.metrics, 1) != loss)
+        return fail("a named list", "not what it was made of");
+
     rg_plan_opts options = {};
     options.threads = 1;
     const std::unique_ptr<rg_plan, FreePlan> plan(

@@ -154,8 +154,8 @@ RG_API size_t rg_tensor_bytes(const rg_tensor *t);
 #ifdef __cplusplus
 }
 
-/* In C++ the list macros are functions over initializer lists; RG_NODES lives to the end of the
-   full expression. */
+/* In C++ the list macros are functions over initializer lists; RG_NODES lives to the end of the full expression: as an
+   argument, not in a variable or a field of options, whose list needs an array with a name: rg_nodes{array, n}. */
 inline rg_shape rg_cpp_shape(std::initializer_list<int64_t> dim)
 {
     return rg_shape_make(dim.begin(), dim.size());

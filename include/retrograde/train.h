@@ -40,7 +40,8 @@ typedef struct rg_fit_state {
 
 typedef struct rg_fit_opts {
     rg_node *loss, *step;     /* a float scalar, the mean over a batch; an optimiser's step */
-    rg_nodes metrics;         /* further float scalars, means too: rg_nn_accuracy, a learning rate */
+    rg_nodes metrics;         /* further float scalars, means too: rg_nn_accuracy, a learning rate. In C++ the list
+                                 needs a name, see RG_NODES */
     const char *const *names; /* one a metric; NULL: "metric1" and so on */
     rg_dataset train, valid;  /* `valid` may be left out */
     int64_t epochs, batch;    /* default 1 and 32; the last batch of an epoch may be smaller */
