@@ -56,7 +56,7 @@ static void print_use(rgi_text *t, const rg_plan *p, const rgi_use *use)
     rgi_text_printf(t, ")\n");
 }
 
-#define RGI_AMOUNT 24
+#define RGI_AMOUNT 48
 
 /* A count in units that leave three digits. */
 static const char *format_amount(double x, const char *unit, char text[RGI_AMOUNT])
