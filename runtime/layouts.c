@@ -178,7 +178,7 @@ static void find_regions(laying *k, rg_nodes fetch)
 static bool in_blocks(const laying *k, const image *x)
 {
     const image *region = x ? &k->images[region_of(k, (uint32_t)(x - k->images))] : NULL;
-    return region && region->convs && (region->gain > 0 || k->l->p->opts.layout == RG_BLOCKS);
+    return region && region->convs && (region->gain > 0 || k->l->p->opts.layout == RG_LAYOUT_BLOCKS);
 }
 
 /* ---- nodes ---- */
@@ -300,7 +300,7 @@ bool rgi_lay_out(rgi_lowering *l, rg_nodes fetch, bool *changed)
     laying k = {.l = l};
     const rg_layout layout = l->p->opts.layout;
     *changed = false;
-    if (layout == RG_PLANES || (layout == RG_CHOSEN && !rgi_blocks_pay()) || l->p->opts.check)
+    if (layout == RG_LAYOUT_PLANES || (layout == RG_LAYOUT_CHOSEN && !rgi_blocks_pay()) || l->p->opts.check)
         return true;
     k.number = rgi_arena_alloc(&l->temporary, (l->n_live + 1) * sizeof *k.number);
     if (!k.number || !find_images(&k))

@@ -259,7 +259,8 @@ static bool check_options(rg_graph *g, const rg_plan_opts *opts)
                          (int)opts->mode);
         return false;
     }
-    if (opts && opts->layout != RG_CHOSEN && opts->layout != RG_PLANES && opts->layout != RG_BLOCKS) {
+    if (opts && opts->layout != RG_LAYOUT_CHOSEN && opts->layout != RG_LAYOUT_PLANES &&
+        opts->layout != RG_LAYOUT_BLOCKS) {
         rgi_compile_fail(g, RG_ERR_ARGUMENT, NULL, "rg_compile: opts.layout is %d, which is no rg_layout",
                          (int)opts->layout);
         return false;

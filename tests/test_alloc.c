@@ -171,7 +171,7 @@ static bool in_blocks(rg_graph *g)
         rg_conv2d(x, rg_param(g, "a", RG_F32, RG_SHAPE(64, 1, 5, 5), &uniform), NULL, &(rg_conv_opts){.pad = {2, 2}});
     rg_node *c = rg_conv2d(h, rg_param(g, "b", RG_F32, RG_SHAPE(64, 64, 3, 3), &uniform), NULL, &o);
     rg_node *y = rg_max_pool2d(rg_add(rg_relu(c), h), &(rg_pool_opts){.window = {2, 2}});
-    rg_plan *p = rg_compile(g, RG_NODES(y), &(rg_plan_opts){.threads = 1, .layout = RG_BLOCKS});
+    rg_plan *p = rg_compile(g, RG_NODES(y), &(rg_plan_opts){.threads = 1, .layout = RG_LAYOUT_BLOCKS});
     const bool ok = p && !rg_bind_shape(p, x, data, RG_SHAPE(2, 1, 4, 6)) && !rg_run(p);
     rg_plan_free(p);
     return ok;

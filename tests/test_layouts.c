@@ -151,12 +151,12 @@ static size_t compare(uint32_t seed, rg_dtype dtype, bool gradients, bool strang
     const rg_nodes fetched = {m.fetch, m.n};
     char what[32];
     snprintf(what, sizeof what, "network %u", seed);
-    rg_plan *planes = run(&m, data, &(rg_plan_opts){.threads = 1, .layout = RG_PLANES});
-    const rg_plan_opts others[] = {{.threads = 1, .layout = RG_BLOCKS},
-                                   {.threads = 3, .layout = RG_BLOCKS},
+    rg_plan *planes = run(&m, data, &(rg_plan_opts){.threads = 1, .layout = RG_LAYOUT_PLANES});
+    const rg_plan_opts others[] = {{.threads = 1, .layout = RG_LAYOUT_BLOCKS},
+                                   {.threads = 3, .layout = RG_LAYOUT_BLOCKS},
                                    {.threads = 2},
-                                   {.threads = 1, .layout = RG_BLOCKS, .no_fuse = true},
-                                   {.threads = 2, .layout = RG_BLOCKS, .budget = 2 * rg_plan_bytes(planes)}};
+                                   {.threads = 1, .layout = RG_LAYOUT_BLOCKS, .no_fuse = true},
+                                   {.threads = 2, .layout = RG_LAYOUT_BLOCKS, .budget = 2 * rg_plan_bytes(planes)}};
     size_t blocks = 0;
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
         char how[8];
@@ -232,11 +232,11 @@ Test(layouts, a_region)
     y = rg_relu(rg_add(conv(y, "c", 64, 1), h));
     y = rg_relu(conv(y, "d", 128, 2));
     y = rg_global_avg_pool(y);
-    cr_expect_eq(told(g, x, y, RG_PLANES, "conv_blocks("), 0u);
-    cr_expect_eq(told(g, x, y, RG_PLANES, "transpose("), 0u);
+    cr_expect_eq(told(g, x, y, RG_LAYOUT_PLANES, "conv_blocks("), 0u);
+    cr_expect_eq(told(g, x, y, RG_LAYOUT_PLANES, "transpose("), 0u);
     for (int forced = 0; forced < 2; forced++) {
         const bool blocks = forced || rgi_blocks_pay();
-        const rg_layout layout = forced ? RG_BLOCKS : RG_CHOSEN;
+        const rg_layout layout = forced ? RG_LAYOUT_BLOCKS : RG_LAYOUT_CHOSEN;
         cr_expect_eq(told(g, x, y, layout, "conv_blocks("), blocks ? 4u : 0u);
         cr_expect_eq(told(g, x, y, layout, "transpose("), (size_t)forced); /* else the last one writes planes */
         cr_expect_eq(told(g, x, y, layout, " conv("), blocks ? 0u : 4u);
@@ -250,9 +250,9 @@ Test(layouts, not_worth_turning)
     rg_graph *g = rg_graph_new(NULL);
     rg_node *x = rg_input(g, "x", RG_F32, RG_SHAPE(2, 64, 32, 32));
     rg_node *y = rg_relu(conv(x, "a", 64, 1));
-    cr_expect_eq(told(g, x, y, RG_CHOSEN, "conv_blocks("), 0u);
-    cr_expect_eq(told(g, x, y, RG_BLOCKS, "conv_blocks("), 1u);
-    cr_expect_eq(told(g, x, y, RG_BLOCKS, "transpose("), 1u);
+    cr_expect_eq(told(g, x, y, RG_LAYOUT_CHOSEN, "conv_blocks("), 0u);
+    cr_expect_eq(told(g, x, y, RG_LAYOUT_BLOCKS, "conv_blocks("), 1u);
+    cr_expect_eq(told(g, x, y, RG_LAYOUT_BLOCKS, "transpose("), 1u);
     rg_graph_free(g);
 }
 
@@ -263,6 +263,6 @@ Test(layouts, training_stays_planes)
     rg_node *x = rg_input(g, "x", RG_F32, RG_SHAPE(2, 3, 32, 32));
     rg_node *y = rg_relu(conv(rg_relu(conv(x, "a", 64, 1)), "b", 64, 1));
     rg_node *d = rg_grad(rg_sum(rg_square(y), RG_ALL_AXES, false), RG_NODES(rg_find(g, "a"))).at[0];
-    cr_expect_eq(told(g, x, d, RG_CHOSEN, "conv_blocks("), 0u);
+    cr_expect_eq(told(g, x, d, RG_LAYOUT_CHOSEN, "conv_blocks("), 0u);
     rg_graph_free(g);
 }

@@ -27,9 +27,9 @@ RG_API RG_CHECKED rg_status rg_machine_measure(int threads, rg_machine *out);
 /* How images lie in memory between the steps of a plan. What is bound, fetched or a parameter is planes, [N, C, H, W],
    always; results are the same to the last bit. */
 typedef enum rg_layout {
-    RG_CHOSEN, /* the channels of a pixel together, in blocks, where that saves more than turning costs */
-    RG_PLANES,
-    RG_BLOCKS /* in blocks wherever convolutions can write them */
+    RG_LAYOUT_CHOSEN, /* the channels of a pixel together, in blocks, where that saves more than turning costs */
+    RG_LAYOUT_PLANES,
+    RG_LAYOUT_BLOCKS /* in blocks wherever convolutions can write them */
 } rg_layout;
 
 typedef struct rg_plan_opts {
@@ -57,7 +57,7 @@ typedef struct rg_plan_opts {
        of a gate in the reverse of a recurrence, a mask) are made again, in the same pass, by those who read them, where
        what they are made from is there anyway: the results are the same to the last bit. rg_plan_dump names them. */
     bool no_repeats;
-    rg_layout layout;
+    rg_layout layout;          /* 0: the plan chooses */
     const rg_machine *machine; /* copied; NULL: figures of an x86 core of 2024, see rg_machine_measure */
 } rg_plan_opts;
 
@@ -66,10 +66,10 @@ RG_API const char *rg_rewrite_name(size_t i);
 
 /* Compiles `fetch` into a plan, or returns NULL with rg_graph_error set: to the first error of building, where there
    was one; RG_ERR_ARGUMENT for an empty list, a NULL or a node of another graph in it, a mode or layout that is none, a
-   mode that is needed, a negative number of threads; RG_ERR_REGION for a scan not ended or a node of its body; RG_ERR_STATE for two
-   assigns to one parameter of which neither is built on the other (rg_latest); RG_ERR_MEMORY. The caller frees the
-   plan. It keeps its graph and parameters alive. A plan is used by one thread at a time. A plan with effects needs the
-   parameters to itself while it runs. */
+   mode that is needed, a negative number of threads; RG_ERR_REGION for a scan not ended or a node of its body;
+   RG_ERR_STATE for two assigns to one parameter of which neither is built on the other (rg_latest); RG_ERR_MEMORY.
+   The caller frees the plan. It keeps its graph and parameters alive. A plan is used by one thread at a time. A plan
+   with effects needs the parameters to itself while it runs. */
 RG_API rg_plan *rg_compile(rg_graph *g, rg_nodes fetch, const rg_plan_opts *opts);
 RG_API void rg_plan_free(rg_plan *p); /* NULL is fine */
 
@@ -115,8 +115,8 @@ RG_API RG_CHECKED rg_status rg_plan_memory(rg_plan *p, void *at, size_t bytes);
 RG_API size_t rg_plan_bytes(const rg_plan *p);
 /* What the plan does, in order: steps, fused groups, sizes, offsets, who does it, floating-point operations and bytes
    read and written a time (as in rg_estimate), in columns that a line in front of them names, `|` where the threads
-   meet; which loops go side by side, and which follows which. Images in blocks have five axes, [N, C / B, H, W, B], and are
-   turned by transpositions. Release with rg_text_free. */
+   meet; which loops go side by side, and which follows which. Images in blocks have five axes, [N, C / B, H, W, B], and
+   are turned by transpositions. Release with rg_text_free. */
 RG_API char *rg_plan_dump(rg_plan *p);
 /* The same as a Graphviz digraph: a box a step, a frame around the ops of a fused group and the steps of a loop; edges
    are values with their types. Release with rg_text_free. */
