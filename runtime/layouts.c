@@ -53,10 +53,11 @@ static image *image_of(const laying *k, const rg_node *node)
     return number ? &k->images[number - 1] : NULL;
 }
 
+/* Ways to the first of a region are halved as they are gone: chains of elementwise ops may be long. */
 static uint32_t region_of(const laying *k, uint32_t i)
 {
     while (k->images[i].region != i)
-        i = k->images[i].region;
+        i = k->images[i].region = k->images[k->images[i].region].region;
     return i;
 }
 
@@ -78,18 +79,19 @@ static bool is_image(const rg_node *node)
     return fits && a->dim[1] % rgi_block_columns(node->dtype) == 0;
 }
 
-/* Whether an elementwise op can go along: its operands are such images or have one number a channel. */
+/* Whether an elementwise op can go along: its operands are such images, one at least, or have one number a channel. */
 static bool goes_along(const laying *k, const rg_node *node)
 {
     if (!(node->op->traits & RG_ELEMENTWISE) || (node->op->traits & RG_UNIQUE) || node->op->n_out != 1 || !node->n_in ||
         node->n_in > RGI_MAX_ARITY || rgi_can_fail(k->l, node->op))
         return false;
-    bool fits = true;
+    bool fits = true, any = false;
     for (size_t i = 0; fits && i < node->n_in; i++) {
         const rg_node *in = input(k, node, i);
+        any = any || in->shape == node->shape;
         fits = in->dtype == node->dtype && (in->shape == node->shape || rgi_fits_channels(in, node->shape->a.dim[1]));
     }
-    return fits;
+    return fits && any;
 }
 
 static bool is_pool(const rg_node *node)

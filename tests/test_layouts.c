@@ -8,6 +8,7 @@
 #include <retrograde/nn.h>
 
 #include <stdlib.h>
+#include <time.h>
 
 enum { NETWORKS = 60, DEPTH = 7, BATCH = 3, SIDE = 17 };
 
@@ -264,5 +265,56 @@ Test(layouts, training_stays_planes)
     rg_node *y = rg_relu(conv(rg_relu(conv(x, "a", 64, 1)), "b", 64, 1));
     rg_node *d = rg_grad(rg_sum(rg_square(y), RG_ALL_AXES, false), RG_NODES(rg_find(g, "a"))).at[0];
     cr_expect_eq(told(g, x, d, RG_LAYOUT_CHOSEN, "conv_blocks("), 0u);
+    rg_graph_free(g);
+}
+
+/* Of one pixel and one batch, what is put together of a number for each channel and one for all is an image as well. */
+Test(layouts, an_image_of_channels_alone)
+{
+    static const float data[27] = {1, -2, 3, 0.5f};
+    rg_graph *g = rg_graph_new(NULL);
+    rg_node *x = rg_input(g, "x", RG_F32, RG_SHAPE(1, 3, 3, 3));
+    const rg_param_opts uniform = {.init = RG_UNIFORM, .scale = 1};
+    rg_node *c = rg_add(rg_param(g, "c", RG_F32, RG_SHAPE(64, 1, 1), &uniform),
+                        rg_param(g, "d", RG_F32, RG_SHAPE(1, 1, 1, 1), &uniform));
+    rg_node *h = rg_conv2d(x, rg_param(g, "w", RG_F32, RG_SHAPE(64, 3, 3, 3), &uniform), NULL, NULL);
+    rg_node *y = rg_mul(h, c);
+    rg_plan *p[2];
+    for (int i = 0; i < 2; i++) {
+        p[i] = must_compile(g, RG_NODES(y, c),
+                            &(rg_plan_opts){.threads = 1, .layout = i ? RG_LAYOUT_BLOCKS : RG_LAYOUT_PLANES});
+        must(rg_bind(p[i], x, data));
+        must(rg_run(p[i]));
+    }
+    expect_equal_results(p[0], p[1], RG_NODES(y, c), "one pixel", "blocks");
+    cr_expect_eq(told(g, x, y, RG_LAYOUT_BLOCKS, "conv_blocks("), 1u);
+    for (int i = 0; i < 2; i++)
+        rg_plan_free(p[i]);
+    rg_graph_free(g);
+}
+
+/* The least of three, of processor time. */
+static double seconds_to_compile(rg_graph *g, rg_node *y, rg_layout layout)
+{
+    double least = 1e9;
+    for (int i = 0; i < 3; i++) {
+        const clock_t start = clock();
+        rg_plan_free(must_compile(g, RG_NODES(y), &(rg_plan_opts){.threads = 1, .layout = layout}));
+        const double seconds = (double)(clock() - start) / CLOCKS_PER_SEC;
+        least = seconds < least ? seconds : least;
+    }
+    return least;
+}
+
+/* A region of many elementwise ops takes little more time than planes: a quadratic part would show as 40 times. */
+Test(layouts, long_regions_are_found_fast)
+{
+    rg_graph *g = rg_graph_new(NULL);
+    rg_node *y = conv(rg_input(g, "x", RG_F32, RG_SHAPE(1, 3, 4, 4)), "w", 64, 1);
+    for (int i = 0; i < 32000; i++)
+        y = rg_add_scalar(y, i * 1e-7);
+    const double planes = seconds_to_compile(g, y, RG_LAYOUT_PLANES),
+                 blocks = seconds_to_compile(g, y, RG_LAYOUT_BLOCKS);
+    cr_expect_lt(blocks / planes, 10, "planes %.3f s, blocks %.3f s", planes, blocks);
     rg_graph_free(g);
 }
