@@ -35,6 +35,13 @@ typedef struct view {
 static view unspread(const rgi_spread *x, const place *at)
 {
     const char *from = rgi_at(x->from.at, x->from.terms, at->t);
+    const rg_window *w = x->from.window;
+    if (w) {
+        const size_t column = at->first % w->length;
+        const bool inside = column + at->n <= w->length;
+        return (view){inside ? from + (w->offset + at->first / w->length * w->pitch + column) * x->from.size : NULL,
+                      false};
+    }
     if (x->run && at->first % x->run + at->n <= x->run)
         return (view){from + at->first / x->run % x->turn * x->from.size, true};
     const size_t offset = x->period ? at->first % x->period : 0;

@@ -61,6 +61,7 @@ typedef struct rgi_lowering {
     rgi_block *root, *block;    /* outermost and present */
     const rg_op **built_in;     /* open-addressed set of RGI_BUILT_IN buckets */
     const rg_node *mode_reader; /* a live node that depends on the mode */
+    uint8_t *slice_reads;       /* by node id: how somebody reads it (window.c); NULL: not looked at yet */
     bool failed;
 } rgi_lowering;
 
@@ -160,6 +161,8 @@ bool rgi_gather(rgi_lowering *l, rgi_block *b);
 /* window.c: whether a node's value can be read where it lies, in its input, by elementwise ops, and that value. */
 bool rgi_is_window(rgi_lowering *l, const rg_node *node);
 int32_t rgi_window_value(rgi_lowering *l, const rg_node *node);
+/* Whether an elementwise node reads value v where it lies in a larger one. */
+bool rgi_reads_window(const rgi_lowering *l, const rg_node *node, int32_t v);
 /* What groups make for a node that only joins it is written where it is wanted. */
 bool rgi_place_joined(rgi_lowering *l, rgi_block *b);
 /* absorb.c: groups take in the product in front of them or the reduction behind. */

@@ -55,9 +55,7 @@ static bool make_use(rgi_lowering *l, const rg_node *node, rgi_use *use)
             continue;
         const int32_t v = l->value_of[node->in[i]->id];
         const int32_t scalar = elementwise && v != RGI_NONE ? p->values[v].scalar : RGI_NONE;
-        /* a window is read where it lies if it is as large as what the op makes: it is not spread */
-        const bool window =
-            elementwise && v != RGI_NONE && p->values[v].window && p->values[v].node->shape == node->shape;
+        const bool window = elementwise && v != RGI_NONE && rgi_reads_window(l, node, v);
         use->in[i] = scalar != RGI_NONE ? scalar : window ? v : rgi_value_in_memory(l, node->in[i]);
     }
     use->rank = l->n_ranks++; /* behind those of inputs that were written out for it */

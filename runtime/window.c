@@ -1,14 +1,20 @@
-/* window.c - moves that are not made: in the body of a loop, slices are read where they lie, and what elementwise
-   groups make for a node that joins it is written where it will lie.
+/* window.c - moves that are not made: slices are read where they lie, and what elementwise groups make for a node that
+   joins it is written where it will lie.
 
    A gate is a slice of one product, the gradients of the gates are joined for the next: as steps of their own these
-   moves are small, many, and in the way of several threads. */
+   moves are small, many, and in the way of several threads. In a loop what lies in a whole is as short-lived as that.
+   Outside, where it would keep a whole alive for long, or consists of crumbs, it is copied, as it is for all if somebody
+   must have it dense; and with a budget, which makes again what is gone, nothing is joined in place. */
 #include "lower.h"
 
 #include "../ops/common.h"
 
-/* Whether the op has windows here: a question of structure, asked with the sizes that stand for the named ones. */
-static bool has_window(rgi_lowering *l, const rg_node *node)
+#define RGI_NEAR 32 /* nodes between a part of a whole in the slab and who reads or joins it, outside of loops ... */
+#define RGI_LEAST_PIECE 64 /* ... and bytes of its rows, unless it is one row */
+
+/* Whether the op has windows here, with input i: a question of structure, asked with the sizes that stand for the named
+   ones. */
+static bool has_window(rgi_lowering *l, const rg_node *node, size_t i)
 {
     rg_window w;
     rg_type *type = rgi_arena_alloc(&l->temporary, (node->n_in + 1) * sizeof *type);
@@ -16,23 +22,70 @@ static bool has_window(rgi_lowering *l, const rg_node *node)
         l->failed = true;
         return false;
     }
-    for (size_t i = 0; i < node->n_in; i++)
-        type[i] = rgi_type(node->in[i]);
+    for (size_t k = 0; k < node->n_in; k++)
+        type[k] = rgi_type(node->in[k]);
     type[node->n_in] = rgi_type(node);
     const rg_step step = rgi_typed_step(node, type);
-    return node->op->window(&step, 0, &w);
+    if (!node->op->window(&step, i, &w))
+        return false;
+    const size_t n = rgi_count(node->op->traits & RG_JOINS ? &type[i] : &type[node->n_in]);
+    return l->block->outer || n <= w.length || w.length * rg_dtype_size(node->dtype) >= RGI_LEAST_PIECE;
+}
+
+/* How somebody reads a node outside of loops. */
+enum { AS_A_WHOLE = 1, LATE = 2 };
+
+/* Finds that for all nodes. False: out of memory. */
+static bool find_reads(rgi_lowering *l)
+{
+    l->slice_reads = rgi_arena_alloc(&l->temporary, l->n_live + 1);
+    for (size_t id = 0; l->slice_reads && id < l->n_live; id++) {
+        const rg_node *node = rgi_node(l->g, id);
+        for (size_t i = 0; l->live[id] && rgi_stand_in(l, node) == node && i < node->n_in; i++) {
+            const rg_node *in = rgi_stand_in(l, node->in[i]);
+            if (in->id >= l->n_live || !rgi_reads(node->op, i))
+                continue;
+            if (!(node->op->traits & RG_ELEMENTWISE) || node->shape != in->shape || node->region != in->region)
+                l->slice_reads[in->id] |= AS_A_WHOLE;
+            else if (node->id >= in->id + RGI_NEAR)
+                l->slice_reads[in->id] |= LATE;
+        }
+    }
+    for (size_t i = 0; l->slice_reads && i < l->p->n_fetches; i++) {
+        const rg_node *node = rgi_stand_in(l, l->p->fetches[i].node);
+        if (node->id < l->n_live)
+            l->slice_reads[node->id] |= AS_A_WHOLE;
+    }
+    l->failed = l->failed || !l->slice_reads;
+    return !l->failed;
+}
+
+/* Whether somebody reads a node in such a way; outside of loops only. */
+static bool is_read(const rgi_lowering *l, const rg_node *node, int how)
+{
+    return !l->block->outer && (node->id >= l->n_live || l->slice_reads[node->id] & how);
 }
 
 bool rgi_is_window(rgi_lowering *l, const rg_node *node)
 {
-    return l->block->outer && !l->p->opts.no_fuse && node->op->window && !(node->op->traits & RG_JOINS) &&
-           l->stack_of[node->id] == RGI_NONE && has_window(l, node);
+    return !l->p->opts.no_fuse && node->op->window && !(node->op->traits & RG_JOINS) &&
+           l->stack_of[node->id] == RGI_NONE && (l->slice_reads || find_reads(l)) && !is_read(l, node, AS_A_WHOLE) &&
+           has_window(l, node, 0);
+}
+
+bool rgi_reads_window(const rgi_lowering *l, const rg_node *node, int32_t v)
+{
+    const rgi_value *value = &l->p->values[v];
+    if (!value->window || value->node->shape != node->shape)
+        return false; /* spread over more than it is, it is spread from what is dense */
+    return value->loop != RGI_NONE || !l->block->outer;
 }
 
 int32_t rgi_window_value(rgi_lowering *l, const rg_node *node)
 {
     const int32_t whole = rgi_value_in_memory(l, node->in[0]);
-    if (whole == RGI_NONE || l->p->values[rgi_owner(l->p, whole)].place == RGI_FIXED)
+    const rgi_place place = whole == RGI_NONE ? RGI_FIXED : l->p->values[rgi_owner(l->p, whole)].place;
+    if (place == RGI_FIXED || (place == RGI_SLAB && is_read(l, node, LATE)))
         return RGI_NONE;
     const int32_t v = rgi_value_new(l, node, l->p->values[whole].place);
     if (v == RGI_NONE)
@@ -91,6 +144,10 @@ static void find_wants(const wanting *w, const rgi_block *b)
     for (size_t k = 0; s && k < s->results.n; k++) /* what stands for it may be copied into the stack */
         if (w->l->live[((rg_node *)s->results.at[k])->id])
             want_dense(w, w->l->value_of[rgi_projection_of(s->results.at[k])->of->id]);
+    for (size_t k = 0; !b->outer && k < p->n_fetches; k++)
+        want_dense(w, p->fetches[k].value);
+    for (size_t k = 0; !b->outer && k < p->n_writes; k++)
+        want_dense(w, p->writes[k].value);
     for (size_t v = 0; v < p->n_values; v++)
         want_dense(w, p->values[v].part_of);
 }
@@ -110,12 +167,25 @@ static bool is_join(const rgi_unit *u)
     return u->kind == RGI_RUN && (u->uses[0].node->op->traits & RG_JOINS) && u->uses[0].node->op->window;
 }
 
+/* Whether nothing is in the way of a join itself: its inputs have windows, and are not made long before it. */
+static bool is_candidate(const wanting *w, const rgi_block *b, const rgi_unit *u)
+{
+    bool fits = is_join(u);
+    for (uint32_t k = 0; fits && k < u->uses[0].n_in; k++) {
+        const rg_node *node = u->uses[0].node;
+        fits = (b->outer || node->id < node->in[k]->id + RGI_NEAR) && has_window(w->l, node, k);
+    }
+    return fits;
+}
+
 /* Chooses the joins all of whose inputs can be placed; what another join reads must be dense. */
 static void choose_joins(wanting *w, rgi_block *b)
 {
     for (size_t i = 0; i < b->n; i++) {
         rgi_unit *u = &w->l->units[b->units[i]];
-        u->placed = is_join(u) && has_window(w->l, u->uses[0].node);
+        u->placed = is_candidate(w, b, u);
+        for (uint32_t k = 0; is_join(u) && !u->placed && k < u->uses[0].n_in; k++)
+            want_dense(w, u->uses[0].in[k]);
     }
     for (bool changed = true; changed;) {
         changed = false;
@@ -176,7 +246,7 @@ bool rgi_place_joined(rgi_lowering *l, rgi_block *b)
     bool any = false;
     for (size_t i = 0; i < b->n; i++)
         any = any || is_join(&l->units[b->units[i]]);
-    if (!any || !b->outer || l->p->opts.no_fuse)
+    if (!any || l->p->opts.no_fuse || (!b->outer && l->p->opts.budget))
         return true;
     w.dense = rgi_arena_alloc(&l->temporary, l->p->n_values + 1);
     if (!w.dense)

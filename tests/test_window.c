@@ -1,4 +1,5 @@
-/* test_window.c - slices and joins in the body of a loop: no steps of their own, and the same bits as with them. */
+/* test_window.c - slices and joins that are no steps of their own, in the bodies of loops and outside: the same bits as
+   with them. */
 #include "must.h"
 
 #include <stdlib.h>
@@ -212,4 +213,223 @@ Test(window, joins_of_every_kind)
     expect_same(&f, T);
     expect_same(&f, 1);
     rg_graph_free(f.g);
+}
+
+/* ---- outside of loops ---- */
+
+enum { ROWS = 6, WIDE = 96, PART = 32 };
+
+/* How often something stands in the dump of a plan. */
+static int dumped(rg_plan *p, const char *what)
+{
+    char *text = rg_plan_dump(p);
+    cr_assert(text, "%s", rg_last_error());
+    int n = 0;
+    for (const char *at = text; (at = strstr(at, what)); at++)
+        n++;
+    rg_text_free(text);
+    return n;
+}
+
+static void bind_rows(rg_plan *p, rg_node *x, float *data, int64_t rows)
+{
+    must(rg_bind_shape(p, x, data, RG_SHAPE(rows, WIDE)));
+    must(rg_run(p));
+}
+
+/* Bit for bit as the plan that does every step as it was written: with 1 to 3 threads, more rows, fewer and none, within
+   a budget; and so are parameters then. The last `effects` of what is fetched have no values. */
+static void expect_same_outside(rg_graph *g, rg_node *x, rg_nodes fetch, size_t effects)
+{
+    const rg_nodes results = {fetch.at, fetch.n - effects};
+    const int64_t rows[] = {ROWS, 1, 0, 40 * ROWS, ROWS};
+    const rg_nodes params = rg_params(g);
+    float *data = numbers(40 * ROWS * WIDE), *kept[8];
+    cr_assert(params.n <= 8);
+    for (size_t i = 0; i < params.n; i++) {
+        const rg_tensor t = rg_value(params.at[i]);
+        kept[i] = malloc(rg_tensor_bytes(&t));
+        cr_assert(kept[i]);
+        memcpy(kept[i], t.data, rg_tensor_bytes(&t));
+    }
+    float *ends[8] = {NULL};
+    rg_plan *plain = must_compile(g, fetch, &(rg_plan_opts){.threads = 1, .no_fuse = true, .mode = RG_TRAIN});
+    for (int way = 0; way < 5; way++) { /* 0: plain itself; 4: with a budget */
+        rg_plan_opts o = {.threads = way ? (way - 1) % 3 + 1 : 1, .mode = RG_TRAIN, .no_fuse = !way};
+        if (way == 4) {
+            o.budget = (size_t)1 << 30;
+            o.threads = 2;
+        }
+        rg_plan *p = must_compile(g, fetch, &o);
+        for (size_t k = 0; k < sizeof rows / sizeof *rows; k++) {
+            for (size_t i = 0; i < params.n; i++) {
+                const rg_tensor t = rg_value(params.at[i]);
+                must(rg_set(params.at[i], &(rg_tensor){.dtype = t.dtype, .shape = t.shape, .data = kept[i]}));
+            }
+            bind_rows(plain, x, data, rows[k]);
+            for (size_t i = 0; i < params.n; i++) {
+                const rg_tensor t = rg_value(params.at[i]);
+                free(ends[i]);
+                ends[i] = malloc(rg_tensor_bytes(&t));
+                cr_assert(ends[i]);
+                memcpy(ends[i], t.data, rg_tensor_bytes(&t));
+                must(rg_set(params.at[i], &(rg_tensor){.dtype = t.dtype, .shape = t.shape, .data = kept[i]}));
+            }
+            bind_rows(p, x, data, rows[k]);
+            char how[64];
+            snprintf(how, sizeof how, "way %d, %d rows", way, (int)rows[k]);
+            expect_equal_results(p, plain, results, "outside", how);
+            for (size_t i = 0; i < params.n; i++) {
+                const rg_tensor t = rg_value(params.at[i]);
+                cr_expect(memcmp(t.data, ends[i], rg_tensor_bytes(&t)) == 0, "%s: parameter %zu", how, i);
+            }
+        }
+        rg_plan_free(p);
+    }
+    rg_plan_free(plain);
+    for (size_t i = 0; i < params.n; i++) {
+        free(kept[i]);
+        free(ends[i]);
+    }
+    free(data);
+}
+
+/* Three parts of one product, each changed, and joined again: three steps less, and a copy of neither. */
+Test(window, outside_of_loops_too)
+{
+    rg_graph *g = rg_graph_new(&(rg_graph_opts){.seed = 7});
+    rg_node *x = rg_input(g, "x", RG_F32, RG_SHAPE(rg_dim(g, "rows"), WIDE)),
+            *w = rg_param(g, "w", RG_F32, RG_SHAPE(WIDE, WIDE), NULL), *part[3];
+    rg_node *all = rg_matmul(x, w);
+    for (int i = 0; i < 3; i++)
+        part[i] = rg_slice(all, 1, i * PART, (i + 1) * PART);
+    rg_node *joined = rg_concat(RG_NODES(rg_tanh(part[0]), rg_mul(part[1], part[2]), rg_exp(part[2])), 1),
+            *y = rg_matmul(joined, w);
+    rg_plan *p = must_compile(g, RG_NODES(y), NULL);
+    cr_expect_eq(dumped(p, "= slice("), 0);
+    cr_expect_eq(dumped(p, "= concat("), 0);
+    rg_plan_free(p);
+    expect_same_outside(g, x, RG_NODES(y), 0);
+    expect_same_outside(g, x, RG_NODES(y, part[1], joined, all), 0); /* what is fetched is dense */
+    rg_graph_free(g);
+}
+
+/* Of parameters and inputs; an update whose group reads a part of what it changes; parts of an update. */
+Test(window, of_parameters_that_change)
+{
+    rg_graph *g = rg_graph_new(&(rg_graph_opts){.seed = 7});
+    rg_node *x = rg_input(g, "x", RG_F32, RG_SHAPE(rg_dim(g, "rows"), WIDE)),
+            *w = rg_param(g, "w", RG_F32, RG_SHAPE(WIDE, WIDE), NULL),
+            *v = rg_param(g, "v", RG_F32, RG_SHAPE(2, PART), NULL),
+            *u = rg_param(g, "u", RG_F32, RG_SHAPE(2 * WIDE, PART), NULL);
+    rg_node *left = rg_slice(x, 1, 0, PART), *middle = rg_slice(x, 1, PART, 2 * PART);
+    rg_node *top = rg_slice(w, 0, 0, WIDE / 2), *below = rg_slice(w, 0, WIDE / 2, RG_END);
+    rg_node *y = rg_mul(rg_sin(left), rg_add(middle, rg_slice(v, 0, 1, 2)));
+    rg_node *corner = rg_slice(top, 1, 0, PART), *sum = rg_sum(rg_mul(top, rg_cos(below)), RG_ALL_AXES, false);
+    rg_node *new_w = rg_concat(RG_NODES(rg_mul(below, sum), rg_add(top, below)), 0),
+            *new_v = rg_add(v, rg_mul(rg_slice(u, 0, 3, 5), rg_sum(y, RG_AXES(0), true))),
+            *new_u = rg_concat(RG_NODES(rg_exp(rg_slice(u, 0, WIDE, RG_END)), rg_tanh(rg_slice(u, 0, 0, WIDE))), 0);
+    rg_node *half = rg_slice(rg_add(u, u), 0, 1, 3);
+    rg_node *changes[] = {rg_assign(w, new_w), rg_assign(v, rg_add(new_v, half)), rg_assign(u, new_u)};
+    expect_same_outside(g, x, RG_NODES(y, corner, changes[0], changes[1], changes[2]), 3);
+    expect_same_outside(g, x, RG_NODES(top, w, new_u, rg_slice(u, 0, 0, 1), changes[0], changes[2]), 2);
+    rg_graph_free(g);
+}
+
+/* A part that is read long after it was made is copied: it does not keep its whole. */
+Test(window, a_whole_does_not_live_long_for_a_part)
+{
+    rg_graph *g = rg_graph_new(&(rg_graph_opts){.seed = 7});
+    rg_node *x = rg_input(g, "x", RG_F32, RG_SHAPE(rg_dim(g, "rows"), WIDE)),
+            *w = rg_param(g, "w", RG_F32, RG_SHAPE(WIDE, WIDE), NULL);
+    rg_node *y = rg_matmul(x, w), *part = rg_slice(y, 1, PART, 2 * PART), *near = rg_exp(part), *z = near;
+    for (int i = 0; i < 40; i++)
+        z = rg_matmul(z, rg_slice(rg_slice(w, 0, 0, PART), 1, 0, PART));
+    rg_node *late = rg_mul(z, part);
+    rg_plan *p = must_compile(g, RG_NODES(near), NULL),
+            *q = must_compile(g, RG_NODES(late), &(rg_plan_opts){.threads = 1}),
+            *copied = must_compile(g, RG_NODES(late), &(rg_plan_opts){.threads = 1, .no_fuse = true});
+    float *data = numbers(40 * ROWS * WIDE);
+    cr_expect_eq(dumped(p, "= slice("), 0);
+    bind_rows(q, x, data, 40 * ROWS);
+    bind_rows(copied, x, data, 40 * ROWS);
+    cr_expect_leq(rg_plan_bytes(q), rg_plan_bytes(copied), "%zu bytes, %zu copied", rg_plan_bytes(q),
+                  rg_plan_bytes(copied));
+    rg_plan_free(copied);
+    rg_plan_free(p);
+    rg_plan_free(q);
+    free(data);
+    expect_same_outside(g, x, RG_NODES(late, near), 0);
+    rg_graph_free(g);
+}
+
+static uint32_t draw(uint64_t *state, uint32_t n)
+{
+    *state = *state * 6364136223846793005u + 1442695040888963407u;
+    return (uint32_t)(*state >> 33) % n;
+}
+
+/* Some node of a list that is so wide; the first one is. */
+static rg_node *wide(rg_nodes all, int64_t width, uint64_t *state)
+{
+    for (int i = 0; i < 50; i++) {
+        rg_node *v = rg_at(all, draw(state, (uint32_t)all.n));
+        if (rg_shape_of(v).dim[1] == width)
+            return v;
+    }
+    return NULL;
+}
+
+/* Parts of parts, joins of joins, joins of one thing twice, products, sums and functions of them, in any order. */
+static rg_node *next_node(rg_nodes all, rg_node *w, uint64_t *state)
+{
+    rg_node *a = rg_at(all, draw(state, (uint32_t)all.n)), *b, *c;
+    const int64_t n = rg_shape_of(a).dim[1], at = draw(state, (uint32_t)n / 16) * 16;
+    switch (draw(state, 8)) {
+    case 0:
+    case 1:
+        return rg_slice(a, 1, at, at + 16 * (1 + draw(state, (uint32_t)(n - at) / 16)));
+    case 2:
+    case 3:
+        b = rg_at(all, draw(state, (uint32_t)all.n));
+        c = rg_tanh(b);
+        return n + 2 * rg_shape_of(b).dim[1] <= 2 * WIDE ? rg_concat(RG_NODES(rg_sin(a), c, draw(state, 2) ? b : c), 1)
+                                                         : c;
+    case 4:
+        return n <= WIDE ? rg_matmul(a, rg_slice(w, 0, 0, n)) : rg_cos(a);
+    case 5:
+        return rg_add(a, rg_slice(rg_reshape(w, RG_SHAPE(WIDE * WIDE)), 0, at, at + n));
+    case 6:
+        return rg_mul(a, rg_sum(a, RG_AXES(1), true));
+    default:
+        b = wide(all, n, state);
+        return b ? rg_add(rg_mul(a, b), rg_sigmoid(b)) : rg_neg(a);
+    }
+}
+
+Test(window, random_graphs_of_parts_and_joins)
+{
+    for (uint64_t seed = 1; seed <= 25; seed++) {
+        uint64_t state = seed;
+        rg_graph *g = rg_graph_new(&(rg_graph_opts){.seed = seed});
+        rg_node *x = rg_input(g, "x", RG_F32, RG_SHAPE(rg_dim(g, "rows"), WIDE)),
+                *w = rg_param(g, "w", RG_F32, RG_SHAPE(WIDE, WIDE), NULL), *at[24] = {x};
+        size_t n = 1;
+        while (n < sizeof at / sizeof *at && (at[n] = next_node((rg_nodes){at, n}, w, &state)))
+            n++;
+        cr_assert(!rg_graph_error(g), "seed %d: %s", (int)seed, rg_graph_error(g));
+        rg_node *fetch[8];
+        size_t m = 0;
+        while (m < 5)
+            fetch[m++] = at[n - 1 - draw(&state, 12)];
+        rg_node *loss = rg_sum(rg_square(at[n - 1]), RG_ALL_AXES, false);
+        for (size_t i = n - 4; i < n - 1; i++)
+            loss = rg_add(loss, rg_sum(rg_sin(at[i]), RG_ALL_AXES, false));
+        const rg_nodes d = rg_grad(loss, RG_NODES(x, w));
+        fetch[m++] = d.at[0];
+        fetch[m++] = d.at[1];
+        fetch[m++] = rg_assign(w, rg_sub(w, rg_mul(d.at[1], rg_scalar(g, RG_F32, 1e-3))));
+        expect_same_outside(g, x, (rg_nodes){fetch, m}, 1);
+        rg_graph_free(g);
+    }
 }
