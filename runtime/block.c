@@ -125,9 +125,7 @@ static rg_status run_block(const rgi_group *g, place *at)
     view views[VIEWS];
     for (size_t i = 0; i < g->n_spreads; i++) {
         const rgi_spread *x = &g->spreads[i];
-        view v = {NULL, false};
-        if (i < VIEWS)
-            v = unspread(x, at);
+        view v = i < VIEWS ? unspread(x, at) : (view){NULL, false};
         if (!v.at) {
             v.at = at->scratch + x->slot;
             if (!is_there(x, at))

@@ -38,7 +38,7 @@ typedef struct laying {
     uint32_t *number; /* by node id: 1 + the image that it is, or 0 */
     image *images;
     size_t n, capacity;
-    struct reader *readers; /* convolutions from blocks into planes */
+    reader *readers; /* convolutions from blocks into planes */
     size_t n_readers, reader_capacity;
 } laying;
 

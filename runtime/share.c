@@ -16,8 +16,8 @@
 #define RGI_NOBODY (RGI_ALL - 2)
 #define RGI_LANES 256     /* threads whose loads are told apart */
 #define RGI_START_NS 1000 /* what it costs to wake the team and to send it to sleep again */
-#define RGI_WORTH \
-    0.85 /* of the time on one thread: more than that is not worth a team, for what one thread makes comes late to another */
+/* Of the time on one thread: more than that is not worth a team, for what one thread makes comes late to another. */
+#define RGI_WORTH 0.85
 
 typedef struct touched {
     uint32_t wrote_at, read_at; /* the interval of the last access ... */

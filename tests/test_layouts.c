@@ -245,6 +245,37 @@ Test(layouts, a_region)
     rg_graph_free(g);
 }
 
+/* Padding that planes add as zeros makes NaN of an infinite weight: so does it with blocks, however few zeros there are. */
+Test(layouts, infinite_weights_meet_padding)
+{
+    enum { CHANNELS = 64, SIDE_LARGEST = 140 };
+    static const int64_t sides[] = {20, 72, SIDE_LARGEST};
+    static float data[3 * SIDE_LARGEST * SIDE_LARGEST], w[CHANNELS * CHANNELS * 9];
+    for (size_t i = 0; i < sizeof data / sizeof *data; i++)
+        data[i] = (float)(i % 7) - 3;
+    for (size_t i = 0; i < sizeof w / sizeof *w; i++)
+        w[i] = i % 1009 == 0 ? INFINITY : (float)(i % 5) - 2;
+    for (size_t k = 0; k < sizeof sides / sizeof *sides; k++)
+        for (int64_t stride = 1; stride <= 2; stride++) {
+            rg_graph *g = rg_graph_new(NULL);
+            rg_node *x = rg_input(g, "x", RG_F32, RG_SHAPE(1, 3, sides[k], sides[k]));
+            rg_node *y = rg_relu(conv(rg_relu(conv(x, "a", CHANNELS, 1)), "b", CHANNELS, stride));
+            must(rg_set(rg_find(g, "b"),
+                        &(rg_tensor){.dtype = RG_F32, .shape = RG_SHAPE(CHANNELS, CHANNELS, 3, 3), .data = w}));
+            rg_plan *p[2];
+            for (int i = 0; i < 2; i++) {
+                p[i] = must_compile(g, RG_NODES(y),
+                                    &(rg_plan_opts){.threads = 1, .layout = i ? RG_LAYOUT_BLOCKS : RG_LAYOUT_PLANES});
+                must(rg_bind(p[i], x, data));
+                must(rg_run(p[i]));
+            }
+            expect_equal_results(p[0], p[1], RG_NODES(y), "padding", "blocks");
+            for (int i = 0; i < 2; i++)
+                rg_plan_free(p[i]);
+            rg_graph_free(g);
+        }
+}
+
 /* A convolution between borders alone would be turned back: twice what it saves. */
 Test(layouts, not_worth_turning)
 {

@@ -185,3 +185,63 @@ Test(spread, of_channels_behind_a_convolution)
         free(y);
     }
 }
+
+/* ---- an op of a program's own ---- */
+
+static size_t alone, together; /* runs that saw one element of input 1 for all, and others */
+
+static rg_status run_difference(const rg_step *s, size_t lo, size_t hi)
+{
+    const float *a = s->in[0], *b = s->in[1];
+    float *y = s->out[0];
+    const bool once = s->once >> 1 & 1;
+    alone += once;
+    together += !once;
+    for (size_t i = lo; i < hi; i++)
+        y[i] = a[i] - b[once ? 0 : i];
+    return RG_OK;
+}
+
+static void cost_difference(const rg_step *s, rg_cost *cost)
+{
+    cost->tasks[0] = (size_t)rg_shape_count(s->out_type[0].shape);
+}
+
+static const rg_op difference_op = {
+    .name = "difference",
+    .n_in = 2,
+    .n_out = 1,
+    .traits = RG_ELEMENTWISE | RG_ONCE,
+    .dtypes = RG_DT(RG_F32),
+    .infer = rg_infer_broadcast,
+    .cost = cost_difference,
+    .run = run_difference,
+};
+
+/* A block ends where the channel does, so that its number is taken as it is, unless planes are small. */
+Test(spread, one_element_is_given_as_it_is)
+{
+    enum { CHANNELS = 5, SIDE = 40 };
+    static float data[2 * CHANNELS * SIDE * SIDE], small[CHANNELS] = {1, 2, 3, 4, 5};
+    for (size_t i = 0; i < sizeof data / sizeof *data; i++)
+        data[i] = (float)i;
+    for (int64_t side = 7; side <= SIDE; side += SIDE - 7) {
+        rg_graph *g = rg_graph_new(NULL);
+        rg_node *x = rg_input(g, "x", RG_F32, RG_SHAPE(2, CHANNELS, side, side)),
+                *c = rg_input(g, "c", RG_F32, RG_SHAPE(CHANNELS, 1, 1)),
+                *y = rg_apply(&difference_op, RG_NODES(x, c), NULL);
+        rg_plan *p = must_compile(g, RG_NODES(y), &(rg_plan_opts){.threads = 1});
+        must(rg_bind(p, x, data));
+        must(rg_bind(p, c, small));
+        alone = together = 0;
+        must(rg_run(p));
+        cr_expect_eq(side == SIDE ? together : alone, 0u, "side %d: %zu runs with one element, %zu with more",
+                     (int)side, alone, together);
+        const float *have = rg_data(p, y);
+        for (size_t i = 0; i < 2 * CHANNELS * (size_t)(side * side); i++)
+            cr_assert_eq(have[i], data[i] - small[i / (size_t)(side * side) % CHANNELS], "side %d, element %zu",
+                         (int)side, i);
+        rg_plan_free(p);
+        rg_graph_free(g);
+    }
+}

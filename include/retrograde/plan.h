@@ -57,7 +57,7 @@ typedef struct rg_plan_opts {
        of a gate in the reverse of a recurrence, a mask) are made again, in the same pass, by those who read them, where
        what they are made from is there anyway: the results are the same to the last bit. rg_plan_dump names them. */
     bool no_repeats;
-    rg_layout layout;          /* 0: the plan chooses */
+    rg_layout layout;          /* 0: the plan chooses; with `check`, planes */
     const rg_machine *machine; /* copied; NULL: figures of an x86 core of 2024, see rg_machine_measure */
 } rg_plan_opts;
 
