@@ -6,7 +6,7 @@
    meetings; there the tasks that a thread does together are timed together. */
 #include "../examples/arguments.h"
 #include "../runtime/plan.h"
-#include "../runtime/timeline.h"
+#include "../runtime/sight/timeline.h"
 #include "../tests/tasks.h"
 #include "scaling_models.h"
 

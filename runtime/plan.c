@@ -1,7 +1,7 @@
 /* plan.c - the public face of a plan: compile, run, read, fork, free. */
 #include "plan.h"
 
-#include "exec.h"
+#include "run/exec.h"
 
 #include <string.h>
 

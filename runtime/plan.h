@@ -2,8 +2,8 @@
 #ifndef RGI_PLAN_H
 #define RGI_PLAN_H
 
-#include "program.h"
-#include "touches.h"
+#include "program/program.h"
+#include "program/touches.h"
 
 /* Counters of the loops around a step, by depth; behind them the slots in which loops of a retrace keep the present
    step's state, or have it from; -1: none. Behind those where in its strip (strips.c) each loop is, or, where it has

@@ -3,7 +3,7 @@
 
 #include "graph/scan.h"
 #include "ops/table_ops.h"
-#include "runtime/evaluate.h"
+#include "runtime/program/evaluate.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,8 +1,8 @@
 /* tasks.c - dependences between executions of steps, from the bytes they touch. */
 #include "tasks.h"
 
-#include "../runtime/exec.h"
-#include "../runtime/retrace.h"
+#include "../runtime/run/exec.h"
+#include "../runtime/program/retrace.h"
 
 #include <stdlib.h>
 #include <string.h>

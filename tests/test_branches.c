@@ -5,8 +5,8 @@
 
 #include "interpreter.h"
 
-#include "../runtime/exec.h"
-#include "../runtime/rows.h"
+#include "../runtime/run/exec.h"
+#include "../runtime/schedule/rows.h"
 
 #include <stdlib.h>
 

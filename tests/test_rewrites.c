@@ -3,7 +3,7 @@
 #include "must.h"
 
 #include "networks.h"
-#include "runtime/agree.h"
+#include "runtime/program/agree.h"
 
 #include <float.h>
 #include <stdio.h>

@@ -2,8 +2,8 @@
    is that of one thread; and bodies in which rows meet, which are not cut. */
 #include "must.h"
 
-#include "../runtime/exec.h"
-#include "../runtime/rows.h"
+#include "../runtime/run/exec.h"
+#include "../runtime/schedule/rows.h"
 
 #include <stdlib.h>
 

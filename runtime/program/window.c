@@ -1,0 +1,260 @@
+/* window.c - moves that are not made: slices are read where they lie, and what elementwise groups make for a node that
+   joins it is written where it will lie.
+
+   A gate is a slice of one product, the gradients of the gates are joined for the next: as steps of their own these
+   moves are small, many, and in the way of several threads. In a loop what lies in a whole is as short-lived as that.
+   Outside, where it would keep a whole alive for long, or consists of crumbs, it is copied, as it is for all if somebody
+   must have it dense; and with a budget, which makes again what is gone, nothing is joined in place. */
+#include "lower.h"
+
+#include "../../ops/common.h"
+
+#define RGI_NEAR 32 /* nodes between a part of a whole in the slab and who reads or joins it, outside of loops ... */
+#define RGI_LEAST_PIECE 64 /* ... and bytes of its rows, unless it is one row */
+
+/* Whether the op has windows here, with input i: a question of structure, asked with the sizes that stand for the named
+   ones. */
+static bool has_window(rgi_lowering *l, const rg_node *node, size_t i)
+{
+    rg_window w;
+    rg_type *type = rgi_arena_alloc(&l->temporary, (node->n_in + 1) * sizeof *type);
+    if (!type) {
+        l->failed = true;
+        return false;
+    }
+    for (size_t k = 0; k < node->n_in; k++)
+        type[k] = rgi_type(node->in[k]);
+    type[node->n_in] = rgi_type(node);
+    const rg_step step = rgi_typed_step(node, type);
+    if (!node->op->window(&step, i, &w))
+        return false;
+    const size_t n = rgi_count(node->op->traits & RG_JOINS ? &type[i] : &type[node->n_in]);
+    return l->block->outer || n <= w.length || w.length * rg_dtype_size(node->dtype) >= RGI_LEAST_PIECE;
+}
+
+/* How somebody reads a node outside of loops. */
+enum { AS_A_WHOLE = 1, LATE = 2 };
+
+/* Finds that for all nodes. False: out of memory. */
+static bool find_reads(rgi_lowering *l)
+{
+    l->slice_reads = rgi_arena_alloc(&l->temporary, l->n_live + 1);
+    for (size_t id = 0; l->slice_reads && id < l->n_live; id++) {
+        const rg_node *node = rgi_node(l->g, id);
+        for (size_t i = 0; l->live[id] && rgi_stand_in(l, node) == node && i < node->n_in; i++) {
+            const rg_node *in = rgi_stand_in(l, node->in[i]);
+            if (in->id >= l->n_live || !rgi_reads(node->op, i))
+                continue;
+            if (!(node->op->traits & RG_ELEMENTWISE) || node->shape != in->shape || node->region != in->region)
+                l->slice_reads[in->id] |= AS_A_WHOLE;
+            else if (node->id >= in->id + RGI_NEAR)
+                l->slice_reads[in->id] |= LATE;
+        }
+    }
+    for (size_t i = 0; l->slice_reads && i < l->p->n_fetches; i++) {
+        const rg_node *node = rgi_stand_in(l, l->p->fetches[i].node);
+        if (node->id < l->n_live)
+            l->slice_reads[node->id] |= AS_A_WHOLE;
+    }
+    l->failed = l->failed || !l->slice_reads;
+    return !l->failed;
+}
+
+/* Whether somebody reads a node in such a way; outside of loops only. */
+static bool is_read(const rgi_lowering *l, const rg_node *node, int how)
+{
+    return !l->block->outer && (node->id >= l->n_live || l->slice_reads[node->id] & how);
+}
+
+bool rgi_is_window(rgi_lowering *l, const rg_node *node)
+{
+    return !l->p->opts.no_fuse && node->op->window && !(node->op->traits & RG_JOINS) &&
+           l->stack_of[node->id] == RGI_NONE && (l->slice_reads || find_reads(l)) && !is_read(l, node, AS_A_WHOLE) &&
+           has_window(l, node, 0);
+}
+
+bool rgi_reads_window(const rgi_lowering *l, const rg_node *node, int32_t v)
+{
+    const rgi_value *value = &l->p->values[v];
+    if (!value->window || value->node->shape != node->shape)
+        return false; /* spread over more than it is, it is spread from what is dense */
+    return value->loop != RGI_NONE || !l->block->outer;
+}
+
+int32_t rgi_window_value(rgi_lowering *l, const rg_node *node)
+{
+    const int32_t whole = rgi_value_in_memory(l, node->in[0]);
+    const rgi_place place = whole == RGI_NONE ? RGI_FIXED : l->p->values[rgi_owner(l->p, whole)].place;
+    if (place == RGI_FIXED || (place == RGI_SLAB && is_read(l, node, LATE)))
+        return RGI_NONE;
+    const int32_t v = rgi_value_new(l, node, l->p->values[whole].place);
+    if (v == RGI_NONE)
+        return v;
+    rgi_value *const values = l->p->values;
+    values[v].part_of = whole;
+    values[v].unit = values[whole].unit;
+    values[v].window = node;
+    return v;
+}
+
+/* ---- joined ---- */
+
+/* By value: somebody wants it dense, in memory of its own. */
+typedef struct wanting {
+    rgi_lowering *l;
+    bool *dense;
+} wanting;
+
+static void want_dense(const wanting *w, int32_t v)
+{
+    if (v != RGI_NONE)
+        w->dense[v] = true;
+}
+
+static void note_body(const wanting *w, const rgi_unit *u)
+{
+    for (size_t k = 0; k < u->n_body; k++) {
+        rgi_cursor c = {0, 0};
+        for (int32_t v; (v = rgi_next_read(w->l->p, &u->body[k], &c)) != RGI_NONE;)
+            want_dense(w, v);
+    }
+}
+
+/* Whether an elementwise op makes more of an input than it is: a window is read where it lies element by element. */
+static bool is_spread(const rgi_program *p, const rgi_use *use, uint32_t i)
+{
+    return use->in[i] != RGI_NONE && p->values[use->in[i]].node->shape != use->node->shape;
+}
+
+static void find_wants(const wanting *w, const rgi_block *b)
+{
+    const rgi_program *p = w->l->p;
+    for (size_t i = 0; i < b->n; i++) {
+        const rgi_unit *u = &w->l->units[b->units[i]];
+        want_dense(w, u->from);
+        for (size_t k = 0; k < u->n_uses; k++)
+            for (uint32_t j = 0; j < u->uses[k].n_in && !(u->uses[k].node->op->traits & RG_JOINS); j++)
+                if (u->kind != RGI_FUSED || is_spread(p, &u->uses[k], j))
+                    want_dense(w, u->uses[k].in[j]);
+        note_body(w, u);
+    }
+    const rg_scan *s = b->region->scan;
+    for (size_t j = 0; s && j < s->nexts.n; j++)
+        want_dense(w, w->l->value_of[((rg_node *)s->nexts.at[j])->id]);
+    for (size_t k = 0; s && k < s->results.n; k++) /* what stands for it may be copied into the stack */
+        if (w->l->live[((rg_node *)s->results.at[k])->id])
+            want_dense(w, w->l->value_of[rgi_projection_of(s->results.at[k])->of->id]);
+    for (size_t k = 0; !b->outer && k < p->n_fetches; k++)
+        want_dense(w, p->fetches[k].value);
+    for (size_t k = 0; !b->outer && k < p->n_writes; k++)
+        want_dense(w, p->writes[k].value);
+    for (size_t v = 0; v < p->n_values; v++)
+        want_dense(w, p->values[v].part_of);
+}
+
+/* Whether an input of a join may be written into its output instead. */
+static bool placeable(const wanting *w, const rgi_block *b, int32_t v)
+{
+    const rgi_lowering *l = w->l;
+    const rgi_value *value = v == RGI_NONE ? NULL : &l->p->values[v];
+    return value && value->part_of == RGI_NONE && value->place == RGI_SLAB && value->loop == b->loop && !w->dense[v] &&
+           value->unit != RGI_NONE && l->units[value->unit].kind == RGI_FUSED &&
+           l->units[value->unit].region == b->region;
+}
+
+static bool is_join(const rgi_unit *u)
+{
+    return u->kind == RGI_RUN && (u->uses[0].node->op->traits & RG_JOINS) && u->uses[0].node->op->window;
+}
+
+/* Whether nothing is in the way of a join itself: its inputs have windows, and are not made long before it. */
+static bool is_candidate(const wanting *w, const rgi_block *b, const rgi_unit *u)
+{
+    bool fits = is_join(u);
+    for (uint32_t k = 0; fits && k < u->uses[0].n_in; k++) {
+        const rg_node *node = u->uses[0].node;
+        fits = (b->outer || node->id < node->in[k]->id + RGI_NEAR) && has_window(w->l, node, k);
+    }
+    return fits;
+}
+
+/* Chooses the joins all of whose inputs can be placed; what another join reads must be dense. */
+static void choose_joins(wanting *w, rgi_block *b)
+{
+    for (size_t i = 0; i < b->n; i++) {
+        rgi_unit *u = &w->l->units[b->units[i]];
+        u->placed = is_candidate(w, b, u);
+        for (uint32_t k = 0; is_join(u) && !u->placed && k < u->uses[0].n_in; k++)
+            want_dense(w, u->uses[0].in[k]);
+    }
+    for (bool changed = true; changed;) {
+        changed = false;
+        for (size_t i = 0; i < b->n; i++) {
+            rgi_unit *u = &w->l->units[b->units[i]];
+            bool all = u->placed;
+            for (uint32_t k = 0; all && k < u->uses[0].n_in; k++)
+                all = placeable(w, b, u->uses[0].in[k]);
+            if (all || !is_join(u))
+                continue;
+            changed = changed || u->placed;
+            u->placed = false;
+            for (uint32_t k = 0; k < u->uses[0].n_in; k++)
+                want_dense(w, u->uses[0].in[k]);
+        }
+    }
+}
+
+/* What stands in a second place is computed a second time: the op is an elementwise one. */
+static int32_t made_again(rgi_lowering *l, int32_t v)
+{
+    rgi_unit *u = &l->units[l->p->values[v].unit];
+    size_t k = 0;
+    while (k < u->n_uses && u->uses[k].out[0] != v)
+        k++;
+    const int32_t again = rgi_value_new(l, l->p->values[v].node, RGI_SLAB);
+    int32_t *out = rgi_arena_alloc(&l->p->arena, sizeof *out);
+    if (k == u->n_uses || again == RGI_NONE || !out) {
+        l->failed = true;
+        return RGI_NONE;
+    }
+    rgi_use use = u->uses[k];
+    *out = again;
+    use.out = out;
+    l->p->values[again].unit = l->p->values[v].unit;
+    if (!rgi_push(&l->temporary, (void **)&u->uses, &u->n_uses, &u->capacity, sizeof use, &use))
+        l->failed = true;
+    return again;
+}
+
+static void place(rgi_lowering *l, rgi_use *use)
+{
+    for (uint32_t k = 0; k < use->n_in && !l->failed; k++) {
+        if (l->p->values[use->in[k]].part_of != RGI_NONE)
+            use->in[k] = made_again(l, use->in[k]);
+        if (use->in[k] == RGI_NONE)
+            return;
+        rgi_value *part = &l->p->values[use->in[k]];
+        part->part_of = use->out[0];
+        part->window = use->node;
+        part->window_input = k;
+    }
+}
+
+bool rgi_place_joined(rgi_lowering *l, rgi_block *b)
+{
+    wanting w = {.l = l};
+    bool any = false;
+    for (size_t i = 0; i < b->n; i++)
+        any = any || is_join(&l->units[b->units[i]]);
+    if (!any || l->p->opts.no_fuse || (!b->outer && l->p->opts.budget))
+        return true;
+    w.dense = rgi_arena_alloc(&l->temporary, l->p->n_values + 1);
+    if (!w.dense)
+        return false;
+    find_wants(&w, b);
+    choose_joins(&w, b);
+    for (size_t i = 0; i < b->n && !l->failed; i++)
+        if (l->units[b->units[i]].placed)
+            place(l, &l->units[b->units[i]].uses[0]);
+    return !l->failed;
+}
