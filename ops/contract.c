@@ -40,21 +40,21 @@ static const rg_attr_field accumulate_attrs[] = {
 /* False: an axis outside, or named twice. */
 bool rgi_contract_axes(int32_t rank, const rg_axes *batch, const rg_axes *contracted, rgi_operand_axes *out)
 {
-    bool used[RG_MAX_RANK] = {false};
+    uint32_t used = 0; /* a bit an axis */
     int32_t n = 0;
     *out = (rgi_operand_axes){.batch = batch->n, .contracted = contracted->n, .free = rank - batch->n - contracted->n};
     if (batch->n < 0 || contracted->n < 0 || out->free < 0)
         return false;
     for (int32_t k = 0; k < batch->n + contracted->n; k++) {
         const int32_t axis = k < batch->n ? batch->axis[k] : contracted->axis[k - batch->n];
-        if (axis < 0 || axis >= rank || used[axis])
+        if (axis < 0 || axis >= rank || used >> axis & 1)
             return false;
-        used[axis] = true;
+        used |= UINT32_C(1) << axis;
     }
     for (int32_t k = 0; k < batch->n; k++)
         out->axis[n++] = batch->axis[k];
     for (int32_t i = 0; i < rank; i++)
-        if (!used[i])
+        if (!(used >> i & 1))
             out->axis[n++] = i;
     for (int32_t k = 0; k < contracted->n; k++)
         out->axis[n++] = contracted->axis[k];

@@ -65,30 +65,29 @@ void rgi_contract_geometry(const rg_step *s, void *out)
     const rg_contract_opts *o = s->attr;
     const rg_shape *a = &s->in_type[0].shape, *b = &s->in_type[1].shape;
     rgi_operand_axes x, y;
-    rgi_product p;
+    rgi_product *const p = out; /* in its place: one that is copied waits for itself */
     size_t same;
-    p.kernels = choose_kernels(s);
+    p->kernels = choose_kernels(s);
     rgi_contract_axes(a->rank, &o->a_batch, &o->a_contract, &x);
     rgi_contract_axes(b->rank, &o->b_batch, &o->b_contract, &y);
-    collapse(a, x.axis, x.batch, &p.batch, &p.a_batch);
-    collapse(a, x.axis + x.batch, x.free, &p.m, &p.a_row);
-    collapse(a, x.axis + x.batch + x.free, x.contracted, &p.k, &p.a_col);
-    collapse(b, y.axis, y.batch, &same, &p.b_batch);
-    collapse(b, y.axis + y.batch, y.free, &p.n, &p.b_col);
-    collapse(b, y.axis + y.batch + y.free, y.contracted, &same, &p.b_row);
+    collapse(a, x.axis, x.batch, &p->batch, &p->a_batch);
+    collapse(a, x.axis + x.batch, x.free, &p->m, &p->a_row);
+    collapse(a, x.axis + x.batch + x.free, x.contracted, &p->k, &p->a_col);
+    collapse(b, y.axis, y.batch, &same, &p->b_batch);
+    collapse(b, y.axis + y.batch, y.free, &p->n, &p->b_col);
+    collapse(b, y.axis + y.batch + y.free, y.contracted, &same, &p->b_row);
     /* a tail wants whole rows: few and long pieces */
-    const bool by_rows = s->tail && p.m >= RGI_TAIL_ROWS;
-    p.kernels->gemm_tile(p.m, by_rows ? 1 : p.n, p.k, &p.tm, &p.tn);
-    p.tn = by_rows ? p.n : p.tn;
-    p.rows = p.m ? (p.m + p.tm - 1) / p.tm : 0;
-    p.columns = p.n ? (p.n + p.tn - 1) / p.tn : 0;
-    cut_strips(s, &p, by_rows);
-    p.parts = s->op != &rgi_op_accumulate && p.k > 2 * RGI_SPLIT_K && p.batch * p.m * p.n <= RGI_SPLIT_RESULT
-                  ? (p.k + RGI_SPLIT_K - 1) / RGI_SPLIT_K
-                  : 1;
-    const size_t row = rgi_smaller(p.n + !p.n, RGI_TAIL_COLUMNS) * rg_dtype_size(s->out_type->dtype);
-    p.tail_rows = RGI_TAIL_ROWS * (1 + rgi_smaller(3, RGI_TAIL_BYTES / (2 * RGI_TAIL_ROWS * row)));
-    memcpy(out, &p, sizeof p);
+    const bool by_rows = s->tail && p->m >= RGI_TAIL_ROWS;
+    p->kernels->gemm_tile(p->m, by_rows ? 1 : p->n, p->k, &p->tm, &p->tn);
+    p->tn = by_rows ? p->n : p->tn;
+    p->rows = p->m ? (p->m + p->tm - 1) / p->tm : 0;
+    p->columns = p->n ? (p->n + p->tn - 1) / p->tn : 0;
+    cut_strips(s, p, by_rows);
+    p->parts = s->op != &rgi_op_accumulate && p->k > 2 * RGI_SPLIT_K && p->batch * p->m * p->n <= RGI_SPLIT_RESULT
+                   ? (p->k + RGI_SPLIT_K - 1) / RGI_SPLIT_K
+                   : 1;
+    const size_t row = rgi_smaller(p->n + !p->n, RGI_TAIL_COLUMNS) * rg_dtype_size(s->out_type->dtype);
+    p->tail_rows = RGI_TAIL_ROWS * (1 + rgi_smaller(3, RGI_TAIL_BYTES / (2 * RGI_TAIL_ROWS * row)));
 }
 
 static size_t gemm_scratch(const rg_step *s, const rgi_product *p)

@@ -170,3 +170,41 @@ Test(offsets, do_not_depend_on_the_order_before)
     cr_expect(sum / 180 < 1.03, "%.4f of the peak", sum / 180);
     rg_graph_free(g);
 }
+
+/* Few lifetimes, so that most buffers share theirs: those that no run has together may lie upon each other, and no others
+   do. */
+Test(offsets, only_what_is_exclusive_overlaps)
+{
+    static const char choices[2];
+    uint64_t state = 5;
+    size_t upon = 0;
+    rg_graph *g = rg_graph_new(NULL);
+    for (int round = 0; round < 200; round++) {
+        rgi_buffer b[MOST];
+        uint32_t sorted[MOST];
+        const size_t n = make_buffers(b, &state);
+        size_t total = 0, peak = 0;
+        for (size_t i = 0; i < n; i++) {
+            b[i].first = draw(&state, 3);
+            b[i].last = b[i].first + draw(&state, 2);
+            b[i].choice = draw(&state, 3) ? &choices[draw(&state, 2)] : NULL;
+            b[i].taken = draw(&state, 2);
+        }
+        rgi_arena arena;
+        rgi_arena_init(&arena, g->allocator);
+        shuffle(sorted, n, &state);
+        cr_assert(rgi_offsets(&arena, b, n, POSITIONS, sorted, &total, &peak));
+        rgi_arena_finish(&arena);
+        for (size_t i = 0; i < n; i++)
+            for (size_t j = 0; j < i; j++) {
+                const bool exclusive = b[i].choice && b[i].choice == b[j].choice && b[i].taken != b[j].taken;
+                const bool apart = !b[i].bytes || !b[j].bytes || b[i].offset + b[i].bytes <= b[j].offset ||
+                                   b[j].offset + b[j].bytes <= b[i].offset;
+                upon += together(&b[i], &b[j]) && !apart;
+                cr_assert(!together(&b[i], &b[j]) || exclusive || apart, "round %d: buffers %zu and %zu overlap", round,
+                          i, j);
+            }
+    }
+    cr_expect(upon > 0);
+    rg_graph_free(g);
+}

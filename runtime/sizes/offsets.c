@@ -1,6 +1,6 @@
 /* offsets.c - placing buffers in the slab: what makes the peak first, then the largest, each at the lowest offset where
-   nothing that lives at the same time lies (greedy by size; Pisarchyk and Lee 2020). Where that leaves holes, other orders
-   are tried. Of many buffers the smallest, if they do not count, and of very many all are placed in
+   nothing that lives at the same time lies (greedy by size; Pisarchyk and Lee 2020). What lives equally long is taken as
+   one; where that leaves holes, each for itself, and then other orders are tried. Of many buffers the smallest, if they do not count, and of very many all are placed in
    order of time instead, on the places of dead ones of their size. */
 #include "../plan.h"
 
@@ -11,7 +11,8 @@
 #define RGI_QUADRATIC 4000 /* buffers up to which every pair may be looked at */
 #define RGI_MANY 200       /* buffers from which on the smallest may lie above all others ... */
 #define RGI_TRIES 8        /* placements looked for ... */
-#define RGI_CLOSE 256      /* ... until one is so close to the peak, as a part of it; which does not count, either */
+#define RGI_CLOSE 256 /* ... until one is so close to the peak, as a part of it; which does not count, either ... */
+#define RGI_PAGE 4096 /* ... or in bytes */
 
 static size_t rounded(size_t bytes)
 {
@@ -128,8 +129,9 @@ static bool make_room(rgi_arena *temporary, placed *y, rgi_buffer *const *order,
     y->last = y->first + room;
     for (size_t i = 0; i < n; i++)
         y->rank[order[i]->first] = 1;
-    for (uint32_t i = 1; i <= positions; i++)
-        y->rank[i] = (int16_t)(y->rank[i] + y->rank[i - 1]);
+    int16_t rank = 0;
+    for (uint32_t i = 0; i <= positions; i++)
+        y->rank[i] = rank = (int16_t)(rank + y->rank[i]);
     return true;
 }
 
@@ -177,12 +179,80 @@ static rgi_buffer **bring_forward(rgi_arena *temporary, rgi_buffer *const *order
     return out;
 }
 
+/* Buffers that live equally long, as one: where the first of them, the largest, stands in an order. */
+typedef struct bundles {
+    rgi_buffer *at, **order;
+    size_t n;
+    uint32_t *of;   /* by buffer of the order: its bundle ... */
+    size_t *within; /* ... and where it lies in it */
+} bundles;
+
+static bool bind_together(rgi_arena *temporary, const placed *y, rgi_buffer *const *order, size_t n, uint32_t positions,
+                          bundles *out)
+{
+    uint32_t *const newest =
+                        rgi_arena_alloc(temporary, ((size_t)positions + 1) * sizeof *newest), /* by where it begins */
+        *const next = rgi_arena_take(temporary, 2 * (n + 1) * sizeof *next);
+    *out = (bundles){.at = rgi_arena_take(temporary, (n + 1) * sizeof *out->at),
+                     .order = rgi_arena_take(temporary, (n + 1) * sizeof(rgi_buffer *)),
+                     .of = next ? next + n + 1 : NULL,
+                     .within = rgi_arena_take(temporary, (n + 1) * sizeof *out->within)};
+    if (!newest || !next || !out->at || !out->order || !out->within)
+        return false;
+    for (size_t i = 0; i < n; i++) {
+        const rgi_buffer *const b = order[i];
+        const int16_t first = y->rank[b->first], last = y->rank[b->last];
+        uint32_t k = newest[first];
+        while (k && (y->rank[out->at[k - 1].last] != last || out->at[k - 1].choice != b->choice ||
+                     out->at[k - 1].taken != b->taken))
+            k = next[k - 1];
+        if (!k) {
+            out->at[out->n] = *b;
+            out->at[out->n].bytes = 0;
+            out->order[out->n] = &out->at[out->n];
+            next[out->n] = newest[first];
+            k = newest[first] = (uint32_t)++out->n;
+        }
+        out->of[i] = k - 1;
+        out->within[i] = out->at[k - 1].bytes;
+        out->at[k - 1].bytes += rounded(b->bytes);
+    }
+    return true;
+}
+
+/* Places what lives equally long as one: *placed, where that takes no more than the peak. */
+static bool place_bundles(rgi_arena *temporary, placed *y, rgi_buffer *const *order, size_t n, uint32_t at,
+                          uint32_t positions, size_t peak, bool *done)
+{
+    const size_t many = n - n / 5; /* to place so many takes as long as to place all */
+    bundles x;
+    *done = false;
+    if ((size_t)y->rank[positions] > many)
+        return true;
+    if (!bind_together(temporary, y, order, n, positions, &x))
+        return false;
+    if (x.n > many)
+        return true;
+    size_t unused;
+    rgi_buffer **const forward = bring_forward(temporary, x.order, x.n, at, positions);
+    if (!forward)
+        return false;
+    *done = place_in_order(y, forward, x.n, peak + 1, &unused) <= peak;
+    for (size_t i = 0; *done && i < n; i++)
+        order[i]->offset = x.at[x.of[i]].offset + x.within[i];
+    return true;
+}
+
 /* First what makes the peak, which is at position `at`, then the largest of the others. Where that takes more than the
    peak: by size alone; and where that is not close to it, with what stands out at the top in front of all others, again and
    again. The best placement counts; one that is no better ends as soon as that is seen. */
 static bool place_few(rgi_arena *temporary, placed *y, rgi_buffer *const *order, size_t n, uint32_t at,
                       uint32_t positions, size_t peak)
 {
+    const size_t close = peak / RGI_CLOSE > RGI_PAGE ? peak / RGI_CLOSE : RGI_PAGE;
+    bool done;
+    if (!place_bundles(temporary, y, order, n, at, positions, peak, &done) || done)
+        return done;
     rgi_buffer **const other = bring_forward(temporary, order, n, at, positions);
     size_t *const best = rgi_arena_take(temporary, (n + 1) * sizeof *best);
     size_t top, unused;
@@ -191,7 +261,7 @@ static bool place_few(rgi_arena *temporary, placed *y, rgi_buffer *const *order,
     size_t total = place_in_order(y, other, n, SIZE_MAX, &top);
     for (size_t i = 0; i < n; i++)
         best[i] = order[i]->offset;
-    for (int k = 0; total > peak && (k == 0 || total - peak > peak / RGI_CLOSE) && k <= RGI_TRIES; k++) {
+    for (int k = 0; total > peak && (k == 0 || total - peak > close) && k <= RGI_TRIES; k++) {
         if (k > 0) {
             rgi_buffer *const moved = other[top];
             memmove(other + 1, other, top * sizeof *other);
