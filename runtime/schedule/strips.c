@@ -14,7 +14,7 @@
 #include "strips.h"
 
 /* Bytes of all that is made for a loop from which on it is worth it; of one value. */
-#define RGI_STRIP_LEAST ((size_t)16 * 1024 * 1024)
+#define RGI_STRIP_LEAST ((size_t)4 * 1024 * 1024)
 #define RGI_STRIP_EACH ((size_t)1024 * 1024)
 
 /* Who makes a value: 1 + the step in front of the loop, or: */
