@@ -1,12 +1,13 @@
 /* gemm_problem.c - matrix products to test: operands, parts, packed ones. */
 #include "gemm_problem.h"
+#include "naive.h"
 
 #include <criterion/criterion.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-uint64_t draw(uint64_t below)
+NAIVE uint64_t draw(uint64_t below)
 {
     static uint64_t state = 1;
     state = state * 6364136223846793005u + 1442695040888963407u;
@@ -29,7 +30,7 @@ static bool is_bf16(const rgk_gemm *g)
     return g->a_bf16 || g->b_bf16;
 }
 
-static frame matrix(const rgk_table *t, bool bf16, size_t rows, size_t cols, ptrdiff_t row, ptrdiff_t col)
+static NAIVE frame matrix(const rgk_table *t, bool bf16, size_t rows, size_t cols, ptrdiff_t row, ptrdiff_t col)
 {
     const size_t n = rows && cols ? (size_t)((ptrdiff_t)(rows - 1) * row + (ptrdiff_t)(cols - 1) * col) + 1 : 0;
     frame f = frame_new(n, size_of(t, bf16), draw(4));
@@ -74,7 +75,7 @@ void problem_end(problem *p)
     frame_free(&p->c, p->label);
 }
 
-double operand(const rgk_table *t, const void *p, bool bf16, ptrdiff_t i)
+NAIVE double operand(const rgk_table *t, const void *p, bool bf16, ptrdiff_t i)
 {
     if (!bf16)
         return get(t, p, (size_t)i);

@@ -1,5 +1,6 @@
 /* kernel_frames.c - every table of kernels, arrays of either type, outputs between canaries. */
 #include "kernel_frames.h"
+#include "naive.h"
 
 #include <criterion/criterion.h>
 #include <math.h>
@@ -16,17 +17,17 @@ void each_table(void (*f)(const rgk_table *t))
 
 /* ---- arrays of either type ---- */
 
-size_t width(const rgk_table *t)
+NAIVE size_t width(const rgk_table *t)
 {
     return t->type == RGK_F32 ? sizeof(float) : sizeof(double);
 }
 
-double get(const rgk_table *t, const void *p, size_t i)
+NAIVE double get(const rgk_table *t, const void *p, size_t i)
 {
     return t->type == RGK_F32 ? (double)((const float *)p)[i] : ((const double *)p)[i];
 }
 
-void put(const rgk_table *t, void *p, size_t i, double x)
+NAIVE void put(const rgk_table *t, void *p, size_t i, double x)
 {
     if (t->type == RGK_F32)
         ((float *)p)[i] = (float)x;
@@ -34,7 +35,7 @@ void put(const rgk_table *t, void *p, size_t i, double x)
         ((double *)p)[i] = x;
 }
 
-double rounded(const rgk_table *t, double x)
+NAIVE double rounded(const rgk_table *t, double x)
 {
     return t->type == RGK_F32 ? (double)(float)x : x;
 }
@@ -44,7 +45,7 @@ double epsilon(const rgk_table *t)
     return t->type == RGK_F32 ? 0x1p-23 : 0x1p-52;
 }
 
-void *at(const rgk_table *t, void *p, size_t i)
+NAIVE void *at(const rgk_table *t, void *p, size_t i)
 {
     return (char *)p + i * width(t);
 }
@@ -61,7 +62,7 @@ frame frame_new(size_t n, size_t bytes, size_t offset)
     return f;
 }
 
-void frame_free(frame *f, const char *what)
+NAIVE void frame_free(frame *f, const char *what)
 {
     const size_t before = (size_t)((unsigned char *)f->p - f->memory);
     for (size_t i = 0; i < before; i++)
@@ -80,7 +81,7 @@ size_t size_at(const rgk_table *t, size_t i)
 
 static uint64_t state = 88172645463325252u;
 
-double random_unit(void)
+NAIVE double random_unit(void)
 {
     state ^= state << 13;
     state ^= state >> 7;

@@ -1,6 +1,8 @@
 /* reference_pool.c - pooling by its definition: every output looks at every element of its plane. */
 #include "reference_ops.h"
 
+#include <stdlib.h>
+
 /* The case's window seen along three axes. */
 typedef struct window {
     int rank;
@@ -66,14 +68,37 @@ static size_t plane(const int64_t size[3])
     return (size_t)(size[0] * size[1] * size[2]);
 }
 
-/* The first maximum that output o of a plane sees, or the plane's size. */
-static size_t first_maximum(const window *w, size_t o, const double *x)
+/* The elements of a plane that output o sees, in order. */
+typedef struct view {
+    size_t n, *at;
+} view;
+
+static view view_new(const window *w)
+{
+    const view v = {.at = malloc((plane(w->in) + 1) * sizeof *v.at)};
+    if (!v.at)
+        abort();
+    return v;
+}
+
+static void look(const window *w, size_t o, view *v)
+{
+    v->n = 0;
+    for (size_t i = 0; i < plane(w->in); i++)
+        if (sees(w, o, i))
+            v->at[v->n++] = i;
+}
+
+/* The first maximum of those of a plane x, or the plane's size. */
+static size_t first_maximum(const window *w, const view *v, const double *x)
 {
     const size_t n = plane(w->in);
     size_t best = n;
-    for (size_t i = 0; i < n; i++)
-        if (sees(w, o, i) && (best == n || x[i] > x[best] || (isnan(x[i]) && !isnan(x[best]))))
+    for (size_t k = 0; k < v->n; k++) {
+        const size_t i = v->at[k];
+        if (best == n || x[i] > x[best] || (isnan(x[i]) && !isnan(x[best])))
             best = i;
+    }
     return best;
 }
 
@@ -113,44 +138,54 @@ void ref_max_pool_take(const sample_context *c, const ref_tensor x[], ref_tensor
 {
     const window w = window_of(c, x[1].shape);
     const size_t in = plane(w.in), out = plane(w.out);
+    view v = view_new(&w);
     ref_new(y, w.y, false);
-    for (size_t p = 0; p < planes_of(&w); p++)
-        for (size_t o = 0; o < out; o++) {
-            const size_t at = first_maximum(&w, o, x[1].at + p * in);
+    for (size_t o = 0; o < out; o++) {
+        look(&w, o, &v);
+        for (size_t p = 0; p < planes_of(&w); p++) {
+            const size_t at = first_maximum(&w, &v, x[1].at + p * in);
             y->at[p * out + o] = at < in ? x[0].at[p * in + at] : x[0].at == x[1].at ? -INFINITY : 0;
         }
+    }
+    free(v.at);
 }
 
 void ref_max_pool_put(const sample_context *c, const ref_tensor x[], ref_tensor *y)
 {
     const window w = window_of(c, x[1].shape);
     const size_t in = plane(w.in), out = plane(w.out);
+    view v = view_new(&w);
     ref_new(y, w.x, true);
-    for (size_t p = 0; p < planes_of(&w); p++)
-        for (size_t o = 0; o < out; o++) {
-            const size_t at = first_maximum(&w, o, x[1].at + p * in);
+    for (size_t o = 0; o < out; o++) {
+        look(&w, o, &v);
+        for (size_t p = 0; p < planes_of(&w); p++) {
+            const size_t at = first_maximum(&w, &v, x[1].at + p * in);
             if (at == in)
                 continue;
             y->at[p * in + at] += x[0].at[p * out + o];
             y->scale[p * in + at] += fabs(x[0].at[p * out + o]);
         }
+    }
+    free(v.at);
 }
 
 static void means(const sample_context *c, const ref_tensor *a, rg_shape x, bool transposed, ref_tensor *y)
 {
     const window w = window_of(c, x);
     const size_t in = plane(w.in), out = plane(w.out);
+    view v = view_new(&w);
     ref_new(y, transposed ? w.x : w.y, true);
-    for (size_t p = 0; p < planes_of(&w); p++)
-        for (size_t o = 0; o < out; o++)
-            for (size_t i = 0; i < in; i++) {
-                if (!sees(&w, o, i))
-                    continue;
-                const size_t large = p * in + i, small = p * out + o;
+    for (size_t o = 0; o < out; o++) {
+        look(&w, o, &v);
+        for (size_t p = 0; p < planes_of(&w); p++)
+            for (size_t k = 0; k < v.n; k++) {
+                const size_t large = p * in + v.at[k], small = p * out + o;
                 const double term = a->at[transposed ? small : large] / count_of(&w, o);
                 y->at[transposed ? large : small] += term;
                 y->scale[transposed ? large : small] += fabs(term);
             }
+    }
+    free(v.at);
 }
 
 void ref_avg_pool(const sample_context *c, const ref_tensor x[], ref_tensor *y)

@@ -1,6 +1,7 @@
 /* test_conv.c - convolution where strips, chunks and tiles matter: every combination of sizes against the definition,
    the same bits for any number of threads, errors. test_conv_axes.c has those of one and three axes. */
 #include "must.h"
+#include "naive.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,7 +16,7 @@ static int64_t outputs(const problem *q, int axis)
     return (in + 2 * q->pad[axis] - q->dilation[axis] * (k - 1) - 1) / q->stride[axis] + 1;
 }
 
-static double *numbers(size_t n, uint64_t seed)
+static NAIVE double *numbers(size_t n, uint64_t seed)
 {
     double *x = malloc((n + 1) * sizeof *x);
     cr_assert(x);
@@ -32,7 +33,7 @@ typedef struct values {
     double *at[3], *want[3], *scale[3];
 } values;
 
-static values make(const problem *q)
+static NAIVE values make(const problem *q)
 {
     const int64_t oh = outputs(q, 0), ow = outputs(q, 1), cg = q->c / q->groups, og = q->o / q->groups;
     values v = {.n = {(size_t)(q->n * q->c * q->h * q->w), (size_t)(q->o * cg * q->kh * q->kw),
@@ -81,7 +82,7 @@ static void release(values *v)
     }
 }
 
-static void *typed(rg_dtype dtype, const double *x, size_t n)
+static NAIVE void *typed(rg_dtype dtype, const double *x, size_t n)
 {
     double *d = malloc((n + 1) * sizeof *d);
     float *f = (float *)(void *)d;
@@ -94,7 +95,7 @@ static void *typed(rg_dtype dtype, const double *x, size_t n)
     return d;
 }
 
-static double element(rg_dtype dtype, const void *x, size_t i)
+static NAIVE double element(rg_dtype dtype, const void *x, size_t i)
 {
     return dtype == RG_F64 ? ((const double *)x)[i] : (double)((const float *)x)[i];
 }
@@ -199,7 +200,7 @@ static const problem far[] = {
     {2, 6, 5, 4, 6, 3, 3, {20000, 20000}, {20002, 20003}, {1, 1}, 6},
     {1, 4, 3, 3, 20, 3, 3, {20000, 20000}, {25000, 20000}, {1, 1}, 1},
     {2, 4, 5, 6, 20, 3, 3, {1, 1}, {20000, 20000}, {20000, 20000}, 1},
-    {2, 4, 5, 6, 3, 2, 3, {2, 1}, {20000, 9000}, {20003, 9000}, 1},
+    {2, 4, 5, 6, 3, 2, 3, {2, 1}, {2000, 900}, {2003, 900}, 1},
     {1, 8, 4, 5, 24, 3, 3, {7, 30}, {7, 29}, {2, 1}, 2},
     {1, 1, 3, 3, 40, 3, 3, {20000, 20000}, {19999, 20002}, {1, 1}, 1},
 };

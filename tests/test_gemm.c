@@ -2,6 +2,7 @@
    order, to the last bit, whatever the sizes, strides, alignment and cuts; and nothing but C and the scratch is
    written. */
 #include "gemm_problem.h"
+#include "naive.h"
 
 #include <criterion/criterion.h>
 #include <math.h>
@@ -14,7 +15,7 @@ static problem plain(const rgk_table *t, size_t m, size_t n, size_t k, layout la
 }
 
 /* One element by its definition. */
-static double chain(const problem *p, size_t i, size_t j, double from)
+static NAIVE double chain(const problem *p, size_t i, size_t j, double from)
 {
 #if defined(__ARM_FEATURE_FMA)
     const bool fused = true;

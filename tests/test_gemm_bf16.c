@@ -2,6 +2,7 @@
    of multiply-adds to the last bit, in pairs or one after the other, and near the sum in double precision, whatever the
    sizes, strides, alignment and cuts; nothing but C and the scratch is written. The conversions too. */
 #include "gemm_problem.h"
+#include "naive.h"
 
 #include <criterion/criterion.h>
 #include <math.h>
@@ -56,7 +57,7 @@ static float multiply_add(const problem *p, float a, float b, float c)
 }
 
 /* One element by its definition; and the sum in double precision with that of the sizes. */
-static float chain(const problem *p, size_t i, size_t j, float from, double *exact, double *size)
+static NAIVE float chain(const problem *p, size_t i, size_t j, float from, double *exact, double *size)
 {
     const rgk_gemm *g = &p->g;
     const order how = order_of(p->t, g);
