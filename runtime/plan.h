@@ -4,6 +4,7 @@
 
 #include "program/program.h"
 #include "program/touches.h"
+#include "run/trial.h"
 
 /* Counters of the loops around a step, by depth; behind them the slots in which loops of a retrace keep the present
    step's state, or have it from; -1: none. Behind those where in its strip (strips.c) each loop is, or, where it has
@@ -310,6 +311,8 @@ typedef struct rgi_special {
     rgi_turned *turned;              /* while it is made: the terms of such values */
     bool parallel;                   /* some step is */
     uint32_t team;                   /* ... shared out among so many threads */
+    bool tried;                      /* ... or, where that is faster, not shared out */
+    rgi_trial trial;
     rgi_section *sections;
     rgi_links *links[RGI_ORIGINS];
     const void *slab, **input_data, **store_data; /* what they were resolved with */

@@ -286,6 +286,7 @@ rgi_program *rgi_program_new(rg_graph *g, rg_nodes fetch, const rg_plan_opts *op
     if (p->opts.check)
         p->opts.threads = 1; /* whole results are looked at as soon as they are there */
     p->opts.threads = p->opts.threads > 0 ? p->opts.threads : rgi_default_threads();
+    p->priced = p->opts.machine;
     p->machine = p->opts.machine ? *p->opts.machine : rgi_usual_machine;
     p->opts.machine = NULL;
     rgi_graph_retain(g);

@@ -151,6 +151,7 @@ typedef struct rgi_program {
     rgi_arena arena;
     rg_plan_opts opts; /* threads and mode resolved */
     rg_machine machine;
+    bool priced; /* ... is what the caller takes it for: nothing is tried */
     uint64_t seed;
 
     rgi_value *values;

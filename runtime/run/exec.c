@@ -527,12 +527,17 @@ rg_status rgi_execute(rg_plan *p)
     for (rgi_section *x = p->current->sections; x; x = x->next)
         for (uint32_t k = 0; k < x->n; k++)
             x->branches[k].progress = 0;
-    const bool alone = p->current->threads == 1 || __atomic_load_n(&forked, __ATOMIC_RELAXED);
-    rgi_timeline_start(p->current->timeline);
-    if (alone || !p->current->parallel)
+    rgi_special *const s = p->current;
+    const bool alone = !s->parallel || s->threads == 1 || __atomic_load_n(&forked, __ATOMIC_RELAXED);
+    rgi_trial *const trial = s->tried && !alone ? &s->trial : NULL;
+    const uint64_t begin = trial && rgi_trial_times(trial) ? rgi_now() : 0;
+    rgi_timeline_start(s->timeline);
+    if (alone || (trial && rgi_trial_alone(trial)))
         walk_as(p, 0, 1);
     else
         walk_together(p);
-    rgi_timeline_stop(p->current->timeline);
+    rgi_timeline_stop(s->timeline);
+    if (trial)
+        rgi_trial_note(trial, begin ? rgi_now() - begin : 0);
     return p->failed ? rgi_fail((rg_status)p->failed, "%s", p->failure) : RG_OK;
 }

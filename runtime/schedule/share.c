@@ -18,6 +18,7 @@
 #define RGI_START_NS 1000 /* what it costs to wake the team and to send it to sleep again */
 /* Of the time on one thread: more than that is not worth a team, for what one thread makes comes late to another. */
 #define RGI_WORTH 0.85
+#define RGI_TRIED_NS 1e6 /* what is taken to last longer on one thread is not tried there */
 
 typedef struct touched {
     uint32_t wrote_at, read_at; /* the interval of the last access ... */
@@ -498,5 +499,6 @@ bool rgi_share(rg_plan *p, rgi_special *s, bool apart, uint32_t *interval, bool 
     even_out(&h, s->n_steps);
     if (h.together + RGI_START_NS > RGI_WORTH * alone)
         stay_alone(&h);
+    s->tried = s->parallel && !prog->priced && alone < RGI_TRIED_NS;
     return !h.failed;
 }

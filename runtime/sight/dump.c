@@ -246,9 +246,10 @@ char *rg_plan_dump(rg_plan *p)
     const rgi_program *prog = p->program;
     rgi_text t;
     rgi_text_init(&t, &prog->graph->allocator);
-    rgi_text_printf(&t, "plan: %zu steps, %zu inputs, %zu fetched, %zu parameters written, %d threads, %s\n",
+    rgi_text_printf(&t, "plan: %zu steps, %zu inputs, %zu fetched, %zu parameters written, %d threads%s, %s\n",
                     prog->n_items, prog->n_inputs, prog->n_fetches, prog->n_writes,
                     p->current ? p->current->threads : prog->opts.threads,
+                    p->current && p->current->tried && p->current->trial.alone ? " (one alone is faster)" : "",
                     prog->opts.mode == RG_TRAIN ? "training" : "evaluating");
     if (p->current)
         rgi_text_printf(&t, "memory: %zu bytes, of them %zu for values (%zu alive at once), %zu scratch a thread\n",
