@@ -445,7 +445,7 @@ static double as_planned(const model *m, int workers)
 
 /* ---- */
 
-static bool report(const char *name, rg_node *(*network)(model *m))
+static bool report(const network *n)
 {
     static const int workers[] = {1, 2, 4, 8, 16, 32, 64};
     enum { N = sizeof workers / sizeof *workers };
@@ -453,15 +453,14 @@ static bool report(const char *name, rg_node *(*network)(model *m))
     task_graph g = {0};
     times t = {0};
     rg_plan *p = NULL;
-    bool ok = model_new(&m, name, network) && (p = plan_for(&m, MOST)) && task_graph_make(p, &g) &&
-              measure(&(pieces){&g, 0}, &t);
+    bool ok = model_new(&m, n) && (p = plan_for(&m, MOST)) && task_graph_make(p, &g) && measure(&(pieces){&g, 0}, &t);
     double *way = ok ? malloc((g.n + 1) * sizeof *way) : NULL;
     if (way) {
         const double path = critical_path(&g, &t, way);
         printf("\n%s: %zu steps, %zu tasks, %.3f ms of work, critical path %.3f ms\n\n"
                "| workers | bound | list schedule | of the bound | as planned | of the bound |\n"
                "|---|---|---|---|---|---|\n",
-               name, g.n, t.pieces, 1e3 * t.all, 1e3 * path);
+               n->title, g.n, t.pieces, 1e3 * t.all, 1e3 * path);
         for (int i = 0; i < N; i++) {
             const double ideal = t.all / path < workers[i] ? t.all / path : workers[i];
             const double list = t.all / list_schedule(&g, &t, way, workers[i]), planned = as_planned(&m, workers[i]);
@@ -481,13 +480,6 @@ static bool report(const char *name, rg_node *(*network)(model *m))
 
 int main(int argc, char **argv)
 {
-    static const struct {
-        const char *name, *title;
-        rg_node *(*network)(model *m);
-    } all[] = {{"lenet", "LeNet-5, batch 64", lenet},
-               {"lstm", "2 x LSTM 256 in both directions, T 64, batch 32", lstm},
-               {"stack", "4 x LSTM 256, T 64, batch 8", stack},
-               {"resnet18", "ResNet-18, 224 x 224, batch 8", resnet18}};
     const char *only = NULL;
     const argument words[] = {
         {.value = "MODEL", .what = "lenet, lstm, stack or resnet18; without it all", .text = &only}};
@@ -497,10 +489,10 @@ int main(int argc, char **argv)
     if (code >= 0)
         return code;
     bool ok = true, found = false;
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
-        if (!only || strcmp(only, all[i].name) == 0) {
+    for (int i = 0; i < NETWORKS; i++)
+        if (!only || strcmp(only, networks[i].name) == 0) {
             found = true;
-            ok = report(all[i].title, all[i].network) && ok;
+            ok = report(&networks[i]) && ok;
         }
     if (!found)
         fprintf(stderr, "retrograde_scaling: there is no model %s\n", only);

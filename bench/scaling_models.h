@@ -4,6 +4,16 @@
 
 #include <retrograde/retrograde.h>
 
+typedef struct network {
+    const char *name, *title;
+    rg_shape x;
+    int64_t batch;
+    rg_node *(*logits)(rg_node *x);
+} network;
+
+enum { NETWORKS = 4 };
+extern const network networks[NETWORKS];
+
 typedef struct model {
     const char *name;
     rg_graph *g;
@@ -12,14 +22,8 @@ typedef struct model {
     int64_t *labels;
 } model;
 
-/* Logits; they set m->x and m->t. */
-rg_node *lenet(model *m);
-rg_node *resnet18(model *m);
-rg_node *stack(model *m);
-rg_node *lstm(model *m);
-
 /* A training step of a network, with data. False after saying why not, or if memory is short. */
-bool model_new(model *m, const char *name, rg_node *(*network)(model *m));
+bool model_new(model *m, const network *n);
 void model_free(model *m);
 /* Its plan for so many threads, bound; NULL after saying why not. */
 rg_plan *plan_for(const model *m, int threads);
