@@ -198,19 +198,22 @@ char *rg_plan_profile(rg_plan *p, const rg_roof *roof)
         return NULL;
     }
     double busy = 0, waited = 0;
-    size_t lost = 0;
+    size_t lost = 0, threads = 0;
     for (size_t i = 0; i < n; i++)
         busy += ops[i].busy;
     for (size_t k = 0; k < t->n_lanes; k++) {
-        lost += t->lanes[k].lost;
+        uint64_t waits = 0;
         for (size_t i = 0; i <= n; i++)
-            waited += (double)t->lanes[k].waits[i] * 1e-9;
+            waits += t->lanes[k].waits[i];
+        lost += t->lanes[k].lost;
+        threads += k == 0 || t->lanes[k].n > 0 || waits > 0; /* a team may be smaller than the plan is for */
+        waited += (double)waits * 1e-9;
     }
     const double seconds = (double)(t->end - t->begin) * 1e-9;
-    rgi_text_printf(&text, "run of %.1f us on %zu thread%s, which worked %.0f %% of it", seconds * 1e6, t->n_lanes,
-                    t->n_lanes > 1 ? "s" : "", share_of(busy, seconds, t->n_lanes));
-    rgi_text_printf(&text, t->n_lanes > 1 ? " and waited for each other %.1f %%\n" : "\n",
-                    share_of(waited, seconds, t->n_lanes));
+    rgi_text_printf(&text, "run of %.1f us on %zu thread%s, which worked %.0f %% of it", seconds * 1e6, threads,
+                    threads > 1 ? "s" : "", share_of(busy, seconds, threads));
+    rgi_text_printf(&text, threads > 1 ? " and waited for each other %.1f %%\n" : "\n",
+                    share_of(waited, seconds, threads));
     if (lost)
         rgi_text_printf(&text, "%zu events beyond the first %zu of a thread are not counted\n", lost, t->capacity);
     print_rows(&text, "op", ops, merge(ops, drop_empty(ops, n)), busy, roof);
