@@ -149,20 +149,25 @@ static const void *fetched_at(const rg_plan *p, int32_t v)
 {
     const int32_t owner = rgi_owner(p->program, v);
     const rgi_value *o = &p->program->values[owner];
+    const char *at = NULL;
     switch (o->place) {
     case RGI_SLAB:
-        return p->slab + p->current->offsets[owner];
+        at = p->slab + p->current->offsets[owner];
+        break;
     case RGI_BOUND:
-        return p->bindings[o->slot].data;
+        at = p->bindings[o->slot].data;
+        break;
     case RGI_STORE:
-        return p->stored[o->slot];
+        at = p->stored[o->slot];
+        break;
     case RGI_FIXED:
-        return o->fixed;
+        at = o->fixed;
+        break;
     case RGI_VOID:
     case RGI_KEPT:
         break;
     }
-    return NULL;
+    return at ? at + rgi_begin(p->program, p->current, v) : NULL;
 }
 
 static size_t fetched_bytes(const rg_plan *p, int32_t v)

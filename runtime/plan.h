@@ -263,14 +263,14 @@ typedef enum rgi_origin {
     RGI_ORIGINS
 } rgi_origin;
 
-/* Pointers that follow the same kind of thing: *at[i] is `from[i]` bytes into the slab, or where input or entry or owner
-   from[i] is, or from[i] bytes into the memory of step `step`. */
+/* Pointers that follow the same kind of thing: *at[i] is `from[i]` bytes into the slab, or bytes[i] into input or entry or
+   owner from[i], or from[i] bytes into the memory of step `step`. */
 #define RGI_LINKS 30
 typedef struct rgi_links {
     struct rgi_links *next;
     uint32_t n, step;
     const void **at[RGI_LINKS];
-    size_t from[RGI_LINKS];
+    size_t from[RGI_LINKS], bytes[RGI_LINKS];
 } rgi_links;
 
 /* Terms of a value that may be in strips. */
@@ -290,7 +290,7 @@ typedef struct rgi_special {
     size_t *counts;      /* elements of each */
     rgi_packing *packed; /* of program.packed */
     int64_t *slots;      /* of program.retraces: checkpoints kept at once */
-    size_t *offsets;     /* of owners in the slab, by value */
+    size_t *offsets;     /* of owners in the slab, by value; of pieces in what they are pieces of */
     size_t *strip_bytes; /* by value: of one that is made in strips those of a strip, else 0; NULL: none is */
     size_t bytes;        /* of the slab's first part, the values ... */
     size_t total;        /* ... and with the scratch of each thread behind it */
@@ -424,6 +424,15 @@ static inline size_t rgi_bytes(const rgi_program *prog, const rgi_special *s, in
     return value->packed  ? s->packed[value->packed - 1].bytes
            : value->slots ? bytes * (size_t)s->slots[value->slots - 1]
                           : bytes;
+}
+
+/* Where a value begins in its owner, apart from loops, in bytes. */
+static inline size_t rgi_begin(const rgi_program *prog, const rgi_special *s, int32_t v)
+{
+    size_t bytes = 0;
+    for (; prog->values[v].part_of != RGI_NONE; v = prog->values[v].part_of)
+        bytes += prog->values[v].piece ? s->offsets[v] : 0;
+    return bytes;
 }
 
 static inline const void *rgi_at(const void *at, const rgi_terms *terms, const int64_t *t)

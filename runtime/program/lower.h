@@ -61,7 +61,7 @@ typedef struct rgi_lowering {
     rgi_block *root, *block;    /* outermost and present */
     const rg_op **built_in;     /* open-addressed set of RGI_BUILT_IN buckets */
     const rg_node *mode_reader; /* a live node that depends on the mode */
-    uint8_t *slice_reads;       /* by node id: how somebody reads it (window.c); NULL: not looked at yet */
+    struct rgi_reading *reads;  /* by node id: how it is read (window.c); NULL: not looked at yet */
     bool failed;
 } rgi_lowering;
 
@@ -158,8 +158,8 @@ int32_t rgi_unit_of(const rgi_lowering *l, int32_t value);
 bool rgi_merge_units(rgi_lowering *l, int32_t from, int32_t to);
 /* gather.c: in loops, groups go into the only one that reads them. */
 bool rgi_gather(rgi_lowering *l, rgi_block *b);
-/* window.c: whether a node's value can be read where it lies, in its input, by elementwise ops, and that value. */
-bool rgi_is_window(rgi_lowering *l, const rg_node *node);
+/* window.c: the value of a node that can be read where it lies, in its input: by everybody or, a window, by elementwise ops
+   alone. RGI_NONE: it is a step. */
 int32_t rgi_window_value(rgi_lowering *l, const rg_node *node);
 /* Whether an elementwise node reads value v where it lies in a larger one. */
 bool rgi_reads_window(const rgi_lowering *l, const rg_node *node, int32_t v);

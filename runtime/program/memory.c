@@ -74,7 +74,7 @@ static bool reads_before_writing(const rgi_program *p, int32_t i, int32_t out, i
                 continue;
             bool whole = p->values[use->in[j]].shape == p->values[out].shape;
             for (int32_t v = use->in[j]; whole && v != owner; v = p->values[v].part_of)
-                whole = p->values[v].step_loop == RGI_NONE && !p->values[v].window;
+                whole = p->values[v].step_loop == RGI_NONE && !p->values[v].window && !p->values[v].piece;
             if (made || !whole || (item->headed && k == 0) || (makes && !(use->node->op->traits & RG_INPLACE)))
                 return false;
         }
@@ -283,14 +283,23 @@ static void find_lives(settling *s)
         }
 }
 
-static bool list_owners(rgi_program *p)
+static bool list_values(rgi_program *p)
 {
+    size_t pieces = 0;
+    for (size_t v = 0; v < p->n_values; v++)
+        pieces += p->values[v].piece != NULL;
     p->owners = rgi_arena_alloc(&p->arena, (p->n_values + 1) * sizeof *p->owners);
-    p->n_owners = 0;
-    for (size_t v = 0; p->owners && v < p->n_values; v++)
+    p->pieces = rgi_arena_alloc(&p->arena, (pieces + 1) * sizeof *p->pieces);
+    if (!p->owners || !p->pieces)
+        return false;
+    p->n_owners = p->n_pieces = 0;
+    for (size_t v = 0; v < p->n_values; v++) {
         if (p->values[v].place == RGI_SLAB && p->values[v].part_of == RGI_NONE && p->values[v].first != RGI_NONE)
             p->owners[p->n_owners++] = (int32_t)v;
-    return p->owners != NULL;
+        if (p->values[v].piece)
+            p->pieces[p->n_pieces++] = (int32_t)v;
+    }
+    return true;
 }
 
 bool rgi_settle(rgi_lowering *l)
@@ -326,5 +335,5 @@ bool rgi_settle(rgi_lowering *l)
         return false;
     compact(p);
     find_lives(&s);
-    return list_owners(p);
+    return list_values(p);
 }

@@ -31,6 +31,7 @@ typedef struct rgi_value {
     int32_t step_loop;     /* part_of: this is element t of it, t the counter of this loop; RGI_NONE: all of it */
     const rg_node *window; /* part_of: the node whose rule says where in it this lies, or NULL ... */
     uint32_t window_input; /* ... with this input */
+    const rg_node *piece;  /* part_of: the same of what lies in one piece there, which everybody may read; or NULL */
     int32_t slot;          /* RGI_BOUND: input number; RGI_STORE: entry number */
     const void *fixed;     /* RGI_FIXED */
     uint32_t packed;       /* 1 + the packed operand that it is, whose size is of its own; or 0 */
@@ -158,6 +159,8 @@ typedef struct rgi_program {
     size_t n_values;
     int32_t *owners; /* the values with memory in the slab */
     size_t n_owners;
+    int32_t *pieces; /* the values that are pieces of others */
+    size_t n_pieces;
     rgi_use *uses;
     size_t n_uses;
     rgi_packed *packed;

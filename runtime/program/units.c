@@ -323,7 +323,7 @@ bool rgi_lower_node(rgi_lowering *l, const rg_node *node)
     if (l->n_agreements && !lower_constants(l, node))
         return false;
     int32_t v = rgi_value_leaf(l, node);
-    if (v == RGI_NONE && !l->failed && rgi_is_window(l, node))
+    if (v == RGI_NONE && !l->failed)
         v = rgi_window_value(l, node);
     if (l->failed)
         return false;

@@ -1,10 +1,12 @@
 /* window.c - moves that are not made: slices are read where they lie, and what elementwise groups make for a node that
    joins it is written where it will lie.
 
-   A gate is a slice of one product, the gradients of the gates are joined for the next: as steps of their own these
-   moves are small, many, and in the way of several threads. In a loop what lies in a whole is as short-lived as that.
-   Outside, where it would keep a whole alive for long, or consists of crumbs, it is copied, as it is for all if somebody
-   must have it dense; and with a budget, which makes again what is gone, nothing is joined in place. */
+   A slice that lies in one piece is an address: everybody reads it. A gate is a slice of one product, the gradients of the
+   gates are joined for the next: these have gaps between their rows, which elementwise groups alone can do with. As steps
+   of their own such moves are small, many, and in the way of several threads. In a loop what lies in a whole is as
+   short-lived as that. Outside, where it would keep a whole alive for long, or consists of crumbs, it is copied, as what has
+   gaps is for all if somebody must have it dense; and with a budget, which makes again what is gone, nothing is joined in
+   place. */
 #include "lower.h"
 
 #include "../../ops/common.h"
@@ -12,11 +14,17 @@
 #define RGI_NEAR 32 /* nodes between a part of a whole in the slab and who reads or joins it, outside of loops ... */
 #define RGI_LEAST_PIECE 64 /* ... and bytes of its rows, unless it is one row */
 
-/* Whether the op has windows here, with input i: a question of structure, asked with the sizes that stand for the named
-   ones. */
-static bool has_window(rgi_lowering *l, const rg_node *node, size_t i)
+/* How a node is read. */
+typedef struct rgi_reading {
+    uint32_t until;  /* the last node that does, perhaps by way of views and pieces of it */
+    bool as_a_whole; /* not by elementwise ops of its own shape, one and all; outside of loops only */
+    bool fetched;
+} rgi_reading;
+
+/* The window of a node in its input i, or of input i in the node: a question of structure, asked with the sizes that stand
+   for the named ones. False: it has none. */
+static bool find_window(rgi_lowering *l, const rg_node *node, size_t i, rg_window *out)
 {
-    rg_window w;
     rg_type *type = rgi_arena_alloc(&l->temporary, (node->n_in + 1) * sizeof *type);
     if (!type) {
         l->failed = true;
@@ -26,51 +34,96 @@ static bool has_window(rgi_lowering *l, const rg_node *node, size_t i)
         type[k] = rgi_type(node->in[k]);
     type[node->n_in] = rgi_type(node);
     const rg_step step = rgi_typed_step(node, type);
-    if (!node->op->window(&step, i, &w))
-        return false;
-    const size_t n = rgi_count(node->op->traits & RG_JOINS ? &type[i] : &type[node->n_in]);
-    return l->block->outer || n <= w.length || w.length * rg_dtype_size(node->dtype) >= RGI_LEAST_PIECE;
+    return node->op->window(&step, i, out);
 }
 
-/* How somebody reads a node outside of loops. */
-enum { AS_A_WHOLE = 1, LATE = 2 };
+/* Whether what is as large as `part` has rows in a window that are worth being read there, or is one. */
+static bool has_rows(const rgi_lowering *l, const rg_node *part, const rg_window *w)
+{
+    const rg_type type = rgi_type(part);
+    return l->block->outer || rgi_count(&type) <= w->length ||
+           w->length * rg_dtype_size(part->dtype) >= RGI_LEAST_PIECE;
+}
 
-/* Finds that for all nodes. False: out of memory. */
+/* Whether a node is one piece of its input, whatever the sizes: all axes in front of the one that is cut have size 1. */
+static bool is_piece(const rg_node *node, const rg_window *w)
+{
+    const rg_type type = rgi_type(node);
+    const size_t n = rgi_count(&type);
+    bool piece = n > 0 && n <= w->length;
+    for (int32_t k = 0; piece && k < node->shape->a.rank; k++)
+        piece = node->shape->a.dim[k] != 1 || node->shape->b.dim[k] == 1;
+    return piece;
+}
+
+/* Whether a node may have no memory of its own: whoever reads it reads its input. */
+static bool may_share(const rg_node *node)
+{
+    return node->op->traits & RG_VIEW || (node->op->window && !(node->op->traits & RG_JOINS));
+}
+
+/* Finds how all nodes are read, the last ones first. False: out of memory. */
 static bool find_reads(rgi_lowering *l)
 {
-    l->slice_reads = rgi_arena_alloc(&l->temporary, l->n_live + 1);
-    for (size_t id = 0; l->slice_reads && id < l->n_live; id++) {
+    l->reads = rgi_arena_alloc(&l->temporary, (l->n_live + 1) * sizeof *l->reads);
+    for (size_t i = 0; l->reads && i < l->p->n_fetches; i++) {
+        const rg_node *node = rgi_stand_in(l, l->p->fetches[i].node);
+        if (node->id < l->n_live)
+            l->reads[node->id] = (rgi_reading){.until = UINT32_MAX, .as_a_whole = true, .fetched = true};
+    }
+    for (size_t id = l->reads ? l->n_live : 0; id-- > 0;) {
         const rg_node *node = rgi_node(l->g, id);
+        const uint32_t until = may_share(node) && l->reads[id].until > id ? l->reads[id].until : (uint32_t)id;
         for (size_t i = 0; l->live[id] && rgi_stand_in(l, node) == node && i < node->n_in; i++) {
             const rg_node *in = rgi_stand_in(l, node->in[i]);
             if (in->id >= l->n_live || !rgi_reads(node->op, i))
                 continue;
+            rgi_reading *r = &l->reads[in->id];
+            r->until = until > r->until ? until : r->until;
             if (!(node->op->traits & RG_ELEMENTWISE) || node->shape != in->shape || node->region != in->region)
-                l->slice_reads[in->id] |= AS_A_WHOLE;
-            else if (node->id >= in->id + RGI_NEAR)
-                l->slice_reads[in->id] |= LATE;
+                r->as_a_whole = true;
         }
     }
-    for (size_t i = 0; l->slice_reads && i < l->p->n_fetches; i++) {
-        const rg_node *node = rgi_stand_in(l, l->p->fetches[i].node);
-        if (node->id < l->n_live)
-            l->slice_reads[node->id] |= AS_A_WHOLE;
-    }
-    l->failed = l->failed || !l->slice_reads;
+    l->failed = l->failed || !l->reads;
     return !l->failed;
 }
 
-/* Whether somebody reads a node in such a way; outside of loops only. */
-static bool is_read(const rgi_lowering *l, const rg_node *node, int how)
+/* Whether somebody reads a node as a whole; outside of loops only. */
+static bool is_read_whole(const rgi_lowering *l, const rg_node *node)
 {
-    return !l->block->outer && (node->id >= l->n_live || l->slice_reads[node->id] & how);
+    return !l->block->outer && (node->id >= l->n_live || l->reads[node->id].as_a_whole);
 }
 
-bool rgi_is_window(rgi_lowering *l, const rg_node *node)
+/* Whether a node is read so late that its input, if it lies in the slab, should not be kept for it. */
+static bool is_read_late(const rgi_lowering *l, const rg_node *node)
 {
-    return !l->p->opts.no_fuse && node->op->window && !(node->op->traits & RG_JOINS) &&
-           l->stack_of[node->id] == RGI_NONE && (l->slice_reads || find_reads(l)) && !is_read(l, node, AS_A_WHOLE) &&
-           has_window(l, node, 0);
+    const rg_node *in = rgi_stand_in(l, node->in[0]);
+    return !l->block->outer && (node->id >= l->n_live || l->reads[node->id].until >= node->id + RGI_NEAR) &&
+           !(in->id < l->n_live && l->reads[in->id].fetched);
+}
+
+int32_t rgi_window_value(rgi_lowering *l, const rg_node *node)
+{
+    rg_window w;
+    if (l->p->opts.no_fuse || !node->op->window || node->op->traits & RG_JOINS || l->stack_of[node->id] != RGI_NONE ||
+        !(l->reads || find_reads(l)) || !find_window(l, node, 0, &w))
+        return RGI_NONE;
+    const bool piece = is_piece(node, &w);
+    if (!piece && (is_read_whole(l, node) || !has_rows(l, node, &w)))
+        return RGI_NONE;
+    const int32_t whole = rgi_value_in_memory(l, node->in[0]);
+    const rgi_place place = whole == RGI_NONE ? RGI_FIXED : l->p->values[rgi_owner(l->p, whole)].place;
+    if (place == RGI_FIXED || (place == RGI_SLAB && is_read_late(l, node)))
+        return RGI_NONE;
+    const int32_t v = rgi_value_new(l, node, l->p->values[whole].place);
+    if (v == RGI_NONE)
+        return v;
+    rgi_value *const values = l->p->values;
+    values[v].part_of = whole;
+    values[v].unit = values[whole].unit;
+    values[v].loop = piece ? values[whole].loop : values[v].loop;
+    *(piece ? &values[v].piece : &values[v].window) = node;
+    return v;
 }
 
 bool rgi_reads_window(const rgi_lowering *l, const rg_node *node, int32_t v)
@@ -79,22 +132,6 @@ bool rgi_reads_window(const rgi_lowering *l, const rg_node *node, int32_t v)
     if (!value->window || value->node->shape != node->shape)
         return false; /* spread over more than it is, it is spread from what is dense */
     return value->loop != RGI_NONE || !l->block->outer;
-}
-
-int32_t rgi_window_value(rgi_lowering *l, const rg_node *node)
-{
-    const int32_t whole = rgi_value_in_memory(l, node->in[0]);
-    const rgi_place place = whole == RGI_NONE ? RGI_FIXED : l->p->values[rgi_owner(l->p, whole)].place;
-    if (place == RGI_FIXED || (place == RGI_SLAB && is_read(l, node, LATE)))
-        return RGI_NONE;
-    const int32_t v = rgi_value_new(l, node, l->p->values[whole].place);
-    if (v == RGI_NONE)
-        return v;
-    rgi_value *const values = l->p->values;
-    values[v].part_of = whole;
-    values[v].unit = values[whole].unit;
-    values[v].window = node;
-    return v;
 }
 
 /* ---- joined ---- */
@@ -171,9 +208,11 @@ static bool is_join(const rgi_unit *u)
 static bool is_candidate(const wanting *w, const rgi_block *b, const rgi_unit *u)
 {
     bool fits = is_join(u);
+    rg_window at;
     for (uint32_t k = 0; fits && k < u->uses[0].n_in; k++) {
         const rg_node *node = u->uses[0].node;
-        fits = (b->outer || node->id < node->in[k]->id + RGI_NEAR) && has_window(w->l, node, k);
+        fits = (b->outer || node->id < node->in[k]->id + RGI_NEAR) && find_window(w->l, node, k, &at) &&
+               has_rows(w->l, node->in[k], &at);
     }
     return fits;
 }

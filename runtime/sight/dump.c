@@ -22,20 +22,25 @@ static void print_value(rgi_text *t, const rg_plan *p, int32_t v)
     rgi_text_printf(t, "%%%u", value->node->id);
     if (*rg_name(value->node))
         rgi_text_printf(t, " '%s'", rg_name(value->node));
-    for (int32_t w = v; w != RGI_NONE; w = prog->values[w].part_of)
+    bool piece = false;
+    for (int32_t w = v; w != RGI_NONE; w = prog->values[w].part_of) {
         if (prog->values[w].step_loop != RGI_NONE)
             rgi_text_printf(t, "[t%d]", prog->loops[prog->values[w].step_loop].depth);
+        piece = piece || prog->values[w].piece;
+    }
     rgi_text_printf(t, " %s",
                     rgi_format_type(prog->graph, value->dtype,
                                     s ? s->shapes[value->shape] : prog->shapes[value->shape]->a, label, sizeof label));
     if (o->place == RGI_SLAB && s)
-        rgi_text_printf(t, " @%zu", s->offsets[owner]);
+        rgi_text_printf(t, " @%zu", s->offsets[owner] + rgi_begin(prog, s, v));
     else if (o->place == RGI_VOID)
         rgi_text_printf(t, " (block)");
     if (value->again)
         rgi_text_printf(t, " (again)");
     if (value->window)
         rgi_text_printf(t, " (window)");
+    if (piece)
+        rgi_text_printf(t, " (piece)");
     if (value->packed)
         rgi_text_printf(t, o->place == RGI_KEPT ? " (packed, kept)" : " (packed)");
 }

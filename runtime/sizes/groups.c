@@ -21,7 +21,7 @@ uint8_t rgi_widths_past(size_t elements)
 
 const rg_window *rgi_window_make(rg_plan *p, rgi_special *s, const rgi_value *value)
 {
-    const rg_node *node = value->window;
+    const rg_node *node = value->piece ? value->piece : value->window;
     rg_window *w = rgi_special_alloc(s, 1, sizeof *w);
     rg_type *type = rgi_special_alloc(s, node->n_in + 1, sizeof *type);
     if (!w || !type)

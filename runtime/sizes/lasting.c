@@ -30,7 +30,7 @@ static bool value_stays(const rgi_program *prog, int32_t v)
     for (int32_t u = v; stays && u != RGI_NONE; u = prog->values[u].part_of) {
         const rgi_value *value = &prog->values[u];
         stays = value->step_loop == RGI_NONE || (shape_stays(prog, u) && !value->packed && !value->slots);
-        const rg_node *window = u == v ? value->window : NULL;
+        const rg_node *window = value->piece ? value->piece : u == v ? value->window : NULL;
         for (uint32_t i = 0; window && i < window->n_in; i++)
             stays = stays && !window->in[i]->shape->named;
         stays = stays && !(window && window->shape->named);
@@ -59,6 +59,7 @@ static rgi_special outlive(const rg_plan *p, const rgi_special *s)
                        .counts = s->counts,
                        .packed = s->packed,
                        .slots = s->slots,
+                       .offsets = s->offsets, /* of pieces */
                        .sizes = s->sizes,
                        .lasting = true};
     for (int i = 0; i < RGI_ORIGINS; i++)
@@ -208,7 +209,7 @@ static void follow_slab(const rg_plan *p, const rgi_special *s)
 {
     for (const rgi_links *l = p->lasting_links[RGI_FROM_OWNER]; l; l = l->next)
         for (uint32_t i = 0; i < l->n; i++)
-            *l->at[i] = p->slab + s->offsets[l->from[i]];
+            *l->at[i] = p->slab + s->offsets[l->from[i]] + l->bytes[i];
     for (const rgi_links *l = p->lasting_links[RGI_FROM_OWN]; l; l = l->next)
         for (uint32_t i = 0; i < l->n; i++)
             *l->at[i] = p->slab + s->steps[l->step].own_at + l->from[i];

@@ -3,8 +3,8 @@
 
 #include <string.h>
 
-/* *at = where number `from` of a kind is; for the slab, or what a step has of its own, so many bytes into it. */
-static bool add_link_of(rgi_special *s, rgi_origin origin, uint32_t step, const void *at, size_t from)
+/* *at = `bytes` into where number `from` of a kind is; for the slab, or what a step has of its own, `from` into it. */
+static bool add_link_of(rgi_special *s, rgi_origin origin, uint32_t step, const void *at, size_t from, size_t bytes)
 {
     rgi_links **const list = &s->links[origin];
     if (!*list || (*list)->n == RGI_LINKS || (origin == RGI_FROM_OWN && (*list)->step != step)) {
@@ -18,19 +18,20 @@ static bool add_link_of(rgi_special *s, rgi_origin origin, uint32_t step, const 
     }
     rgi_links *const l = *list;
     l->at[l->n] = (const void **)(uintptr_t)at;
+    l->bytes[l->n] = bytes;
     l->from[l->n++] = from;
     return true;
 }
 
 static bool add_link(rgi_special *s, rgi_origin origin, const void *at, size_t from)
 {
-    return add_link_of(s, origin, 0, at, from);
+    return add_link_of(s, origin, 0, at, from, 0);
 }
 
 /* *at = so many bytes into a step's own memory, see rgi_group_link. */
 static bool add_own(rgi_special *s, const void *at, size_t own, size_t bytes)
 {
-    return s->lasting ? add_link_of(s, RGI_FROM_OWN, (uint32_t)own, at, bytes)
+    return s->lasting ? add_link_of(s, RGI_FROM_OWN, (uint32_t)own, at, bytes, 0)
                       : add_link(s, RGI_FROM_SLAB, at, own + bytes);
 }
 
@@ -39,15 +40,16 @@ static bool link_value(rg_plan *p, rgi_special *s, int32_t v, const void *at)
 {
     const int32_t owner = rgi_owner(p->program, v);
     const rgi_value *o = &p->program->values[owner];
+    const size_t begin = p->program->n_pieces ? rgi_begin(p->program, s, v) : 0;
     switch (o->place) {
     case RGI_SLAB:
-        return s->lasting ? add_link(s, RGI_FROM_OWNER, at, (size_t)owner)
-                          : add_link(s, RGI_FROM_SLAB, at, s->offsets[owner]);
+        return s->lasting ? add_link_of(s, RGI_FROM_OWNER, 0, at, (size_t)owner, begin)
+                          : add_link(s, RGI_FROM_SLAB, at, s->offsets[owner] + begin);
     case RGI_BOUND:
-        return add_link(s, RGI_FROM_INPUT, at, (size_t)o->slot);
+        return add_link_of(s, RGI_FROM_INPUT, 0, at, (size_t)o->slot, begin);
     case RGI_STORE:
-        return add_link(s, RGI_FROM_STORE, at, (size_t)o->slot);
-    case RGI_FIXED:
+        return add_link_of(s, RGI_FROM_STORE, 0, at, (size_t)o->slot, begin);
+    case RGI_FIXED: /* no piece: that would be a constant itself */
         memcpy((void *)(uintptr_t)at, &o->fixed, sizeof o->fixed);
         return true;
     case RGI_VOID:
@@ -162,7 +164,7 @@ void rgi_links_set(const rgi_links *l, const void *const *base)
 {
     for (; l; l = l->next)
         for (uint32_t i = 0; i < l->n; i++)
-            *l->at[i] = base[l->from[i]];
+            *l->at[i] = l->bytes[i] ? (const char *)base[l->from[i]] + l->bytes[i] : base[l->from[i]];
 }
 
 void rgi_links_follow(rg_plan *p, rgi_special *s)

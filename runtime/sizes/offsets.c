@@ -1,7 +1,7 @@
 /* offsets.c - placing buffers in the slab: what makes the peak first, then the largest, each at the lowest offset where
    nothing that lives at the same time lies (greedy by size; Pisarchyk and Lee 2020). What lives equally long is taken as
-   one; where that leaves holes, each for itself, and then other orders are tried. Of many buffers the smallest, if they do not count, and of very many all are placed in
-   order of time instead, on the places of dead ones of their size. */
+   one; where that leaves holes, each for itself, and then other orders are tried. Of many buffers the smallest, if they do
+   not count, and of very many all are placed in order of time instead, on the places of dead ones of their size. */
 #include "../plan.h"
 
 #include <stdlib.h>

@@ -133,10 +133,11 @@ static rg_status build(rg_plan *p, rgi_special *s, making way)
     rgi_extra *extra = rgi_arena_alloc(&p->temporary, n * sizeof *extra);
     uint32_t *interval = rgi_arena_alloc(&p->temporary, n * sizeof *interval);
     bool *shared = rgi_arena_alloc(&p->temporary, n + 8 * prog->n_loops + 1);
-    const bool ok = extra && interval && shared && rgi_retrace_sizes(prog, s) && rgi_strips_find(p, s, way.small) &&
-                    rgi_steps_make(p, s, extra) && rgi_share(p, s, way.apart, interval, shared) &&
-                    rgi_strips_cut(p, s, way.small, extra) && rgi_claims_make(p, s) && rgi_steps_settle(p, s, extra) &&
-                    place(p, s, extra, interval, shared) && rgi_steps_link(p, s, extra) && rgi_straighten(prog, s) &&
+    const bool ok = extra && interval && shared && rgi_retrace_sizes(prog, s) && rgi_pieces_find(p, s) &&
+                    rgi_strips_find(p, s, way.small) && rgi_steps_make(p, s, extra) &&
+                    rgi_share(p, s, way.apart, interval, shared) && rgi_strips_cut(p, s, way.small, extra) &&
+                    rgi_claims_make(p, s) && rgi_steps_settle(p, s, extra) && place(p, s, extra, interval, shared) &&
+                    rgi_steps_link(p, s, extra) && rgi_straighten(prog, s) &&
                     (!prog->opts.profile || (s->timeline = rgi_timeline_new(prog, s)));
     return ok ? RG_OK : s->refused ? s->refused : rgi_fail(RG_ERR_MEMORY, "rg_run: out of memory");
 }

@@ -94,6 +94,19 @@ static bool make_types(const rg_plan *p, rgi_special *s, const rgi_use *use, rg_
     return true;
 }
 
+bool rgi_pieces_find(rg_plan *p, rgi_special *s)
+{
+    for (size_t i = 0; i < p->program->n_pieces; i++) {
+        const int32_t v = p->program->pieces[i];
+        const rgi_value *value = &p->program->values[v];
+        const rg_window *w = rgi_window_make(p, s, value);
+        if (!w)
+            return false;
+        s->offsets[v] = w->offset * value->size;
+    }
+    return true;
+}
+
 rg_status rgi_rule_check(const rgi_use *use, const rgi_special *s, rg_step *step)
 {
     const rg_node *node = use->node;

@@ -35,7 +35,9 @@ rgi_group *rgi_group_make(rg_plan *p, rgi_special *s, const rgi_item *item, int3
 uint8_t rgi_widths_past(size_t elements);
 /* The sizes of a spread of a value in a group, and where blocks of that end. */
 void rgi_spread_fit(const rgi_special *s, rgi_group *g, const rgi_value *value, rgi_spread *x);
-/* Where a value lies in the one it is a window of. NULL: out of memory, or refused. */
+/* Where pieces lie in what they are pieces of. False: out of memory, or refused. */
+bool rgi_pieces_find(rg_plan *p, rgi_special *s);
+/* Where a value lies in the one it is a window or a piece of. NULL: out of memory, or refused. */
 const rg_window *rgi_window_make(rg_plan *p, rgi_special *s, const rgi_value *value);
 /* groups_again.c: whether a group is, but for numbers, what it was at sizes known before; the group made from that. */
 bool rgi_group_stays(const rg_plan *p, const rgi_special *s, const rgi_item *item, const rgi_group *known);
