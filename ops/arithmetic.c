@@ -176,20 +176,36 @@ const rg_op rgi_op_div = {
     RGI_BINARY, RGI_DERIVATIVES, .name = "div", .alias = alias_div, .data = &(const rgi_pointwise){RGK_DIV, 4, d_div},
 };
 
+static bool adds_fma(const rg_step *s, double *factor)
+{
+    if (!(s->once & 2))
+        return false;
+    *factor = s->out_type->dtype == RG_F64 ? *(const double *)s->in[1] : (double)*(const float *)s->in[1];
+    return true;
+}
+
 const rg_op rgi_op_fma = {
     RGI_POINTWISE_WITH(RG_ONCE),
     RGI_DERIVATIVES,
     .name = "fma",
     .n_in = 3,
+    .adds = adds_fma,
     .infer = rg_infer_broadcast,
     .run = rgi_run_ternary,
     .data = &(const rgi_pointwise){RGK_FMA, 2, d_fma},
 };
 
+static bool adds_axpy(const rg_step *s, double *factor)
+{
+    *factor = ((const number *)s->attr)->p;
+    return true;
+}
+
 const rg_op rgi_op_axpy = {
     RGI_BINARY,
     RGI_DERIVATIVES,
     .name = "axpy",
+    .adds = adds_axpy,
     .attr_size = sizeof(number),
     .attrs = factor_field,
     .data = &(const rgi_pointwise){RGK_AXPY, 2, d_axpy},

@@ -183,20 +183,12 @@ static void begin_from(const rg_step *s, const rgi_product *p, size_t element, c
 }
 
 /* Rows and columns of one batch element, over a part of the sum, to c, whose rows are `pitch` elements apart. */
-static void multiply(const rg_step *s, const rgi_product *p, size_t element, const size_t rows[2],
-                     const size_t columns[2], const size_t sum[2], char *c, size_t pitch)
+static rgk_gemm part_of(const rg_step *s, const rgi_product *p, size_t element, const size_t rows[2],
+                        const size_t columns[2], const size_t sum[2], void *c, size_t pitch)
 {
-    const size_t size = rg_dtype_size(s->out_type->dtype), a_size = rg_dtype_size(s->in_type[0].dtype),
-                 b_size = rg_dtype_size(s->in_type[1].dtype);
+    const size_t a_size = rg_dtype_size(s->in_type[0].dtype), b_size = rg_dtype_size(s->in_type[1].dtype);
     const char *a = s->in[0], *b = s->in[1];
-    if (p->k == 0) { /* an empty sum */
-        for (size_t i = 0; i < rows[1] - rows[0]; i++)
-            p->kernels->fill(columns[1] - columns[0], 0, c + i * pitch * size);
-        if (s->op == &rgi_op_accumulate)
-            begin_from(s, p, element, rows, columns, c, pitch);
-        return;
-    }
-    rgk_gemm g = {
+    return (rgk_gemm){
         .m = rows[1] - rows[0],
         .n = columns[1] - columns[0],
         .k = sum[1] - sum[0],
@@ -212,12 +204,26 @@ static void multiply(const rg_step *s, const rgi_product *p, size_t element, con
         .b_bf16 = is_bf16(s, 1),
         .in_order = s->op == &rgi_op_accumulate,
     };
+}
+
+static void multiply(const rg_step *s, const rgi_product *p, size_t element, const size_t rows[2],
+                     const size_t columns[2], const size_t sum[2], char *c, size_t pitch)
+{
+    const size_t size = rg_dtype_size(s->out_type->dtype);
+    if (p->k == 0) { /* an empty sum */
+        for (size_t i = 0; i < rows[1] - rows[0]; i++)
+            p->kernels->fill(columns[1] - columns[0], 0, c + i * pitch * size);
+        if (s->op == &rgi_op_accumulate)
+            begin_from(s, p, element, rows, columns, c, pitch);
+        return;
+    }
+    rgk_gemm g = part_of(s, p, element, rows, columns, sum, c, pitch);
     if (s->op == &rgi_op_accumulate) {
         begin_from(s, p, element, rows, columns, c, pitch);
         g.accumulate = s->n_in == 3;
         if (((const rgi_accumulate_attr *)s->attr)->descending) {
-            g.a = (const char *)g.a + (g.k - 1) * p->a_col * a_size;
-            g.b = (const char *)g.b + (g.k - 1) * p->b_row * b_size;
+            g.a = (const char *)g.a + (g.k - 1) * p->a_col * rg_dtype_size(s->in_type[0].dtype);
+            g.b = (const char *)g.b + (g.k - 1) * p->b_row * rg_dtype_size(s->in_type[1].dtype);
             g.a_col = -g.a_col;
             g.b_row = -g.b_row;
         }
@@ -242,6 +248,25 @@ static void multiply(const rg_step *s, const rgi_product *p, size_t element, con
     (g.a_bf16 || g.b_bf16 ? p->kernels->gemm_bf16 : p->kernels->gemm)(&g, s->scratch);
 }
 
+/* Adds a product to what its tail would: a gradient to its parameter. False if the tail has to do it. */
+static bool update(const rg_step *s, const rgi_product *p, size_t element, const size_t rows[2],
+                   const size_t columns[2])
+{
+    const size_t all[2] = {0, p->k};
+    double factor;
+    if (s->op != &rgi_op_contract || s->packed || is_bf16(s, 0) || is_bf16(s, 1))
+        return false;
+    void *const to = s->tail->adds_to(s, (element * p->m + rows[0]) * p->n + columns[0], &factor);
+    if (!to)
+        return false;
+    rgk_gemm g = part_of(s, p, element, rows, columns, all, to, p->n);
+    g.factor = factor;
+    const bool can = p->kernels->gemm_updates(&g);
+    if (can)
+        p->kernels->gemm(&g, s->scratch);
+    return can;
+}
+
 /* The same, to the step's output or, in blocks, to its tail. */
 static rg_status deliver(const rg_step *s, const rgi_product *p, size_t element, const size_t rows[2],
                          const size_t columns[2])
@@ -252,6 +277,8 @@ static rg_status deliver(const rg_step *s, const rgi_product *p, size_t element,
         multiply(s, p, element, rows, columns, all, c, p->n);
         return RG_OK;
     }
+    if (update(s, p, element, rows, columns))
+        return RG_OK;
     char *const c = (char *)s->scratch + rgi_rounded(gemm_scratch(s, p));
     rg_status status = RG_OK;
     for (size_t j = columns[0]; j < columns[1] && !status; j += RGI_TAIL_COLUMNS)

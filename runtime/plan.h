@@ -411,6 +411,7 @@ rg_status rgi_group_part(const rgi_group *g, size_t first, size_t n, char *scrat
 rg_status rgi_group_take(const rg_step *step, const rg_block *block);
 size_t rgi_group_reads(const rg_step *step, size_t first, const void *at[RG_TAIL_READS]);
 size_t rgi_group_writes(const rg_step *step, size_t first, const void *at[RG_TAIL_READS]);
+void *rgi_group_adds_to(const rg_step *step, size_t first, double *factor);
 /* The source of a group's foot: all members over what it asks for. */
 rg_status rgi_group_give(const rg_step *step, size_t first, size_t n, void *to);
 

@@ -14,26 +14,27 @@ static problem plain(const rgk_table *t, size_t m, size_t n, size_t k, layout la
     return problem_new(t, m, n, k, la, lb, false, false, accumulate);
 }
 
-/* One element by its definition. */
-static NAIVE double chain(const problem *p, size_t i, size_t j, double from)
+/* a b + c, rounded once where the instruction set can. */
+static NAIVE double added(const rgk_table *t, double a, double b, double c)
 {
 #if defined(__ARM_FEATURE_FMA)
     const bool fused = true;
 #else
-    const bool fused = p->t->isa != RGK_GENERIC;
+    const bool fused = t->isa != RGK_GENERIC;
 #endif
+    if (t->type == RGK_F64)
+        return fused ? fma(a, b, c) : a * b + c;
+    return (double)(fused ? fmaf((float)a, (float)b, (float)c) : (float)a * (float)b + (float)c);
+}
+
+/* One element by its definition. */
+static NAIVE double chain(const problem *p, size_t i, size_t j, double from)
+{
     const rgk_gemm *g = &p->g;
     double sum = from;
-    for (size_t l = 0; l < g->k; l++) {
-        const double a = operand(p->t, g->a, false, (ptrdiff_t)i * g->a_row + (ptrdiff_t)l * g->a_col);
-        const double b = operand(p->t, g->b, false, (ptrdiff_t)l * g->b_row + (ptrdiff_t)j * g->b_col);
-        if (p->t->type == RGK_F64)
-            sum = fused ? fma(a, b, sum) : a * b + sum;
-        else if (fused)
-            sum = (double)fmaf((float)a, (float)b, (float)sum);
-        else
-            sum = (double)((float)a * (float)b + (float)sum);
-    }
+    for (size_t l = 0; l < g->k; l++)
+        sum = added(p->t, operand(p->t, g->a, false, (ptrdiff_t)i * g->a_row + (ptrdiff_t)l * g->a_col),
+                    operand(p->t, g->b, false, (ptrdiff_t)l * g->b_row + (ptrdiff_t)j * g->b_col), sum);
     return sum;
 }
 
@@ -239,6 +240,53 @@ static void packed(const rgk_table *t)
 Test(gemm, packed)
 {
     each_table(packed);
+}
+
+/* ---- updates ---- */
+
+/* The product, rounded and added to C by a factor, where that can be done; gaps between the rows must stay as they were. */
+static bool updated(const rgk_table *t, size_t m, size_t n, size_t k, layout la, layout lb, double factor, size_t step)
+{
+    problem p = plain(t, m, n, k, la, lb, false);
+    unsigned char *before = malloc(p.c.bytes + 1);
+    cr_assert(before);
+    memcpy(before, p.c.p, p.c.bytes);
+    p.g.factor = factor;
+    const bool done = t->gemm_updates(&p.g);
+    if (done)
+        multiply(t, &p.g);
+    for (size_t i = 0; i < m; i++) {
+        for (size_t j = 0; j < n && done; j++)
+            if ((i * n + j) % step == 0)
+                same(get(t, p.c.p, i * (n + p.gap) + j),
+                     added(t, factor, chain(&p, i, j, 0), get(t, before, i * (n + p.gap) + j)), &p, i, j);
+        const size_t at = (i * (n + p.gap) + n) * width(t);
+        cr_assert(i + 1 == m || memcmp((const char *)p.c.p + at, before + at, p.gap * width(t)) == 0,
+                  "%s: the gap after row %zu was written", p.label, i);
+    }
+    free(before);
+    problem_end(&p);
+    return done;
+}
+
+/* Gradients by weights, their last columns and rows in either form; what is too small, has a long sum or lies otherwise
+   may be left alone. */
+static void updates(const rgk_table *t)
+{
+    static const size_t sizes[][3] = {{250, 40, 64}, {97, 250, 20},  {40, 250, 64},  {130, 8, 50},   {8, 131, 50},
+                                      {2, 700, 33},  {700, 2, 33},   {61, 61, 61},   {600, 530, 40}, {6, 64, 255},
+                                      {96, 65, 1},   {1030, 330, 9}, {40, 300, 250}, {300, 40, 250}};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+        cr_assert(updated(t, sizes[i][0], sizes[i][1], sizes[i][2], BY_COLUMNS, BY_ROWS, -0.37, 1 + i % 3 * 4),
+                  "nothing was checked: %zu", i);
+    for (int trial = 0; trial < 60; trial++)
+        updated(t, 1 + draw(90), 1 + draw(150), draw(40), (layout)draw(LAYOUTS), (layout)draw(LAYOUTS), 0.3, 1);
+    cr_assert(!updated(t, 64, 64, 64, BY_COLUMNS, BY_ROWS, 0, 1), "nothing times infinity is not nothing");
+}
+
+Test(gemm, updates)
+{
+    each_table(updates);
 }
 
 /* ---- tasks ---- */

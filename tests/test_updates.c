@@ -4,22 +4,42 @@
 
 #include <stdlib.h>
 
+typedef enum optimiser { PLAIN, GIVEN_RATE, MOMENTUM, ADAM } optimiser;
+
 typedef struct problem {
     int64_t batch, in, out;
-    bool adam, fetch; /* fetch: the gradient is asked for as well, so it must be written */
+    optimiser optimiser;
+    bool fetch; /* fetch: the gradient is asked for as well, so it must be written */
 } problem;
 
 /* Large enough for several threads; several column blocks; a split sum; an empty one; a single row. */
 static const problem problems[] = {
-    {32, 500, 300, false, false}, {32, 500, 300, true, false}, {32, 500, 300, false, true},
-    {5, 5000, 130, false, false}, {9000, 8, 7, false, false},  {9000, 8, 7, true, false},
-    {0, 40, 30, false, false},    {3, 40, 1, true, false},
+    {32, 500, 300, MOMENTUM, false}, {32, 500, 300, ADAM, false},   {32, 500, 300, PLAIN, false},
+    {32, 500, 300, MOMENTUM, true},  {32, 500, 300, PLAIN, true},   {32, 500, 300, GIVEN_RATE, false},
+    {5, 5000, 130, MOMENTUM, false}, {9000, 8, 7, MOMENTUM, false}, {9000, 8, 7, ADAM, false},
+    {0, 40, 30, MOMENTUM, false},    {0, 40, 30, PLAIN, false},     {3, 40, 1, ADAM, false},
+    {3, 40, 1, PLAIN, false},        {70, 600, 610, PLAIN, false},  {300, 90, 130, GIVEN_RATE, false},
 };
 
 typedef struct trained {
     size_t bytes; /* of the plan */
     float *weight;
 } trained;
+
+static rg_node *update(rg_graph *g, rg_node *loss, optimiser o)
+{
+    switch (o) {
+    case PLAIN:
+        return rg_sgd(loss, &(rg_sgd_opts){.lr = 1e-4});
+    case GIVEN_RATE:
+        return rg_sgd(loss, &(rg_sgd_opts){.lr_node = rg_schedule_exponential(rg_step_counter(g, "n"), 1e-4, 0.5)});
+    case MOMENTUM:
+        return rg_sgd(loss, &(rg_sgd_opts){.lr = 1e-4, .momentum = 0.9, .weight_decay = 0.01});
+    case ADAM:
+        return rg_adam(loss, &(rg_adam_opts){.lr = 0.01});
+    }
+    return NULL;
+}
 
 static trained train(const problem *q, int threads, bool no_fuse)
 {
@@ -28,8 +48,7 @@ static trained train(const problem *q, int threads, bool no_fuse)
     rg_node *w = rg_param(g, "w", RG_F32, RG_SHAPE(q->out, q->in), &(rg_param_opts){.init = RG_UNIFORM, .scale = 0.1});
     rg_node *loss = rg_sum(rg_square(rg_linear(x, w, NULL)), RG_ALL_AXES, false),
             *grad = rg_grad(loss, RG_NODES(w)).at[0];
-    rg_node *step = q->adam ? rg_adam(loss, &(rg_adam_opts){.lr = 0.01})
-                            : rg_sgd(loss, &(rg_sgd_opts){.lr = 1e-4, .momentum = 0.9, .weight_decay = 0.01});
+    rg_node *step = update(g, loss, q->optimiser);
     rg_plan *p = must_compile(g, q->fetch ? RG_NODES(loss, step, grad) : RG_NODES(loss, step),
                               &(rg_plan_opts){.threads = threads, .no_fuse = no_fuse});
     float *data = calloc((size_t)(q->batch * q->in) + 1, sizeof *data);
@@ -109,8 +128,8 @@ Test(updates, of_convolutions)
 
 Test(updates, the_gradient_takes_no_memory)
 {
-    const problem large = {4, 3000, 2000, false, false}, fetched = {4, 3000, 2000, false, true},
-                  adam = {4, 3000, 2000, true, false};
+    const problem large = {4, 3000, 2000, MOMENTUM, false}, fetched = {4, 3000, 2000, MOMENTUM, true},
+                  adam = {4, 3000, 2000, ADAM, false};
     const size_t bytes = 3000 * 2000 * sizeof(float);
     const trained t = train(&large, 1, false), with = train(&fetched, 1, false), plain = train(&large, 1, true),
                   moments = train(&adam, 1, false);

@@ -157,6 +157,9 @@ struct rg_tail {
     /* Where it will write, likewise. Memory that another core has read takes long to get back: who asks for it while it
        computes has it by then. */
     size_t (*writes)(const rg_step *step, size_t first, const void *at[RG_TAIL_READS]);
+    /* Where all that it does is to add output 0, *factor times, to what lies in memory, in one rounding: these elements,
+       from `first` on, for who does so itself and hands nothing over. NULL: it does something else. */
+    void *(*adds_to)(const rg_step *step, size_t first, double *factor);
 };
 
 struct rg_source {
@@ -225,6 +228,9 @@ struct rg_op {
     /* Given the inputs known to be one value everywhere (uniform[i], NULL where unknown), the input this op's
        output equals exactly, or -1. Used when compiling. */
     int (*alias)(const void *attr, const double *const uniform[]);
+    /* Of an elementwise op, whether the output is the last input plus *factor times input 0, in one rounding. Inputs
+       between them may be one element (step->once). Those two are not looked at. */
+    bool (*adds)(const rg_step *step, double *factor);
     /* Of an op that only moves: where input `i` lies in the output (RG_JOINS), or the output in input 0. False:
        nowhere, which must not depend on sizes. The window may then be read or written in its place and the op not run
        at all. */

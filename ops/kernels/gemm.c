@@ -148,7 +148,9 @@ static void run_panel(block *b, size_t j, size_t cols, real *c, ptrdiff_t c_row)
     const real *s = (const real *)g->a + (ptrdiff_t)b->i * g->a_row + (ptrdiff_t)b->l * g->a_col;
     const real *v = (const real *)g->b + (ptrdiff_t)b->l * g->b_row + (ptrdiff_t)(b->j + j) * g->b_col;
     real *packed = b->v_packed + (b->v_in_place ? 0 : j * b->k);
-    tile t = {.k = b->k, .s_row = g->a_row, .s_col = g->a_col, .c_row = c_row, .accumulate = b->accumulate};
+    tile t = {.k = b->k, .s_row = g->a_row, .s_col = g->a_col, .c_row = c_row};
+    t.factor = (real)g->factor;
+    t.accumulate = b->accumulate && t.factor == 0;
     t.last = cols - (size_t)(vectors - 1) * RGK_LANES;
     bool direct = b->i == 0 && g->b_col == 1;
     if (b->i == 0 && !direct)
@@ -158,7 +160,7 @@ static void run_panel(block *b, size_t j, size_t cols, real *c, ptrdiff_t c_row)
     for (size_t q = 0; q < tile_count(b->rows); q++) {
         const size_t lo = tile_begin(b->rows, q), rows = tile_begin(b->rows, q + 1) - lo;
         own_soon(b, rows * (size_t)vectors * RGK_VECTOR_BYTES / 64);
-        if (t.accumulate)
+        if (b->accumulate)
             expect(c + (ptrdiff_t)(lo + rows) * c_row, c_row, least(TILE_ROWS, b->rows - lo - rows), cols);
         t.s = s + (ptrdiff_t)lo * t.s_row;
         if (!b->s_direct) {
@@ -225,7 +227,9 @@ static void run(const rgk_gemm *g, bool turned, real *scratch)
     const size_t row_part = flat ? TILE_ROWS : even_part(g->m, once ? ONCE_ROWS : ROW_BLOCK, TILE_ROWS);
     const size_t wide = least(g->n, ONCE_COLS), short_k = ONCE_BYTES / sizeof(real) / (wide ? wide : 1);
     const bool s_direct = reads_directly(g);
-    const size_t k_part = even_part(g->k, !once ? (s_direct ? K_BLOCK : K_PACKED) : least(short_k, K_BLOCK), 4);
+    const bool one_part = g->factor != 0; /* K_PACKED is enough */
+    const size_t k_most = one_part ? K_PACKED : once ? least(short_k, K_BLOCK) : s_direct ? K_BLOCK : K_PACKED;
+    const size_t k_part = even_part(g->k, k_most, 4);
     const size_t v_part = even_part(g->n, once ? ONCE_COLS : v_block(g->m, k_part), TILE_COLS);
     block b = {.g = g, .turned = turned, .v_packed = scratch, .s_direct = s_direct};
     b.s_packed = b.v_packed + k_part * (once ? TILE_COLS : v_part);
@@ -238,7 +242,7 @@ static void run(const rgk_gemm *g, bool turned, real *scratch)
         b.j = (b.by_sum ? p % v_parts : p / k_parts) * v_part;
         b.k = least(k_part, g->k - b.l);
         b.cols = least(v_part, g->n - b.j);
-        b.accumulate = g->accumulate || b.l;
+        b.accumulate = g->accumulate || b.l || g->factor != 0;
         for (b.i = 0; b.i < g->m; b.i += row_part) {
             b.rows = least(row_part, g->m - b.i);
             run_block(&b);
@@ -293,6 +297,7 @@ static rgk_gemm transposed(const rgk_gemm *g)
                       .c = g->c,
                       .c_row = g->c_row,
                       .accumulate = g->accumulate,
+                      .factor = g->factor,
                       .soon = {g->soon[0], g->soon[1], g->soon[2]},
                       .soon_bytes = g->soon_bytes};
 }
@@ -330,9 +335,18 @@ static __attribute__((noinline)) void run_best(const rgk_gemm *g, real *scratch)
     }
 }
 
+/* An update is done in one go through C, by tiles that add to it. */
+bool RGK_NAME(gemm_updates)(const rgk_gemm *g)
+{
+    return g->a_row == 1 && g->b_col == 1 && g->m > 1 && g->n > 1 && g->k <= K_PACKED && (real)g->factor != 0 &&
+           !tiny_fits(g->m, g->n, g->k);
+}
+
 void RGK_NAME(gemm)(const rgk_gemm *g, void *scratch)
 {
-    if (g->packed)
+    if (g->factor != 0)
+        run_best(g, scratch);
+    else if (g->packed)
         RGK_NAME(gemm_of_packed)(g, scratch);
     else if (tiny_fits(g->m, g->n, g->k))
         tiny_run(g);

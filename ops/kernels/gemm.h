@@ -7,6 +7,7 @@
 
 size_t RGK_NAME(gemm_scratch)(size_t m, size_t n, size_t k);
 void RGK_NAME(gemm)(const rgk_gemm *g, void *scratch);
+bool RGK_NAME(gemm_updates)(const rgk_gemm *g);
 void RGK_NAME(gemm_tile)(size_t m, size_t n, size_t k, size_t *tm, size_t *tn);
 
 size_t RGK_NAME(gemm_packed)(size_t n, size_t k, size_t *panels);

@@ -28,6 +28,7 @@ typedef struct tile {
     ptrdiff_t ahead_row;
     size_t last; /* columns of the last vector, 1 .. RGK_LANES; no other memory of C is touched */
     bool accumulate;
+    real factor; /* not 0: the sums, begun from zero, are added to C so many times */
 } tile;
 
 /* Keeps the compiler from computing addresses once for several parts of a tile: they would be spilled meanwhile. */
@@ -52,6 +53,24 @@ RGK_INLINE void tile_load(const int rows, const int vectors, const tile *t, vrea
     RGK_UNROLL
     for (int i = 0; i < rows; i++, c += c_row)
         sum[i][vectors - 1] = last == RGK_LANES ? v_load(c) : v_load_part(c, last);
+}
+
+/* The sums so many times, added to what C holds. */
+RGK_INLINE void tile_update(const int rows, const int vectors, const tile *t, vreal sum[TILE_ROWS][TILE_VECTORS])
+{
+    const ptrdiff_t c_row = tile_fresh(t->c_row);
+    const size_t last = t->last;
+    const vreal factor = v_set(t->factor);
+    const real *c = t->c;
+    RGK_UNROLL
+    for (int i = 0; i < rows; i++, c += c_row) {
+        RGK_UNROLL
+        for (int j = 0; j < vectors; j++) {
+            const real *at = c + j * RGK_LANES;
+            const bool whole = j < vectors - 1 || last == RGK_LANES;
+            sum[i][j] = v_fma(factor, sum[i][j], whole ? v_load(at) : v_load_part(at, last));
+        }
+    }
 }
 
 RGK_INLINE void tile_store(const int rows, const int vectors, const tile *t, vreal sum[TILE_ROWS][TILE_VECTORS])
@@ -138,6 +157,8 @@ RGK_INLINE void tile_run(const int rows, const int vectors, const bool direct, c
         s += s_col;
         s3 += s_col;
     }
+    if (t->factor != 0)
+        tile_update(rows, vectors, t, sum);
     tile_store(rows, vectors, t, sum);
 }
 

@@ -109,6 +109,7 @@ typedef struct rgk_gemm {
     void *c;
     ptrdiff_t c_row;
     bool accumulate;
+    double factor; /* not 0: C += factor A B instead, each sum rounded and then added as axpy does; see gemm_updates */
     /* Of gemm_bf16. in_order: though both operands are bf16, products are added one after the other. */
     bool a_bf16, b_bf16, in_order;
     /* Not NULL: packed has an n' x k' matrix as gemm_pack made it, B is its part from row packed_l and column packed_j,
@@ -350,6 +351,8 @@ typedef struct rgk_table {
        product. */
     size_t (*gemm_scratch)(size_t m, size_t n, size_t k);
     void (*gemm)(const rgk_gemm *g, void *scratch);
+    /* Whether gemm can do with this factor: for gradients by weights, A by columns and B by rows, whose sums are not long. */
+    bool (*gemm_updates)(const rgk_gemm *g);
     /* Bytes of a k x n matrix B in the order in which tiles read it, 0 where there is nothing to gain, in how many
        panels; and packing panels [lo, hi). */
     size_t (*gemm_packed)(size_t n, size_t k, size_t *panels);

@@ -91,6 +91,7 @@ const rgk_table RGK_TABLE(RGK_ISA, RGK_TYPE) = {
     .normal = RGK_NAME(normal),
     .gemm_scratch = RGK_NAME(gemm_scratch),
     .gemm = RGK_NAME(gemm),
+    .gemm_updates = RGK_NAME(gemm_updates),
     .gemm_packed = RGK_NAME(gemm_packed),
     .gemm_pack = RGK_NAME(gemm_pack),
     .gemm_tile = RGK_NAME(gemm_tile),

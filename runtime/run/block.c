@@ -255,6 +255,27 @@ size_t rgi_group_writes(const rg_step *step, size_t first, const void *at[RG_TAI
     return n;
 }
 
+void *rgi_group_adds_to(const rg_step *step, size_t first, double *factor)
+{
+    const rgi_group *g = group_of(step->tail);
+    const rgi_member *m = &g->members[0];
+    const uint32_t last = m->step.n_in - 1;
+    const place all = {.n = g->elements, .t = no_loops}, from = {.first = first, .t = no_loops};
+    const void *in[RGI_MAX_ARITY] = {NULL};
+    rg_step s = m->step;
+    if (g->n_members > 1 || !s.op->adds || m->in[0].mode != RGI_HEAD || m->in[last].mode != RGI_MEMORY ||
+        m->out.mode != RGI_MEMORY)
+        return NULL;
+    for (uint32_t i = 1; i < last; i++) {
+        const view v = m->in[i].spread ? unspread(&g->spreads[m->in[i].spread - 1], &all) : (view){NULL, false};
+        in[i] = v.at;
+        s.once |= (uint32_t)v.once << i;
+    }
+    s.in = in;
+    void *const to = (void *)(uintptr_t)in_memory(&m->out, &from);
+    return to && to == in_memory(&m->in[last], &from) && s.op->adds(&s, factor) ? to : NULL;
+}
+
 rg_status rgi_group_take(const rg_step *step, const rg_block *block)
 {
     const rgi_group *g = group_of(step->tail);

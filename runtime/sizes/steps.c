@@ -264,7 +264,7 @@ static bool make_joined(rg_plan *p, rgi_special *s, const rgi_item *item, rgi_ex
         make_group(p, s, &members, e, item->headed ? use->out[0] : RGI_NONE, item->footed ? use->in[0] : RGI_NONE);
     if (!g)
         return false;
-    g->tail = (rg_tail){rgi_group_take, rgi_group_reads, rgi_group_writes};
+    g->tail = (rg_tail){rgi_group_take, rgi_group_reads, rgi_group_writes, rgi_group_adds_to};
     g->source.give = rgi_group_give;
     e->kind = RGI_RUN;
     e->group = g;
