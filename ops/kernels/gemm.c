@@ -24,6 +24,13 @@
 #define FLAT_K 64
 #define FLAT_BYTES ((size_t)1024 * 1024)
 
+/* Where V has few columns and rows of S are long and read as they lie, all of V stays in L2 beside fewer rows of S: sums
+   go through C once, and rows are asked for one tile before they are read. */
+#define FEW_COLS (2 * TILE_COLS)
+#define FEW_BYTES ((size_t)192 * 1024) /* of those rows of S */
+#define FEW_LEAST ((size_t)192)
+#define FEW_K ((size_t)1024) /* above K_BLOCK */
+
 typedef struct block {
     const rgk_gemm *g; /* as computed */
     bool turned;       /* g is the transpose of what was asked for, and so is C */
@@ -31,7 +38,7 @@ typedef struct block {
     size_t l, k;    /* the part of the sum */
     size_t i, rows; /* of S */
     size_t j, cols; /* of V */
-    bool v_in_place, s_direct, accumulate;
+    bool v_in_place, s_direct, few, accumulate;
     bool by_sum; /* a part of the sum for all columns: rows that pass all at once are packed once for them */
     size_t soon; /* lines of what the caller reads next that were asked for ... */
     size_t own;  /* ... and of what it will write */
@@ -96,6 +103,19 @@ static bool ahead_columns(const block *b, size_t j, size_t q, const real *v, til
     return true;
 }
 
+/* The same for whole rows of S where they lie: as many streams as rows, and others in the next tile, are more than a
+   processor foresees. */
+static bool ahead_rows(const block *b, size_t j, size_t q, tile *t)
+{
+    const rgk_gemm *g = b->g;
+    const size_t next = b->i + tile_begin(b->rows, q + 1);
+    if (!b->few || j || next >= g->m || g->a_row != (ptrdiff_t)b->k || (b->i == 0 && g->m < g->n))
+        return false;
+    t->ahead = (const real *)g->a + (ptrdiff_t)next * g->a_row;
+    t->ahead_row = TILE_ROWS; /* as many elements for each l as there are rows */
+    return true;
+}
+
 /* What tile q of a panel asks memory for meanwhile, a line for each l: the next panel, as it lies in V before it is
    packed, or where it was packed; the last panel asks for the first again, which the next rows begin with, and for
    those rows. Where there are no others, it is the next part of the sum that comes next. */
@@ -106,7 +126,7 @@ static void look_ahead(block *b, size_t j, size_t q, const real *v, tile *t)
     const bool last = j + TILE_COLS >= b->cols;
     t->ahead = t->s;
     t->ahead_row = 0;
-    if (q == 0 || ahead_columns(b, j, q, v, t))
+    if (ahead_rows(b, j, q, t) || q == 0 || ahead_columns(b, j, q, v, t))
         return;
     if (offset >= TILE_COLS) {
         const size_t i = b->i + b->rows + offset - TILE_COLS;
@@ -224,17 +244,25 @@ static void run(const rgk_gemm *g, bool turned, real *scratch)
     const bool once = g->m <= ONCE_ROWS && g->b_col == 1;
     const bool flat = !turned && !once && g->k <= FLAT_K && g->m > ROW_BLOCK && g->n > TILE_COLS &&
                       g->m * g->n * sizeof(real) > FLAT_BYTES;
-    const size_t row_part = flat ? TILE_ROWS : even_part(g->m, once ? ONCE_ROWS : ROW_BLOCK, TILE_ROWS);
+    const bool few = !once && g->a_col == 1 && g->n <= FEW_COLS && g->k >= FEW_LEAST;
+    const size_t few_rows = FEW_BYTES / sizeof(real) / least(g->k + !g->k, FEW_K);
+    const size_t rows_most = once ? ONCE_ROWS : few ? least(few_rows, ROW_BLOCK) : ROW_BLOCK;
+    const size_t row_part = flat ? TILE_ROWS : even_part(g->m, rows_most, TILE_ROWS);
     const size_t wide = least(g->n, ONCE_COLS), short_k = ONCE_BYTES / sizeof(real) / (wide ? wide : 1);
     const bool s_direct = reads_directly(g);
     const bool one_part = g->factor != 0; /* K_PACKED is enough */
-    const size_t k_most = one_part ? K_PACKED : once ? least(short_k, K_BLOCK) : s_direct ? K_BLOCK : K_PACKED;
+    const size_t k_most = few        ? FEW_K
+                          : one_part ? K_PACKED
+                          : once     ? least(short_k, K_BLOCK)
+                          : s_direct ? K_BLOCK
+                                     : K_PACKED;
     const size_t k_part = even_part(g->k, k_most, 4);
     const size_t v_part = even_part(g->n, once ? ONCE_COLS : v_block(g->m, k_part), TILE_COLS);
     block b = {.g = g, .turned = turned, .v_packed = scratch, .s_direct = s_direct};
     b.s_packed = b.v_packed + k_part * (once ? TILE_COLS : v_part);
     b.c_turned = b.s_packed + k_part * row_part;
     b.v_in_place = once;
+    b.few = few;
     b.by_sum = !once && !s_direct && g->m <= row_part;
     const size_t k_parts = (g->k + k_part - 1) / k_part, v_parts = (g->n + v_part - 1) / v_part;
     for (size_t p = 0; p < k_parts * v_parts; p++) {
@@ -262,7 +290,7 @@ size_t RGK_NAME(gemm_scratch)(size_t m, size_t n, size_t k)
 {
     if (tiny_fits(m, n, k))
         return 0;
-    const size_t k_part = least(round_up(k, 4), K_BLOCK);
+    const size_t k_part = least(round_up(k, 4), FEW_K);
     const size_t plain = packed_most(m, n, k_part), turned = packed_most(n, m, k_part);
     return ((plain > turned ? plain : turned) + (k_part + TILE_COLS) * ROW_BLOCK) * sizeof(real);
 }
