@@ -238,12 +238,19 @@ static void multiply(const rg_step *s, const rgi_product *p, size_t element, con
         g.packed_l = sum[0];
         g.packed_j = columns[0];
     }
+    const void *read[RG_TAIL_READS], *written[RG_TAIL_READS] = {NULL};
+    const size_t piece = g.m * g.n * size, pieces[RG_TAIL_READS] = {piece, piece, piece};
     if (s->tail && g.n == p->n) { /* whole rows: what the tail reads and writes beside them lies in one piece */
-        const void *written[RG_TAIL_READS] = {NULL};
-        g.soon_bytes = g.m * g.n * size;
-        s->tail->reads(s, (element * p->m + rows[0]) * p->n, g.soon);
+        g.soon = read;
+        g.soon_bytes = pieces;
+        g.n_soon = s->tail->reads(s, (element * p->m + rows[0]) * p->n, read);
         s->tail->writes(s, (element * p->m + rows[0]) * p->n, written);
-        g.soon[RGK_SOON - 1] = written[0];
+        g.written = written[0];
+        g.written_bytes = g.written ? piece : 0;
+    } else if (s->soon) {
+        g.soon = s->soon->at;
+        g.soon_bytes = s->soon->bytes;
+        g.n_soon = s->soon->n;
     }
     (g.a_bf16 || g.b_bf16 ? p->kernels->gemm_bf16 : p->kernels->gemm)(&g, s->scratch);
 }

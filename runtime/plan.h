@@ -184,6 +184,19 @@ typedef struct rgi_section {
     rgi_branch *branches;
 } rgi_section;
 
+/* What the groups of a loop read of its stacks and slices between one product and the next. */
+typedef struct rgi_soon {
+    uint32_t n;
+    struct {
+        uint32_t step; /* of the loop's body */
+        int32_t value;
+        const rgi_operand *operand;
+        size_t elements;    /* of all rows */
+        uint8_t counter;    /* by which it moves ... */
+        int64_t next, ends; /* ... and by how many turns more, if there are so many before the loop ends */
+    } read[RG_SOON];
+} rgi_soon;
+
 #define RGI_FEW 64 /* operands of an op in a loop, pointers to which need no memory of the plan */
 
 /* What a thread walks over. */
@@ -202,6 +215,7 @@ typedef struct rgi_exec {
     bool reverse;             /* RGI_LOOP, RGI_NEXT */
     uint32_t depth, jump;     /* RGI_LOOP: the step after its end; RGI_NEXT: the first of its body */
     const rgi_rows *rows;     /* RGI_LOOP: several threads do pieces of it, each all steps; or NULL */
+    const rgi_soon *soon;     /* RGI_RUN: what the op can ask memory for; or NULL */
     const rgi_strips *strips; /* RGI_LOOP: what is done for some of its turns at a time; or NULL */
     bool in_strips;           /* done so, from inside the loop */
     bool goes_on;             /* with input 2 from its own memory: the sum of all strips but the last */

@@ -124,6 +124,15 @@ typedef struct rg_block {
    reads. */
 typedef struct rg_source rg_source;
 
+#define RG_SOON 16
+
+/* Memory that will be read after an op has run, n pieces of so many bytes: for who can ask for it while it computes. */
+typedef struct rg_soon {
+    size_t n;
+    const void *at[RG_SOON];
+    size_t bytes[RG_SOON];
+} rg_soon;
+
 /* One execution of an op: concrete sizes and resolved pointers. */
 typedef struct rg_step {
     const rg_op *op;
@@ -140,6 +149,7 @@ typedef struct rg_step {
     const void *const *packed; /* of an op that packs: [i] is input i as op->pack made it, or NULL; or NULL */
     uint32_t phase;
     uint32_t once; /* of an RG_ONCE op: where bit i is set, in[i] is one element, which all elements of others meet */
+    const rg_soon *soon; /* of an op that takes long, in a loop: what will be read after it; or NULL */
 } rg_step;
 
 /* For `run`: records the error "<op>: <text>" of this thread and returns `status`. rg_run gives it back with the node

@@ -6,6 +6,7 @@
 #include "gemm.h"
 #include "gemm_block.h"
 #include "gemm_pack.h"
+#include "gemm_soon.h"
 #include "gemm_tall.h"
 #include "gemm_tile.h"
 #include "gemm_tiny.h"
@@ -40,21 +41,9 @@ typedef struct block {
     size_t j, cols; /* of V */
     bool v_in_place, s_direct, few, accumulate;
     bool by_sum; /* a part of the sum for all columns: rows that pass all at once are packed once for them */
-    size_t soon; /* lines of what the caller reads next that were asked for ... */
-    size_t own;  /* ... and of what it will write */
+    soon_place soon;
+    size_t own; /* lines of what the caller will write that were asked for */
 } block;
-
-/* A tile asks for what the caller will read next: no sooner than everything else is on its way. */
-static void ahead_soon(block *b, tile *t)
-{
-    const rgk_gemm *g = b->g;
-    const size_t lines = g->soon_bytes / 64, area = lines ? b->soon / lines : RGK_SOON;
-    if (area >= RGK_SOON - 1 || !g->soon[area])
-        return;
-    t->ahead = (const real *)g->soon[area] + b->soon % lines * (64 / sizeof(real));
-    t->ahead_row = 64 / sizeof(real);
-    b->soon += least(b->k, lines - b->soon % lines);
-}
 
 static inline void ask_to_write(const void *line)
 {
@@ -69,10 +58,9 @@ static inline void ask_to_write(const void *line)
    has read them, this one gets them back one after the other, in as much time as the tile takes. */
 static void own_soon(block *b, size_t lines)
 {
-    const char *area = b->g->soon[RGK_SOON - 1];
-    const size_t all = area ? b->g->soon_bytes / 64 : 0;
+    const size_t all = b->g->written_bytes / 64;
     for (; lines && b->own < all; lines--, b->own++)
-        ask_to_write(area + b->own * 64);
+        ask_to_write((const char *)b->g->written + b->own * 64);
 }
 
 /* The same where V is read once: the lines of the next block in their order, as many in a turn as the sum is long. */
@@ -133,8 +121,8 @@ static void look_ahead(block *b, size_t j, size_t q, const real *v, tile *t)
         if (last && g->a_row == 1 && offset - TILE_COLS < b->rows && i < g->m) {
             t->ahead = (const real *)g->a + i + (ptrdiff_t)b->l * g->a_col;
             t->ahead_row = g->a_col;
-        } else {
-            ahead_soon(b, t);
+        } else { /* no sooner than everything else is on its way */
+            ask_soon(g, &b->soon, t);
         }
     } else if (b->rows >= g->m) {
         ahead_once(b, j * 4 / TILE_COLS + q - 1, t);
@@ -326,8 +314,11 @@ static rgk_gemm transposed(const rgk_gemm *g)
                       .c_row = g->c_row,
                       .accumulate = g->accumulate,
                       .factor = g->factor,
-                      .soon = {g->soon[0], g->soon[1], g->soon[2]},
-                      .soon_bytes = g->soon_bytes};
+                      .soon = g->soon,
+                      .soon_bytes = g->soon_bytes,
+                      .n_soon = g->n_soon,
+                      .written = g->written,
+                      .written_bytes = g->written_bytes};
 }
 
 /* The columns or rows beyond the last whole vector may take the other form. */
@@ -340,7 +331,7 @@ static __attribute__((noinline)) void run_best(const rgk_gemm *g, real *scratch)
     const double plain_whole = estimate(g->m, n, g->k, g->b_col, false) + estimate_rest(g->m, g->n - n, g->k, g->a_row);
     const double turned_whole = estimate(g->n, m, g->k, g->a_row, true) + estimate_rest(g->n, g->m - m, g->k, g->b_col);
     rgk_gemm whole = *g, rest = *g;
-    rest.soon_bytes = 0;
+    rest.n_soon = rest.written_bytes = 0;
     if (n && plain_whole < plain && plain_whole < turned && plain_whole <= turned_whole) {
         whole.n = n;
         rest.n -= n;

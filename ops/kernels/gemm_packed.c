@@ -5,6 +5,7 @@
 #include "gemm.h"
 #include "gemm_block.h"
 #include "gemm_pack.h"
+#include "gemm_soon.h"
 #include "gemm_tile.h"
 
 /* Elements from which packing is worth it, and bytes up to which: beyond, reading B takes the time, in any order. */
@@ -50,10 +51,12 @@ typedef struct part {
     ptrdiff_t s_row, s_col;
     bool s_packed;
     bool accumulate;
+    soon_place *soon;
 } part;
 
 /* Columns [j, j + cols) of C, within one panel. The first rows stream through the panel, the others, which find it in
-   L2, ask for the next one meanwhile. */
+   L2, ask for the next one meanwhile; and those that have nothing left of it to ask for, and the last rows in any case,
+   for what the caller will read. */
 static void run_panel(const part *p, size_t j, size_t cols, bool more)
 {
     const rgk_gemm *g = p->g;
@@ -85,7 +88,9 @@ static void run_panel(const part *p, size_t j, size_t cols, bool more)
         t.c = c + (ptrdiff_t)lo * g->c_row;
         t.ahead = t.s;
         t.ahead_row = 0;
-        if (q > 0 && (q - 1) * line < next_width) {
+        const bool wants_next = q > 0 && (q - 1) * line < next_width, last = q + 1 == tile_count(p->rows);
+        const bool asked = q > 0 && (last || !wants_next) && ask_soon(g, p->soon, &t);
+        if (wants_next && !asked) {
             t.ahead = next + (q - 1) * line;
             t.ahead_row = (ptrdiff_t)next_width;
         }
@@ -112,10 +117,12 @@ void RGK_NAME(gemm_of_packed)(const rgk_gemm *g, void *scratch)
     const size_t panels = V_BYTES / (TILE_COLS * sizeof(real)) / (k_part ? k_part : 1);
     const size_t columns = once ? g->n : (panels > 2 ? panels : 2) * TILE_COLS;
     const bool direct = reads_directly(g);
+    soon_place soon = {0, 0};
     for (size_t j = 0; j < g->n; j += columns)
         for (size_t l = 0; l < g->k; l += k_part)
             for (size_t i = 0; i < g->m; i += row_part) {
                 part p = {.g = g, .l = l, .k = least(k_part, g->k - l), .i = i, .rows = least(row_part, g->m - i)};
+                p.soon = &soon;
                 const real *a = (const real *)g->a + (ptrdiff_t)i * g->a_row + (ptrdiff_t)l * g->a_col;
                 p.accumulate = g->accumulate || l;
                 p.s = direct ? a : scratch;

@@ -99,7 +99,6 @@ typedef enum rgk_reduce {
 /* C = A B (+ C if accumulate): A is m x k with element (i, l) at a[i * a_row + l * a_col], B is k x n likewise, C is
    m x n with rows c_row apart and dense columns. Strides in elements, any sign or size, at least one of each operand's
    two usually 1. The sum over k of one element runs in an order that depends on k and the instruction set alone. */
-#define RGK_SOON 3
 typedef struct rgk_gemm {
     size_t m, n, k;
     const void *a;
@@ -116,10 +115,12 @@ typedef struct rgk_gemm {
        a multiple of the table's lanes, and b is not read. */
     const void *packed;
     size_t packed_n, packed_k, packed_l, packed_j;
-    /* What the caller will read next, soon_bytes from each of these that is not NULL, and the last what it will write:
-       asked for meanwhile, if it fits. */
-    const void *soon[RGK_SOON];
-    size_t soon_bytes;
+    /* What the caller will read next, in n_soon pieces, and what it will write: asked for meanwhile, if it fits. */
+    const void *const *soon;
+    const size_t *soon_bytes;
+    size_t n_soon;
+    const void *written;
+    size_t written_bytes;
 } rgk_gemm;
 
 /* Windows of planes of three axes; sizes in elements. Along each axis output o sees the inputs o stride + k dilation -

@@ -3,6 +3,7 @@
 #include "../schedule/claims.h"
 #include "../program/retrace.h"
 #include "../schedule/rows.h"
+#include "../schedule/soon.h"
 #include "../schedule/strips.h"
 #include "../sight/timeline.h"
 #include "walker.h"
@@ -99,7 +100,9 @@ static rg_status run_phase(const rgi_exec *e, rg_step *s, size_t lo, size_t hi, 
 static rg_status run_op(rgi_walker *w, const rgi_exec *e)
 {
     rg_step s = e->step;
+    rg_soon soon;
     s.scratch = w->scratch;
+    s.soon = e->soon && (!e->parallel || w->team == 1) ? rgi_soon_now(e->soon, NULL, 0, w->t, &soon) : NULL;
     rg_status status = RG_OK;
     for (s.phase = 0; s.phase < RG_MAX_PHASES && e->tasks[s.phase]; s.phase++) {
         size_t lo, hi;
@@ -177,7 +180,7 @@ static rg_status run_step(rgi_walker *w, const rgi_exec *e)
         return rgi_claims_run(w, e);
     switch (e->kind) {
     case RGI_RUN: /* alone the step serves as it stands: its scratch is that of thread 0 */
-        if (w->alone && !e->terms && !e->tasks[1])
+        if (w->alone && !e->terms && !e->soon && !e->tasks[1])
             return e->tasks[0] ? e->step.op->run(&e->step, 0, e->tasks[0]) : RG_OK;
         return run_op(w, e);
     case RGI_FUSED:

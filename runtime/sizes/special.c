@@ -3,6 +3,7 @@
 #include "../program/recompute.h"
 #include "../program/retrace.h"
 #include "../schedule/share.h"
+#include "../schedule/soon.h"
 #include "steps.h"
 #include "../schedule/strips.h"
 #include "../sight/timeline.h"
@@ -137,7 +138,7 @@ static rg_status build(rg_plan *p, rgi_special *s, making way)
                     rgi_strips_find(p, s, way.small) && rgi_steps_make(p, s, extra) &&
                     rgi_share(p, s, way.apart, interval, shared) && rgi_strips_cut(p, s, way.small, extra) &&
                     rgi_claims_make(p, s) && rgi_steps_settle(p, s, extra) && place(p, s, extra, interval, shared) &&
-                    rgi_steps_link(p, s, extra) && rgi_straighten(prog, s) &&
+                    rgi_steps_link(p, s, extra) && rgi_soon_find(p, s) && rgi_straighten(prog, s) &&
                     (!prog->opts.profile || (s->timeline = rgi_timeline_new(prog, s)));
     return ok ? RG_OK : s->refused ? s->refused : rgi_fail(RG_ERR_MEMORY, "rg_run: out of memory");
 }

@@ -9,7 +9,7 @@ static bool is_calls(const rgi_exec *e)
     if (e->in_strips)
         return false;
     if (e->kind == RGI_RUN)
-        return !e->terms && !e->tasks[1];
+        return !e->terms && !e->soon && !e->tasks[1];
     return e->kind == RGI_FUSED && g->single && !g->n_shifts && !g->n_spreads && !g->windows;
 }
 
