@@ -27,6 +27,7 @@ typedef struct rgi_product {
     bool by_columns;                                     /* ... counted down the columns of tiles, not along the rows */
     size_t parts;                                        /* of the sum over k */
     size_t tail_rows;                                    /* of a block that a tail is given */
+    bool adds; /* the kernel can do what a tail that adds the product to memory does */
 } rgi_product;
 
 /* What is stored as bf16, as f32. */

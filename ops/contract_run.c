@@ -88,6 +88,10 @@ void rgi_contract_geometry(const rg_step *s, void *out)
                    : 1;
     const size_t row = rgi_smaller(p->n + !p->n, RGI_TAIL_COLUMNS) * rg_dtype_size(s->out_type->dtype);
     p->tail_rows = RGI_TAIL_ROWS * (1 + rgi_smaller(3, RGI_TAIL_BYTES / (2 * RGI_TAIL_ROWS * row)));
+    p->adds =
+        s->tail && s->op == &rgi_op_contract && !is_bf16(s, 0) && !is_bf16(s, 1) &&
+        p->kernels->gemm_updates(&(rgk_gemm){
+            .m = p->m, .n = p->n, .k = p->k, .a_row = (ptrdiff_t)p->a_row, .b_col = (ptrdiff_t)p->b_col, .factor = 1});
 }
 
 static size_t gemm_scratch(const rg_step *s, const rgi_product *p)
@@ -261,9 +265,8 @@ static bool update(const rg_step *s, const rgi_product *p, size_t element, const
 {
     const size_t all[2] = {0, p->k};
     double factor;
-    if (s->op != &rgi_op_contract || s->packed || is_bf16(s, 0) || is_bf16(s, 1))
-        return false;
-    void *const to = s->tail->adds_to(s, (element * p->m + rows[0]) * p->n + columns[0], &factor);
+    void *const to =
+        p->adds && !s->packed ? s->tail->adds_to(s, (element * p->m + rows[0]) * p->n + columns[0], &factor) : NULL;
     if (!to)
         return false;
     rgk_gemm g = part_of(s, p, element, rows, columns, all, to, p->n);
