@@ -1,5 +1,6 @@
 /* test_conv.c - convolution where strips, chunks and tiles matter: every combination of sizes against the definition,
-   the same bits for any number of threads, errors. test_conv_axes.c has those of one and three axes. */
+   the same bits for any number of threads, transposed convolution, errors. test_conv_axes.c has those of one and three
+   axes. */
 #include "must.h"
 #include "naive.h"
 

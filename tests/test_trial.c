@@ -39,7 +39,7 @@ Test(trial, no_way_is_left_for_nothing)
     const uint32_t many = 100 * 1000;
     cr_expect(runs(&t, many, 100, 98) < many / 50);
     rgi_trial disturbed = {.at = 0};
-    static const uint64_t team[RGI_TRIED] = {900, 10, 9, 800, 11}, one[RGI_TRIED] = {30, 5, 25, 30, 700};
+    static const uint64_t team[RGI_TRIED] = {900, 10, 9, 800, 11}, one[RGI_TRIED] = {30, 25, 5, 700, 30};
     for (int i = 0; i < RGI_TRIED; i++)
         rgi_trial_note(&disturbed, team[i]);
     for (int i = 0; i < RGI_TRIED; i++)
@@ -49,9 +49,13 @@ Test(trial, no_way_is_left_for_nothing)
 
 /* ---- plans ---- */
 
+#ifdef _OPENMP /* else there is no team */
+
 enum { TASKS = 16, RUNS = 100 };
 
 static bool team_is_slow; /* else one thread is */
+static bool fails;
+static double flops;
 static int by_one, parts;
 
 static void be_slow(void)
@@ -64,7 +68,7 @@ static void cost(const rg_step *s, rg_cost *out)
 {
     (void)s;
     out->tasks[0] = TASKS;
-    out->flops = 1e6;
+    out->flops = flops;
 }
 
 static rg_status twice(const rg_step *s, size_t lo, size_t hi)
@@ -73,6 +77,8 @@ static rg_status twice(const rg_step *s, size_t lo, size_t hi)
     int64_t *y = s->out[0];
     const bool one = hi - lo == TASKS;
     __atomic_fetch_add(one ? &by_one : &parts, 1, __ATOMIC_RELAXED);
+    if (fails)
+        return RG_ERR_STATE;
     if (one != team_is_slow)
         be_slow();
     for (size_t i = lo; i < hi; i++)
@@ -88,63 +94,117 @@ static const rg_op moody = {.name = "moody",
                             .cost = cost,
                             .run = twice};
 
-/* How many of RUNS runs one thread did. */
-static int alone(bool slow_team, const rg_machine *machine)
-{
+typedef struct subject {
+    rg_plan *p;
+    rg_node *y;
     int64_t x[TASKS];
+} subject;
+
+static void begin(subject *s, bool slow_team, const rg_plan_opts *opts)
+{
     rg_graph *g = rg_graph_new(NULL);
-    rg_node *in = rg_input(g, "x", RG_I64, RG_SHAPE(TASKS)), *y = rg_apply(&moody, RG_NODES(in), NULL);
-    rg_plan *p = must_compile(g, RG_NODES(y), &(rg_plan_opts){.threads = 2, .machine = machine});
-    must(rg_bind(p, in, x));
+    rg_node *x = rg_input(g, "x", RG_I64, RG_SHAPE(TASKS));
+    s->y = rg_apply(&moody, RG_NODES(x), NULL);
+    s->p = must_compile(g, RG_NODES(s->y), opts);
+    must(rg_bind(s->p, x, s->x));
     team_is_slow = slow_team;
+    fails = false;
+    flops = 1e6;
     by_one = parts = 0;
-    for (int run = 0; run < RUNS; run++) {
-        for (int i = 0; i < TASKS; i++)
-            x[i] = run + 3 * i;
-        must(rg_run(p));
-        for (int i = 0; i < TASKS; i++)
-            cr_expect_eq(value_at(p, y, (size_t)i), 2.0 * (run + 3 * i), "run %d, element %d", run, i);
-    }
-    rg_plan_free(p);
+}
+
+static void end(subject *s)
+{
+    rg_graph *g = rg_graph_of(s->y);
+    rg_plan_free(s->p);
     rg_graph_free(g);
-    return by_one;
+}
+
+static void run(subject *s, int n)
+{
+    for (int run = 0; run < n; run++) {
+        for (int i = 0; i < TASKS; i++)
+            s->x[i] = run + 3 * i;
+        must(rg_run(s->p));
+        for (int i = 0; i < TASKS; i++)
+            cr_expect_eq(value_at(s->p, s->y, (size_t)i), 2.0 * (run + 3 * i), "run %d, element %d", run, i);
+    }
 }
 
 Test(trial, plans_leave_a_slow_team, .timeout = 60)
 {
-    const int slow = alone(true, NULL);
-    cr_expect(slow > RUNS * 8 / 10, "one thread did %d of %d runs though the team is slow", slow, RUNS);
+    subject s;
+    begin(&s, true, &(rg_plan_opts){.threads = 2});
+    run(&s, RUNS);
+    cr_expect(by_one > RUNS * 8 / 10, "one thread did %d of %d runs though the team is slow", by_one, RUNS);
     cr_expect(parts >= 2 * RGI_TRIED, "the team was never tried");
+    char *text = rg_plan_dump(s.p);
+    cr_expect(strstr(text, ", 2 threads (one alone is faster), "), "%s", text);
+    rg_text_free(text);
+    end(&s);
 }
 
 Test(trial, plans_try_one_thread, .timeout = 60)
 {
-    cr_expect(alone(false, NULL) >= RGI_TRIED, "one thread was never tried");
+    subject s;
+    begin(&s, false, &(rg_plan_opts){.threads = 2});
+    run(&s, RUNS);
+    cr_expect(by_one >= RGI_TRIED, "one thread was never tried");
+    end(&s);
+}
+
+/* A run that fails is over early, which says nothing of those that do not. */
+Test(trial, failed_runs_do_not_count, .timeout = 60)
+{
+    subject s;
+    begin(&s, false, &(rg_plan_opts){.threads = 2});
+    run(&s, RGI_TRIED);
+    fails = true;
+    for (int i = 0; i < RGI_TRIED; i++)
+        cr_expect_eq(rg_run(s.p), RG_ERR_STATE);
+    cr_expect_eq(by_one, RGI_TRIED);
+    fails = false;
+    run(&s, RGI_TRIED);
+    cr_expect_eq(by_one, 2 * RGI_TRIED, "one thread was not tried again");
+    run(&s, RGI_TRIED);
+    cr_expect_eq(by_one, 2 * RGI_TRIED, "one thread went on though it is slow");
+    end(&s);
 }
 
 /* Who says what the machine costs has decided. */
 Test(trial, figures_that_are_given_hold, .timeout = 60)
 {
     static const rg_machine eager = {.flop_ns = 1.0 / 50, .byte_ns = 1.0 / 15, .meeting_ns = 400, .share_ns = 3000};
-    cr_expect_eq(alone(true, &eager), 0);
+    subject s;
+    begin(&s, true, &(rg_plan_opts){.threads = 2, .machine = &eager});
+    run(&s, 3 * RGI_TRIED);
+    cr_expect_eq(by_one, 0);
+    end(&s);
+}
+
+Test(trial, long_plans_are_shared_out, .timeout = 60)
+{
+    subject s;
+    begin(&s, true, &(rg_plan_opts){.threads = 2});
+    flops = 1e9;
+    run(&s, 3 * RGI_TRIED);
+    cr_expect_eq(by_one, 0);
+    end(&s);
 }
 
 /* A profile counts the threads that took part in the last run. */
 Test(trial, profiles_say_who_ran)
 {
-    int64_t x[TASKS] = {0};
-    rg_graph *g = rg_graph_new(NULL);
-    rg_node *in = rg_input(g, "x", RG_I64, RG_SHAPE(TASKS)), *y = rg_apply(&moody, RG_NODES(in), NULL);
-    rg_plan *p = must_compile(g, RG_NODES(y), &(rg_plan_opts){.threads = 2, .profile = true});
-    must(rg_bind(p, in, x));
-    team_is_slow = true;
-    for (int run = 0; run < RGI_TRIED + 1; run++) {
-        must(rg_run(p));
-        char *text = rg_plan_profile(p, NULL);
-        cr_expect(strstr(text, run < RGI_TRIED ? " us on 2 threads, which" : " us on 1 thread, which"), "run %d: %s",
-                  run, text);
+    subject s;
+    begin(&s, true, &(rg_plan_opts){.threads = 2, .profile = true});
+    for (int i = 0; i < RGI_TRIED + 1; i++) {
+        run(&s, 1);
+        char *text = rg_plan_profile(s.p, NULL);
+        cr_expect(strstr(text, i < RGI_TRIED ? " us on 2 threads, which" : " us on 1 thread, which"), "run %d: %s", i,
+                  text);
         rg_text_free(text);
     }
-    rg_plan_free(p);
-    rg_graph_free(g);
+    end(&s);
 }
+
+#endif

@@ -3,9 +3,9 @@
 
 #include "../../ops/table_ops.h"
 #include "../run/exec.h"
+#include "../schedule/share.h"
 #include "recompute.h"
 #include "repeat.h"
-#include "../schedule/share.h"
 
 #include <string.h>
 

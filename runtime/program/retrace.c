@@ -6,8 +6,8 @@
    and repeats forward steps from the nearest checkpoint. Which are kept when is a function of the number of segments,
    the number of checkpoints and the segment asked for (graph/binomial.h), so that every thread knows it by itself. Where
    something else reads the starts, as second derivatives do, all are kept. */
-#include "retrace.h"
 #include "lower.h"
+#include "retrace.h"
 
 #include "../../ops/table_ops.h"
 

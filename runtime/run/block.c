@@ -1,7 +1,7 @@
 /* block.c - a fused group of elementwise ops, block by block: each op's loop runs over the block while it is in
    cache. */
-#include "../program/evaluate.h"
 #include "../plan.h"
+#include "../program/evaluate.h"
 #include "stream.h"
 
 #include <stddef.h>

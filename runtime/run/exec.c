@@ -1,7 +1,7 @@
 /* exec.c - running the steps: one parallel region a run, every thread walking the same list. The only file with
    OpenMP. */
-#include "../schedule/claims.h"
 #include "../program/retrace.h"
+#include "../schedule/claims.h"
 #include "../schedule/rows.h"
 #include "../schedule/soon.h"
 #include "../schedule/strips.h"
@@ -540,7 +540,7 @@ rg_status rgi_execute(rg_plan *p)
     else
         walk_together(p);
     rgi_timeline_stop(s->timeline);
-    if (trial)
+    if (trial && !p->failed) /* what fails is over early */
         rgi_trial_note(trial, begin ? rgi_now() - begin : 0);
     return p->failed ? rgi_fail((rg_status)p->failed, "%s", p->failure) : RG_OK;
 }

@@ -1,7 +1,7 @@
 /* rows_run.c - a step of a loop for the rows of one piece: the operands lie where those of all rows do, further on. */
-#include "exec.h"
 #include "../schedule/rows.h"
 #include "../schedule/soon.h"
+#include "exec.h"
 
 static const void *operand(const rgi_exec *e, const rgi_row_step *r, uint32_t i, const int64_t *t)
 {

@@ -2,8 +2,8 @@
 #ifndef RGI_WALKER_H
 #define RGI_WALKER_H
 
-#include "exec.h"
 #include "../program/retrace.h"
+#include "exec.h"
 
 typedef struct rgi_walker {
     rg_plan *p;

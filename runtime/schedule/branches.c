@@ -8,10 +8,10 @@
 
    All of it is read off what steps read and write. A loop that needs a step which would come after it ends the
    section. */
+#include "../sizes/steps.h"
 #include "branches.h"
 #include "rows.h"
 #include "share.h"
-#include "../sizes/steps.h"
 
 #include <string.h>
 

@@ -4,9 +4,9 @@
 
    Near its end a thread claims one task at a time; neighbours in one call are cheaper for some ops, so the first claim is
    most of what there is. */
+#include "../sizes/steps.h"
 #include "claims.h"
 #include "share.h"
-#include "../sizes/steps.h"
 
 #define RGI_CLAIM_NS 200000 /* that a step is taken to last on one thread: a claim costs what a meeting does */
 #define RGI_CLAIM_FIRST 4   /* a thread claims all but one of so many of its own tasks that are left, ... */

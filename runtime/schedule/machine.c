@@ -5,8 +5,8 @@
 
    is fitted to them by least squares of the relative errors. How long threads take to meet is measured as it is. */
 #include "../run/exec.h"
-#include "share.h"
 #include "../sight/timeline.h"
+#include "share.h"
 
 #include <retrograde/ops.h>
 

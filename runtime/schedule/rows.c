@@ -4,8 +4,8 @@
 
    A row keeps its bits: an elementwise op and one that moves know nothing of other rows, and others say so
    (RG_ROWS). */
-#include "rows.h"
 #include "../sizes/steps.h"
+#include "rows.h"
 
 #include <string.h>
 

@@ -1,10 +1,10 @@
 /* sections.c - which of the loops that can go side by side do: those that end sooner so, each done by a part of the
    threads, than one after the other by all. */
+#include "../sizes/steps.h"
 #include "branches.h"
 #include "prices.h"
 #include "rows.h"
 #include "share.h"
-#include "../sizes/steps.h"
 
 #include <math.h>
 

@@ -3,8 +3,8 @@
    The groups of a turn read rows of stacks and slices that nobody has touched for as long as the sequence is: they come
    from memory, or from a far cache, and a processor that follows a stream from its first lines on has little of so short
    ones. A product in front of them waits for numbers alone, so it can ask for these rows meanwhile. */
-#include "soon.h"
 #include "../sizes/steps.h"
+#include "soon.h"
 
 #define RGI_SOON_FLOPS 1e6 /* of a product in whose time there is something to win */
 

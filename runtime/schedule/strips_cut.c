@@ -1,6 +1,6 @@
 /* strips_cut.c - the steps in front of a loop and behind it that are done for some of its turns at a time. */
-#include "rows.h"
 #include "../sizes/steps.h"
+#include "rows.h"
 #include "strips.h"
 
 #include <string.h>

@@ -1,7 +1,7 @@
 /* groups.c - the fused groups of a specialisation: where each member's operands are, and how large a block is. */
 #include "../program/evaluate.h"
-#include "steps.h"
 #include "../run/stream.h"
+#include "steps.h"
 
 #include <string.h>
 

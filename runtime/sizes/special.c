@@ -1,12 +1,12 @@
 /* special.c - what a set of sizes adds to a program: concrete shapes, offsets, pointers. */
-#include "../schedule/claims.h"
 #include "../program/recompute.h"
 #include "../program/retrace.h"
+#include "../schedule/claims.h"
 #include "../schedule/share.h"
 #include "../schedule/soon.h"
-#include "steps.h"
 #include "../schedule/strips.h"
 #include "../sight/timeline.h"
+#include "steps.h"
 
 #include <stdio.h>
 #include <string.h>

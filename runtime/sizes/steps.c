@@ -2,8 +2,8 @@
 #include "../plan.h"
 
 #include "../../graph/infer.h"
-#include "../run/exec.h"
 #include "../program/retrace.h"
+#include "../run/exec.h"
 #include "steps.h"
 
 #include <string.h>
