@@ -369,6 +369,34 @@ Test(rows, rows_that_meet_stay_together)
     }
 }
 
+static rg_node *some_rows(rg_node *h)
+{
+    return rg_slice(h, 0, 2, B - 3);
+}
+
+static rg_node *rows_twice(rg_node *h)
+{
+    return rg_concat(RG_NODES(h, rg_sin(h)), 0);
+}
+
+/* The reverse pass makes rows of what other rows of a cotangent from outside of its loop are. */
+Test(rows, rows_that_have_other_numbers_outside)
+{
+    rg_node *(*const stacked[])(rg_node *) = {some_rows, rows_twice};
+    static const char *const names[] = {"some rows", "rows twice"};
+    for (size_t k = 0; k < sizeof names / sizeof *names; k++) {
+        fetched *f = fetched_new(RG_F32);
+        rg_scan *s = rg_scan_begin(f->g, NULL);
+        rg_node *x = rg_scan_slice(s, f->at[0]), *h = rg_scan_carry(s, rg_zeros(f->g, RG_F32, RG_SHAPE(B, H)));
+        rg_node *next = rg_tanh(rg_add(rg_linear(x, weight(f->g, "w", H, I), NULL), h));
+        rg_scan_next(s, h, next);
+        rg_node *ys = rg_scan_stack(s, stacked[k](next));
+        rg_scan_end(s);
+        fetch(f, ys);
+        check(f, names[k], false);
+    }
+}
+
 /* A few rows are not worth a piece, and where weights are larger than a cache each thread reads its own part of
    them. */
 Test(rows, only_where_it_pays)

@@ -38,7 +38,8 @@ enum {
         1 << 14, /* the same of the reverse rule: each element of input 0 is added to one output element, or none */
     RG_FOLLOWED = 1 << 15, /* of an RG_DELIVERS op: its tail may be whatever elementwise ops alone read its output */
     RG_ROWS = 1 << 16, /* a row of output 0, along its first axis, comes from the rows of inputs that `reads` says go
-                          along with it, and has the same bits whatever other rows there are, if any */
+                          along with it, and has the same bits whatever other rows there are, if any. Where no input
+                          goes along, rows are not computed apart: a row may depend on its number */
     RG_ANY_SIZES = 1 << 17, /* the shape rule asks which sizes are equal and passes them on: what holds for stand-ins of
                                named sizes holds for all, and is not asked again */
     RG_ONCE = 1 << 18,      /* of an elementwise op: run takes inputs that are one element for all, see step->once */

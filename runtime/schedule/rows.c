@@ -138,18 +138,21 @@ static bool run_fits(cutting *c, const rgi_item *item, const rgi_exec *e)
     const rgi_use *use = rgi_main_use(c->prog, item);
     const rg_op *op = e->step.op;
     const bool moves = op->window && op->traits & RG_MOVES;
-    bool fits = (moves || (op->traits & RG_ROWS && op->reads)) && !e->group && use->n_out == 1 && !e->tasks[1] &&
-                use->n_in <= RGI_ROW_INPUTS && !c->prog->values[use->out[0]].window && has_rows(c, use->out[0], NULL);
+    bool along = false, fits = (moves || (op->traits & RG_ROWS && op->reads)) && !e->group && use->n_out == 1 &&
+                               !e->tasks[1] && use->n_in <= RGI_ROW_INPUTS && !c->prog->values[use->out[0]].window &&
+                               has_rows(c, use->out[0], NULL);
     for (uint32_t i = 0; fits && i < use->n_in; i++) {
         const int32_t v = use->in[i];
-        if (v == RGI_NONE) /* only its shape is used; by what has windows not along the first axis */
+        if (v == RGI_NONE) { /* only its shape is used; by what has windows not along the first axis */
             fits = moves || row_axis(c, &e->step, i) <= 0;
-        else if (goes_along(c, &e->step, i))
+        } else if (goes_along(c, &e->step, i)) {
             fits = !c->prog->values[v].window && !is_packed(c, use, i) && (!is_written(c, v) || has_rows(c, v, NULL));
-        else
+            along = true;
+        } else {
             fits = !moves && !is_written(c, v) && row_axis(c, &e->step, i) < 0;
+        }
     }
-    return fits;
+    return fits && along; /* where a row comes from the whole of all, it matters which row it is */
 }
 
 /* ---- the body ---- */
