@@ -214,6 +214,50 @@ static mark fused(const sample_row *row, const sample_case *c, complaints *why)
     return m;
 }
 
+/* The op of operands that lie one element behind the beginning of others: pieces of them, whatever is a multiple of what. */
+static rg_node *of_pieces(trial *t)
+{
+    rg_node *x[SAMPLE_INPUTS];
+    for (size_t i = 0; i < t->n; i++) {
+        rg_node *flat = rg_reshape(t->x[i], RG_SHAPE(-1));
+        rg_node *longer = rg_concat(RG_NODES(rg_zeros(t->g, t->dtype[i], RG_SHAPE(1)), flat), 0);
+        x[i] = rg_reshape(rg_slice(longer, 0, 1, RG_END), rg_shape_of(t->x[i]));
+    }
+    return sample_build(t->row, &t->context, x);
+}
+
+static mark pieces_at(const sample_row *row, const sample_case *c, rg_dtype dtype, sample_sizes sizes, complaints *why)
+{
+    const uint64_t none = ~UINT64_C(0); /* a piece of what is joined would be what is joined */
+    trial t;
+    mark m = MARK_FAIL;
+    if (trial_begin(&t, row, c, dtype, sizes, why)) {
+        rg_node *fetch[1 + SAMPLE_INPUTS], *y = of_pieces(&t);
+        if (y)
+            m = compare_plans(&t, (rg_nodes){fetch, with_gradients(&t, y, fetch)},
+                              &(rg_plan_opts){.threads = 1, .without_rewrites = none},
+                              &(rg_plan_opts){.threads = 1, .without_rewrites = none, .no_fuse = true}, NULL, 0, why);
+        else
+            complain(why, "%s: does not build of pieces: %s", t.label, rg_graph_error(t.g));
+    }
+    trial_end(&t);
+    return m;
+}
+
+static mark pieces(const sample_row *row, const sample_case *c, complaints *why)
+{
+    if (row->flags & SAMPLE_STRUCTURAL || !sample_inputs(c))
+        return MARK_NONE;
+    mark m = MARK_NONE;
+    for (rg_dtype d = RG_F32; d <= RG_F64 && m != MARK_FAIL; d++)
+        if (takes(row, c, d)) {
+            m = pieces_at(row, c, d, sizes_small, why);
+            if (m == MARK_PASS && sample_case_named(c))
+                m = pieces_at(row, c, d, sizes_large, why);
+        }
+    return m;
+}
+
 static mark threads(const sample_row *row, const sample_case *c, complaints *why)
 {
     if ((row->flags & SAMPLE_STRUCTURAL) || !sample_case_named(c))
@@ -332,6 +376,6 @@ static mark special(const sample_row *row, const sample_case *c, complaints *why
 }
 
 const column columns_values[] = {
-    {"f32", forward_f32}, {"f64", forward_f64}, {"others", forward_others}, {"fused", fused},
+    {"f32", forward_f32}, {"f64", forward_f64}, {"others", forward_others}, {"fused", fused}, {"pieces", pieces},
     {"threads", threads}, {"empty", empty},     {"special", special},       {NULL, NULL},
 };

@@ -39,6 +39,10 @@ Test(ops, fused_is_unfused_bit_for_bit)
 {
     run_column("fused");
 }
+Test(ops, pieces_are_read_as_what_lies_by_itself)
+{
+    run_column("pieces");
+}
 Test(ops, threads_make_no_difference)
 {
     run_column("threads");
