@@ -82,6 +82,61 @@ Test(updates, same_bits_however_the_gradient_is_passed_on)
     }
 }
 
+/* What is close to an update: the sum goes to another parameter, has a factor for each column or element, or is read by
+   one more op of the tail. */
+typedef enum tail { TO_ANOTHER, FACTORS_OF_COLUMNS, FACTORS, READ_ON, TAILS } tail;
+
+enum { ROWS = 90, COLUMNS = 130, ALL = ROWS * COLUMNS };
+
+typedef struct results {
+    float w[ALL], v[ALL], fetched[ALL];
+} results;
+
+static void run_tail(tail o, int threads, bool no_fuse, results *out)
+{
+    enum { BATCH = 64 };
+    static float data[BATCH * COLUMNS], numbers[ALL];
+    for (size_t i = 0; i < sizeof data / sizeof *data; i++)
+        data[i] = (float)(i * 37 % 101) / 101 - 0.5f;
+    for (size_t i = 0; i < ALL; i++)
+        numbers[i] = (float)(i % 3) / -1000;
+    const rg_shape shape = RG_SHAPE(ROWS, COLUMNS);
+    rg_graph *g = rg_graph_new(NULL);
+    rg_node *x = rg_input(g, "x", RG_F32, RG_SHAPE(BATCH, COLUMNS)),
+            *factors = rg_input(g, "factors", RG_F32, o == FACTORS ? shape : RG_SHAPE(COLUMNS));
+    rg_node *w = rg_param(g, "w", RG_F32, shape, &(rg_param_opts){.init = RG_UNIFORM, .scale = 0.1}),
+            *v = rg_param(g, "v", RG_F32, shape, NULL);
+    rg_node *loss = rg_sum(rg_square(rg_linear(x, w, NULL)), RG_ALL_AXES, false),
+            *grad = rg_at(rg_grad(loss, RG_NODES(w)), 0);
+    rg_node *sum = o == FACTORS_OF_COLUMNS || o == FACTORS ? rg_fma(grad, factors, w) : rg_axpy(-1e-3, grad, w);
+    rg_node *step = rg_assign(o == TO_ANOTHER ? v : w, sum), *last = o == READ_ON ? rg_tanh(sum) : factors;
+    rg_plan *p =
+        must_compile(g, RG_NODES(step, last, factors), &(rg_plan_opts){.threads = threads, .no_fuse = no_fuse});
+    must(rg_bind(p, x, data));
+    must(rg_bind(p, factors, numbers));
+    for (int run = 0; run < 2; run++)
+        must(rg_run(p));
+    memcpy(out->w, rg_value(w).data, sizeof out->w);
+    memcpy(out->v, rg_value(v).data, sizeof out->v);
+    if (o == READ_ON)
+        memcpy(out->fetched, rg_data(p, last), sizeof out->fetched);
+    rg_plan_free(p);
+    rg_graph_free(g);
+}
+
+Test(updates, what_is_close_to_one)
+{
+    static results plain, fused;
+    for (tail o = 0; o < TAILS; o++) {
+        run_tail(o, 1, true, &plain);
+        for (int threads = 1; threads <= 2; threads++) {
+            run_tail(o, threads, false, &fused);
+            cr_expect(memcmp((const void *)&plain, (const void *)&fused, sizeof plain) == 0, "tail %d, %d threads",
+                      (int)o, threads);
+        }
+    }
+}
+
 /* Two convolutions, the second with many outputs and in groups, trained for three steps: their weights. */
 static void train_convolutions(int64_t batch, bool no_fuse, int threads, float *out, size_t n)
 {
