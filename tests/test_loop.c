@@ -238,6 +238,46 @@ static rg_nodes square_branch(void *user, rg_nodes in)
     return (rg_nodes){out, 2};
 }
 
+static rg_nodes product_branch(void *user, rg_nodes in)
+{
+    rg_node **out = user;
+    *out = rg_tanh(rg_matmul(in.at[0], in.at[1]));
+    return (rg_nodes){out, 1};
+}
+
+static rg_nodes sine_branch(void *user, rg_nodes in)
+{
+    rg_node **out = user;
+    *out = rg_sin(in.at[0]);
+    return (rg_nodes){out, 1};
+}
+
+/* Threads that do not go into a loop, whose first step they share, do not meet in it: how often it goes round stays until
+   all have looked. The number of the branch taken lies where that of the other lay. */
+Test(loop, all_threads_pass_a_branch_that_is_not_taken, .timeout = 60)
+{
+    static const rg_machine eager = {.flop_ns = 1, .byte_ns = 1, .meeting_ns = 0, .share_ns = 1e-3};
+    enum { N = 16, RUNS = 2000 };
+    rg_graph *g = rg_graph_new(NULL);
+    rg_node *x = rg_input(g, "x", RG_F64, RG_SHAPE(1, N)), *w = rg_input(g, "w", RG_F64, RG_SHAPE(N, N));
+    rg_node *taken = rg_input(g, "taken", RG_BOOL, RG_SCALAR), *room;
+    rg_node *fetch[] = {rg_at(rg_cond(taken, product_branch, sine_branch, &room, RG_NODES(x, w)), 0),
+                        rg_softmax(rg_cumsum(w, 1, false), 1)};
+    rg_plan *p = must_compile(g, (rg_nodes){fetch, 2}, &(rg_plan_opts){.threads = 2, .machine = &eager});
+    double data[N * N];
+    const bool no = false;
+    for (int i = 0; i < N * N; i++)
+        data[i] = 1e-3 * i;
+    must(rg_bind(p, x, data));
+    must(rg_bind(p, w, data));
+    must(rg_bind(p, taken, &no));
+    for (int k = 0; k < RUNS; k++)
+        must(rg_run(p));
+    cr_expect(close_to(value_at(p, fetch[0], 7), sin(data[7]), 1e-15));
+    rg_plan_free(p);
+    rg_graph_free(g);
+}
+
 Test(loop, one_branch_is_computed)
 {
     rg_graph *g = rg_graph_new(NULL);

@@ -240,8 +240,11 @@ static size_t turn(rgi_walker *w, const rgi_exec *e, size_t i)
         if (!e->parallel && !mine(w, e))
             return e->jump;
         const size_t trips = enter(w, e);
-        if (trips == 0)
+        if (trips == 0) {
+            if (e->parallel && e->from) /* all have looked before anyone goes on: there are no meetings in the loop */
+                rgi_meet(w);
             return e->jump;
+        }
         w->trips[e->depth] = trips;
         w->done[e->depth] = 0;
         if (b && b->loop == i)
