@@ -1,5 +1,5 @@
-/* scaling.c - how a training step would run on a machine of many cores: the tasks of a plan are timed alone on this one,
-   and the times are put together for 1 to 64 workers. Prints the tables of docs/scaling.md.
+/* scaling.c - how a training step would run on a machine of many cores: the tasks of a plan are timed alone on this
+   one, and the times are put together for 1 to 64 workers. Prints the tables of docs/scaling.md.
 
    Critical path: the longest chain of tasks that wait for each other. List schedule: whoever is free takes the task
    with the longest way to the end. As planned: the plan for so many threads with its order, lanes, shares and
@@ -90,7 +90,8 @@ static bool measure_piece(const task_graph *g, size_t i, uint32_t k, const size_
     return ok;
 }
 
-/* One phase once more: as a whole, or piece by piece, another one first each time, for it loads what others find near. */
+/* One phase once more: as a whole, or piece by piece, another one first each time, for it loads what others find
+   near. */
 static bool measure_phase(const pieces *p, size_t i, uint32_t k, int round, uint64_t idle, double *at)
 {
     const size_t n = pieces_of(p, i, k), begin = n * (size_t)(round / 2) / ROUNDS;

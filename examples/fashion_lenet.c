@@ -128,9 +128,9 @@ int main(int argc, char **argv)
                                           .rate = 4e-3,
                                           .accuracy = 0.90,
                                           .quick_images = 2000,
-.quick_epochs = 1,
-.quick_batch = 64,
-.quick_accuracy = 0.5,
-.network = network,
+                                          .quick_epochs = 1,
+                                          .quick_batch = 64,
+                                          .quick_accuracy = 0.5,
+                                          .network = network,
                                           .pictures = draw});
 }

@@ -18,8 +18,8 @@ int main(int argc, char **argv)
                                           .rate = 2e-3,
                                           .accuracy = 0.895,
                                           .quick_images = 2000,
-.quick_epochs = 1,
-.quick_batch = 128,
-.quick_accuracy = 0.5,
-.network = network});
+                                          .quick_epochs = 1,
+                                          .quick_batch = 128,
+                                          .quick_accuracy = 0.5,
+                                          .network = network});
 }

@@ -29,8 +29,8 @@ bool rgi_size_add(size_t a, size_t b, size_t *out)
     return !__builtin_add_overflow(a, b, out);
 }
 
-/* Blocks that hold huge pages begin at one and ask for them: first use of small pages, and finding them, costs more than
-   many a kernel. What is left at the end of a block stays on small ones, so that no memory is spent on it. */
+/* Blocks that hold huge pages begin at one and ask for them: first use of small pages, and finding them, costs more
+   than many a kernel. What is left at the end of a block stays on small ones, so that no memory is spent on it. */
 static void *default_alloc(void *user, size_t bytes)
 {
     (void)user;

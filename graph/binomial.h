@@ -2,9 +2,9 @@
    Algorithm 799: revolve, ACM TOMS 26, 2000).
 
    A walk of n blocks is walked forwards once, then its blocks are asked for from the last one to the first. To enter a
-   block one walks to it from the nearest checkpoint before it. With s checkpoints, that of block 0 counted, and no block
-   walked more than r times, n = C(s + r, s) blocks are the most that can be done; the schedule walks the fewest blocks
-   altogether. A checkpoint's slot is free again once its block has been entered. */
+   block one walks to it from the nearest checkpoint before it. With s checkpoints, that of block 0 counted, and no
+   block walked more than r times, n = C(s + r, s) blocks are the most that can be done; the schedule walks the fewest
+   blocks altogether. A checkpoint's slot is free again once its block has been entered. */
 #ifndef RGI_BINOMIAL_H
 #define RGI_BINOMIAL_H
 

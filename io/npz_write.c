@@ -1,5 +1,5 @@
-/* npz_write.c - writing archives of arrays as numpy.savez does: members are stored, so that their elements can be read in
-   place. */
+/* npz_write.c - writing archives of arrays as numpy.savez does: members are stored, so that their elements can be read
+   in place. */
 #include <retrograde/io.h>
 
 #include "../graph/arena.h"

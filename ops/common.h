@@ -41,7 +41,8 @@ static inline const rgk_table *rgi_kernels(rg_dtype dtype)
     return rgk(dtype == RG_F64 ? RGK_F64 : RGK_F32);
 }
 
-/* What an op of one result is asked about from types alone: type[] holds those of the inputs, then that of the result. */
+/* What an op of one result is asked about from types alone: type[] holds those of the inputs, then that of the
+   result. */
 static inline rg_step rgi_typed_step(const rg_node *node, const rg_type *type)
 {
     return (rg_step){.op = node->op,

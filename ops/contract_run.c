@@ -33,11 +33,11 @@ static const rgk_table *choose_kernels(const rg_step *s)
     return is_bf16(s, 0) && is_bf16(s, 1) ? rgk_of_pairs() : rgi_kernels(s->out_type->dtype);
 }
 
-/* Strips of columns go over all rows, and those of rows over all columns. Narrow ones make slow products, and there may be
-   few of them: they are cut across as well, those of columns into what is as wide as a tile of registers, if that leaves
-   enough tasks; those of rows into shorter ones, or lower ones for a tail, which wants whole rows. Tasks that follow each
-   other are those of one strip: together they are one product, so that fewer threads lose nothing by it. Products of pairs
-   have tiles of many rows. */
+/* Strips of columns go over all rows, and those of rows over all columns. Narrow ones make slow products, and there may
+   be few of them: they are cut across as well, those of columns into what is as wide as a tile of registers, if that
+   leaves enough tasks; those of rows into shorter ones, or lower ones for a tail, which wants whole rows. Tasks that
+   follow each other are those of one strip: together they are one product, so that fewer threads lose nothing by it.
+   Products of pairs have tiles of many rows. */
 static void cut_strips(const rg_step *s, rgi_product *p, bool by_rows)
 {
     const size_t lanes = p->kernels->lanes, wide = 4 * lanes, strips = p->batch * p->rows * p->columns;
@@ -302,8 +302,8 @@ static rg_status deliver(const rg_step *s, const rgi_product *p, size_t element,
     return status;
 }
 
-/* Tiles [lo, hi), strip by strip within each batch element; those that make a rectangle are done in one product. A strip
-   is a row of tiles, or a column of them. */
+/* Tiles [lo, hi), strip by strip within each batch element; those that make a rectangle are done in one product. A
+   strip is a row of tiles, or a column of them. */
 static rg_status run_tiles(const rg_step *s, const rgi_product *p, size_t lo, size_t hi)
 {
     const size_t tiles = p->rows * p->columns, length = p->by_columns ? p->rows : p->columns;

@@ -15,9 +15,11 @@
 #include "conv.h"
 
 #define MOST_BANDS 16 /* of an axis that is divided */
-#define FEW_ZEROS 25  /* an axis of whose terms less than one in so many is beyond the edges is not, but forwards ... */
-#define FEWER_ZEROS 100 /* ... one in so many: what is not divided is never read from blocks */
-#define MOST_RUNS 1024  /* of all classes */
+/* An axis of whose terms less than one in so many is beyond the edges is not, but forwards one in so many more: what is
+   not divided is never read from blocks. */
+#define FEW_ZEROS 25
+#define FEWER_ZEROS 100
+#define MOST_RUNS 1024 /* of all classes */
 
 /* The taps of an axis that results of remainder `rest` meet, by their shift, which ascends. */
 static size_t shifts_of(const rgi_conv_layout *l, int axis, size_t rest, int32_t *shift)

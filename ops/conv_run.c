@@ -144,8 +144,8 @@ static void gather(rgi_conv_layout *l, size_t size)
     l->source_bytes = l->rows * row;
 }
 
-/* Of places i step + j other - before on an axis of `in` elements, for i < n and j < m: where steps are so long that one i at
-   most meets elements, as long as that needs. Each i and j meet what they met. */
+/* Of places i step + j other - before on an axis of `in` elements, for i < n and j < m: where steps are so long that
+   one i at most meets elements, as long as that needs. Each i and j meet what they met. */
 static void shorten(size_t *step, size_t n, size_t other, size_t m, size_t in, size_t *before)
 {
     const size_t reach = m ? (m - 1) * other : 0, enough = rgi_larger(in + reach, 1);

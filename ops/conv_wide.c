@@ -314,7 +314,8 @@ static void add_up(const rg_step *s, const rgi_conv_layout *l, const rgi_conv_pa
     }
 }
 
-/* The sums of a block of outputs are a piece of a result in blocks: to the result, if they are not there, or the tail. */
+/* The sums of a block of outputs are a piece of a result in blocks: to the result, if they are not there, or the
+   tail. */
 static rg_status put_blocks(const rg_step *s, const rgi_conv_layout *l, const rgi_conv_part *t, size_t block)
 {
     const rgi_conv_wide *w = &l->wide;

@@ -22,8 +22,8 @@ void rgi_pointwise_vjp(rg_node *self, rg_node *const ct[], rg_node *grad[]);
 void rgi_pointwise_jvp(rg_node *self, rg_node *const tangent[], rg_node *out[]);
 void rgi_pointwise_cost(const rg_step *s, rg_cost *cost);
 
-/* The kernel of rgi_pointwise.kernel over [lo, hi); the attributes, if any, are its doubles. Ops of two and three inputs
-   may have RG_ONCE. */
+/* The kernel of rgi_pointwise.kernel over [lo, hi); the attributes, if any, are its doubles. Ops of two and three
+   inputs may have RG_ONCE. */
 rg_status rgi_run_unary(const rg_step *s, size_t lo, size_t hi); /* f32, f64; neg abs sign square: i32, i64 too */
 rg_status rgi_run_binary(const rg_step *s, size_t lo,
                          size_t hi); /* f32, f64; add sub mul minimum maximum: i32, i64 too */

@@ -277,8 +277,8 @@ typedef enum rgi_origin {
     RGI_ORIGINS
 } rgi_origin;
 
-/* Pointers that follow the same kind of thing: *at[i] is `from[i]` bytes into the slab, or bytes[i] into input or entry or
-   owner from[i], or from[i] bytes into the memory of step `step`. */
+/* Pointers that follow the same kind of thing: *at[i] is `from[i]` bytes into the slab, or bytes[i] into input or entry
+   or owner from[i], or from[i] bytes into the memory of step `step`. */
 #define RGI_LINKS 30
 typedef struct rgi_links {
     struct rgi_links *next;
@@ -412,8 +412,8 @@ typedef struct rgi_buffer {
     bool taken;
 } rgi_buffer;
 /* Returns false when memory is short. *total: bytes needed; *peak: the least anybody could need. */
-/* `sorted`: the numbers of all buffers in any order; receives them by size, which takes less time the nearer they were to
-   it. Where they are placed does not depend on it. */
+/* `sorted`: the numbers of all buffers in any order; receives them by size, which takes less time the nearer they were
+   to it. Where they are placed does not depend on it. */
 bool rgi_offsets(rgi_arena *temporary, rgi_buffer *buffers, size_t n, uint32_t positions, uint32_t *sorted,
                  size_t *total, size_t *peak);
 

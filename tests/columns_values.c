@@ -214,7 +214,8 @@ static mark fused(const sample_row *row, const sample_case *c, complaints *why)
     return m;
 }
 
-/* The op of operands that lie one element behind the beginning of others: pieces of them, whatever is a multiple of what. */
+/* The op of operands that lie one element behind the beginning of others: pieces of them, whatever is a multiple of
+   what. */
 static rg_node *of_pieces(trial *t)
 {
     rg_node *x[SAMPLE_INPUTS];

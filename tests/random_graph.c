@@ -251,7 +251,8 @@ static rg_node *plain_step(rg_node *x, rg_node *h, rg_node *c)
     return rg_tanh(rg_add(rg_add(rg_mul(h, rg_sin(c)), rg_mul(x, h)), x));
 }
 
-/* a, b = x h, sin(x) + c;  tanh(a h + b z), z one element of both, spread; gates as cells cut them out of what is joined. */
+/* a, b = x h, sin(x) + c;  tanh(a h + b z), z one element of both, spread; gates as cells cut them out of what is
+   joined. */
 static rg_node *gated_step(maker *m, rg_node *x, rg_node *h, rg_node *c)
 {
     const int64_t n = rg_shape_of(x).dim[0], at = (int64_t)below(m, (size_t)(2 * n));

@@ -108,7 +108,8 @@ static rg_plan *plan_of_long(rg_graph *g, rg_nodes fetch, rg_node *xs, size_t bu
     return ok ? p : NULL;
 }
 
-/* One that makes products, and sums of the reverse pass, in strips, since it would not fit into its budget otherwise. */
+/* One that makes products, and sums of the reverse pass, in strips, since it would not fit into its budget
+   otherwise. */
 static bool recurrence_in_strips(rg_graph *g)
 {
     rg_node *xs = rg_input(g, "xs", RG_F32, RG_SHAPE(rg_dim(g, "time"), 2, 3));

@@ -1,5 +1,5 @@
-/* test_binomial.c - the schedule of checkpoints within a budget: that it walks the fewest blocks, by dynamic programming;
-   and how many forward steps the reverse of a recurrence makes, how much memory, with what bits. */
+/* test_binomial.c - the schedule of checkpoints within a budget: that it walks the fewest blocks, by dynamic
+   programming; and how many forward steps the reverse of a recurrence makes, how much memory, with what bits. */
 #include "must.h"
 #include "tasks.h"
 #include "waves.h"
@@ -175,8 +175,8 @@ static made run_once(int64_t steps, int values, rg_scan_opts opts)
     return m;
 }
 
-/* Forward steps of the binomial schedule where one step's values, its first state among them, are held beside the states
-   that are kept. */
+/* Forward steps of the binomial schedule where one step's values, its first state among them, are held beside the
+   states that are kept. */
 static double optimum(int64_t steps, int values, size_t bytes)
 {
     const int64_t slots = (int64_t)(bytes / (WIDTH * sizeof(float))) - values - 1;

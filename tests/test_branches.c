@@ -483,7 +483,8 @@ static rg_status run_or_fail(const rg_step *s, size_t lo, size_t hi)
 
 static const rg_op moody = {.name = "moody", .n_in = 1, .n_out = 1, .infer = rg_infer_same, .run = run_or_fail};
 
-/* Whichever branch fails, at whatever step: nobody waits for it for ever, and the next run is as if nothing had been. */
+/* Whichever branch fails, at whatever step: nobody waits for it for ever, and the next run is as if nothing had
+   been. */
 Test(branches, one_that_fails, .timeout = 60)
 {
     for (int both = 0; both < 2; both++)

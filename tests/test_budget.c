@@ -267,8 +267,8 @@ Test(budget, lent_memory)
     free(memory);
 }
 
-/* Layers that follow each other hold more memory than one after the other: where a budget leaves no room for it, they do
-   not. */
+/* Layers that follow each other hold more memory than one after the other: where a budget leaves no room for it, they
+   do not. */
 Test(budget, loops_side_by_side)
 {
     enum { STEPS = 60, FEATURES = 4, PLANS = 3 };

@@ -1,5 +1,5 @@
-/* test_claims.c - long steps: a thread that is done with its own tasks goes on with those of one that is not, and no bit
-   says who did which. */
+/* test_claims.c - long steps: a thread that is done with its own tasks goes on with those of one that is not, and no
+   bit says who did which. */
 #include "must.h"
 
 #include <time.h>

@@ -1,5 +1,5 @@
-/* test_conv_axes.c - convolutions of one, two and three axes: transposed ones against their definition, padding that keeps
-   the size, planes of nothing but padding. */
+/* test_conv_axes.c - convolutions of one, two and three axes: transposed ones against their definition, padding that
+   keeps the size, planes of nothing but padding. */
 #include "must.h"
 #include "waves.h"
 

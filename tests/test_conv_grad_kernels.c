@@ -1,5 +1,5 @@
-/* test_conv_grad_kernels.c - the kernels of a convolution's gradient by its weights in every table: each sum against double
-   precision; nothing beside the results is written, and beyond the edges of a source nothing is read. */
+/* test_conv_grad_kernels.c - the kernels of a convolution's gradient by its weights in every table: each sum against
+   double precision; nothing beside the results is written, and beyond the edges of a source nothing is read. */
 #include <criterion/criterion.h>
 #include <math.h>
 #include <stdlib.h>

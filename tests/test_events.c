@@ -42,7 +42,8 @@ static bool read_events(size_t *n)
     return found;
 }
 
-/* Where record i begins, each one before it being whole and under its checksums; the end for i = the number of records. */
+/* Where record i begins, each one before it being whole and under its checksums; the end for i = the number of
+   records. */
 static size_t record(size_t n, size_t i)
 {
     size_t at = 0;

@@ -1,5 +1,5 @@
-/* test_footprint.c - memory of the training steps that the benchmarks time: where values lie takes hardly more than what
-   is alive at once, which no placement can do without; what is counted is what is there. */
+/* test_footprint.c - memory of the training steps that the benchmarks time: where values lie takes hardly more than
+   what is alive at once, which no placement can do without; what is counted is what is there. */
 #include "must.h"
 
 #include "../examples/networks.h"

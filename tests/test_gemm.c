@@ -244,7 +244,8 @@ Test(gemm, packed)
 
 /* ---- updates ---- */
 
-/* The product, rounded and added to C by a factor, where that can be done; gaps between the rows must stay as they were. */
+/* The product, rounded and added to C by a factor, where that can be done; gaps between the rows must stay as they
+   were. */
 static bool updated(const rgk_table *t, size_t m, size_t n, size_t k, layout la, layout lb, double factor, size_t step)
 {
     problem p = plain(t, m, n, k, la, lb, false);

@@ -1,5 +1,5 @@
-/* test_layers.c - normalising layers and convolutions: PyTorch's names and defaults, running statistics in training and evaluation from
-   one graph, empty and single batches, layers used twice; dropped channels; refusals. */
+/* test_layers.c - normalising layers and convolutions: PyTorch's names and defaults, running statistics in training and
+   evaluation from one graph, empty and single batches, layers used twice; dropped channels; refusals. */
 #include "must.h"
 #include "waves.h"
 

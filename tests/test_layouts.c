@@ -1,5 +1,5 @@
-/* test_layouts.c - images in blocks of channels between the steps of a plan: the same bits as planes, over random networks of
-   convolutions, and told in the plan; where turning would cost more than it saves, planes stay. */
+/* test_layouts.c - images in blocks of channels between the steps of a plan: the same bits as planes, over random
+   networks of convolutions, and told in the plan; where turning would cost more than it saves, planes stay. */
 #include "must.h"
 
 #include "../ops/blocks.h"
@@ -245,7 +245,8 @@ Test(layouts, a_region)
     rg_graph_free(g);
 }
 
-/* Padding that planes add as zeros makes NaN of an infinite weight: so does it with blocks, however few zeros there are. */
+/* Padding that planes add as zeros makes NaN of an infinite weight: so does it with blocks, however few zeros there
+   are. */
 Test(layouts, infinite_weights_meet_padding)
 {
     enum { CHANNELS = 64, SIDE_LARGEST = 140 };

@@ -252,8 +252,8 @@ static rg_nodes sine_branch(void *user, rg_nodes in)
     return (rg_nodes){out, 1};
 }
 
-/* Threads that do not go into a loop, whose first step they share, do not meet in it: how often it goes round stays until
-   all have looked. The number of the branch taken lies where that of the other lay. */
+/* Threads that do not go into a loop, whose first step they share, do not meet in it: how often it goes round stays
+   until all have looked. The number of the branch taken lies where that of the other lay. */
 Test(loop, all_threads_pass_a_branch_that_is_not_taken, .timeout = 60)
 {
     static const rg_machine eager = {.flop_ns = 1, .byte_ns = 1, .meeting_ns = 0, .share_ns = 1e-3};

@@ -171,8 +171,8 @@ Test(offsets, do_not_depend_on_the_order_before)
     rg_graph_free(g);
 }
 
-/* Few lifetimes, so that most buffers share theirs: those that no run has together may lie upon each other, and no others
-   do. */
+/* Few lifetimes, so that most buffers share theirs: those that no run has together may lie upon each other, and no
+   others do. */
 Test(offsets, only_what_is_exclusive_overlaps)
 {
     static const char choices[2];

@@ -112,7 +112,8 @@ static bool shape_at(const rg_graph *g, const rgi_shape *shape, const int64_t *s
     return true;
 }
 
-/* Whether the rule of a node with named sizes gives at others, equal and different ones, what follows from its shape. */
+/* Whether the rule of a node with named sizes gives at others, equal and different ones, what follows from its
+   shape. */
 static bool holds_for_any_sizes(const rg_node *node)
 {
     static const int64_t choices[][4] = {{1, 1, 1, 1}, {0, 0, 0, 0}, {2, 2, 2, 2},

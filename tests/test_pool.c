@@ -72,8 +72,8 @@ static void maxima_of(const rg_pool_opts *o, const int64_t in[2], const int64_t 
     }
 }
 
-/* Of two planes of small whole numbers with NaN and infinities in between, so that there are ties, and windows at the edges
-   that hold nothing larger than what is outside. */
+/* Of two planes of small whole numbers with NaN and infinities in between, so that there are ties, and windows at the
+   edges that hold nothing larger than what is outside. */
 static void compare_planes(rg_dtype dtype, const rg_pool_opts *o, int64_t height, int64_t width)
 {
     const int64_t in[2] = {height, width}, plane = height * width;

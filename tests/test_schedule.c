@@ -278,8 +278,8 @@ Test(schedule, steps_across_rows_meet)
     rg_graph_free(g);
 }
 
-/* Threads meet before the first of the steps by rows for what only the ones behind it read and write: it needs nothing of
-   the product in front, which mixes rows of what the last one writes over. */
+/* Threads meet before the first of the steps by rows for what only the ones behind it read and write: it needs nothing
+   of the product in front, which mixes rows of what the last one writes over. */
 Test(schedule, steps_by_rows_wait_for_what_later_ones_need)
 {
     enum { WIDE = 1024 };

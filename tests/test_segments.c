@@ -307,8 +307,8 @@ Test(segments, memory_of_a_budget)
     }
 }
 
-/* Lengths near the square root are taken where they leave nothing over: no copy of what is left. The sequence is read where
-   it lies, whether they do or not. */
+/* Lengths near the square root are taken where they leave nothing over: no copy of what is left. The sequence is read
+   where it lies, whether they do or not. */
 Test(segments, lengths_that_divide)
 {
     int even, odd;

@@ -87,8 +87,8 @@ static void run_with(const model *m, rg_plan *p, rg_node *x, const float *data, 
     must(rg_run(p));
 }
 
-/* Everything that can be cut is shared out; and only what takes long: the groups of a loop of 16 rows are one block each in
-   short sequences, and parts of rows in long ones. */
+/* Everything that can be cut is shared out; and only what takes long: the groups of a loop of 16 rows are one block
+   each in short sequences, and parts of rows in long ones. */
 static const rg_machine eager = {.flop_ns = 1, .byte_ns = 1, .meeting_ns = 0, .share_ns = 1e-3},
                         hesitant = {.flop_ns = 1, .byte_ns = 1, .meeting_ns = 100, .share_ns = 5e4};
 

@@ -1,5 +1,5 @@
-/* test_soon.c - what a loop reads after a product, which the product asks memory for: rows of this turn where the reader
-   stands behind it, of the next one where it stands in front; none after the last. */
+/* test_soon.c - what a loop reads after a product, which the product asks memory for: rows of this turn where the
+   reader stands behind it, of the next one where it stands in front; none after the last. */
 #include "must.h"
 
 #include "../runtime/schedule/soon.h"

@@ -1,5 +1,5 @@
-/* test_spread.c - operands that are smaller than what they meet, as a scale and a bias of each channel: the same bits as
-   operands that were repeated beforehand, whichever way blocks see them. */
+/* test_spread.c - operands that are smaller than what they meet, as a scale and a bias of each channel: the same bits
+   as operands that were repeated beforehand, whichever way blocks see them. */
 #include "must.h"
 
 #include <stdlib.h>
@@ -71,7 +71,8 @@ static void *repeated(const problem *q, const void *x, size_t size)
     return out;
 }
 
-/* Operands: small[k], or small[k] repeated. Each op that takes one element as it is, on either side; one that does not. */
+/* Operands: small[k], or small[k] repeated. Each op that takes one element as it is, on either side; one that does
+   not. */
 static rg_node *formula(rg_node *x, rg_node *const small[], rg_dtype dtype)
 {
     if (dtype == RG_I32)

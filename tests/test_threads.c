@@ -128,8 +128,8 @@ Test(threads, inside_a_callers_region, .timeout = 60)
     cr_expect(got[2] == want || got[2] == 0);
 }
 
-/* The caller may lower the number of threads after the plan was made. (Suites whose names end with `_in_small_teams` are
-   run with three threads at most.) */
+/* The caller may lower the number of threads after the plan was made. (Suites whose names end with `_in_small_teams`
+   are run with three threads at most.) */
 Test(threads, a_smaller_team_than_asked_for, .timeout = 60)
 {
     enum { THREADS = 64 };

@@ -237,8 +237,9 @@ static void bind_rows(rg_plan *p, rg_node *x, float *data, int64_t rows)
     must(rg_run(p));
 }
 
-/* Bit for bit as the plan that does every step as it was written: with 1 to 3 threads, more rows, fewer and none, but at
-   least so many, within a budget; and so are parameters then. The last `effects` of what is fetched have no values. */
+/* Bit for bit as the plan that does every step as it was written: with 1 to 3 threads, more rows, fewer and none, but
+   at least so many, within a budget; and so are parameters then. The last `effects` of what is fetched have no
+   values. */
 static void expect_same_rows(rg_graph *g, rg_node *x, rg_nodes fetch, size_t effects, int64_t least)
 {
     const rg_nodes results = {fetch.at, fetch.n - effects};
@@ -443,8 +444,8 @@ Test(window, random_graphs_of_parts_and_joins)
 
 /* ---- pieces, for everybody ---- */
 
-/* Rows of an input, of a product, of pieces of them, layers of a stack of weights: products, sums and softmaxes read them
-   where they lie. */
+/* Rows of an input, of a product, of pieces of them, layers of a stack of weights: products, sums and softmaxes read
+   them where they lie. */
 Test(window, pieces_are_no_steps)
 {
     rg_graph *g = rg_graph_new(&(rg_graph_opts){.seed = 7});
@@ -470,8 +471,8 @@ Test(window, pieces_are_no_steps)
     rg_graph_free(g);
 }
 
-/* Where a piece begins depends on sizes that its own do not depend on; and a group that reads pieces of what nobody reads
-   after it does not write over them. */
+/* Where a piece begins depends on sizes that its own do not depend on; and a group that reads pieces of what nobody
+   reads after it does not write over them. */
 Test(window, pieces_of_what_changes_or_dies)
 {
     rg_graph *g = rg_graph_new(&(rg_graph_opts){.seed = 7});
@@ -488,8 +489,8 @@ Test(window, pieces_of_what_changes_or_dies)
     rg_graph_free(g);
 }
 
-/* What is fetched of a parameter, and what is computed with pieces of it, is from before the update; what an update consists
-   of can be read in pieces too. */
+/* What is fetched of a parameter, and what is computed with pieces of it, is from before the update; what an update
+   consists of can be read in pieces too. */
 Test(window, pieces_of_parameters_that_change)
 {
     rg_graph *g = rg_graph_new(&(rg_graph_opts){.seed = 7});
@@ -509,8 +510,8 @@ Test(window, pieces_of_parameters_that_change)
     rg_graph_free(g);
 }
 
-/* A piece that is read long after it was made does not keep its whole, also where it is read by way of a view; one whose
-   whole is a result does no harm. */
+/* A piece that is read long after it was made does not keep its whole, also where it is read by way of a view; one
+   whose whole is a result does no harm. */
 Test(window, a_whole_does_not_live_long_for_a_piece)
 {
     rg_graph *g = rg_graph_new(&(rg_graph_opts){.seed = 7});
@@ -530,8 +531,8 @@ Test(window, a_whole_does_not_live_long_for_a_piece)
     rg_graph_free(g);
 }
 
-/* In bodies: rows of what a step makes, a carry's next value, carries that change places by way of pieces; and a sequence
-   that is a piece of what another loop made, of other turns than its own. */
+/* In bodies: rows of what a step makes, a carry's next value, carries that change places by way of pieces; and a
+   sequence that is a piece of what another loop made, of other turns than its own. */
 Test(window, pieces_in_loops)
 {
     fetched f = {.g = rg_graph_new(&(rg_graph_opts){.seed = 7})};

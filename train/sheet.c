@@ -55,8 +55,8 @@ void rgi_sheet_put(rgi_sheet *s, const char *format, ...)
 
 #define MOST_NAMES 100
 
-/* A file beside `path`, which takes its place once it is whole: new, and of nobody else. *name: to be freed. Returns NULL
-   with errno set. */
+/* A file beside `path`, which takes its place once it is whole: new, and of nobody else. *name: to be freed. Returns
+   NULL with errno set. */
 static FILE *open_beside(const char *path, char **name)
 {
     const size_t bytes = strlen(path) + 48;

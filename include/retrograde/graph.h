@@ -161,16 +161,16 @@ typedef struct rg_scan_opts {
        Otherwise the carries alone, at the beginning of each segment of steps, whose forward pass is repeated, one
        segment at a time; gradients have the same bits, unless the body has products that sum up more than 8192 numbers:
        rg_contract.
-       A budget that is too small for all of these carries keeps some of them, and repeats forward steps from the nearest
-       to come to the others, by the binomial schedule (Griewank and Walther's revolve, ACM TOMS 26, 2000), which
-       repeats the fewest; the last segment is come to once more than there. Where segments of several steps are better,
-       they are taken. Of 10,000 steps, each with values of four times the bytes of the carries, forward steps are made 2.0
-       times in all with a budget of 126 steps' values, 3.0 times with 22, 3.9 times with 9.5, 7.9 times with 3. Named
-       sizes are no obstacle: how many carries are kept is decided when data is bound. */
+       A budget that is too small for all of these carries keeps some of them, and repeats forward steps from the
+       nearest to come to the others, by the binomial schedule (Griewank and Walther's revolve, ACM TOMS 26, 2000),
+       which repeats the fewest; the last segment is come to once more than there. Where segments of several steps are
+       better, they are taken. Of 10,000 steps, each with values of four times the bytes of the carries, forward steps
+       are made 2.0 times in all with a budget of 126 steps' values, 3.0 times with 22, 3.9 times with 9.5, 7.9 times
+       with 3. Named sizes are no obstacle: how many carries are kept is decided when data is bound. */
     int64_t keep_every; /* steps of a segment, or RG_KEEP_SQRT: about the square root of their number */
-    size_t keep_bytes;  /* bytes for carries and for values of steps; what some log4(T) carries and one step take is the
-                           least. All carries of segments are kept where more than one reverse pass reads them, as second
-                           derivatives do, and of a scan in the body of another */
+    size_t keep_bytes;  /* bytes for carries and for values of steps; what some log4(T) carries and one step take is
+                           the least. All carries of segments are kept where more than one reverse pass reads them,
+                           as second derivatives do, and of a scan in the body of another */
 } rg_scan_opts;
 #define RG_KEEP_SQRT (-1)
 
@@ -194,9 +194,8 @@ RG_API void rg_scan_end(rg_scan *s);
 
 typedef struct rg_while_opts {
     const char *name; /* for dumps and errors */
-    int64_t
-        max_iter; /* steps at most: reverse mode needs it, and memory for so many. One step more is an error of rg_run,
-                         which then stores nothing. 0: any number */
+    int64_t max_iter; /* steps at most: reverse mode needs it, and memory for so many. One step more is an error of
+                         rg_run, which then stores nothing. 0: any number */
 } rg_while_opts;
 
 /* Opens a loop: a recurrence without slices, of as many steps as its test says. In its body stand carries

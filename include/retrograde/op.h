@@ -168,8 +168,8 @@ struct rg_tail {
     /* Where it will write, likewise. Memory that another core has read takes long to get back: who asks for it while it
        computes has it by then. */
     size_t (*writes)(const rg_step *step, size_t first, const void *at[RG_TAIL_READS]);
-    /* Where all that it does is to add output 0, *factor times, to what lies in memory, in one rounding: these elements,
-       from `first` on, for who does so itself and hands nothing over. NULL: it does something else. */
+    /* Where all that it does is to add output 0, *factor times, to what lies in memory, in one rounding: these
+       elements, from `first` on, for who does so itself and hands nothing over. NULL: it does something else. */
     void *(*adds_to)(const rg_step *step, size_t first, double *factor);
 };
 
@@ -251,10 +251,10 @@ struct rg_op {
        any); -1: all of the axis is read. Absent: elementwise ops, views and those that move read what their traits say,
        others everything. */
     void (*reads)(const rg_step *step, size_t i, int32_t from[]);
-    /* Optional, of an op that sums over the first axis, of one size, of inputs 0 and 1, perhaps over further ones too: each
-       element is one chain of additions that goes through that axis upwards, or downwards (*descending), begun from
-       input 2, of the output's type, if there is one; so from the result over some of the indices it goes on over the
-       next ones to the bits of the sum over all. Input 2 may lie where the output does. False: not so. */
+    /* Optional, of an op that sums over the first axis, of one size, of inputs 0 and 1, perhaps over further ones too:
+       each element is one chain of additions that goes through that axis upwards, or downwards (*descending), begun
+       from input 2, of the output's type, if there is one; so from the result over some of the indices it goes on over
+       the next ones to the bits of the sum over all. Input 2 may lie where the output does. False: not so. */
     bool (*chain)(const rg_step *step, bool *descending);
     /* The one number that every element of the output is, whatever the inputs hold; false: none. Used when
        compiling. */

@@ -33,8 +33,8 @@ typedef enum rg_layout {
 } rg_layout;
 
 typedef struct rg_plan_opts {
-    /* 0: the OpenMP default. As many at most: what is too little to share, one thread does. Where no machine is given, a
-       plan for sizes that take less than about a third of a millisecond tries which is faster, one thread or all, in
+    /* 0: the OpenMP default. As many at most: what is too little to share, one thread does. Where no machine is given,
+       a plan for sizes that take less than about a third of a millisecond tries which is faster, one thread or all, in
        five runs of each, and again after 64 to 8192 runs. */
     int threads;
     rg_mode mode;  /* 0: training if an effect is fetched; otherwise required where a fetched node depends on it */
@@ -44,10 +44,10 @@ typedef struct rg_plan_opts {
        the program, the element and what the inputs hold. One thread, nothing fused. */
     bool check;
     bool profile; /* note when each thread works on which step: rg_plan_profile, rg_plan_trace */
-    /* Most bytes that rg_plan_bytes may come to, 0: any number. What is as long as a recurrence is made for some steps at
-       a time, and values are made again where they are needed late, until it fits; the results are the same to the last
-       bit. If nothing does, fewer threads share the work, half as often as it takes, down to one; if one thread does not fit
-       either, rg_run and rg_plan_prepare fail with RG_ERR_MEMORY and say the least that would do. */
+    /* Most bytes that rg_plan_bytes may come to, 0: any number. What is as long as a recurrence is made for some steps
+       at a time, and values are made again where they are needed late, until it fits; the results are the same to the
+       last bit. If nothing does, fewer threads share the work, half as often as it takes, down to one; if one thread
+       does not fit either, rg_run and rg_plan_prepare fail with RG_ERR_MEMORY and say the least that would do. */
     size_t budget;
     /* Identities that hold to the last bit (x * 1 is x, a transposed operand is read as it lies) replace nodes by what
        costs less. Bit i: not the one of rg_rewrite_name(i); ~0: none. */

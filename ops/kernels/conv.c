@@ -6,7 +6,8 @@
 #include "conv_tile.h"
 #include "list.h"
 
-/* Of sums of so few terms more is written than read: planes are written one after the other, which memory sees coming. */
+/* Of sums of so few terms more is written than read: planes are written one after the other, which memory sees
+   coming. */
 #define FEW_TERMS 32
 
 /* A stretch of a panel's columns that are pixels: `n` from column `from` on, at element `to` of a plane of y. */

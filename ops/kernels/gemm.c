@@ -17,16 +17,16 @@
 #define ONCE_ROWS ((size_t)60) /* below ROW_BLOCK */
 #define ONCE_COLS ((size_t)256)
 #define ONCE_BYTES ((size_t)384 * 1024)
-/* With as many rows as this a panel is packed all the same if its rows lie on pages of their own, or across lines: tiles
-   would be kept waiting by addresses, not by numbers. */
+/* With as many rows as this a panel is packed all the same if its rows lie on pages of their own, or across lines:
+   tiles would be kept waiting by addresses, not by numbers. */
 #define COPIED_ROWS (4 * TILE_ROWS + 1)
 #define PAGE_BYTES ((size_t)4096)
 /* Short sums into a large C: rows of C are finished one tile after the other, for writing them is what takes time. */
 #define FLAT_K 64
 #define FLAT_BYTES ((size_t)1024 * 1024)
 
-/* Where V has few columns and rows of S are long and read as they lie, all of V stays in L2 beside fewer rows of S: sums
-   go through C once, and rows are asked for one tile before they are read. */
+/* Where V has few columns and rows of S are long and read as they lie, all of V stays in L2 beside fewer rows of S:
+   sums go through C once, and rows are asked for one tile before they are read. */
 #define FEW_COLS (2 * TILE_COLS)
 #define FEW_BYTES ((size_t)192 * 1024) /* of those rows of S */
 #define FEW_LEAST ((size_t)192)
@@ -54,8 +54,8 @@ static inline void ask_to_write(const void *line)
 #endif
 }
 
-/* Before a tile, which writes so many lines of C, as many are asked for of what the caller will write. Where another core
-   has read them, this one gets them back one after the other, in as much time as the tile takes. */
+/* Before a tile, which writes so many lines of C, as many are asked for of what the caller will write. Where another
+   core has read them, this one gets them back one after the other, in as much time as the tile takes. */
 static void own_soon(block *b, size_t lines)
 {
     const size_t all = b->g->written_bytes / 64;

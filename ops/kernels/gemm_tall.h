@@ -1,8 +1,8 @@
 /* gemm_tall.h - products of a large matrix that lies by rows with so few columns that one or two vectors hold them: the
    matrix is read once, as it lies, by as many rows at a time as the registers have sums for.
 
-   Rows that are whole pages apart share a set of L1, which has fewer ways than a tile has rows. So a line of each row is
-   brought into a buffer as soon as it is there, and numbers are broadcast from there; memory is asked for the lines
+   Rows that are whole pages apart share a set of L1, which has fewer ways than a tile has rows. So a line of each row
+   is brought into a buffer as soon as it is there, and numbers are broadcast from there; memory is asked for the lines
    behind it, at the end of rows for those of the next tile. */
 #ifndef RGK_GEMM_TALL_H
 #define RGK_GEMM_TALL_H

@@ -202,8 +202,8 @@ typedef struct rgk_conv_grad {
     bool fresh; /* it is begun, from zero */
 } rgk_conv_grad;
 
-/* Of planes, one after the other, under 3 x 3 weights each: output (i, j) of `rows` rows from `row` on sees x[i + down -
-   above][j + right - left] for down, right < 3, of what lies beyond a plane zeros. */
+/* Of planes, one after the other, under 3 x 3 weights each: output (i, j) of `rows` rows from `row` on sees x[i + down
+   - above][j + right - left] for down, right < 3, of what lies beyond a plane zeros. */
 typedef struct rgk_depthwise {
     const void *x;
     size_t planes; /* whose results are added up; of the gradient one */
@@ -243,8 +243,9 @@ typedef struct rgk_conv_wide {
 /* sum[(m height + h) width + j][o] (+)= sum over channels c, y < height_taps, x < taps of
        source[m source_image + c plane + (first_row + h + y) pitch + first_column + j + x] weights[(c height_taps + y)
        taps + x][o],
-   in this order, over what lies within the rows [0, seen_rows) and columns [0, seen_width) of the source; plane 1: pixels lie
-   conv_columns apart. first_column > -taps, first_column + width <= seen_width. Rows of sums, weights: `row`, whole vectors. */
+   in this order, over what lies within the rows [0, seen_rows) and columns [0, seen_width) of the source; plane 1:
+   pixels lie conv_columns apart. first_column > -taps, first_column + width <= seen_width. Rows of sums, weights:
+   `row`, whole vectors. */
 typedef struct rgk_conv_direct {
     size_t channels, height_taps, taps, outputs, row;
     const void *source, *weights;
@@ -352,7 +353,8 @@ typedef struct rgk_table {
        product. */
     size_t (*gemm_scratch)(size_t m, size_t n, size_t k);
     void (*gemm)(const rgk_gemm *g, void *scratch);
-    /* Whether gemm can do with this factor: for gradients by weights, A by columns and B by rows, whose sums are not long. */
+    /* Whether gemm can do with this factor: for gradients by weights, A by columns and B by rows, whose sums are not
+       long. */
     bool (*gemm_updates)(const rgk_gemm *g);
     /* Bytes of a k x n matrix B in the order in which tiles read it, 0 where there is nothing to gain, in how many
        panels; and packing panels [lo, hi). */
@@ -384,7 +386,8 @@ const rgk_table *rgk(rgk_type type);
 const rgk_table *rgk_of(rgk_isa isa, rgk_type type);
 const char *rgk_isa_name(rgk_isa isa);
 /* Whether the operating system lets this process use the tiles of AMX: asked for when first wanted, for it makes the
-   frames of signals larger, and then settled. Before it is known to, RGK_AMX's must not multiply two operands of bf16. */
+   frames of signals larger, and then settled. Before it is known to, RGK_AMX's must not multiply two operands of
+   bf16. */
 bool rgk_amx_permitted(void);
 /* rgk(RGK_F32), or RGK_AVX512's where that wants tiles which are not permitted: for who is going to multiply bf16. */
 const rgk_table *rgk_of_pairs(void);

@@ -120,8 +120,8 @@ RGK_INLINE void first_greater(size_t n, size_t stride, size_t from, size_t to, l
     }
 }
 
-/* Windows of one column by steps of one, as where channels lie in blocks, of as many elements as a row: each lane has its
-   own. */
+/* Windows of one column by steps of one, as where channels lie in blocks, of as many elements as a row: each lane has
+   its own. */
 static bool by_lanes(const rgk_pool *p)
 {
     return p->window[2] == 1 && p->stride[2] == 1 && !p->pad[2];

@@ -1,14 +1,14 @@
 /* layouts.c - how images lie in memory between steps: planes, [N, C, H, W], or blocks of channels, [N, C / B, H, W, B].
 
-   Convolutions with outputs along the vectors make their sums pixel by pixel. To leave them as they are saves turning them
-   into planes, and the next convolution, if it wants pixels with their channels, a copy. Elementwise ops and maxima over
-   windows go along with either: values that they connect, a region, lie the same way. At its borders there are convolutions,
-   which read one order and write another; others who read, or are read, take or give planes, which are turned. Regions where
-   turning costs more than is saved stay planes.
+   Convolutions with outputs along the vectors make their sums pixel by pixel. To leave them as they are saves turning
+   them into planes, and the next convolution, if it wants pixels with their channels, a copy. Elementwise ops and
+   maxima over windows go along with either: values that they connect, a region, lie the same way. At its borders there
+   are convolutions, which read one order and write another; others who read, or are read, take or give planes, which
+   are turned. Regions where turning costs more than is saved stay planes.
 
-   A region in blocks is made of further nodes that stand for those it had: whoever plans after that sees tensors of five
-   axes and transpositions, and nothing else. What stands for what has the same bits: every convolution adds its terms in the
-   same order. */
+   A region in blocks is made of further nodes that stand for those it had: whoever plans after that sees tensors of
+   five axes and transpositions, and nothing else. What stands for what has the same bits: every convolution adds its
+   terms in the same order. */
 #include "lower.h"
 
 #include "../../ops/blocks.h"

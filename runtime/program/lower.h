@@ -117,8 +117,8 @@ int32_t rgi_value_new(rgi_lowering *l, const rg_node *node, rgi_place place);
 int32_t rgi_value_in_memory(rgi_lowering *l, const rg_node *node);
 /* Computes a node from constants now, if it is small and all its inputs are constant; else RGI_NONE. */
 int32_t rgi_value_fold(rgi_lowering *l, const rg_node *node);
-/* fold.c: what an op makes of constants (`in`: NULL for what is none, or not read), or NULL: it is not to be computed now.
-   The second, with opts.check_rewrites, has that compared with what the plan's steps make. */
+/* fold.c: what an op makes of constants (`in`: NULL for what is none, or not read), or NULL: it is not to be computed
+   now. The second, with opts.check_rewrites, has that compared with what the plan's steps make. */
 const void *rgi_fold(rgi_lowering *l, const rg_node *node, const void *const in[]);
 bool rgi_check_folding(rgi_lowering *l);
 /* Value of a leaf or an alias, RGI_NONE if the node must be computed. */
@@ -158,8 +158,8 @@ int32_t rgi_unit_of(const rgi_lowering *l, int32_t value);
 bool rgi_merge_units(rgi_lowering *l, int32_t from, int32_t to);
 /* gather.c: in loops, groups go into the only one that reads them. */
 bool rgi_gather(rgi_lowering *l, rgi_block *b);
-/* window.c: the value of a node that can be read where it lies, in its input: by everybody or, a window, by elementwise ops
-   alone. RGI_NONE: it is a step. */
+/* window.c: the value of a node that can be read where it lies, in its input: by everybody or, a window, by elementwise
+   ops alone. RGI_NONE: it is a step. */
 int32_t rgi_window_value(rgi_lowering *l, const rg_node *node);
 /* Whether an elementwise node reads value v where it lies in a larger one. */
 bool rgi_reads_window(const rgi_lowering *l, const rg_node *node, int32_t v);

@@ -4,8 +4,8 @@
    its carries before each segment, a loop backwards over the segments takes them. Nothing else may read them; then the
    plan keeps a few and comes to the others by a third loop, `again`, which stands first in the body of the backward one
    and repeats forward steps from the nearest checkpoint. Which are kept when is a function of the number of segments,
-   the number of checkpoints and the segment asked for (graph/binomial.h), so that every thread knows it by itself. Where
-   something else reads the starts, as second derivatives do, all are kept. */
+   the number of checkpoints and the segment asked for (graph/binomial.h), so that every thread knows it by itself.
+   Where something else reads the starts, as second derivatives do, all are kept. */
 #include "lower.h"
 #include "retrace.h"
 

@@ -1,8 +1,8 @@
 /* touches.c - whose memory each item reads and writes, as far as others touch it too and somebody writes it: all that
    can make threads meet. It follows from the program alone.
 
-   Parts that are written where a join has them do not get into each other's way: each counts as an owner of its own, and
-   who touches the whole touches all of them. */
+   Parts that are written where a join has them do not get into each other's way: each counts as an owner of its own,
+   and who touches the whole touches all of them. */
 #include "touches.h"
 
 #include <string.h>

@@ -1,12 +1,12 @@
 /* window.c - moves that are not made: slices are read where they lie, and what elementwise groups make for a node that
    joins it is written where it will lie.
 
-   A slice that lies in one piece is an address: everybody reads it. A gate is a slice of one product, the gradients of the
-   gates are joined for the next: these have gaps between their rows, which elementwise groups alone can do with. As steps
-   of their own such moves are small, many, and in the way of several threads. In a loop what lies in a whole is as
-   short-lived as that. Outside, where it would keep a whole alive for long, or consists of crumbs, it is copied, as what has
-   gaps is for all if somebody must have it dense; and with a budget, which makes again what is gone, nothing is joined in
-   place. */
+   A slice that lies in one piece is an address: everybody reads it. A gate is a slice of one product, the gradients of
+   the gates are joined for the next: these have gaps between their rows, which elementwise groups alone can do with. As
+   steps of their own such moves are small, many, and in the way of several threads. In a loop what lies in a whole is
+   as short-lived as that. Outside, where it would keep a whole alive for long, or consists of crumbs, it is copied, as
+   what has gaps is for all if somebody must have it dense; and with a budget, which makes again what is gone, nothing
+   is joined in place. */
 #include "lower.h"
 
 #include "../../ops/common.h"
@@ -21,8 +21,8 @@ typedef struct rgi_reading {
     bool fetched;
 } rgi_reading;
 
-/* The window of a node in its input i, or of input i in the node: a question of structure, asked with the sizes that stand
-   for the named ones. False: it has none. */
+/* The window of a node in its input i, or of input i in the node: a question of structure, asked with the sizes that
+   stand for the named ones. False: it has none. */
 static bool find_window(rgi_lowering *l, const rg_node *node, size_t i, rg_window *out)
 {
     rg_type *type = rgi_arena_alloc(&l->temporary, (node->n_in + 1) * sizeof *type);
@@ -45,7 +45,8 @@ static bool has_rows(const rgi_lowering *l, const rg_node *part, const rg_window
            w->length * rg_dtype_size(part->dtype) >= RGI_LEAST_PIECE;
 }
 
-/* Whether a node is one piece of its input, whatever the sizes: all axes in front of the one that is cut have size 1. */
+/* Whether a node is one piece of its input, whatever the sizes: all axes in front of the one that is cut have size
+   1. */
 static bool is_piece(const rg_node *node, const rg_window *w)
 {
     const rg_type type = rgi_type(node);

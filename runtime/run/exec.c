@@ -15,8 +15,8 @@
 #include <omp.h>
 #endif
 
-/* How often a thread looks at a meeting before it sleeps: some 200 microseconds where each thread of the team can have a
-   processor, since waking takes tens of them; some 6 where threads share one, since those who wait would keep it from
+/* How often a thread looks at a meeting before it sleeps: some 200 microseconds where each thread of the team can have
+   a processor, since waking takes tens of them; some 6 where threads share one, since those who wait would keep it from
    those they wait for. */
 #define RGI_LOOKS 4096
 #define RGI_LOOKS_SHARED 128

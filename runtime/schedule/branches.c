@@ -175,8 +175,8 @@ static bool follows_as_step(finding *f, unit *u, size_t turns)
     return u->bridge;
 }
 
-/* Whether the turns of a loop need of the branch that is marked only what the same turns there have made, and write over
-   nothing else. */
+/* Whether the turns of a loop need of the branch that is marked only what the same turns there have made, and write
+   over nothing else. */
 static bool follows_as_loop(const finding *f, const unit *u)
 {
     for (const touch *a = u->at; a < u->at + u->n; a++) {

@@ -1,9 +1,10 @@
-/* claims.c - who does which tasks of a long step. Cores that look alike are not alike: one serves interrupts, or shares its
-   execution units with a stranger, and whoever has its half of the tasks is waited for. So each thread claims its own tasks,
-   many first and fewer later, and, when none is left, some of another thread's. Who computes a task changes no bit of it.
+/* claims.c - who does which tasks of a long step. Cores that look alike are not alike: one serves interrupts, or shares
+   its execution units with a stranger, and whoever has its half of the tasks is waited for. So each thread claims its
+   own tasks, many first and fewer later, and, when none is left, some of another thread's. Who computes a task changes
+   no bit of it.
 
-   Near its end a thread claims one task at a time; neighbours in one call are cheaper for some ops, so the first claim is
-   most of what there is. */
+   Near its end a thread claims one task at a time; neighbours in one call are cheaper for some ops, so the first claim
+   is most of what there is. */
 #include "../sizes/steps.h"
 #include "claims.h"
 #include "share.h"

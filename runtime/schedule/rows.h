@@ -14,9 +14,9 @@ bool rgi_rows_cut(const rg_plan *p, rgi_special *s, int32_t loop, size_t pieces,
 /* rows_run.c: step `step` of the body of a loop that is cut, for one piece. */
 rg_status rgi_rows_run(const rgi_exec *loop, size_t piece, size_t step, char *scratch, const int64_t *t);
 
-/* How many steps from `first` on, groups and copies of a loop's body before `end` that are shared out, can go one after the
-   other without a meeting, each thread doing the same rows of all: they are cut into *rows tasks then. 0 or 1: none.
-   touched: by owner, zeros. */
+/* How many steps from `first` on, groups and copies of a loop's body before `end` that are shared out, can go one after
+   the other without a meeting, each thread doing the same rows of all: they are cut into *rows tasks then. 0 or 1:
+   none. touched: by owner, zeros. */
 size_t rgi_rows_chain(const rg_plan *p, rgi_special *s, size_t first, size_t end, size_t *touched, int64_t *rows);
 /* Whether a step that is no copy can be done for some of `rows` rows without the others; touched: by owner, not 0 where
    the rows of what is read are made one after the other, and where those of what is written will be. */

@@ -1,8 +1,8 @@
 /* soon.c - what a loop reads after a product.
 
    The groups of a turn read rows of stacks and slices that nobody has touched for as long as the sequence is: they come
-   from memory, or from a far cache, and a processor that follows a stream from its first lines on has little of so short
-   ones. A product in front of them waits for numbers alone, so it can ask for these rows meanwhile. */
+   from memory, or from a far cache, and a processor that follows a stream from its first lines on has little of so
+   short ones. A product in front of them waits for numbers alone, so it can ask for these rows meanwhile. */
 #include "../sizes/steps.h"
 #include "soon.h"
 

@@ -131,8 +131,8 @@ static bool is_chain(const cutting *c, size_t step)
     return true;
 }
 
-/* The sum of a group: all strips but the last into memory of its own, and the last, in place of all, where it stands. In
-   that one's step input 2 is this memory, so there is no place for what the sum would begin from. */
+/* The sum of a group: all strips but the last into memory of its own, and the last, in place of all, where it stands.
+   In that one's step input 2 is this memory, so there is no place for what the sum would begin from. */
 static bool may_go_on(const cutting *c, size_t step)
 {
     const rgi_item *item = &c->prog->items[step], members = rgi_members_of(item);
@@ -365,8 +365,8 @@ static void settle(cutting *c, rgi_strips *x, rg_step *last)
     }
     rgi_exec *const loop = &c->s->steps[c->l->begin];
     loop->strips = x;
-    /* A team smaller than planned walks the branches of a section one after the other. There one thread alone may do the
-       loop, and within it what is behind: it waits for what the others do in front. */
+    /* A team smaller than planned walks the branches of a section one after the other. There one thread alone may do
+       the loop, and within it what is behind: it waits for what the others do in front. */
     loop->barrier = loop->barrier || (x->n_behind && loop->branch && c->l->parent == RGI_NONE);
 }
 

@@ -133,8 +133,8 @@ static size_t period_of(const rg_shape *from, const rg_shape *to)
     return n;
 }
 
-/* The last axes of a smaller operand that are those of the group, where axes of size 1 stand before them: *reach, over how
-   many elements. */
+/* The last axes of a smaller operand that are those of the group, where axes of size 1 stand before them: *reach, over
+   how many elements. */
 static size_t cycle_of(const rg_shape *from, const rg_shape *to, size_t *reach)
 {
     size_t n = 1;

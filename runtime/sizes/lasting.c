@@ -1,12 +1,13 @@
-/* lasting.c - steps that no named size reaches: updates of parameters, the cells of a recurrence whose time is named. They
-   are the same for all sizes, but for where they lie in the slab: the plan makes them once, in memory of its own, and
-   their pointers follow the specialisation that runs. Of single ops it has a copy of the step; groups are the plan's. */
+/* lasting.c - steps that no named size reaches: updates of parameters, the cells of a recurrence whose time is named.
+   They are the same for all sizes, but for where they lie in the slab: the plan makes them once, in memory of its own,
+   and their pointers follow the specialisation that runs. Of single ops it has a copy of the step; groups are the
+   plan's. */
 #include "steps.h"
 
 #include <string.h>
 
-/* A group in the two forms that who does what asks for: one block with pointers of its own, or cut into parts. With a head
-   or foot it is the latter. */
+/* A group in the two forms that who does what asks for: one block with pointers of its own, or cut into parts. With a
+   head or foot it is the latter. */
 struct rgi_lasting {
     struct rgi_lasting *next; /* with a head or foot */
     size_t step;

@@ -1,7 +1,8 @@
 /* offsets.c - placing buffers in the slab: what makes the peak first, then the largest, each at the lowest offset where
-   nothing that lives at the same time lies (greedy by size; Pisarchyk and Lee 2020). What lives equally long is taken as
-   one; where that leaves holes, each for itself, and then other orders are tried. Of many buffers the smallest, if they do
-   not count, and of very many all are placed in order of time instead, on the places of dead ones of their size. */
+   nothing that lives at the same time lies (greedy by size; Pisarchyk and Lee 2020). What lives equally long is taken
+   as one; where that leaves holes, each for itself, and then other orders are tried. Of many buffers the smallest, if
+   they do not count, and of very many all are placed in order of time instead, on the places of dead ones of their
+   size. */
 #include "../plan.h"
 
 #include <stdlib.h>
@@ -43,8 +44,8 @@ typedef struct spot {
 } spot;
 
 /* What has been placed, sorted by offset; lifetimes for themselves, so that many are looked at together. Of a position
-   all that counts is how many buffers begin there or before, or rather, at how many different positions: first <= last of
-   another one where that is so of these numbers. */
+   all that counts is how many buffers begin there or before, or rather, at how many different positions: first <= last
+   of another one where that is so of these numbers. */
 typedef struct placed {
     size_t n;
     spot *at;
@@ -135,8 +136,8 @@ static bool make_room(rgi_arena *temporary, placed *y, rgi_buffer *const *order,
     return true;
 }
 
-/* Places the buffers in an order until one ends at `limit` or behind it, or all are placed. *top: the number of that one, or of
-   the one that ends last; returns where. */
+/* Places the buffers in an order until one ends at `limit` or behind it, or all are placed. *top: the number of that
+   one, or of the one that ends last; returns where. */
 static size_t place_in_order(placed *y, rgi_buffer *const *order, size_t n, size_t limit, size_t *top)
 {
     size_t total = 0;
@@ -220,7 +221,7 @@ static bool bind_together(rgi_arena *temporary, const placed *y, rgi_buffer *con
     return true;
 }
 
-/* Places what lives equally long as one: *placed, where that takes no more than the peak. */
+/* Places what lives equally long as one: *done, where that takes no more than the peak. */
 static bool place_bundles(rgi_arena *temporary, placed *y, rgi_buffer *const *order, size_t n, uint32_t at,
                           uint32_t positions, size_t peak, bool *done)
 {
@@ -244,8 +245,8 @@ static bool place_bundles(rgi_arena *temporary, placed *y, rgi_buffer *const *or
 }
 
 /* First what makes the peak, which is at position `at`, then the largest of the others. Where that takes more than the
-   peak: by size alone; and where that is not close to it, with what stands out at the top in front of all others, again and
-   again. The best placement counts; one that is no better ends as soon as that is seen. */
+   peak: by size alone; and where that is not close to it, with what stands out at the top in front of all others, again
+   and again. The best placement counts; one that is no better ends as soon as that is seen. */
 static bool place_few(rgi_arena *temporary, placed *y, rgi_buffer *const *order, size_t n, uint32_t at,
                       uint32_t positions, size_t peak)
 {

@@ -13,8 +13,8 @@
 
 #define RGI_KNOWN_SIZES 16 /* specialisations kept */
 
-/* How one is made: for so many threads; no loops go side by side; what is as long as a loop is made in strips even where
-   little is saved by it. */
+/* How one is made: for so many threads; no loops go side by side; what is as long as a loop is made in strips even
+   where little is saved by it. */
 typedef struct making {
     int threads;
     bool apart, small;
@@ -299,9 +299,9 @@ static rg_status replace(rg_plan *p, rgi_special **s, making way, size_t *least)
     return RG_OK;
 }
 
-/* *s, made for some number of threads, gives way to what fits into the budget, if anything does: strips, which cost next
-   to nothing, perhaps with what is made again. Loops that go side by side hold more memory: where nothing does with them,
-   they go one after the other. */
+/* *s, made for some number of threads, gives way to what fits into the budget, if anything does: strips, which cost
+   next to nothing, perhaps with what is made again. Loops that go side by side hold more memory: where nothing does
+   with them, they go one after the other. */
 static rg_status fit_threads(rg_plan *p, rgi_special **s, size_t *least)
 {
     making way = {.threads = (*s)->threads, .small = true};
@@ -339,8 +339,8 @@ static rg_status try_threads(rg_plan *p, rgi_special **s, int threads, size_t *l
     return RG_OK;
 }
 
-/* What fits into the budget replaces *s. Each thread has scratch of its own, and what several do at once is alive at once:
-   where nothing fits, it is for half as many threads, and so on; unless not even one thread could do. */
+/* What fits into the budget replaces *s. Each thread has scratch of its own, and what several do at once is alive at
+   once: where nothing fits, it is for half as many threads, and so on; unless not even one thread could do. */
 static rg_status fit_budget(rg_plan *p, rgi_special **s)
 {
     const size_t all = (*s)->total;
