@@ -173,22 +173,33 @@ static void expect_same(rg_plan *p, const cell *a, rg_plan *q, const cell *b, si
     rg_plan_free(q);
 }
 
+static void check_cell(uint64_t seed)
+{
+    const cell c = cell_new(seed, 0, 0), segments = cell_new(seed, 1 + (int64_t)seed % 3, 0),
+               budget = cell_new(seed, 0, 64 + 97 * (seed % 40));
+    rg_plan *plain = run(&c, (rg_plan_opts){.threads = 1, .no_fuse = true});
+    expect_same(plain, &c, run(&c, (rg_plan_opts){.threads = 1}), &c, c.n_fetched, "fused", seed);
+    expect_same(plain, &c, run(&c, (rg_plan_opts){.threads = 2, .machine = &eager}), &c, c.n_fetched, "shared", seed);
+    expect_same(plain, &c, run(&segments, (rg_plan_opts){.threads = 1}), &segments, c.n_first, "in segments", seed);
+    expect_same(plain, &c, run(&budget, (rg_plan_opts){.threads = 2, .machine = &eager}), &budget, c.n_first,
+                "in few bytes", seed);
+    rg_plan_free(plain);
+    rg_graph_free(c.g);
+    rg_graph_free(segments.g);
+    rg_graph_free(budget.g);
+}
+
 Test(random_cells, every_plan_has_the_bits_of_the_plainest, .timeout = 3000)
 {
     const uint64_t seeds = getenv("RETROGRADE_SLOW") ? 1500 : 25;
-    for (uint64_t seed = 0; seed < seeds; seed++) {
-        const cell c = cell_new(seed, 0, 0), segments = cell_new(seed, 1 + (int64_t)seed % 3, 0),
-                   budget = cell_new(seed, 0, 64 + 97 * (seed % 40));
-        rg_plan *plain = run(&c, (rg_plan_opts){.threads = 1, .no_fuse = true});
-        expect_same(plain, &c, run(&c, (rg_plan_opts){.threads = 1}), &c, c.n_fetched, "fused", seed);
-        expect_same(plain, &c, run(&c, (rg_plan_opts){.threads = 2, .machine = &eager}), &c, c.n_fetched, "shared",
-                    seed);
-        expect_same(plain, &c, run(&segments, (rg_plan_opts){.threads = 1}), &segments, c.n_first, "in segments", seed);
-        expect_same(plain, &c, run(&budget, (rg_plan_opts){.threads = 2, .machine = &eager}), &budget, c.n_first,
-                    "in few bytes", seed);
-        rg_plan_free(plain);
-        rg_graph_free(c.g);
-        rg_graph_free(segments.g);
-        rg_graph_free(budget.g);
-    }
+    for (uint64_t seed = 0; seed < seeds; seed++)
+        check_cell(seed);
+}
+
+/* Stacks of a slice of a join, which is a slice of what a group makes. */
+Test(random_cells, parts_of_joins_are_stacked)
+{
+    static const uint64_t seeds[] = {246, 361, 386};
+    for (size_t i = 0; i < sizeof seeds / sizeof *seeds; i++)
+        check_cell(seeds[i]);
 }

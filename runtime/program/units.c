@@ -286,8 +286,11 @@ static bool lower_stand_in(rgi_lowering *l, const rg_node *node, const rg_node *
         if (!rgi_lower_ahead(l, by, node->id))
             return false;
     }
+    /* what is copied into a stack is no window on something that may never leave its block */
+    if (l->stack_of[node->id] != RGI_NONE && by->region == node->region)
+        (void)rgi_value_in_memory(l, by);
     l->value_of[node->id] = l->value_of[by->id];
-    return true;
+    return !l->failed;
 }
 
 bool rgi_is_lowered(const rgi_lowering *l, const rg_node *node)
