@@ -1,6 +1,6 @@
 /* blocks.h - images whose channels lie in blocks, [N, C / B, H, W, B]: the order in which convolutions with outputs
    along the vectors make their sums. Plans keep values so between steps where that saves more than it costs
-   (runtime/layouts.c); nothing that a program builds has this order. */
+   (runtime/program/layouts.c); nothing that a program builds has this order. */
 #ifndef RGI_OPS_BLOCKS_H
 #define RGI_OPS_BLOCKS_H
 

@@ -52,17 +52,14 @@ static int32_t value_ahead(rgi_lowering *l, const rg_node *node, uint64_t key)
     return value;
 }
 
-/* A new value that lies in `whole` or is all of it. */
+/* What of `whole` a turn of a loop sees, or all of it. */
 static int32_t part_value(rgi_lowering *l, const rg_node *node, int32_t whole, int32_t loop)
 {
-    const int32_t v = whole == RGI_NONE ? RGI_NONE : rgi_value_new(l, node, l->p->values[whole].place);
+    const int32_t v = rgi_value_within(l, node, whole);
     if (v == RGI_NONE)
         return v;
-    rgi_value *const values = l->p->values;
-    values[v].part_of = whole;
-    values[v].unit = values[whole].unit;
-    values[v].step_loop = loop;
-    values[v].loop = loop == RGI_NONE ? values[whole].loop : loop;
+    l->p->values[v].step_loop = loop;
+    l->p->values[v].loop = loop == RGI_NONE ? l->p->values[v].loop : loop;
     return v;
 }
 

@@ -113,6 +113,8 @@ bool rgi_mark_live(rgi_lowering *l, rg_nodes fetch);
 /* values.c */
 uint32_t rgi_shape_number(rgi_lowering *l, const rgi_shape *shape);
 int32_t rgi_value_new(rgi_lowering *l, const rg_node *node, rgi_place place);
+/* A new value that lies in another one, or is all of it under its own shape. RGI_NONE: out of memory, or `whole` is. */
+int32_t rgi_value_within(rgi_lowering *l, const rg_node *node, int32_t whole);
 /* The value of a live node, with memory. */
 int32_t rgi_value_in_memory(rgi_lowering *l, const rg_node *node);
 /* Computes a node from constants now, if it is small and all its inputs are constant; else RGI_NONE. */

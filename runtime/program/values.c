@@ -92,16 +92,15 @@ static int32_t fixed_value(rgi_lowering *l, const rg_node *node, const void *dat
     return v;
 }
 
-/* A value that is all of another one under its own shape. */
-static int32_t alias(rgi_lowering *l, const rg_node *node, int32_t of)
+int32_t rgi_value_within(rgi_lowering *l, const rg_node *node, int32_t whole)
 {
-    const int32_t v = of == RGI_NONE ? RGI_NONE : rgi_value_new(l, node, l->p->values[of].place);
+    const int32_t v = whole == RGI_NONE ? RGI_NONE : rgi_value_new(l, node, l->p->values[whole].place);
     if (v == RGI_NONE)
         return RGI_NONE;
     rgi_value *const values = l->p->values;
-    values[v].part_of = of;
-    values[v].unit = values[of].unit;
-    values[v].loop = values[of].loop;
+    values[v].part_of = whole;
+    values[v].unit = values[whole].unit;
+    values[v].loop = values[whole].loop;
     return v;
 }
 
@@ -199,8 +198,8 @@ int32_t rgi_value_leaf(rgi_lowering *l, const rg_node *node)
     if (node->op->uniform && node->op->uniform(node->attr, &number))
         return uniform_value(l, node);
     if (node->op == &rgi_op_assign)
-        return alias(l, node, rgi_value_in_memory(l, node->in[1]));
+        return rgi_value_within(l, node, rgi_value_in_memory(l, node->in[1]));
     if (node->op->traits & RG_VIEW)
-        return alias(l, node, rgi_value_in_memory(l, node->in[0]));
+        return rgi_value_within(l, node, rgi_value_in_memory(l, node->in[0]));
     return rgi_value_fold(l, node);
 }

@@ -528,12 +528,12 @@ double rgi_time_meetings(int threads, int n)
 
 rg_status rgi_execute(rg_plan *p)
 {
+    rgi_special *const s = p->current;
     p->failed = RG_OK;
     p->meeting.arrived = 0;
-    for (rgi_section *x = p->current->sections; x; x = x->next)
+    for (rgi_section *x = s->sections; x; x = x->next)
         for (uint32_t k = 0; k < x->n; k++)
             x->branches[k].progress = 0;
-    rgi_special *const s = p->current;
     const bool alone = !s->parallel || s->threads == 1 || __atomic_load_n(&forked, __ATOMIC_RELAXED);
     rgi_trial *const trial = s->tried && !alone ? &s->trial : NULL;
     const uint64_t begin = trial && rgi_trial_times(trial) ? rgi_now() : 0;
