@@ -7,7 +7,8 @@
    the steps go on from segment to segment where they stopped, so they have the bits of a reverse over all steps.
 
    Within a budget of bytes a plan need not keep the carries before every segment: one more copy of the forward scan
-   stands beside it, by which the plan comes to those that it has not kept (graph/binomial.h, runtime/program/retrace.c). */
+   stands beside it, by which the plan comes to those that it has not kept (graph/binomial.h,
+   runtime/program/retrace.c). */
 #include "replay.h"
 #include "rule.h"
 #include "scan_reverse.h"
