@@ -19,6 +19,24 @@ typedef struct rgi_chunk {
 /* The first allocation of a chunk stays aligned to 64. */
 #define RGI_CHUNK_HEADER ((size_t)RGI_ALIGN)
 
+/* The address sanitizer sees who leaves his part of a chunk: what is not handed out is poisoned, as is a gap behind
+   each allocation. */
+#ifdef __has_feature
+#define RGI_WATCHED __has_feature(address_sanitizer)
+#elif defined(__SANITIZE_ADDRESS__)
+#define RGI_WATCHED 1
+#else
+#define RGI_WATCHED 0
+#endif
+#if RGI_WATCHED
+#include <sanitizer/asan_interface.h>
+#define RGI_GAP ((size_t)128)
+#else
+#define RGI_GAP ((size_t)0)
+#define ASAN_POISON_MEMORY_REGION(memory, bytes) ((void)(memory), (void)(bytes))
+#define ASAN_UNPOISON_MEMORY_REGION(memory, bytes) ((void)(memory), (void)(bytes))
+#endif
+
 bool rgi_size_mul(size_t a, size_t b, size_t *out)
 {
     return !__builtin_mul_overflow(a, b, out);
@@ -96,9 +114,22 @@ void rgi_arena_finish(rgi_arena *arena)
 {
     for (rgi_chunk *c = arena->chunks, *next; c; c = next) {
         next = c->next;
+        ASAN_UNPOISON_MEMORY_REGION(c, c->bytes);
         rgi_free(&arena->allocator, c, c->bytes);
     }
     rgi_arena_init(arena, arena->allocator);
+}
+
+static void forbid(rgi_chunk *c)
+{
+    ASAN_POISON_MEMORY_REGION((char *)c + RGI_CHUNK_HEADER, c->bytes - RGI_CHUNK_HEADER);
+}
+
+static void *allow(void *memory, size_t bytes)
+{
+    if (memory)
+        ASAN_UNPOISON_MEMORY_REGION(memory, bytes);
+    return memory;
 }
 
 static rgi_chunk *new_chunk(rgi_arena *arena, size_t bytes)
@@ -107,6 +138,7 @@ static rgi_chunk *new_chunk(rgi_arena *arena, size_t bytes)
     if (c) {
         *c = (rgi_chunk){.bytes = bytes};
         arena->total += bytes;
+        forbid(c);
     }
     return c;
 }
@@ -141,6 +173,8 @@ bool rgi_arena_reset(rgi_arena *arena, size_t bytes)
         arena->capacity = want;
     }
     arena->used = want ? RGI_CHUNK_HEADER : 0;
+    if (want)
+        forbid(arena->chunks);
     return true;
 }
 
@@ -152,12 +186,12 @@ size_t rgi_arena_filled(const rgi_arena *arena)
 void *rgi_arena_take(rgi_arena *arena, size_t bytes)
 {
     size_t rounded;
-    if (!rgi_size_add(bytes, 15, &rounded))
+    if (!rgi_size_add(bytes, 15 + RGI_GAP, &rounded))
         return NULL;
     rounded &= ~(size_t)15;
     if (rounded > arena->capacity - arena->used) {
         if (rounded > RGI_LARGEST_CHUNK / 4)
-            return alloc_alone(arena, rounded);
+            return allow(alloc_alone(arena, rounded), bytes);
         size_t size = arena->total < RGI_FIRST_CHUNK ? RGI_FIRST_CHUNK : arena->total;
         size = size > RGI_LARGEST_CHUNK ? RGI_LARGEST_CHUNK : size;
         while (size < rounded + RGI_CHUNK_HEADER)
@@ -172,7 +206,7 @@ void *rgi_arena_take(rgi_arena *arena, size_t bytes)
     }
     void *memory = (char *)arena->chunks + arena->used;
     arena->used += rounded;
-    return memory;
+    return allow(memory, bytes);
 }
 
 void *rgi_arena_alloc(rgi_arena *arena, size_t bytes)

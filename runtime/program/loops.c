@@ -297,8 +297,10 @@ bool rgi_lower_scan(rgi_lowering *l, const rg_node *node)
     for (size_t j = 0; u != RGI_NONE && j < s->carries.n; j++)
         if (l->live[((rg_node *)s->carries.at[j])->id])
             p->values[l->value_of[((rg_node *)s->carries.at[j])->id]].unit = u;
-    for (size_t k = 0; u != RGI_NONE && k < s->results.n; k++)
-        if (l->live[((rg_node *)s->results.at[k])->id])
-            p->values[l->value_of[((rg_node *)s->results.at[k])->id]].unit = u;
+    for (size_t k = 0; u != RGI_NONE && k < s->results.n; k++) {
+        const rg_node *r = s->results.at[k];
+        if (l->live[r->id] && !rgi_result_outside(l, r)) /* the others are no business of the loop's */
+            p->values[l->value_of[r->id]].unit = u;
+    }
     return u != RGI_NONE;
 }
