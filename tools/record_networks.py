@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""Writes tests/networks_recorded.h: what PyTorch says, in single precision as the tests, about one training step of the networks in
-examples/networks.c. Needs torch; the tests need only the numbers. Weights and images are those of test_networks.c."""
+"""Writes tests/networks_recorded.h: what PyTorch says, in double precision, about one training step of the networks in
+examples/networks.c, and how far it is off in single precision. Needs torch; the tests need only the numbers. Weights and
+images are those of test_networks.c."""
 import math
 import sys
 
@@ -60,7 +61,9 @@ def resnet18():
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(512, 1000))
 
 
-def record(name, net, shape, classes, out):
+def step(net, shape, classes, dtype):
+    """Of a training step: losses before and after it, norms of the gradients, norms of the running statistics."""
+    net = net.to(dtype)
     for key, (n, p) in enumerate(net.named_parameters()):
         v = values(p.numel(), key).reshape(p.shape)
         if p.dim() > 1:
@@ -68,7 +71,7 @@ def record(name, net, shape, classes, out):
         else:
             v = 0.1 * v + (1 if n.endswith("weight") else 0)
         p.data.copy_(v.float())
-    x = values(math.prod(shape), 1000).reshape(shape).float()
+    x = values(math.prod(shape), 1000).reshape(shape).float().to(dtype)
     t = torch.tensor([7 * i % classes for i in range(shape[0])])
     loss = F.cross_entropy(net(x), t)
     loss.backward()
@@ -78,21 +81,36 @@ def record(name, net, shape, classes, out):
             p -= 1e-4 * p.grad
         statistics = [b.double().norm().item() for n, b in net.named_buffers() if "running" in n]
         after = F.cross_entropy(net(x), t).item()
-    rows = ",\n".join("     " + ", ".join(f"{v:.10g}" for v in norms[i:i + 7]) for i in range(0, len(norms), 7))
-    more = ",\n".join("     " + ", ".join(f"{v:.10g}" for v in statistics[i:i + 7]) for i in range(0, len(statistics), 7))
-    out.write(f"static const recorded {name} = {{{loss.item():.12g}, {after:.12g}, {len(norms)},\n    {{\n{rows}}},\n"
-              f"    {{\n{more or '     0'}}}}};\n\n")
+    return [loss.item(), after], norms, statistics
+
+
+def distance(a, b):
+    return max((abs(x - y) / abs(y) for x, y in zip(a, b)), default=0)
+
+
+def record(name, make, shape, classes, out):
+    losses, norms, statistics = exact = step(make(), shape, classes, torch.float64)
+    # One machine's convolutions and another's differ in rounding, and what is next to zero has then another sign.
+    rounded = []
+    for fast in (True, False):
+        with torch.backends.mkldnn.flags(enabled=fast):
+            rounded.append(step(make(), shape, classes, torch.float32))
+    off = [max(distance(r[k], exact[k]) for r in rounded) for k in range(3)]
+    lines = lambda v: ",\n".join("     " + ", ".join(f"{x:.14g}" for x in v[i:i + 5]) for i in range(0, len(v), 5))
+    out.write(f"static const recorded {name} = {{{losses[0]:.14g}, {losses[1]:.14g}, {off[0]:.2g}, {off[1]:.2g}, {off[2]:.2g}, "
+              f"{len(norms)},\n    {{\n{lines(norms)}}},\n    {{\n{lines(statistics) or '     0'}}}}};\n\n")
 
 
 with open(sys.argv[1] if len(sys.argv) > 1 else "tests/networks_recorded.h", "w") as out:
     out.write("/* networks_recorded.h - written by tools/record_networks.py: losses before and after a step, norms of the\n"
-              "   gradients and of the running statistics, as PyTorch has them. */\n"
+              "   gradients and of the running statistics, as PyTorch has them in double precision; and how far off, relatively,\n"
+              "   its losses, gradients and statistics are in single precision. */\n"
               "/* clang-format off */\n"
-              "typedef struct recorded {\n    double loss, after;\n    int n;\n    double gradients[64], statistics[48];\n"
-              "} recorded;\n\n")
-    record("lenet_28", lenet(), (4, 1, 28, 28), 10, out)
-    record("alexnet_63", alexnet(63), (2, 3, 63, 63), 1000, out)
-    record("resnet18_64", resnet18(), (4, 3, 64, 64), 1000, out)
-    record("alexnet_224", alexnet(224), (2, 3, 224, 224), 1000, out)
-    record("resnet18_224", resnet18(), (2, 3, 224, 224), 1000, out)
+              "typedef struct recorded {\n    double loss, after, loss_off, gradients_off, statistics_off;\n    int n;\n"
+              "    double gradients[64], statistics[48];\n} recorded;\n\n")
+    record("lenet_28", lenet, (4, 1, 28, 28), 10, out)
+    record("alexnet_63", lambda: alexnet(63), (2, 3, 63, 63), 1000, out)
+    record("resnet18_64", resnet18, (4, 3, 64, 64), 1000, out)
+    record("alexnet_224", lambda: alexnet(224), (2, 3, 224, 224), 1000, out)
+    record("resnet18_224", resnet18, (2, 3, 224, 224), 1000, out)
     out.write("/* clang-format on */\n")
