@@ -200,18 +200,24 @@ static mark fused_at(const sample_row *row, const sample_case *c, rg_dtype dtype
     return m;
 }
 
+/* A column's check in f32 and f64, at small and odd sizes and at sizes beyond the blocks of the kernels. */
+static mark at_all_sizes(mark (*check)(const sample_row *, const sample_case *, rg_dtype, sample_sizes, complaints *),
+                         const sample_row *row, const sample_case *c, complaints *why)
+{
+    mark m = MARK_NONE;
+    for (rg_dtype d = RG_F32; d <= RG_F64 && m != MARK_FAIL; d++) {
+        if (!takes(row, c, d))
+            continue;
+        m = check(row, c, d, sizes_small, why);
+        if (m == MARK_PASS && sample_case_named(c))
+            m = check(row, c, d, sizes_large, why);
+    }
+    return m;
+}
+
 static mark fused(const sample_row *row, const sample_case *c, complaints *why)
 {
-    if (row->flags & SAMPLE_STRUCTURAL)
-        return MARK_NONE;
-    mark m = MARK_NONE;
-    for (rg_dtype d = RG_F32; d <= RG_F64 && m != MARK_FAIL; d++)
-        if (takes(row, c, d)) {
-            m = fused_at(row, c, d, sizes_small, why);
-            if (m == MARK_PASS && sample_case_named(c))
-                m = fused_at(row, c, d, sizes_large, why);
-        }
-    return m;
+    return row->flags & SAMPLE_STRUCTURAL ? MARK_NONE : at_all_sizes(fused_at, row, c, why);
 }
 
 /* The op of operands that lie one element behind the beginning of others: pieces of them, whatever is a multiple of
@@ -247,16 +253,7 @@ static mark pieces_at(const sample_row *row, const sample_case *c, rg_dtype dtyp
 
 static mark pieces(const sample_row *row, const sample_case *c, complaints *why)
 {
-    if (row->flags & SAMPLE_STRUCTURAL || !sample_inputs(c))
-        return MARK_NONE;
-    mark m = MARK_NONE;
-    for (rg_dtype d = RG_F32; d <= RG_F64 && m != MARK_FAIL; d++)
-        if (takes(row, c, d)) {
-            m = pieces_at(row, c, d, sizes_small, why);
-            if (m == MARK_PASS && sample_case_named(c))
-                m = pieces_at(row, c, d, sizes_large, why);
-        }
-    return m;
+    return row->flags & SAMPLE_STRUCTURAL || !sample_inputs(c) ? MARK_NONE : at_all_sizes(pieces_at, row, c, why);
 }
 
 static mark threads(const sample_row *row, const sample_case *c, complaints *why)
