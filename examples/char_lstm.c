@@ -6,6 +6,7 @@
 #include "arguments.h"
 #include "meter.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,6 +31,7 @@ struct corpus {
 struct model {
     rg_graph *graph;
     rg_node *letter, *next, *state[2], *last[2], *logits, *loss, *step;
+    rg_node *steps, *kept[2]; /* how many steps are done; where training stands, for the file of weights */
     rg_plan *train, *test, *write;
     size_t state_bytes; /* of one sequence */
 };
@@ -100,7 +102,10 @@ static bool build(struct model *m, const struct options *o, int64_t letters)
     rg_node *h = rg_nn_lstm(x, "lstm", o->hidden, &layers);
     m->logits = rg_nn_linear(h, "out", letters, NULL);
     m->loss = rg_cross_entropy(m->logits, m->next, NULL);
-    rg_node *rate = rg_schedule_warmup(rg_step_counter(g, "steps"), 2e-3, 100, NULL);
+    m->steps = rg_step_counter(g, "steps");
+    for (int i = 0; i < 2; i++)
+        m->kept[i] = rg_buffer(g, i ? "state.c" : "state.h", RG_F32, RG_SHAPE(LAYERS, BATCH, o->hidden), NULL);
+    rg_node *rate = rg_schedule_warmup(m->steps, 2e-3, 100, NULL);
     m->step = rg_adam(m->loss, &(rg_adam_opts){.lr_node = rate, .clip_norm = 1});
 
     const rg_plan_opts train = {.threads = o->threads}, eval = {.threads = o->threads, .mode = RG_EVAL};
@@ -127,6 +132,27 @@ static bool run(struct model *m, rg_plan *p, const uint8_t *letter, const uint8_
         return false;
     for (int i = 0; i < 2; i++)
         memcpy(state[i], rg_data(p, m->last[i]), m->state_bytes * (size_t)batch);
+    return true;
+}
+
+/* ---- the file of weights: with the optimiser's state, the number of steps and the states there ---- */
+
+static bool save(struct model *m, const char *path, float *const state[2])
+{
+    for (int i = 0; i < 2; i++)
+        if (rg_set(m->kept[i], &(rg_tensor){.dtype = RG_F32, .shape = rg_shape_of(m->kept[i]), .data = state[i]}))
+            return false;
+    return !rg_save(m->graph, path);
+}
+
+static bool resume(struct model *m, const char *path, float *const state[2])
+{
+    if (rg_load(m->graph, path, NULL))
+        return false;
+    for (int i = 0; i < 2; i++) {
+        const rg_tensor kept = rg_value(m->kept[i]);
+        memcpy(state[i], kept.data, rg_tensor_bytes(&kept));
+    }
     return true;
 }
 
@@ -183,27 +209,27 @@ static bool write_on(struct model *m, const struct corpus *c, float *state[2], u
     return true;
 }
 
-/* Every tenth of the way it is tested, writes, and is saved. */
+/* Goes through the text piece by piece, and again from the beginning, on from where it stands. Every tenth of the way it is
+   tested, writes, and is saved. */
 static bool train(struct model *m, const struct corpus *c, const struct options *o, float *state[2], float *other[2])
 {
     static uint8_t letter[STEPS][BATCH], next[STEPS][BATCH];
     const double untrained = test(m, c, other);
     meter bar = meter_begin();
     const int every = o->steps < 10 ? 1 : o->steps / 10;
+    const size_t pieces = (c->train / BATCH - 1) / STEPS;
+    const rg_tensor steps = rg_value(m->steps);
     double bits = 0, tested = untrained;
-    uint64_t seed = 1;
-    if (untrained < 0)
+    if (untrained < 0 || !steps.data)
         return fail(rg_last_error());
+    int64_t done = *(const int64_t *)steps.data;
     printf("%zu letters, %d different; before training %.3f bits a letter on the last %zu\n", c->n, (int)c->letters,
            untrained, c->n - c->train);
-    size_t t = 0;
-    for (int i = 1; i <= o->steps; i++, t += STEPS) {
-        if (t + STEPS + 1 > c->train / BATCH) { /* from the beginning */
-            t = 0;
-            for (int k = 0; k < 2; k++)
-                memset(state[k], 0, m->state_bytes * BATCH);
-        }
-        cut(c->at, c->train, t, letter, next);
+    for (int i = 1; i <= o->steps; i++, done++) {
+        const size_t piece = (size_t)done % pieces;
+        for (int k = 0; piece == 0 && k < 2; k++)
+            memset(state[k], 0, m->state_bytes * BATCH);
+        cut(c->at, c->train, piece * STEPS, letter, next);
         if (!run(m, m->train, letter[0], next[0], STEPS, BATCH, state))
             return fail(rg_last_error());
         const double one = *(const float *)rg_data(m->train, m->loss) / log(2);
@@ -217,8 +243,9 @@ static bool train(struct model *m, const struct corpus *c, const struct options 
         if ((tested = test(m, c, other)) < 0)
             return fail(rg_last_error());
         meter_clear(&bar);
-        printf("step %5d  learning %.3f  test %.3f bits a letter\n", i, bits, tested);
-        if (!write_on(m, c, other, &seed) || (o->weights && rg_save(m->graph, o->weights)))
+        uint64_t seed = (uint64_t)done + 1;
+        printf("step %5" PRId64 "  learning %.3f  test %.3f bits a letter\n", done + 1, bits, tested);
+        if (!write_on(m, c, other, &seed) || (o->weights && !save(m, o->weights, state)))
             return fail(rg_last_error());
         fflush(stdout);
     }
@@ -240,9 +267,9 @@ int main(int argc, char **argv)
         {.name = "--steps", .value = "N", .what = "training steps of 64 letters at 32 places", .number = &o.steps, .least = 1, .most = 1000000},
         {.name = "--hidden", .value = "N", .what = "width of a layer", .number = &o.hidden, .least = 1, .most = 65536},
         THREADS_ARGUMENT(&o.threads),
-        {.name = "--weights", .value = "FILE", .what = "for weights and the optimiser's state; - for nowhere", .text = &o.weights},
+        {.name = "--weights", .value = "FILE", .what = "for weights and where training stands; - for nowhere", .text = &o.weights},
         {.name = "--goal", .value = "BITS", .what = "fail if it ends with more than so many bits a letter", .real = &o.goal},
-        {.name = "--resume", .what = "begin with what that file holds", .flag = &o.resume},
+        {.name = "--resume", .what = "go on from where that file stands, as if there had been no break", .flag = &o.resume},
         {.value = "TEXT", .what = "the file to learn from", .text = &o.text, .needed = true},
     };
     const int code = arguments_read(
@@ -263,7 +290,7 @@ int main(int argc, char **argv)
         other[i] = calloc(BATCH, m.state_bytes);
         ok = (state[i] && other[i]) || fail("out of memory");
     }
-    if (ok && o.resume && (!o.weights || rg_load(m.graph, o.weights, NULL)))
+    if (ok && o.resume && (!o.weights || !resume(&m, o.weights, state)))
         ok = fail(o.weights ? rg_last_error() : "--resume needs --weights FILE");
     ok = ok && train(&m, &c, &o, state, other);
     for (int i = 0; i < 2; i++) {
