@@ -46,11 +46,18 @@ static void stack(machine *m, const rg_node *r, int64_t t, int64_t steps)
         memcpy((char *)m->value[r->id] + (size_t)row * bytes_of(p->of), m->value[p->of->id], bytes_of(p->of));
 }
 
+/* Whether a loop goes on, or ends in front of the step whose body has been computed. */
+static bool goes_on(const machine *m, const rg_scan *s)
+{
+    return !s->test || *(const bool *)m->value[s->test->id];
+}
+
 static void visit_scan(machine *m, rg_node *v)
 {
     const rg_scan *s = rgi_scan_of(v);
-    const rg_node *xs = s->xs.at[0];
-    const int64_t steps = xs->shape->a.dim[0];
+    /* of a loop: one more than it may do, since the test is made once more */
+    const int64_t steps =
+        s->trips ? *(const int64_t *)m->value[s->trips->id] : ((const rg_node *)s->xs.at[0])->shape->a.dim[0];
     for (size_t j = 0; j < s->carries.n; j++) {
         const rg_node *init = s->inits.at[j];
         set(m, s->carries.at[j], copy_of(m->value[init->id], bytes_of(init)));
@@ -68,12 +75,14 @@ static void visit_scan(machine *m, rg_node *v)
         for (size_t id = s->first_id; id < v->id; id++)
             if (rgi_node(m->g, id)->region == s->region)
                 visit(m, rgi_node(m->g, id));
-        for (size_t k = 0; k < s->results.n && !m->failed; k++)
+        if (m->failed || !goes_on(m, s))
+            break;
+        for (size_t k = 0; k < s->results.n; k++)
             stack(m, s->results.at[k], t, steps);
         void *next[32] = {NULL};
-        for (size_t j = 0; j < s->carries.n && !m->failed; j++)
+        for (size_t j = 0; j < s->carries.n; j++)
             next[j] = copy_of(m->value[((rg_node *)s->nexts.at[j])->id], bytes_of(s->nexts.at[j]));
-        for (size_t j = 0; j < s->carries.n && !m->failed; j++)
+        for (size_t j = 0; j < s->carries.n; j++)
             set(m, s->carries.at[j], next[j]);
     }
     for (size_t k = 0; k < s->results.n && !m->failed; k++) {

@@ -261,10 +261,11 @@ static rg_node *gated_step(maker *m, rg_node *x, rg_node *h, rg_node *c)
     return rg_tanh(rg_add(rg_mul(a, h), rg_mul(b, z)));
 }
 
-/* Over the leading axis, c from outside; the reverse keeps all, or less. */
-static rg_node *recurrence(maker *m, rg_node *v)
+/* Over the leading axis, c from outside; the reverse keeps all, or less. `last`: what is left at the end, not all
+   steps. */
+static rg_node *recurrence_over(maker *m, rg_node *xs, rg_node *init, bool last)
 {
-    rg_node *xs = matrix(v), *c = rg_mean(any(m), RG_ALL_AXES, false);
+    rg_node *c = rg_mean(any(m), RG_ALL_AXES, false);
     rg_scan_opts opts = {.reverse = below(m, 2)};
     const size_t keeps = below(m, 4), kept = 1 + below(m, 3);
     if (keeps == 0)
@@ -272,25 +273,77 @@ static rg_node *recurrence(maker *m, rg_node *v)
     else if (keeps == 1)
         opts.keep_bytes = 64 * kept;
     rg_scan *s = rg_scan_begin(m->r->g, &opts);
-    rg_node *x = rg_scan_slice(s, xs), *h = rg_scan_carry(s, rg_mean(xs, RG_AXES(0), false));
+    rg_node *x = rg_scan_slice(s, xs), *h = rg_scan_carry(s, init);
     rg_node *next = below(m, 2) ? plain_step(x, h, c) : gated_step(m, x, h, c);
-    rg_node *stack = below(m, 2) ? rg_scan_stack(s, rg_mul(next, x)) : NULL;
+    rg_node *stack = last ? NULL : rg_scan_stack(s, rg_mul(next, x));
     rg_scan_next(s, h, next);
-    rg_node *last = stack ? NULL : rg_scan_last(s, h);
+    rg_node *end = last ? rg_scan_last(s, h) : NULL;
     rg_scan_end(s);
-    return stack ? stack : last;
+    return last ? end : stack;
+}
+
+static rg_node *recurrence(maker *m, rg_node *xs)
+{
+    return recurrence_over(m, xs, rg_mean(xs, RG_AXES(0), false), below(m, 2));
+}
+
+/* x x' x, so that there is something to share out. */
+static rg_nodes product_branch(void *user, rg_nodes in)
+{
+    rg_node **out = user, *x = in.at[0];
+    *out = rg_tanh(rg_matmul(rg_matmul_t(x, false, x, true), x));
+    return (rg_nodes){out, 1};
+}
+
+static rg_nodes sine_branch(void *user, rg_nodes in)
+{
+    rg_node **out = user;
+    *out = rg_mul(rg_sin(in.at[0]), in.at[1]);
+    return (rg_nodes){out, 1};
+}
+
+/* A loop of up to three turns while h is large enough, c from outside. */
+static rg_node *while_large(maker *m, rg_node *x, rg_node *c)
+{
+    rg_scan *s = rg_while_begin(m->r->g, &(rg_while_opts){.max_iter = 3});
+    rg_node *h = rg_scan_carry(s, x), *most = rg_scalar(m->r->g, RG_I64, (double)below(m, 4));
+    rg_node *count = rg_scan_carry(s, rg_scalar(m->r->g, RG_I64, 0));
+    rg_node *large = rg_greater(rg_mean(rg_square(h), RG_ALL_AXES, false), rg_square(c));
+    rg_while_test(s, rg_logical_and(large, rg_less(count, most)));
+    rg_scan_next(s, count, rg_add(count, rg_scalar(m->r->g, RG_I64, 1)));
+    rg_scan_next(s, h, rg_scale(rg_tanh(rg_matmul(rg_matmul_t(h, false, x, true), h)), 0.9));
+    rg_node *last = rg_scan_last(s, h);
+    rg_scan_end(s);
+    return last;
+}
+
+/* Loops that go round no times: branches that are not taken, tests that fail at once, sequences of no steps. */
+static rg_node *idle(maker *m, rg_node *v)
+{
+    rg_node *x = matrix(v), *c = rg_mean(any(m), RG_ALL_AXES, false), *room;
+    switch (below(m, 3)) {
+    case 0:
+        return rg_at(
+            rg_cond(rg_greater(c, rg_mean(x, RG_ALL_AXES, false)), product_branch, sine_branch, &room, RG_NODES(x, c)),
+            0);
+    case 1:
+        return while_large(m, x, c);
+    default:
+        return rg_add(recurrence_over(m, rg_slice(x, 0, 0, 0), rg_mean(x, RG_AXES(0), false), true), c);
+    }
 }
 
 static rg_node *random_node(maker *m)
 {
     rg_node *x = any(m);
-    const size_t kind = below(m, 20);
+    const size_t kind = below(m, 21);
     return kind < 7    ? unary(m, x)
            : kind < 11 ? binary(m, x)
            : kind < 15 ? along(m, x)
            : kind < 18 ? moved(m, x)
            : kind < 19 ? product(m, x)
-                       : recurrence(m, x);
+           : kind < 20 ? recurrence(m, matrix(x))
+                       : idle(m, x);
 }
 
 static rg_node *param(maker *m, const char *name, rg_shape shape)

@@ -1,5 +1,5 @@
-/* random_graph.h - graphs by chance: every kind of op, bodies of recurrences, shapes that broadcast, nodes used many
-   times. */
+/* random_graph.h - graphs by chance: every kind of op, bodies of recurrences, loops and branches, shapes that
+   broadcast, nodes used many times. */
 #ifndef RETROGRADE_TESTS_RANDOM_GRAPH_H
 #define RETROGRADE_TESTS_RANDOM_GRAPH_H
 
