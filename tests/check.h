@@ -68,13 +68,15 @@ typedef struct column {
     mark (*check)(const sample_row *row, const sample_case *c, complaints *why);
 } column;
 
-/* f32 f64 others fused threads empty special (columns_values.c); vjp jvp second batch sparse named
+/* f32 f64 others fused pieces threads empty special (columns_values.c); vjp jvp second batch sparse named
    (columns_transforms.c). */
 extern const column columns_values[], columns_transforms[];
 mark column_sparse(const sample_row *row, const sample_case *c, complaints *why); /* columns_sparse.c */
 
 /* All cases of a row: the worst mark, or that of the best case if none failed. */
 mark column_of_row(const column *col, const sample_row *row, complaints *why);
+/* That of the first case to which the column applies. */
+mark column_of_first(const column *col, const sample_row *row, complaints *why);
 
 extern const sample_sizes sizes_small, sizes_other, sizes_large, sizes_empty;
 
