@@ -20,7 +20,7 @@ typedef struct rgi_chunk {
 #define RGI_CHUNK_HEADER ((size_t)RGI_ALIGN)
 
 /* The address sanitizer sees who leaves his part of a chunk: what is not handed out is poisoned, as is a gap behind
-   each allocation. */
+   each allocation, wider behind what may be a table. */
 #ifdef __has_feature
 #define RGI_WATCHED __has_feature(address_sanitizer)
 #elif defined(__SANITIZE_ADDRESS__)
@@ -30,9 +30,9 @@ typedef struct rgi_chunk {
 #endif
 #if RGI_WATCHED
 #include <sanitizer/asan_interface.h>
-#define RGI_GAP ((size_t)128)
+#define RGI_GAP(bytes) ((bytes) < 256 ? (size_t)16 : (size_t)128)
 #else
-#define RGI_GAP ((size_t)0)
+#define RGI_GAP(bytes) ((size_t)0)
 #define ASAN_POISON_MEMORY_REGION(memory, bytes) ((void)(memory), (void)(bytes))
 #define ASAN_UNPOISON_MEMORY_REGION(memory, bytes) ((void)(memory), (void)(bytes))
 #endif
@@ -186,7 +186,7 @@ size_t rgi_arena_filled(const rgi_arena *arena)
 void *rgi_arena_take(rgi_arena *arena, size_t bytes)
 {
     size_t rounded;
-    if (!rgi_size_add(bytes, 15 + RGI_GAP, &rounded))
+    if (!rgi_size_add(bytes, 15 + RGI_GAP(bytes), &rounded))
         return NULL;
     rounded &= ~(size_t)15;
     if (rounded > arena->capacity - arena->used) {
