@@ -89,7 +89,7 @@ void rgi_contract_geometry(const rg_step *s, void *out)
     const size_t row = rgi_smaller(p->n + !p->n, RGI_TAIL_COLUMNS) * rg_dtype_size(s->out_type->dtype);
     p->tail_rows = RGI_TAIL_ROWS * (1 + rgi_smaller(3, RGI_TAIL_BYTES / (2 * RGI_TAIL_ROWS * row)));
     p->adds =
-        s->tail && s->op == &rgi_op_contract && !is_bf16(s, 0) && !is_bf16(s, 1) &&
+        s->tail && s->n_in == 2 && !is_bf16(s, 0) && !is_bf16(s, 1) &&
         p->kernels->gemm_updates(&(rgk_gemm){
             .m = p->m, .n = p->n, .k = p->k, .a_row = (ptrdiff_t)p->a_row, .b_col = (ptrdiff_t)p->b_col, .factor = 1});
 }
@@ -210,6 +210,17 @@ static rgk_gemm part_of(const rg_step *s, const rgi_product *p, size_t element, 
     };
 }
 
+/* The same sum of a product that adds up, from its last term on where that comes first. */
+static void descend(const rg_step *s, const rgi_product *p, rgk_gemm *g)
+{
+    if (s->op != &rgi_op_accumulate || !((const rgi_accumulate_attr *)s->attr)->descending)
+        return;
+    g->a = (const char *)g->a + (g->k - 1) * p->a_col * rg_dtype_size(s->in_type[0].dtype);
+    g->b = (const char *)g->b + (g->k - 1) * p->b_row * rg_dtype_size(s->in_type[1].dtype);
+    g->a_col = -g->a_col;
+    g->b_row = -g->b_row;
+}
+
 static void multiply(const rg_step *s, const rgi_product *p, size_t element, const size_t rows[2],
                      const size_t columns[2], const size_t sum[2], char *c, size_t pitch)
 {
@@ -225,12 +236,7 @@ static void multiply(const rg_step *s, const rgi_product *p, size_t element, con
     if (s->op == &rgi_op_accumulate) {
         begin_from(s, p, element, rows, columns, c, pitch);
         g.accumulate = s->n_in == 3;
-        if (((const rgi_accumulate_attr *)s->attr)->descending) {
-            g.a = (const char *)g.a + (g.k - 1) * p->a_col * rg_dtype_size(s->in_type[0].dtype);
-            g.b = (const char *)g.b + (g.k - 1) * p->b_row * rg_dtype_size(s->in_type[1].dtype);
-            g.a_col = -g.a_col;
-            g.b_row = -g.b_row;
-        }
+        descend(s, p, &g);
     }
     size_t panels;
     g.packed = s->packed ? s->packed[1] : packed_first(s, p, &panels) ? s->shared : NULL;
@@ -265,12 +271,13 @@ static bool update(const rg_step *s, const rgi_product *p, size_t element, const
 {
     const size_t all[2] = {0, p->k};
     double factor;
-    void *const to =
-        p->adds && !s->packed ? s->tail->adds_to(s, (element * p->m + rows[0]) * p->n + columns[0], &factor) : NULL;
+    const size_t first = (element * p->m + rows[0]) * p->n + columns[0];
+    void *const to = p->adds && s->n_in == 2 && p->k > 0 && !s->packed ? s->tail->adds_to(s, first, &factor) : NULL;
     if (!to)
         return false;
     rgk_gemm g = part_of(s, p, element, rows, columns, all, to, p->n);
     g.factor = factor;
+    descend(s, p, &g);
     const bool can = p->kernels->gemm_updates(&g);
     if (can)
         p->kernels->gemm(&g, s->scratch);

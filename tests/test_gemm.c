@@ -274,9 +274,10 @@ static bool updated(const rgk_table *t, size_t m, size_t n, size_t k, layout la,
    may be left alone. */
 static void updates(const rgk_table *t)
 {
-    static const size_t sizes[][3] = {{250, 40, 64}, {97, 250, 20},  {40, 250, 64},  {130, 8, 50},   {8, 131, 50},
-                                      {2, 700, 33},  {700, 2, 33},   {61, 61, 61},   {600, 530, 40}, {6, 64, 255},
-                                      {96, 65, 1},   {1030, 330, 9}, {40, 300, 250}, {300, 40, 250}};
+    static const size_t sizes[][3] = {{250, 40, 64},  {97, 250, 20},  {40, 250, 64},   {130, 8, 50},
+                                      {8, 131, 50},   {2, 700, 33},   {700, 2, 33},    {61, 61, 61},
+                                      {600, 530, 40}, {6, 64, 255},   {96, 65, 1},     {1030, 330, 9},
+                                      {40, 300, 250}, {300, 40, 250}, {190, 130, 768}, {41, 70, 640}};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
         cr_assert(updated(t, sizes[i][0], sizes[i][1], sizes[i][2], BY_COLUMNS, BY_ROWS, -0.37, 1 + i % 3 * 4),
                   "nothing was checked: %zu", i);

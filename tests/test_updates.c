@@ -19,6 +19,7 @@ static const problem problems[] = {
     {5, 5000, 130, MOMENTUM, false}, {9000, 8, 7, MOMENTUM, false}, {9000, 8, 7, ADAM, false},
     {0, 40, 30, MOMENTUM, false},    {0, 40, 30, PLAIN, false},     {3, 40, 1, ADAM, false},
     {3, 40, 1, PLAIN, false},        {70, 600, 610, PLAIN, false},  {300, 90, 130, GIVEN_RATE, false},
+    {700, 96, 200, PLAIN, false},    {800, 96, 200, PLAIN, false},
 };
 
 typedef struct trained {
@@ -79,6 +80,49 @@ Test(updates, same_bits_however_the_gradient_is_passed_on)
             free(t.weight);
         }
         free(plain.weight);
+    }
+}
+
+/* A recurrence of 54 rows in all, whose weights' gradients add up from the last step on, or from the first. */
+static void train_recurrence(bool reverse, int threads, bool no_fuse, float *out, size_t n)
+{
+    enum { STEPS = 6, BATCH = 9, IN = 40, HIDDEN = 70 };
+    static float data[STEPS * BATCH * IN];
+    for (size_t i = 0; i < sizeof data / sizeof *data; i++)
+        data[i] = (float)(i * 37 % 101) / 101 - 0.5f;
+    rg_graph *g = rg_graph_new(NULL);
+    rg_node *x = rg_input(g, "x", RG_F32, RG_SHAPE(STEPS, BATCH, IN));
+    rg_node *u = rg_param(g, "u", RG_F32, RG_SHAPE(HIDDEN, IN), &(rg_param_opts){.init = RG_UNIFORM, .scale = 0.1}),
+            *w = rg_param(g, "w", RG_F32, RG_SHAPE(HIDDEN, HIDDEN), &(rg_param_opts){.init = RG_UNIFORM, .scale = 0.1});
+    rg_scan *s = rg_scan_begin(g, &(rg_scan_opts){.reverse = reverse});
+    rg_node *h = rg_scan_carry(s, rg_zeros(g, RG_F32, RG_SHAPE(BATCH, HIDDEN)));
+    rg_node *next = rg_tanh(rg_add(rg_linear(rg_scan_slice(s, x), u, NULL), rg_linear(h, w, NULL)));
+    rg_scan_next(s, h, next);
+    rg_node *states = rg_scan_stack(s, next);
+    rg_scan_end(s);
+    rg_node *loss = rg_mean(rg_square(states), RG_ALL_AXES, false);
+    rg_node *step = rg_sgd(loss, &(rg_sgd_opts){.lr = 0.1});
+    rg_plan *p = must_compile(g, RG_NODES(loss, step), &(rg_plan_opts){.threads = threads, .no_fuse = no_fuse});
+    must(rg_bind(p, x, data));
+    for (int run = 0; run < 3; run++)
+        must(rg_run(p));
+    cr_assert(n == (size_t)HIDDEN * (IN + HIDDEN));
+    memcpy(out, rg_value(u).data, sizeof *out * HIDDEN * IN);
+    memcpy(out + (size_t)HIDDEN * IN, rg_value(w).data, sizeof *out * HIDDEN * HIDDEN);
+    rg_plan_free(p);
+    rg_graph_free(g);
+}
+
+Test(updates, of_recurrences)
+{
+    static float plain[70 * 110], fused[70 * 110];
+    const size_t n = sizeof plain / sizeof *plain;
+    for (int reverse = 0; reverse < 2; reverse++) {
+        train_recurrence(reverse, 1, true, plain, n);
+        for (int threads = 1; threads <= 3; threads++) {
+            train_recurrence(reverse, threads, false, fused, n);
+            cr_expect(memcmp(plain, fused, sizeof plain) == 0, "reverse %d, %d threads", reverse, threads);
+        }
     }
 }
 

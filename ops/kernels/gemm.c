@@ -238,9 +238,9 @@ static void run(const rgk_gemm *g, bool turned, real *scratch)
     const size_t row_part = flat ? TILE_ROWS : even_part(g->m, rows_most, TILE_ROWS);
     const size_t wide = least(g->n, ONCE_COLS), short_k = ONCE_BYTES / sizeof(real) / (wide ? wide : 1);
     const bool s_direct = reads_directly(g);
-    const bool one_part = g->factor != 0; /* K_PACKED is enough */
+    const bool one_part = g->factor != 0; /* K_BLOCK is enough */
     const size_t k_most = few        ? FEW_K
-                          : one_part ? K_PACKED
+                          : one_part ? K_BLOCK
                           : once     ? least(short_k, K_BLOCK)
                           : s_direct ? K_BLOCK
                                      : K_PACKED;
@@ -357,7 +357,7 @@ static __attribute__((noinline)) void run_best(const rgk_gemm *g, real *scratch)
 /* An update is done in one go through C, by tiles that add to it. */
 bool RGK_NAME(gemm_updates)(const rgk_gemm *g)
 {
-    return g->a_row == 1 && g->b_col == 1 && g->m > 1 && g->n > 1 && g->k <= K_PACKED && (real)g->factor != 0 &&
+    return g->a_row == 1 && g->b_col == 1 && g->m > 1 && g->n > 1 && g->k <= K_BLOCK && (real)g->factor != 0 &&
            !tiny_fits(g->m, g->n, g->k);
 }
 

@@ -41,11 +41,24 @@ static void pack_tile(size_t rows, size_t k, const real *s, ptrdiff_t s_row, ptr
     }
 }
 
+/* Asks for `rows` elements of each of n columns of S, unless columns lie so far apart that they share few sets of L1:
+   they would push out those that are packed meanwhile. */
+static void pack_soon(size_t n, size_t rows, const real *s, ptrdiff_t s_col)
+{
+    if ((size_t)(s_col < 0 ? -s_col : s_col) * sizeof(real) % 2048 == 0)
+        return;
+    for (; n; n--, s += s_col)
+        for (size_t i = 0; i < rows; i += 64 / sizeof(real))
+            __builtin_prefetch(s + i, 0, 3);
+}
+
 /* rows x k of S, tile by tile: of each its rows for l = 0, then those for l = 1, and so on. */
 static void pack_s(size_t k, size_t rows, const real *s, ptrdiff_t s_row, ptrdiff_t s_col, real *out)
 {
     enum { TOGETHER = 16 }; /* their lines stay in L1 while all tiles take their parts */
     for (size_t l = 0; l < k; l += TOGETHER) {
+        if (s_row == 1 && l + TOGETHER < k)
+            pack_soon(least(TOGETHER, k - l - TOGETHER), rows, s + (ptrdiff_t)(l + TOGETHER) * s_col, s_col);
         for (size_t q = 0, lo = 0, end; q < tile_count(rows); q++, lo = end) {
             end = tile_begin(rows, q + 1);
             pack_tile(end - lo, least(TOGETHER, k - l), s + (ptrdiff_t)l * s_col + (ptrdiff_t)lo * s_row, s_row, s_col,
