@@ -193,6 +193,19 @@ static bool window_concat(const rg_step *step, size_t i, rg_window *out)
     return true;
 }
 
+static bool window_part(const rg_step *step, size_t i, rg_window *out)
+{
+    const part_attr *a = step->attr;
+    const rg_shape *whole = &step->in_type[0].shape;
+    *out = (rg_window){.pitch = rgi_count_range(whole, (int32_t)a->axis, whole->rank)};
+    for (int64_t k = 0; k <= a->i; k++) {
+        const rg_shape *part = &step->in_type[1 + k].shape;
+        out->offset += out->length;
+        out->length = rgi_count_range(part, (int32_t)a->axis, part->rank);
+    }
+    return i == 0;
+}
+
 typedef struct part_geometry {
     rgi_move move;
     ptrdiff_t at; /* the element of the whole where the part begins */
@@ -263,6 +276,7 @@ const rg_op rgi_op_concat_part = {
     .geometry_size = sizeof(part_geometry),
     .geometry = geometry_part,
     .cost = cost_part,
+    .window = window_part,
     .run = run_part,
     .reads = reads_part,
 };

@@ -331,6 +331,7 @@ const rg_op rgi_op_contract = {
     .packed = rgi_contract_packed,
     .pack = rgi_contract_pack,
     .run = rgi_contract_run,
+    .takes = rgi_contract_takes,
     .reads = reads,
 };
 
@@ -350,6 +351,7 @@ const rg_op rgi_op_accumulate = {
     .geometry = rgi_contract_geometry,
     .cost = rgi_contract_cost,
     .run = rgi_contract_run,
+    .takes = rgi_contract_takes,
     .reads = reads,
     .chain = chain,
 };

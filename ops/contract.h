@@ -27,7 +27,9 @@ typedef struct rgi_product {
     bool by_columns;                                     /* ... counted down the columns of tiles, not along the rows */
     size_t parts;                                        /* of the sum over k */
     size_t tail_rows;                                    /* of a block that a tail is given */
-    bool adds; /* the kernel can do what a tail that adds the product to memory does */
+    bool adds;             /* the kernel can do what a tail that adds the product to memory does */
+    bool apart;            /* the output's rows have gaps between them: */
+    size_t c_row, c_batch; /* its strides */
 } rgi_product;
 
 /* What is stored as bf16, as f32. */
@@ -40,6 +42,9 @@ static inline rg_node *rgi_widened(rg_node *x)
 void rgi_contract_geometry(const rg_step *s, void *out);
 void rgi_contract_cost(const rg_step *s, rg_cost *cost);
 rg_status rgi_contract_run(const rg_step *s, size_t lo, size_t hi);
+/* Both operands may be windows, and a result that is not accumulated: each group of axes then goes along rows or from
+   row to row. */
+bool rgi_contract_takes(const rg_step *s, size_t i, const rg_window *w);
 /* The second operand packed. */
 size_t rgi_contract_packed(const rg_step *s, size_t i, size_t *tasks);
 void rgi_contract_pack(const rg_step *s, size_t i, const void *from, void *to, size_t lo, size_t hi);

@@ -2,6 +2,7 @@
    small. */
 #include "contract.h"
 #include "table_ops.h"
+#include "window.h"
 
 #include <string.h>
 
@@ -13,13 +14,60 @@
 #define RGI_TAIL_COLUMNS 2048
 #define RGI_TAIL_BYTES ((size_t)256 * 1024) /* ... which stays in L2 with what the tail reads */
 
-/* Size and stride of a run of axes. */
-static void collapse(const rg_shape *shape, const int32_t *axis, int32_t n, size_t *size, size_t *stride)
+/* Size and stride of a run of axes, of a window or of what is dense. False: there is no one stride. */
+static bool collapse(const rg_shape *shape, const rg_window *w, const int32_t *axis, int32_t n, size_t *size,
+                     size_t *stride)
 {
     *size = 1;
     *stride = n ? rgi_count_range(shape, axis[n - 1] + 1, shape->rank) : 0;
-    for (int32_t k = 0; k < n; k++)
-        *size *= (size_t)shape->dim[axis[k]];
+    bool one = true;
+    for (int32_t k = n; k-- > 0;) {
+        const size_t dim = (size_t)shape->dim[axis[k]];
+        size_t at = 0;
+        if (w && w->length && dim > 1) {
+            one = one && rgi_window_stride(shape, w, axis[k], &at) && (*size <= 1 || at == *size * *stride);
+            *stride = *size == 1 ? at : *stride;
+        }
+        *size *= dim;
+    }
+    return one;
+}
+
+/* The axes of input 0 or 1, as sizes and strides. False: they have none. */
+static bool operand(const rg_step *s, size_t i, const rg_window *w, rgi_product *p)
+{
+    const rg_contract_opts *o = s->attr;
+    const rg_shape *shape = &s->in_type[i].shape;
+    rgi_operand_axes x;
+    size_t same;
+    if (!rgi_contract_axes(shape->rank, i ? &o->b_batch : &o->a_batch, i ? &o->b_contract : &o->a_contract, &x))
+        return false;
+    const int32_t *const free = x.axis + x.batch, *const contracted = free + x.free;
+    const bool batch = collapse(shape, w, x.axis, x.batch, i ? &same : &p->batch, i ? &p->b_batch : &p->a_batch);
+    const bool rows = collapse(shape, w, free, x.free, i ? &p->n : &p->m, i ? &p->b_col : &p->a_row);
+    return collapse(shape, w, contracted, x.contracted, i ? &same : &p->k, i ? &p->b_row : &p->a_col) && rows && batch;
+}
+
+/* The same of the output: false also where its rows are not dense. */
+static bool result(const rg_step *s, const rg_window *w, rgi_product *p)
+{
+    const rg_contract_opts *o = s->attr;
+    const rg_shape *shape = &s->out_type->shape;
+    const int32_t batch = o->a_batch.n, rows = s->in_type[0].shape.rank - o->a_contract.n, rank = shape->rank;
+    int32_t axis[RG_MAX_RANK];
+    size_t size, columns;
+    for (int32_t k = 0; k < rank; k++)
+        axis[k] = k;
+    const bool batched = collapse(shape, w, axis, batch, &size, &p->c_batch),
+               by_rows = collapse(shape, w, axis + batch, rows - batch, &size, &p->c_row);
+    return collapse(shape, w, axis + rows, rank - rows, &size, &columns) && (size <= 1 || columns == 1) && by_rows &&
+           batched;
+}
+
+bool rgi_contract_takes(const rg_step *s, size_t i, const rg_window *w)
+{
+    rgi_product p;
+    return i < 2 ? operand(s, i, w, &p) : i == s->n_in && s->op == &rgi_op_contract && result(s, w, &p);
 }
 
 static bool is_bf16(const rg_step *s, size_t i)
@@ -31,6 +79,12 @@ static bool is_bf16(const rg_step *s, size_t i)
 static const rgk_table *choose_kernels(const rg_step *s)
 {
     return is_bf16(s, 0) && is_bf16(s, 1) ? rgk_of_pairs() : rgi_kernels(s->out_type->dtype);
+}
+
+/* Whether the rows of the output have gaps between them. */
+static bool is_apart(const rg_step *s)
+{
+    return s->windows && s->windows[s->n_in];
 }
 
 /* Strips of columns go over all rows, and those of rows over all columns. Narrow ones make slow products, and there may
@@ -62,20 +116,15 @@ static void cut_strips(const rg_step *s, rgi_product *p, bool by_rows)
 
 void rgi_contract_geometry(const rg_step *s, void *out)
 {
-    const rg_contract_opts *o = s->attr;
-    const rg_shape *a = &s->in_type[0].shape, *b = &s->in_type[1].shape;
-    rgi_operand_axes x, y;
     rgi_product *const p = out; /* in its place: one that is copied waits for itself */
-    size_t same;
     p->kernels = choose_kernels(s);
-    rgi_contract_axes(a->rank, &o->a_batch, &o->a_contract, &x);
-    rgi_contract_axes(b->rank, &o->b_batch, &o->b_contract, &y);
-    collapse(a, x.axis, x.batch, &p->batch, &p->a_batch);
-    collapse(a, x.axis + x.batch, x.free, &p->m, &p->a_row);
-    collapse(a, x.axis + x.batch + x.free, x.contracted, &p->k, &p->a_col);
-    collapse(b, y.axis, y.batch, &same, &p->b_batch);
-    collapse(b, y.axis + y.batch, y.free, &p->n, &p->b_col);
-    collapse(b, y.axis + y.batch + y.free, y.contracted, &same, &p->b_row);
+    for (size_t i = 0; i < 2; i++)
+        operand(s, i, s->windows ? s->windows[i] : NULL, p);
+    p->apart = is_apart(s);
+    p->c_row = p->n;
+    p->c_batch = p->m * p->n;
+    if (p->apart)
+        result(s, s->windows[s->n_in], p);
     /* a tail wants whole rows: few and long pieces */
     const bool by_rows = s->tail && p->m >= RGI_TAIL_ROWS;
     p->kernels->gemm_tile(p->m, by_rows ? 1 : p->n, p->k, &p->tm, &p->tn);
@@ -165,7 +214,7 @@ void rgi_contract_cost(const rg_step *s, rg_cost *cost)
     if (p.parts > 1) {
         cost->tasks[0] = p.parts;
         cost->tasks[1] = 1;
-        cost->shared = (p.parts + (s->tail != NULL)) * p.batch * p.m * p.n * rg_dtype_size(s->out_type->dtype);
+        cost->shared = (p.parts + (s->tail || p.apart)) * p.batch * p.m * p.n * rg_dtype_size(s->out_type->dtype);
     } else if (s->tail) {
         cost->scratch = rgi_rounded(cost->scratch) + rgi_smaller(p.m, p.tail_rows) *
                                                          rgi_smaller(p.n, RGI_TAIL_COLUMNS) *
@@ -290,8 +339,8 @@ static rg_status deliver(const rg_step *s, const rgi_product *p, size_t element,
 {
     const size_t all[2] = {0, p->k}, size = rg_dtype_size(s->out_type->dtype);
     if (!s->tail) {
-        char *c = (char *)s->out[0] + ((element * p->m + rows[0]) * p->n + columns[0]) * size;
-        multiply(s, p, element, rows, columns, all, c, p->n);
+        char *c = (char *)s->out[0] + (element * p->c_batch + rows[0] * p->c_row + columns[0]) * size;
+        multiply(s, p, element, rows, columns, all, c, p->c_row);
         return RG_OK;
     }
     if (update(s, p, element, rows, columns))
@@ -334,16 +383,9 @@ static rg_status run_tiles(const rg_step *s, const rgi_product *p, size_t lo, si
     return status;
 }
 
-rg_status rgi_contract_run(const rg_step *s, size_t lo, size_t hi)
+/* A sum in parts: each on its own, then their sum. */
+static __attribute__((noinline)) rg_status run_parts(const rg_step *s, const rgi_product *p, size_t lo, size_t hi)
 {
-    const rgi_product *p = s->geometry;
-    size_t panels;
-    if (s->phase == 0 && packed_first(s, p, &panels)) {
-        rgi_contract_pack(s, 1, s->in[1], s->shared, lo, hi);
-        return RG_OK;
-    }
-    if (p->parts == 1)
-        return run_tiles(s, p, lo, hi);
     const size_t rows[2] = {0, p->m}, columns[2] = {0, p->n}, elements = p->batch * p->m * p->n,
                  size = rg_dtype_size(s->out_type->dtype);
     if (s->phase == 0) { /* parts of the sum, each on its own */
@@ -355,8 +397,22 @@ rg_status rgi_contract_run(const rg_step *s, size_t lo, size_t hi)
             }
         return RG_OK;
     }
-    void *sums = s->tail ? (char *)s->shared + p->parts * elements * size : s->out[0];
+    char *const sums = s->tail || p->apart ? (char *)s->shared + p->parts * elements * size : s->out[0];
     p->kernels->reduce[RGK_SUM](p->parts, elements, elements, s->shared, sums);
+    for (size_t i = 0; p->apart && i < p->batch * p->m; i++)
+        memcpy((char *)s->out[0] + (i / p->m * p->c_batch + i % p->m * p->c_row) * size, sums + i * p->n * size,
+               p->n * size);
     const rg_block all = {sums, elements, 0, elements, 1, elements};
     return s->tail ? s->tail->take(s, &all) : RG_OK;
+}
+
+rg_status rgi_contract_run(const rg_step *s, size_t lo, size_t hi)
+{
+    const rgi_product *p = s->geometry;
+    size_t panels;
+    if (s->phase == 0 && packed_first(s, p, &panels)) {
+        rgi_contract_pack(s, 1, s->in[1], s->shared, lo, hi);
+        return RG_OK;
+    }
+    return p->parts == 1 ? run_tiles(s, p, lo, hi) : run_parts(s, p, lo, hi);
 }

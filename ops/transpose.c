@@ -3,6 +3,7 @@
 #include "rewrite.h"
 #include "rules.h"
 #include "table_ops.h"
+#include "window.h"
 
 #include <retrograde/op.h>
 
@@ -55,10 +56,24 @@ static void geometry(const rg_step *step, void *out)
     const rg_shape *x = &step->in_type[0].shape, *y = &step->out_type[0].shape;
     rgi_move *m = out;
     *m = (rgi_move){.size = rg_dtype_size(step->in_type[0].dtype)};
-    for (int32_t i = 0; i < y->rank; i++)
-        rgi_move_axis(m, (size_t)y->dim[i], (ptrdiff_t)rgi_count_range(x, axes->axis[i] + 1, x->rank),
-                      (ptrdiff_t)rgi_count_range(y, i + 1, y->rank));
+    const rg_window *const w = step->windows ? step->windows[0] : NULL;
+    for (int32_t i = 0; i < y->rank; i++) {
+        size_t stride = rgi_count_range(x, axes->axis[i] + 1, x->rank);
+        if (w && w->length && y->dim[i] > 1)
+            (void)rgi_window_stride(x, w, axes->axis[i], &stride);
+        rgi_move_axis(m, (size_t)y->dim[i], (ptrdiff_t)stride, (ptrdiff_t)rgi_count_range(y, i + 1, y->rank));
+    }
     rgi_move_cut(m);
+}
+
+static bool takes(const rg_step *step, size_t i, const rg_window *window)
+{
+    const rg_shape *x = &step->in_type[i].shape;
+    size_t stride;
+    bool fits = true;
+    for (int32_t a = 0; fits && window->length && a < x->rank; a++)
+        fits = x->dim[a] <= 1 || rgi_window_stride(x, window, a, &stride);
+    return fits;
 }
 
 const rg_op rgi_op_transpose = {
@@ -77,6 +92,7 @@ const rg_op rgi_op_transpose = {
     .geometry = geometry,
     .cost = rgi_move_cost,
     .run = rgi_move_step,
+    .takes = takes,
 };
 
 const rg_axes *rgi_transpose_axes(const rg_node *transpose)

@@ -3,6 +3,7 @@
 
 #include "../runtime/run/exec.h"
 #include "../runtime/program/retrace.h"
+#include "../runtime/sizes/steps.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -19,15 +20,22 @@ typedef struct access {
     size_t n;
 } access;
 
-/* Where a group has worked out that one of its operands lies in another value; groups with windows have no head or
-   foot. */
+/* Where a step has worked out that one of its operands lies in another value. */
 static const rg_window *window_of(const rg_plan *p, const task_group *g, int32_t v)
 {
-    const rgi_group *group = p->current->steps[g->step].group;
+    const rgi_exec *e = &p->current->steps[g->step];
+    const rgi_group *group = e->group;
+    const rgi_item *item = &p->program->items[g->step];
+    if (e->step.windows && item->kind == RGI_PACK)
+        return e->step.windows[e->input];
+    const rgi_use *use = e->step.windows ? rgi_main_use(p->program, item) : NULL;
+    for (uint32_t i = 0; use && i <= use->n_in; i++)
+        if ((i < use->n_in ? use->in[i] : use->out[0]) == v)
+            return e->step.windows[i];
     for (size_t i = 0; group && i < group->n_spreads; i++)
         if (group->spreads[i].value == v)
             return group->spreads[i].from.window;
-    const rgi_use *uses = &p->program->uses[p->program->items[g->step].first];
+    const rgi_use *uses = &p->program->uses[item->first];
     for (size_t k = 0; group && k < group->n_members; k++)
         if (uses[k].out[0] == v)
             return group->members[k].out.window;
@@ -51,6 +59,7 @@ static range range_of(const rg_plan *p, int32_t v, const task_group *g, bool wri
         if (prog->values[w].step_loop != RGI_NONE)
             base += (size_t)g->t[prog->loops[prog->values[w].step_loop].depth] * s->counts[prog->values[w].shape] *
                     rg_dtype_size(prog->values[w].dtype);
+    base += rgi_begin(prog, s, v);
     const size_t size = rg_dtype_size(prog->values[v].dtype), n = rgi_bytes(prog, s, v) / size;
     const rg_window *w = prog->values[v].window ? window_of(p, g, v) : NULL;
     if (!w || n == 0)

@@ -134,6 +134,11 @@ typedef struct rg_soon {
     size_t bytes[RG_SOON];
 } rg_soon;
 
+/* Where the elements of a tensor lie in a larger one: row r, `length` elements, begins at element offset + r pitch. */
+typedef struct rg_window {
+    size_t offset, length, pitch;
+} rg_window;
+
 /* One execution of an op: concrete sizes and resolved pointers. */
 typedef struct rg_step {
     const rg_op *op;
@@ -150,7 +155,9 @@ typedef struct rg_step {
     const void *const *packed; /* of an op that packs: [i] is input i as op->pack made it, or NULL; or NULL */
     uint32_t phase;
     uint32_t once; /* of an RG_ONCE op: where bit i is set, in[i] is one element, which all elements of others meet */
-    const rg_soon *soon; /* of an op that takes long, in a loop: what will be read after it; or NULL */
+    const rg_soon *soon;             /* of an op that takes long, in a loop: what will be read after it; or NULL */
+    const rg_window *const *windows; /* of an op that takes them: [i] says how the rows of input i lie, the first one at
+                                        in[i], and [n_in] those of output 0, or NULL: it is dense; or NULL: all are */
 } rg_step;
 
 /* For `run`: records the error "<op>: <text>" of this thread and returns `status`. rg_run gives it back with the node
@@ -177,11 +184,6 @@ struct rg_source {
     /* Writes elements [first, first + n) of input 0 to `to`. In one run every element is to be asked for once. */
     rg_status (*give)(const rg_step *step, size_t first, size_t n, void *to);
 };
-
-/* Where the elements of a tensor lie in a larger one: row r, `length` elements, begins at element offset + r pitch. */
-typedef struct rg_window {
-    size_t offset, length, pitch;
-} rg_window;
 
 #define RG_MAX_PHASES 3
 
@@ -246,6 +248,11 @@ struct rg_op {
        nowhere, which must not depend on sizes. The window may then be read or written in its place and the op not run
        at all. */
     bool (*window)(const rg_step *step, size_t i, rg_window *out);
+    /* Whether input i, or output 0 (i = n_in), of an op that computes may be such a window of another tensor, for
+       geometry, pack and run to find in step->windows. Asked when compiling, with sizes that stand for the named ones,
+       on which the answer must not depend. Absent: all are dense. An op with a tail is given no window for its
+       output. */
+    bool (*takes)(const rg_step *step, size_t i, const rg_window *window);
     /* Optional, for sparse derivatives: what an output element may depend on. from[a], set to -1 before: the axis of
        the output that axis a of input i goes along with, index by index (an input's axis of size 1 goes along with
        any); -1: all of the axis is read. Absent: elementwise ops, views and those that move read what their traits say,

@@ -161,10 +161,12 @@ bool rgi_merge_units(rgi_lowering *l, int32_t from, int32_t to);
 /* gather.c: in loops, groups go into the only one that reads them. */
 bool rgi_gather(rgi_lowering *l, rgi_block *b);
 /* window.c: the value of a node that can be read where it lies, in its input: by everybody or, a window, by elementwise
-   ops alone. RGI_NONE: it is a step. */
+   ops and those that take windows. RGI_NONE: it is a step. */
 int32_t rgi_window_value(rgi_lowering *l, const rg_node *node);
-/* Whether an elementwise node reads value v where it lies in a larger one. */
-bool rgi_reads_window(const rgi_lowering *l, const rg_node *node, int32_t v);
+/* The value of a view of such a window, which is one too. RGI_NONE: it is a view of what is dense. */
+int32_t rgi_window_view(rgi_lowering *l, const rg_node *node);
+/* Whether a node reads its input i, value v, where it lies in a larger one. */
+bool rgi_reads_window(rgi_lowering *l, const rg_node *node, size_t i, int32_t v);
 /* What groups make for a node that only joins it is written where it is wanted. */
 bool rgi_place_joined(rgi_lowering *l, rgi_block *b);
 /* absorb.c: groups take in the product in front of them or the reduction behind. */

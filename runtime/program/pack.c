@@ -20,18 +20,14 @@ static bool lies_in(const rgi_program *p, int32_t inner, int32_t outer)
     return inner == outer;
 }
 
-/* The innermost loop in whose steps a value is one after the other different, or RGI_NONE. False: it is no dense
-   value. */
-static bool changes_in(const rgi_program *p, int32_t v, int32_t *loop)
+/* The innermost loop in whose steps a value is one after the other different, or RGI_NONE. */
+static int32_t changes_in(const rgi_program *p, int32_t v)
 {
-    *loop = p->values[rgi_owner(p, v)].loop;
-    for (; v != RGI_NONE; v = p->values[v].part_of) {
-        if (p->values[v].window)
-            return false;
-        if (p->values[v].step_loop != RGI_NONE && lies_in(p, p->values[v].step_loop, *loop))
-            *loop = p->values[v].step_loop;
-    }
-    return true;
+    int32_t loop = p->values[rgi_owner(p, v)].loop;
+    for (; v != RGI_NONE; v = p->values[v].part_of)
+        if (p->values[v].step_loop != RGI_NONE && lies_in(p, p->values[v].step_loop, loop))
+            loop = p->values[v].step_loop;
+    return loop;
 }
 
 /* The loop in `home` that `inner` is or lies in; RGI_NONE: there is none. */
@@ -55,9 +51,9 @@ static void consider(packing *k, uint32_t number, uint32_t input, int32_t inner)
     rgi_use *use = &p->uses[number];
     const int32_t from = use->in[input];
     rgi_packed x = {.use = number, .input = input, .from = from, .inner = inner, .loop = RGI_NONE};
-    int32_t home;
-    if (from == RGI_NONE || !changes_in(p, from, &home))
+    if (from == RGI_NONE)
         return;
+    const int32_t home = changes_in(p, from);
     const rgi_value *owner = &p->values[rgi_owner(p, from)];
     const bool kept =
         home == RGI_NONE && (owner->place == RGI_FIXED || (owner->place == RGI_STORE && !is_written(p, owner)));

@@ -55,7 +55,7 @@ static bool make_use(rgi_lowering *l, const rg_node *node, rgi_use *use)
             continue;
         const int32_t v = l->value_of[node->in[i]->id];
         const int32_t scalar = elementwise && v != RGI_NONE ? p->values[v].scalar : RGI_NONE;
-        const bool window = elementwise && v != RGI_NONE && rgi_reads_window(l, node, v);
+        const bool window = v != RGI_NONE && rgi_reads_window(l, node, i, v);
         use->in[i] = scalar != RGI_NONE ? scalar : window ? v : rgi_value_in_memory(l, node->in[i]);
     }
     use->rank = l->n_ranks++; /* behind those of inputs that were written out for it */
@@ -244,6 +244,8 @@ int32_t rgi_value_in_memory(rgi_lowering *l, const rg_node *node)
     int32_t v = l->value_of[node->id];
     if (v == RGI_NONE || (!p->values[v].window && (p->values[v].place != RGI_VOID || p->values[v].scalar == RGI_NONE)))
         return v;
+    if (p->values[v].window && node->op->traits & RG_VIEW) /* the window is made dense */
+        return l->value_of[node->id] = rgi_value_within(l, node, rgi_value_in_memory(l, node->in[0]));
     /* a number of a size known later is written out once, outside of every loop; a window where the node stands */
     rgi_block *const block = l->block;
     const int32_t scalar = p->values[v].scalar;

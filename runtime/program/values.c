@@ -199,7 +199,10 @@ int32_t rgi_value_leaf(rgi_lowering *l, const rg_node *node)
         return uniform_value(l, node);
     if (node->op == &rgi_op_assign)
         return rgi_value_within(l, node, rgi_value_in_memory(l, node->in[1]));
-    if (node->op->traits & RG_VIEW)
-        return rgi_value_within(l, node, rgi_value_in_memory(l, node->in[0]));
+    if (node->op->traits & RG_VIEW) {
+        const int32_t window = rgi_window_view(l, node);
+        return window != RGI_NONE || l->failed ? window
+                                               : rgi_value_within(l, node, rgi_value_in_memory(l, node->in[0]));
+    }
     return rgi_value_fold(l, node);
 }

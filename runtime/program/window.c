@@ -1,12 +1,16 @@
-/* window.c - moves that are not made: slices are read where they lie, and what elementwise groups make for a node that
+/* window.c - moves that are not made: slices are read where they lie, and what groups and products make for a node that
    joins it is written where it will lie.
 
    A slice that lies in one piece is an address: everybody reads it. A gate is a slice of one product, the gradients of
-   the gates are joined for the next: these have gaps between their rows, which elementwise groups alone can do with. As
-   steps of their own such moves are small, many, and in the way of several threads. In a loop what lies in a whole is
-   as short-lived as that. Outside, where it would keep a whole alive for long, or consists of crumbs, it is copied, as
-   what has gaps is for all if somebody must have it dense; and with a budget, which makes again what is gone, nothing
-   is joined in place. */
+   the gates are joined for the next, and so are queries, keys and values: these have gaps between their rows, which
+   elementwise groups can do with, and ops that say so (rg_op.takes). As steps of their own such moves are small, many,
+   and in the way of several threads. In a loop what lies in a whole is as short-lived as that. Outside, where it would
+   keep a whole alive for long that is larger than its parts, or consists of crumbs, it is copied, as what has gaps is
+   for all if somebody must have it dense; and with a budget, which makes again what is gone, nothing is joined in
+   place.
+
+   Nobody writes a whole while a window of it is read: memory is taken over by who reads it last and element by element
+   alone (memory.c), and to that a read of a window is one of its whole; so it is to threads (touches.c). */
 #include "lower.h"
 
 #include "../../ops/common.h"
@@ -14,27 +18,71 @@
 #define RGI_NEAR 32 /* nodes between a part of a whole in the slab and who reads or joins it, outside of loops ... */
 #define RGI_LEAST_PIECE 64 /* ... and bytes of its rows, unless it is one row */
 
-/* How a node is read. */
+/* How a node is read. Places are those of nodes in the graph as it was built: what stands for a node stands there. */
 typedef struct rgi_reading {
-    uint32_t until;  /* the last node that does, perhaps by way of views and pieces of it */
-    bool as_a_whole; /* not by elementwise ops of its own shape, one and all; outside of loops only */
+    uint32_t place;
+    uint32_t until;  /* the last place from which it is, perhaps by way of views and parts of it */
+    uint32_t alone;  /* the last one of those who read no part of it */
+    bool as_a_whole; /* by some who cannot read it as a window; outside of loops only */
     bool fetched;
+    size_t parts; /* elements of all parts of it that may be read where they lie */
 } rgi_reading;
+
+/* The types of a node's inputs, then its own, under the first assignment of the named sizes or the second. NULL: out of
+   memory. */
+static rg_type *types_of(rgi_lowering *l, const rg_node *node, bool second)
+{
+    rg_type *type = rgi_arena_alloc(&l->temporary, (node->n_in + 1) * sizeof *type);
+    for (size_t k = 0; type && k <= node->n_in; k++) {
+        const rg_node *x = k < node->n_in ? node->in[k] : node;
+        type[k] = (rg_type){x->dtype, second ? x->shape->b : x->shape->a};
+    }
+    l->failed = l->failed || !type;
+    return type;
+}
 
 /* The window of a node in its input i, or of input i in the node: a question of structure, asked with the sizes that
    stand for the named ones. False: it has none. */
-static bool find_window(rgi_lowering *l, const rg_node *node, size_t i, rg_window *out)
+static bool find_window_of(rgi_lowering *l, const rg_node *node, size_t i, bool second, rg_window *out)
 {
-    rg_type *type = rgi_arena_alloc(&l->temporary, (node->n_in + 1) * sizeof *type);
-    if (!type) {
-        l->failed = true;
+    const rg_type *type = types_of(l, node, second);
+    if (!type)
         return false;
-    }
-    for (size_t k = 0; k < node->n_in; k++)
-        type[k] = rgi_type(node->in[k]);
-    type[node->n_in] = rgi_type(node);
     const rg_step step = rgi_typed_step(node, type);
     return node->op->window(&step, i, out);
+}
+
+static bool find_window(rgi_lowering *l, const rg_node *node, size_t i, rg_window *out)
+{
+    return find_window_of(l, node, i, false, out);
+}
+
+static bool is_view(const rg_node *node)
+{
+    return node->op->traits & RG_VIEW;
+}
+
+static bool is_part(const rg_node *node)
+{
+    return node->op->window && !(node->op->traits & RG_JOINS);
+}
+
+/* Whether an op reads its input i, a part or views of it, as the window that it is. */
+static bool takes(rgi_lowering *l, const rg_node *node, size_t i)
+{
+    const rg_node *part = node->op->takes ? rgi_stand_in(l, node->in[i]) : NULL;
+    while (part && is_view(part))
+        part = rgi_stand_in(l, part->in[0]);
+    bool yes = part && is_part(part);
+    for (int second = 0; yes && second < 2; second++) {
+        rg_window w;
+        const rg_type *type = types_of(l, node, second);
+        if (!type || !find_window_of(l, part, 0, second, &w))
+            return false;
+        const rg_step step = rgi_typed_step(node, type);
+        yes = node->op->takes(&step, i, &w);
+    }
+    return yes;
 }
 
 /* Whether what is as large as `part` has rows in a window that are worth being read there, or is one. */
@@ -60,29 +108,64 @@ static bool is_piece(const rg_node *node, const rg_window *w)
 /* Whether a node may have no memory of its own: whoever reads it reads its input. */
 static bool may_share(const rg_node *node)
 {
-    return node->op->traits & RG_VIEW || (node->op->window && !(node->op->traits & RG_JOINS));
+    return is_view(node) || is_part(node);
+}
+
+/* Whether a node can read its input i, a part or a view of one, where it lies, if that is outside of loops. */
+static bool reads_in_place(rgi_lowering *l, const rg_node *node, size_t i, const rg_node *in)
+{
+    if (node->region != in->region)
+        return false;
+    if (node->op->traits & RG_ELEMENTWISE)
+        return node->shape == in->shape;
+    return is_view(node) ? !l->reads[node->id].as_a_whole : takes(l, node, i);
+}
+
+/* Whether a node is read so late that its input, if it lies in the slab, should perhaps not be kept for it. */
+static bool is_far(const rgi_lowering *l, const rg_node *node)
+{
+    const rgi_reading *r = node->id < l->n_live ? &l->reads[node->id] : NULL;
+    return !r || (r->until > r->place && r->until - r->place >= RGI_NEAR);
+}
+
+/* Node `node` reads its input i, `in`. */
+static void note_read(rgi_lowering *l, const rg_node *node, size_t i, const rg_node *in)
+{
+    const rgi_reading *const mine = &l->reads[node->id];
+    const uint32_t at = mine->place, until = may_share(node) && mine->until > at ? mine->until : at,
+                   alone = is_view(node) && mine->alone > at ? mine->alone : at;
+    rgi_reading *const r = &l->reads[in->id];
+    const rg_type type = rgi_type(node);
+    r->place = at < r->place ? at : r->place;
+    r->until = until > r->until ? until : r->until;
+    r->alone = alone > r->alone ? alone : r->alone;
+    r->as_a_whole = r->as_a_whole || (may_share(in) && !reads_in_place(l, node, i, in));
+    r->parts += is_part(node) && !mine->as_a_whole ? rgi_count(&type) : 0;
 }
 
 /* Finds how all nodes are read, the last ones first. False: out of memory. */
 static bool find_reads(rgi_lowering *l)
 {
     l->reads = rgi_arena_alloc(&l->temporary, (l->n_live + 1) * sizeof *l->reads);
+    for (size_t id = l->reads ? l->n_live : 0; id-- > 0;)
+        l->reads[id].place = (uint32_t)id;
+    for (uint32_t id = 0; l->reads && id < l->n_live; id++) {
+        const rg_node *by = rgi_stand_in(l, rgi_node(l->g, id));
+        if (l->live[id] && by->id < l->n_live && id < l->reads[by->id].place)
+            l->reads[by->id].place = id;
+    }
     for (size_t i = 0; l->reads && i < l->p->n_fetches; i++) {
         const rg_node *node = rgi_stand_in(l, l->p->fetches[i].node);
-        if (node->id < l->n_live)
-            l->reads[node->id] = (rgi_reading){.until = UINT32_MAX, .as_a_whole = true, .fetched = true};
+        rgi_reading *const r = node->id < l->n_live ? &l->reads[node->id] : NULL;
+        if (r)
+            *r = (rgi_reading){.place = r->place, .until = UINT32_MAX, .as_a_whole = true, .fetched = true};
     }
     for (size_t id = l->reads ? l->n_live : 0; id-- > 0;) {
         const rg_node *node = rgi_node(l->g, id);
-        const uint32_t until = may_share(node) && l->reads[id].until > id ? l->reads[id].until : (uint32_t)id;
         for (size_t i = 0; l->live[id] && rgi_stand_in(l, node) == node && i < node->n_in; i++) {
             const rg_node *in = rgi_stand_in(l, node->in[i]);
-            if (in->id >= l->n_live || !rgi_reads(node->op, i))
-                continue;
-            rgi_reading *r = &l->reads[in->id];
-            r->until = until > r->until ? until : r->until;
-            if (!(node->op->traits & RG_ELEMENTWISE) || node->shape != in->shape || node->region != in->region)
-                r->as_a_whole = true;
+            if (in->id < l->n_live && rgi_reads(node->op, i))
+                note_read(l, node, i, in);
         }
     }
     l->failed = l->failed || !l->reads;
@@ -95,12 +178,18 @@ static bool is_read_whole(const rgi_lowering *l, const rg_node *node)
     return !l->block->outer && (node->id >= l->n_live || l->reads[node->id].as_a_whole);
 }
 
-/* Whether a node is read so late that its input, if it lies in the slab, should not be kept for it. */
+/* Whether a node is read so late that its input, if it lies in the slab, should not be kept for it: nobody else needs
+   it until then, and copies of its parts would take less room. */
 static bool is_read_late(const rgi_lowering *l, const rg_node *node)
 {
     const rg_node *in = rgi_stand_in(l, node->in[0]);
-    return !l->block->outer && (node->id >= l->n_live || l->reads[node->id].until >= node->id + RGI_NEAR) &&
-           !(in->id < l->n_live && l->reads[in->id].fetched);
+    if (l->block->outer || !is_far(l, node))
+        return false;
+    const rgi_reading *r = in->id < l->n_live ? &l->reads[in->id] : NULL;
+    const rg_type type = rgi_type(in);
+    const bool kept = r && (r->fetched || r->parts >= rgi_count(&type) ||
+                            (node->id < l->n_live && r->alone >= l->reads[node->id].until));
+    return !kept;
 }
 
 int32_t rgi_window_value(rgi_lowering *l, const rg_node *node)
@@ -127,12 +216,29 @@ int32_t rgi_window_value(rgi_lowering *l, const rg_node *node)
     return v;
 }
 
-bool rgi_reads_window(const rgi_lowering *l, const rg_node *node, int32_t v)
+int32_t rgi_window_view(rgi_lowering *l, const rg_node *node)
+{
+    const int32_t from = l->value_of[rgi_stand_in(l, node->in[0])->id];
+    if (from == RGI_NONE || !l->p->values[from].window || l->stack_of[node->id] != RGI_NONE || is_read_whole(l, node))
+        return RGI_NONE;
+    const int32_t v = rgi_value_within(l, node, l->p->values[from].part_of);
+    if (v == RGI_NONE)
+        return v;
+    rgi_value *const values = l->p->values;
+    values[v].window = values[from].window;
+    values[v].window_input = values[from].window_input;
+    values[v].loop = values[from].loop;
+    return v;
+}
+
+bool rgi_reads_window(rgi_lowering *l, const rg_node *node, size_t i, int32_t v)
 {
     const rgi_value *value = &l->p->values[v];
-    if (!value->window || value->node->shape != node->shape)
-        return false; /* spread over more than it is, it is spread from what is dense */
-    return value->loop != RGI_NONE || !l->block->outer;
+    if (!value->window || (value->loop == RGI_NONE && l->block->outer))
+        return false;
+    if (!(node->op->traits & RG_ELEMENTWISE))
+        return takes(l, node, i);
+    return value->node->shape == node->shape; /* spread over more than it is, it is spread from what is dense */
 }
 
 /* ---- joined ---- */
@@ -141,6 +247,7 @@ bool rgi_reads_window(const rgi_lowering *l, const rg_node *node, int32_t v)
 typedef struct wanting {
     rgi_lowering *l;
     bool *dense;
+    uint32_t *joined; /* how often it is joined */
 } wanting;
 
 static void want_dense(const wanting *w, int32_t v)
@@ -190,14 +297,35 @@ static void find_wants(const wanting *w, const rgi_block *b)
         want_dense(w, p->values[v].part_of);
 }
 
-/* Whether an input of a join may be written into its output instead. */
-static bool placeable(const wanting *w, const rgi_block *b, int32_t v)
+/* Whether an op writes its output where input k of a join has it. */
+static bool gives(rgi_lowering *l, const rg_node *node, const rg_node *join, size_t k)
 {
-    const rgi_lowering *l = w->l;
+    bool yes = node->op->takes;
+    for (int second = 0; yes && second < 2; second++) {
+        rg_window w;
+        const rg_type *type = types_of(l, node, second);
+        if (!type || !find_window_of(l, join, k, second, &w))
+            return false;
+        const rg_step step = rgi_typed_step(node, type);
+        yes = node->op->takes(&step, node->n_in, &w);
+    }
+    return yes;
+}
+
+/* Whether input k of a join may be written into its output instead: by a group, which makes it a second time for a
+   second place, or by an op that can. */
+static bool placeable(const wanting *w, const rgi_block *b, const rgi_use *join, uint32_t k)
+{
+    rgi_lowering *l = w->l;
+    const int32_t v = join->in[k];
     const rgi_value *value = v == RGI_NONE ? NULL : &l->p->values[v];
-    return value && value->part_of == RGI_NONE && value->place == RGI_SLAB && value->loop == b->loop && !w->dense[v] &&
-           value->unit != RGI_NONE && l->units[value->unit].kind == RGI_FUSED &&
-           l->units[value->unit].region == b->region;
+    if (!value || value->part_of != RGI_NONE || value->place != RGI_SLAB || value->loop != b->loop || w->dense[v] ||
+        value->unit == RGI_NONE || l->units[value->unit].region != b->region)
+        return false;
+    const rgi_unit *u = &l->units[value->unit];
+    return u->kind == RGI_FUSED ||
+           (u->kind == RGI_RUN && u->uses[0].n_out == 1 && w->joined[v] == 1 &&
+            value->node->shape == join->node->in[k]->shape && gives(l, u->uses[0].node, join->node, k));
 }
 
 static bool is_join(const rgi_unit *u)
@@ -222,6 +350,12 @@ static bool is_candidate(const wanting *w, const rgi_block *b, const rgi_unit *u
 static void choose_joins(wanting *w, rgi_block *b)
 {
     for (size_t i = 0; i < b->n; i++) {
+        const rgi_unit *u = &w->l->units[b->units[i]];
+        for (uint32_t k = 0; is_join(u) && k < u->uses[0].n_in; k++)
+            if (u->uses[0].in[k] != RGI_NONE)
+                w->joined[u->uses[0].in[k]]++;
+    }
+    for (size_t i = 0; i < b->n; i++) {
         rgi_unit *u = &w->l->units[b->units[i]];
         u->placed = is_candidate(w, b, u);
         for (uint32_t k = 0; is_join(u) && !u->placed && k < u->uses[0].n_in; k++)
@@ -233,7 +367,7 @@ static void choose_joins(wanting *w, rgi_block *b)
             rgi_unit *u = &w->l->units[b->units[i]];
             bool all = u->placed;
             for (uint32_t k = 0; all && k < u->uses[0].n_in; k++)
-                all = placeable(w, b, u->uses[0].in[k]);
+                all = placeable(w, b, &u->uses[0], k);
             if (all || !is_join(u))
                 continue;
             changed = changed || u->placed;
@@ -289,7 +423,8 @@ bool rgi_place_joined(rgi_lowering *l, rgi_block *b)
     if (!any || l->p->opts.no_fuse || (!b->outer && l->p->opts.budget))
         return true;
     w.dense = rgi_arena_alloc(&l->temporary, l->p->n_values + 1);
-    if (!w.dense)
+    w.joined = rgi_arena_alloc(&l->temporary, (l->p->n_values + 1) * sizeof *w.joined);
+    if (!w.dense || !w.joined)
         return false;
     find_wants(&w, b);
     choose_joins(&w, b);

@@ -128,6 +128,12 @@ static bool goes_along(const cutting *c, const rg_step *step, uint32_t i)
     return step->in_type[i].shape.rank > 0 && step->in_type[i].shape.dim[0] == c->batch && row_axis(c, step, i) == 0;
 }
 
+/* Of input i, or of the output: i = n_in. */
+static const rg_window *window_of(const rg_step *step, uint32_t i)
+{
+    return step->windows ? step->windows[i] : NULL;
+}
+
 static bool is_packed(const cutting *c, const rgi_use *use, uint32_t i)
 {
     return use->packed && use->packed[i] != RGI_NONE && rgi_special_bytes(c->p, c->s, use->packed[i]);
@@ -139,14 +145,17 @@ static bool run_fits(cutting *c, const rgi_item *item, const rgi_exec *e)
     const rg_op *op = e->step.op;
     const bool moves = op->window && op->traits & RG_MOVES;
     bool along = false, fits = (moves || (op->traits & RG_ROWS && op->reads)) && !e->group && use->n_out == 1 &&
-                               !e->tasks[1] && use->n_in <= RGI_ROW_INPUTS && !c->prog->values[use->out[0]].window &&
-                               has_rows(c, use->out[0], NULL);
+                               !e->tasks[1] && use->n_in <= RGI_ROW_INPUTS &&
+                               has_rows(c, use->out[0], window_of(&e->step, use->n_in));
     for (uint32_t i = 0; fits && i < use->n_in; i++) {
         const int32_t v = use->in[i];
         if (v == RGI_NONE) { /* only its shape is used; by what has windows not along the first axis */
             fits = moves || row_axis(c, &e->step, i) <= 0;
         } else if (goes_along(c, &e->step, i)) {
-            fits = !c->prog->values[v].window && !is_packed(c, use, i) && (!is_written(c, v) || has_rows(c, v, NULL));
+            const rg_window *const w = window_of(&e->step, i);
+            fits =
+                !is_packed(c, use, i) && (!is_written(c, v) || has_rows(c, v, w)) &&
+                (!w || window_keeps_rows(w, count_of(c, v), count_of(c, c->prog->values[v].part_of), (size_t)c->batch));
             along = true;
         } else {
             fits = !moves && !is_written(c, v) && row_axis(c, &e->step, i) < 0;
@@ -274,8 +283,9 @@ static bool cut_run(cutting *c, const rgi_exec *e, rgi_row_step *r)
         type[i] = i < whole->n_in ? whole->in_type[i] : *whole->out_type;
         if (i < whole->n_in && !goes_along(c, whole, i))
             continue;
-        moved[i] =
-            (size_t)c->lo * ((size_t)rg_shape_count(type[i].shape) / (size_t)c->batch) * rg_dtype_size(type[i].dtype);
+        const rg_window *const w = window_of(whole, i);
+        const size_t row = (size_t)rg_shape_count(type[i].shape) / (size_t)c->batch;
+        moved[i] = (size_t)c->lo * (w ? row / w->length * w->pitch : row) * rg_dtype_size(type[i].dtype);
         type[i].shape.dim[0] = c->hi - c->lo;
     }
     r->step = *whole;

@@ -35,12 +35,13 @@ static bool add_own(rgi_special *s, const void *at, size_t own, size_t bytes)
                       : add_link(s, RGI_FROM_SLAB, at, own + bytes);
 }
 
-/* Makes *at follow the memory of value v. */
-static bool link_value(rg_plan *p, rgi_special *s, int32_t v, const void *at)
+/* Makes *at follow the memory of value v; of a window, if it is given, where its first row begins. */
+static bool link_window(rg_plan *p, rgi_special *s, int32_t v, const rg_window *w, const void *at)
 {
     const int32_t owner = rgi_owner(p->program, v);
     const rgi_value *o = &p->program->values[owner];
-    const size_t begin = p->program->n_pieces ? rgi_begin(p->program, s, v) : 0;
+    const size_t begin =
+        (p->program->n_pieces ? rgi_begin(p->program, s, v) : 0) + (w ? w->offset * p->program->values[v].size : 0);
     switch (o->place) {
     case RGI_SLAB:
         return s->lasting ? add_link_of(s, RGI_FROM_OWNER, 0, at, (size_t)owner, begin)
@@ -57,6 +58,17 @@ static bool link_value(rg_plan *p, rgi_special *s, int32_t v, const void *at)
         break;
     }
     return true;
+}
+
+static bool link_value(rg_plan *p, rgi_special *s, int32_t v, const void *at)
+{
+    return link_window(p, s, v, NULL, at);
+}
+
+/* Makes *at follow input i of an op, or an output, i = n_in on. */
+static bool link_operand_of(rg_plan *p, rgi_special *s, const rg_step *step, uint32_t i, int32_t v, const void *at)
+{
+    return link_window(p, s, v, step->windows && i <= step->n_in ? step->windows[i] : NULL, at);
 }
 
 /* By how much a value moves from one step of its loop to the next. */
@@ -118,9 +130,9 @@ bool rgi_operands_link(rg_plan *p, rgi_special *s, const rgi_use *use, const rg_
 {
     bool ok = true;
     for (uint32_t k = 0; ok && k < use->n_in; k++)
-        ok = use->in[k] == RGI_NONE || link_value(p, s, use->in[k], &step->in[k]);
+        ok = use->in[k] == RGI_NONE || link_operand_of(p, s, step, k, use->in[k], &step->in[k]);
     for (uint32_t k = 0; ok && k < use->n_out; k++)
-        ok = link_value(p, s, use->out[k], &step->out[k]);
+        ok = link_operand_of(p, s, step, use->n_in + k, use->out[k], &step->out[k]);
     return ok;
 }
 
@@ -146,7 +158,7 @@ bool rgi_steps_link(rg_plan *p, rgi_special *s, const rgi_extra *extra)
             e->own_at = extra[i].offset;
             ok = e->lasts ? rgi_lasting_link(p, s, i, e->group) : rgi_group_link(p, s, item, e->group, extra[i].offset);
         } else {
-            ok = (item->from == RGI_NONE || link_value(p, s, item->from, &e->from)) &&
+            ok = (item->from == RGI_NONE || link_operand_of(p, s, &e->step, e->input, item->from, &e->from)) &&
                  (item->to == RGI_NONE || link_value(p, s, item->to, &e->to));
         }
     }

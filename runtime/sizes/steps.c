@@ -67,8 +67,19 @@ bool rgi_pointers_make(rgi_special *s, rg_step *step)
     return true;
 }
 
+/* How the rows of an input lie that is a window, or those of output 0 (i = n_in). The op has said when compiling that
+   it takes such. */
+static bool make_window(rg_plan *p, rgi_special *s, const rgi_value *value, rg_step *step, uint32_t i)
+{
+    if (!step->windows && !(step->windows = rgi_special_alloc(s, step->n_in + 1, sizeof *step->windows)))
+        return false;
+    const rg_window *const w = rgi_window_make(p, s, value);
+    ((const rg_window **)(uintptr_t)step->windows)[i] = w;
+    return w != NULL;
+}
+
 /* Types of an op's inputs and outputs, in one array: inputs first. */
-static bool make_types(const rg_plan *p, rgi_special *s, const rgi_use *use, rg_step *step)
+static bool make_types(rg_plan *p, rgi_special *s, const rgi_use *use, rg_step *step)
 {
     const rgi_program *prog = p->program;
     rg_type *type = rgi_arena_take(&s->arena, (use->n_in + use->n_out) * sizeof *type);
@@ -85,6 +96,8 @@ static bool make_types(const rg_plan *p, rgi_special *s, const rgi_use *use, rg_
         if (v != RGI_NONE) {
             type[i].dtype = prog->values[v].dtype;
             type[i].shape = s->shapes[prog->values[v].shape];
+            if (prog->values[v].window && !make_window(p, s, &prog->values[v], step, i))
+                return false;
         } else { /* only the shape is used */
             type[i].dtype = use->node->in[i]->dtype;
             if (!rgi_special_shape(p, s, use->node->in[i]->shape, &type[i].shape))

@@ -1,0 +1,488 @@
+/* test_parts.c - products that read columns of a wider value where they lie: the same bits as of copies, and no copies
+   there. */
+#include "must.h"
+#include "tasks.h"
+
+#include <retrograde/op.h>
+
+#include <stdint.h>
+#include <stdlib.h>
+
+enum { WIDE = 96, PART = 32, MOST = 24 };
+
+/* What is computed from x, [rows, WIDE] of a named size. */
+typedef struct fetched {
+    rg_graph *g;
+    rg_node *x, *at[MOST];
+    size_t n, effects; /* the last `effects` have no values */
+} fetched;
+
+static fetched begin(rg_dtype dtype)
+{
+    fetched f = {.g = rg_graph_new(&(rg_graph_opts){.seed = 7})};
+    f.x = rg_input(f.g, "x", dtype, RG_SHAPE(rg_dim(f.g, "rows"), WIDE));
+    return f;
+}
+
+/* The result and its gradients by all parameters and x. */
+static void fetch_with_gradients(fetched *f, rg_node *y)
+{
+    f->at[f->n++] = y;
+    const rg_nodes params = rg_params(f->g);
+    rg_node *by[MOST] = {f->x};
+    for (size_t i = 0; i < params.n; i++)
+        by[i + 1] = params.at[i];
+    const rg_nodes d = rg_grad(rg_sum(rg_square(rg_cast(y, RG_F64)), RG_ALL_AXES, false), (rg_nodes){by, params.n + 1});
+    for (size_t i = 0; i < d.n; i++)
+        f->at[f->n++] = d.at[i];
+    cr_assert(!rg_graph_error(f->g), "%s", rg_graph_error(f->g));
+}
+
+static void *numbers(rg_dtype dtype, size_t n)
+{
+    double *x = malloc((n + 1) * sizeof *x);
+    cr_assert(x);
+    for (size_t i = 0; i < n; i++) {
+        const double value = sin((double)(i * i % 1009) + 0.3);
+        if (dtype == RG_F64)
+            x[i] = value;
+        else
+            ((float *)x)[i] = (float)value;
+    }
+    return x;
+}
+
+static void *copy_of(const rg_node *param)
+{
+    const rg_tensor t = rg_value((rg_node *)(uintptr_t)param);
+    void *data = malloc(rg_tensor_bytes(&t) + 1);
+    cr_assert(data);
+    memcpy(data, t.data, rg_tensor_bytes(&t));
+    return data;
+}
+
+static void put_back(rg_node *param, const void *data)
+{
+    const rg_tensor t = rg_value(param);
+    must(rg_set(param, &(rg_tensor){.dtype = t.dtype, .shape = t.shape, .data = (void *)(uintptr_t)data}));
+}
+
+/* A budget that makes a plan for so many rows compute some values again. */
+static size_t tight(const fetched *f, void *data, int64_t rows, int percent)
+{
+    rg_plan *p = must_compile(f->g, (rg_nodes){f->at, f->n}, &(rg_plan_opts){.threads = 1, .mode = RG_TRAIN});
+    must(rg_bind_shape(p, f->x, data, RG_SHAPE(rows, WIDE)));
+    rg_estimate e;
+    must(rg_plan_estimate(p, NULL, &e));
+    rg_plan_free(p);
+    return e.memory / 100 * (size_t)percent;
+}
+
+/* Bit for bit as the plan that does every step as it was written, and so are parameters then: on 1 to 3 threads, that
+   all take part in everything, within budgets as far as they do, for more rows and fewer. */
+static void expect_same(const fetched *f, const char *what, const int64_t *rows, size_t n_rows)
+{
+    static const rg_machine eager = {.flop_ns = 1, .byte_ns = 1, .meeting_ns = 0, .share_ns = 1e-3};
+    rg_plan_opts ways[] = {{.threads = 1, .mode = RG_TRAIN},
+                           {.threads = 2, .mode = RG_TRAIN, .machine = &eager},
+                           {.threads = 3, .mode = RG_TRAIN, .machine = &eager},
+                           {.threads = 2, .mode = RG_TRAIN, .budget = (size_t)1 << 30},
+                           {.threads = 1, .mode = RG_TRAIN},
+                           {.threads = 1, .mode = RG_TRAIN}};
+    const rg_nodes fetch = {f->at, f->n}, results = {f->at, f->n - f->effects}, params = rg_params(f->g);
+    void *before[MOST], *after[MOST];
+    int64_t most = 0;
+    for (size_t k = 0; k < n_rows; k++)
+        most = rows[k] > most ? rows[k] : most;
+    const rg_dtype dtype = rg_dtype_of(f->x);
+    void *data = numbers(dtype, (size_t)most * WIDE);
+    ways[4].budget = tight(f, data, most, 90);
+    ways[5].budget = tight(f, data, most, 70);
+    for (size_t i = 0; i < params.n; i++)
+        before[i] = copy_of(params.at[i]);
+    rg_plan *plain = must_compile(f->g, fetch, &(rg_plan_opts){.threads = 1, .no_fuse = true, .mode = RG_TRAIN});
+    for (size_t way = 0; way < sizeof ways / sizeof *ways; way++) {
+        rg_plan *p = must_compile(f->g, fetch, &ways[way]);
+        for (size_t k = 0; k < n_rows; k++) {
+            char how[64];
+            snprintf(how, sizeof how, "way %d, %d rows", (int)way, (int)rows[k]);
+            must(rg_bind_shape(plain, f->x, data, RG_SHAPE(rows[k], WIDE)));
+            must(rg_run(plain));
+            for (size_t i = 0; i < params.n; i++) {
+                after[i] = copy_of(params.at[i]);
+                put_back(params.at[i], before[i]);
+            }
+            must(rg_bind_shape(p, f->x, data, RG_SHAPE(rows[k], WIDE)));
+            const rg_status status = rg_run(p);
+            if (way >= 4 && status == RG_ERR_MEMORY) { /* more than this cannot be saved */
+                for (size_t i = 0; i < params.n; i++)
+                    free(after[i]);
+                continue;
+            }
+            must(status);
+            expect_equal_results(p, plain, results, what, how);
+            for (size_t i = 0; i < params.n; i++) {
+                const rg_tensor t = rg_value(params.at[i]);
+                cr_expect(memcmp(t.data, after[i], rg_tensor_bytes(&t)) == 0, "%s, %s: parameter %zu", what, how, i);
+                free(after[i]);
+                put_back(params.at[i], before[i]);
+            }
+        }
+        rg_plan_free(p);
+    }
+    rg_plan_free(plain);
+    for (size_t i = 0; i < params.n; i++)
+        free(before[i]);
+    free(data);
+}
+
+/* Any order of the tasks that keeps to who writes what others read gives the bits of a run. */
+static void expect_any_order(const fetched *f, const char *what)
+{
+    static const rg_machine eager = {.flop_ns = 1, .byte_ns = 1, .meeting_ns = 0, .share_ns = 1e-3};
+    enum { ROWS = 70, ORDERS = 10 };
+    const rg_nodes fetch = {f->at, f->n}, results = {f->at, f->n - f->effects};
+    void *data = numbers(RG_F32, ROWS * WIDE);
+    rg_plan *p = must_compile(f->g, fetch, &(rg_plan_opts){.threads = 3, .machine = &eager}),
+            *plain = must_compile(f->g, fetch, &(rg_plan_opts){.threads = 1, .no_fuse = true});
+    must(rg_bind_shape(p, f->x, data, RG_SHAPE(ROWS, WIDE)));
+    must(rg_bind_shape(plain, f->x, data, RG_SHAPE(ROWS, WIDE)));
+    must(rg_run(plain));
+    must(rg_run(p)); /* packs what it keeps */
+    uint64_t random = 1;
+    for (int i = 0; i < ORDERS; i++) {
+        task_graph tasks;
+        cr_assert(task_graph_make(p, &tasks) && task_graph_run_shuffled(&tasks, &random), "%s", rg_last_error());
+        expect_equal_results(p, plain, results, what, "tasks in any order");
+        task_graph_free(&tasks);
+    }
+    rg_plan_free(p);
+    rg_plan_free(plain);
+    free(data);
+}
+
+static const int64_t some_rows[] = {6, 1, 0, 70, 6};
+#define SOME_ROWS some_rows, sizeof some_rows / sizeof *some_rows
+
+/* How often something stands in the dump of a plan. */
+static int dumped(const fetched *f, size_t n, const char *what)
+{
+    rg_plan *p = must_compile(f->g, (rg_nodes){f->at, n}, &(rg_plan_opts){.threads = 1});
+    char *text = rg_plan_dump(p);
+    cr_assert(text, "%s", rg_last_error());
+    int found = 0;
+    for (const char *at = text; (at = strstr(at, what)); at++)
+        found++;
+    rg_text_free(text);
+    rg_plan_free(p);
+    return found;
+}
+
+static rg_node *columns(rg_node *x, int64_t part, int64_t size)
+{
+    return rg_slice(x, -1, part * size, (part + 1) * size);
+}
+
+static rg_node *attend(rg_node *q, rg_node *k, rg_node *v)
+{
+    rg_node *s = rg_softmax(rg_scale(rg_matmul(q, rg_transpose(k, RG_ALL_AXES)), 0.125), -1);
+    return rg_matmul(s, v);
+}
+
+/* Queries, keys and values out of one product, forward and in the gradients. */
+Test(parts, attention_of_one_projection)
+{
+    const rg_dtype dtypes[] = {RG_F32, RG_F64};
+    for (size_t k = 0; k < 2; k++) {
+        fetched f = begin(dtypes[k]);
+        rg_node *w = rg_param(f.g, "w", dtypes[k], RG_SHAPE(WIDE, 3 * PART), NULL), *joined = rg_matmul(f.x, w);
+        fetch_with_gradients(&f, attend(columns(joined, 0, PART), columns(joined, 1, PART), columns(joined, 2, PART)));
+        cr_expect_eq(dumped(&f, 1, "= slice("), 0, "%s", rg_dtype_name(dtypes[k]));
+        cr_expect_eq(dumped(&f, f.n, "= slice("), 0, "gradients of %s", rg_dtype_name(dtypes[k]));
+        cr_expect(dumped(&f, f.n, "(window)") >= 6, "%s", rg_dtype_name(dtypes[k]));
+        cr_expect_eq(dumped(&f, f.n, "= concat("), 0, "gradients of %s", rg_dtype_name(dtypes[k]));
+        expect_same(&f, rg_dtype_name(dtypes[k]), SOME_ROWS);
+        rg_graph_free(f.g);
+    }
+}
+
+/* Heads are columns of the columns of one product. */
+Test(parts, heads)
+{
+    fetched f = begin(RG_F32);
+    rg_node *w = rg_param(f.g, "w", RG_F32, RG_SHAPE(WIDE, 3 * WIDE), NULL),
+            *out = rg_param(f.g, "out", RG_F32, RG_SHAPE(WIDE, WIDE), NULL), *joined = rg_matmul(f.x, w), *head[3];
+    for (int h = 0; h < 3; h++)
+        head[h] = attend(columns(joined, h, PART), columns(joined, 3 + h, PART), columns(joined, 6 + h, PART));
+    fetch_with_gradients(&f, rg_matmul(rg_concat(RG_NODES(head[0], head[1], head[2]), 1), out));
+    cr_expect_eq(dumped(&f, 1, "= slice("), 0);
+    cr_expect_eq(dumped(&f, 1, "= concat("), 0);
+    cr_expect_eq(dumped(&f, f.n, "= slice(") + dumped(&f, f.n, "= concat_part("), 0);
+    expect_same(&f, "heads", SOME_ROWS);
+    expect_any_order(&f, "heads");
+    rg_graph_free(f.g);
+}
+
+/* Heads as an axis of their own: views of the columns, turned, or contracted as they are. */
+Test(parts, views)
+{
+    fetched f = begin(RG_F32);
+    rg_node *w = rg_param(f.g, "w", RG_F32, RG_SHAPE(WIDE, 3 * WIDE), NULL), *joined = rg_matmul(f.x, w), *part[3];
+    const int64_t rows = rg_dim(f.g, "rows");
+    for (int i = 0; i < 3; i++)
+        part[i] = rg_transpose(rg_reshape(columns(joined, i, WIDE), RG_SHAPE(rows, 3, PART)), RG_AXES(1, 0, 2));
+    rg_node *s = rg_softmax(rg_matmul(part[0], rg_transpose(part[1], RG_AXES(0, 2, 1))), -1),
+            *y = rg_matmul(s, part[2]);
+    rg_node *flat = rg_reshape(columns(joined, 1, WIDE), RG_SHAPE(rows, 3, PART));
+    rg_node *both = rg_contract(flat, rg_reshape(columns(joined, 2, WIDE), RG_SHAPE(rows, 3, PART)),
+                                &(rg_contract_opts){.a_contract = RG_AXES(1, 2), .b_contract = RG_AXES(1, 2)});
+    rg_node *across = rg_contract(flat, flat, &(rg_contract_opts){.a_contract = RG_AXES(2), .b_contract = RG_AXES(2)});
+    fetch_with_gradients(&f,
+                         rg_add(rg_sum(rg_matmul(both, rg_squeeze(rg_sum(y, RG_AXES(0), true), 0)), RG_AXES(1), true),
+                                rg_reshape(rg_sum(across, RG_AXES(1, 2, 3), true), RG_SHAPE(rows, 1))));
+    cr_expect_eq(dumped(&f, 1, "= slice("), 1); /* its heads and rows together are free axes of a product */
+    cr_expect_eq(dumped(&f, 1, "= transpose("), 0);
+    expect_same(&f, "views", SOME_ROWS);
+    expect_any_order(&f, "views");
+    rg_graph_free(f.g);
+}
+
+/* Stored as bf16; and a bf16 product of two such parts. */
+Test(parts, half_as_wide)
+{
+    fetched f = begin(RG_F32);
+    rg_node *w = rg_param(f.g, "w", RG_F32, RG_SHAPE(WIDE, 3 * PART), NULL);
+    rg_node *joined = rg_cast(rg_matmul(f.x, w), RG_BF16);
+    rg_node *q = columns(joined, 0, PART), *k = columns(joined, 1, PART), *wide = columns(rg_matmul(f.x, w), 2, PART);
+    f.at[f.n++] = rg_matmul(rg_matmul(q, rg_transpose(k, RG_ALL_AXES)), wide);
+    f.at[f.n++] = rg_matmul(rg_transpose(q, RG_ALL_AXES), wide);
+    f.at[f.n++] = rg_matmul(rg_transpose(wide, RG_ALL_AXES), q);
+    f.at[f.n++] = rg_matmul(rg_transpose(q, RG_ALL_AXES), k);
+    expect_same(&f, "bf16", SOME_ROWS);
+    rg_graph_free(f.g);
+}
+
+/* Columns of what is bound and stored, of which the latter changes: products read the old ones. A packed operand that
+   is kept from run to run. */
+Test(parts, of_inputs_and_parameters)
+{
+    fetched f = begin(RG_F32);
+    rg_node *w = rg_param(f.g, "w", RG_F32, RG_SHAPE(WIDE, WIDE), NULL),
+            *fixed = rg_param(f.g, "fixed", RG_F32, RG_SHAPE(PART, 3 * WIDE), NULL);
+    rg_node *y = rg_matmul(columns(f.x, 0, PART), rg_transpose(columns(w, 1, PART), RG_ALL_AXES));
+    rg_node *z = rg_matmul(columns(rg_tanh(y), 2, PART), columns(fixed, 1, WIDE));
+    rg_node *updated = rg_mul(w, rg_scalar(f.g, RG_F32, 0.5));
+    f.at[f.n++] = rg_matmul(z, rg_slice(w, 0, 0, WIDE));
+    f.at[f.n++] = rg_matmul(columns(f.x, 1, PART), columns(fixed, 2, WIDE));
+    f.at[f.n++] = rg_matmul(f.x, columns(updated, 2, PART));
+    f.at[f.n++] = rg_assign(w, updated);
+    f.effects = 1;
+    cr_expect_eq(dumped(&f, f.n, "= slice("), 0);
+    expect_same(&f, "stored", SOME_ROWS);
+    rg_graph_free(f.g);
+}
+
+/* A cell whose gates are columns of one product of its state, some of which products read again; its loop has a batch
+   that may be cut by rows. */
+static rg_node *cell(rg_graph *g, rg_node *xs, int64_t batch, int64_t n)
+{
+    rg_node *u = rg_param(g, "u", RG_F32, RG_SHAPE(n, 3 * n), NULL),
+            *v = rg_param(g, "v", RG_F32, RG_SHAPE(n, n), NULL),
+            *both = rg_param(g, "both", RG_F32, RG_SHAPE(n, 2 * n), NULL);
+    rg_scan *s = rg_scan_begin(g, NULL);
+    rg_node *x = rg_scan_slice(s, xs), *h = rg_scan_carry(s, rg_zeros(g, RG_F32, RG_SHAPE(batch, n)));
+    rg_node *z = rg_matmul(h, u), *a = columns(z, 1, n), *b = rg_matmul(columns(z, 2, n), v);
+    rg_node *c = rg_matmul(a, columns(both, 1, n)), *inner = rg_matmul(columns(x, 0, n), v);
+    rg_node *next = rg_tanh(rg_add(rg_add(columns(z, 0, n), b), rg_add(rg_mul(c, rg_sigmoid(a)), inner)));
+    rg_scan_next(s, h, next);
+    rg_node *all = rg_scan_stack(s, next), *more = rg_scan_stack(s, rg_add(z, x));
+    rg_scan_end(s);
+    return rg_concat(RG_NODES(all, rg_tanh(more)), 2);
+}
+
+Test(parts, in_loops)
+{
+    fetched f = begin(RG_F32);
+    const int64_t rows = rg_dim(f.g, "rows");
+    rg_node *xs =
+        rg_concat(RG_NODES(rg_reshape(f.x, RG_SHAPE(rows, 12, 8)), rg_reshape(rg_sin(f.x), RG_SHAPE(rows, 12, 8)),
+                           rg_reshape(rg_cos(f.x), RG_SHAPE(rows, 12, 8))),
+                  2);
+    fetch_with_gradients(&f, cell(f.g, xs, 12, 8));
+    expect_same(&f, "a cell", SOME_ROWS);
+    rg_graph_free(f.g);
+}
+
+/* A part of the state is read by a product while the next state is made from what that gives, perhaps in its place. */
+Test(parts, of_a_carry)
+{
+    fetched f = begin(RG_F32);
+    rg_node *u = rg_param(f.g, "u", RG_F32, RG_SHAPE(PART, WIDE), NULL);
+    rg_scan *s = rg_scan_begin(f.g, NULL);
+    rg_node *x = rg_scan_slice(s, f.x), *h = rg_scan_carry(s, rg_zeros(f.g, RG_F32, RG_SHAPE(5, WIDE)));
+    rg_node *next = rg_tanh(rg_add(x, h)), *late = rg_matmul(columns(h, 1, PART), u);
+    rg_scan_next(s, h, rg_add(next, rg_scale(rg_matmul(columns(next, 2, PART), u), 0.1)));
+    f.at[f.n++] = rg_scan_stack(s, late);
+    f.at[f.n++] = rg_scan_last(s, h);
+    rg_scan_end(s);
+    expect_same(&f, "a carry", SOME_ROWS);
+    fetched d = f;
+    fetch_with_gradients(&d, rg_sum(f.at[0], RG_AXES(0), true));
+    expect_same(&d, "gradients of a carry", SOME_ROWS);
+    rg_graph_free(f.g);
+}
+
+/* Products that are joined: beside groups, twice, in two joins, read by others too, long sums cut into parts, along the
+   rows, with batches, within a batch. */
+Test(parts, of_products)
+{
+    fetched f = begin(RG_F32);
+    const int64_t rows = rg_dim(f.g, "rows");
+    rg_node *w = rg_param(f.g, "w", RG_F32, RG_SHAPE(WIDE, PART), NULL),
+            *tall = rg_param(f.g, "tall", RG_F32, RG_SHAPE(9000, 6), NULL),
+            *flat = rg_param(f.g, "flat", RG_F32, RG_SHAPE(9000, 5), NULL);
+    rg_node *a = rg_matmul(f.x, w), *b = rg_matmul(rg_sin(f.x), w), *c = rg_tanh(a);
+    rg_node *beside = rg_concat(RG_NODES(b, c), 1), *d = rg_matmul(rg_cos(f.x), w);
+    rg_node *twice = rg_concat(RG_NODES(d, d), 1), *below = rg_concat(RG_NODES(rg_matmul(rg_exp(f.x), w), c), 0);
+    f.at[f.n++] = rg_matmul(beside, rg_transpose(twice, RG_ALL_AXES));
+    f.at[f.n++] = rg_matmul(below, rg_transpose(w, RG_ALL_AXES));
+    rg_node *sums = rg_concat(RG_NODES(rg_matmul(rg_transpose(tall, RG_ALL_AXES), flat),
+                                       rg_matmul(rg_transpose(rg_sin(tall), RG_ALL_AXES), rg_cos(flat))),
+                              1);
+    f.at[f.n++] = rg_exp(rg_scale(sums, 1e-3));
+    rg_node *in = rg_reshape(f.x, RG_SHAPE(rows, 8, 12)), *other = rg_reshape(rg_sin(f.x), RG_SHAPE(rows, 12, 8));
+    rg_node *y = rg_matmul(in, other), *z = rg_matmul(rg_cos(in), other);
+    f.at[f.n++] = rg_sin(rg_concat(RG_NODES(y, z), 2));
+    f.at[f.n++] = rg_sin(rg_concat(RG_NODES(rg_matmul(rg_exp(in), other), rg_tanh(rg_matmul(rg_tanh(in), other))), 1));
+    expect_same(&f, "products", SOME_ROWS);
+    expect_any_order(&f, "products");
+    rg_graph_free(f.g);
+}
+
+/* In a loop: what is joined is one product's operand, and another one's window; the state's rows may be cut. */
+Test(parts, of_products_in_loops)
+{
+    fetched f = begin(RG_F32);
+    const int64_t rows = rg_dim(f.g, "rows");
+    rg_node *u = rg_param(f.g, "u", RG_F32, RG_SHAPE(8, 8), NULL),
+            *v = rg_param(f.g, "v", RG_F32, RG_SHAPE(16, 8), NULL);
+    rg_scan *s = rg_scan_begin(f.g, NULL);
+    rg_node *x = rg_scan_slice(s, rg_reshape(f.x, RG_SHAPE(rows, 12, 8))),
+            *h = rg_scan_carry(s, rg_zeros(f.g, RG_F32, RG_SHAPE(12, 8)));
+    rg_node *both = rg_concat(RG_NODES(rg_matmul(h, u), rg_matmul(x, u)), 1);
+    rg_node *next = rg_tanh(rg_add(rg_matmul(both, v), rg_matmul(rg_slice(both, 1, 4, 12), u)));
+    rg_scan_next(s, h, next);
+    rg_node *all = rg_scan_stack(s, both), *states = rg_scan_stack(s, next);
+    rg_scan_end(s);
+    fetch_with_gradients(&f, rg_concat(RG_NODES(all, states), 2));
+    expect_same(&f, "products in loops", SOME_ROWS);
+    rg_graph_free(f.g);
+}
+
+/* What leads to a long loop, and from it, is made for some turns at a time: products of columns of the sequence, and of
+   what the turns leave. */
+Test(parts, in_strips)
+{
+    fetched f = begin(RG_F32);
+    const int64_t rows = rg_dim(f.g, "rows"), n = 64;
+    rg_node *w = rg_param(f.g, "w", RG_F32, RG_SHAPE(12, 3 * n), NULL),
+            *u = rg_param(f.g, "u", RG_F32, RG_SHAPE(n, n), NULL);
+    rg_node *xs = columns(rg_reshape(f.x, RG_SHAPE(rows, 4, 24)), 1, 12);
+    rg_scan *s = rg_scan_begin(f.g, NULL);
+    rg_node *x = rg_scan_slice(s, xs), *h = rg_scan_carry(s, rg_zeros(f.g, RG_F32, RG_SHAPE(4, n))),
+            *z = rg_matmul(x, w);
+    rg_node *gate = rg_sigmoid(columns(z, 1, n)), *inner = rg_matmul(columns(z, 2, n), u);
+    rg_node *next = rg_tanh(rg_add(rg_add(columns(z, 0, n), rg_mul(gate, rg_matmul(h, u))), inner));
+    rg_scan_next(s, h, next);
+    rg_node *all = rg_scan_stack(s, next);
+    rg_scan_end(s);
+    fetch_with_gradients(&f, rg_sum(rg_matmul(columns(all, 1, n / 2), rg_slice(u, 0, 0, n / 2)), RG_AXES(0), false));
+    expect_same(&f, "strips", (const int64_t[]){1500, 3}, 2);
+    rg_graph_free(f.g);
+}
+
+/* ---- shapes at random ---- */
+
+static uint32_t draw(uint64_t *random, uint32_t below)
+{
+    *random = *random * 6364136223846793005u + 1442695040888963407u;
+    return (uint32_t)(*random >> 33) % below;
+}
+
+/* Part of x along an axis, perhaps under another shape of as many axes or one more. */
+static rg_node *some_part(rg_node *x, uint64_t *random)
+{
+    const rg_shape shape = rg_shape_of(x);
+    const int axis = 1 + (int)draw(random, (uint32_t)shape.rank - 1);
+    const int64_t n = shape.dim[axis], from = draw(random, (uint32_t)n),
+                  to = from + 1 + draw(random, (uint32_t)(n - from));
+    return rg_slice(x, axis, from, to);
+}
+
+/* The product of two tensors over the axes at which their sizes agree: the last one or two of both, or other ones. */
+static rg_node *some_product(rg_node *a, rg_node *b, uint64_t *random)
+{
+    rg_contract_opts o = {.a_batch = RG_AXES(0), .b_batch = RG_AXES(0)};
+    const rg_shape x = rg_shape_of(a), y = rg_shape_of(b);
+    if (draw(random, 2))
+        o.a_batch.n = o.b_batch.n = 0;
+    for (int32_t i = 1; i < x.rank; i++)
+        for (int32_t j = 1; j < y.rank; j++) {
+            bool used = draw(random, 3) == 0 || x.dim[i] != y.dim[j];
+            for (int32_t k = 0; k < o.a_contract.n; k++)
+                used = used || o.a_contract.axis[k] == i || o.b_contract.axis[k] == j;
+            if (used)
+                continue;
+            o.a_contract.axis[o.a_contract.n++] = i;
+            o.b_contract.axis[o.b_contract.n++] = j;
+        }
+    if (!o.a_batch.n && x.rank + y.rank - 2 * o.a_contract.n > 6)
+        o.a_batch.n = o.b_batch.n = 1;
+    return rg_contract(a, b, &o);
+}
+
+Test(parts, shapes_at_random, .timeout = 120)
+{
+    const uint64_t seeds = getenv("RETROGRADE_SLOW") ? 2000 : 60;
+    for (uint64_t seed = 1; seed <= seeds; seed++) {
+        uint64_t random = seed;
+        fetched f = begin(RG_F32);
+        const int64_t rows = rg_dim(f.g, "rows");
+        rg_node *w = rg_param(f.g, "w", RG_F32, RG_SHAPE(WIDE, WIDE), NULL), *parts[6];
+        const rg_shape shapes[] = {RG_SHAPE(rows, WIDE),  RG_SHAPE(rows, 4, 24),   RG_SHAPE(rows, 8, 12),
+                                   RG_SHAPE(rows, 12, 8), RG_SHAPE(rows, 4, 4, 6), RG_SHAPE(rows, 3, 32),
+                                   RG_SHAPE(rows, 32, 3)};
+        rg_node *wholes[3] = {f.x, rg_matmul(f.x, w), rg_tanh(f.x)};
+        for (int i = 0; i < 6; i++) {
+            rg_node *whole = rg_reshape(wholes[draw(&random, 3)], shapes[draw(&random, 7)]);
+            parts[i] = some_part(whole, &random);
+            const rg_shape p = rg_shape_of(parts[i]);
+            if (p.dim[p.rank - 1] % 2 == 0 && p.rank < 4 && draw(&random, 2)) {
+                rg_shape split = p;
+                split.dim[split.rank - 1] = 2;
+                split.dim[split.rank++] = p.dim[p.rank - 1] / 2;
+                parts[i] = rg_reshape(parts[i], split);
+            } else if (p.rank == 3 && draw(&random, 2)) {
+                parts[i] = rg_reshape(parts[i], RG_SHAPE(rows, p.dim[1] * p.dim[2]));
+            }
+        }
+        rg_node *sum = rg_scalar(f.g, RG_F32, 0);
+        for (int k = 0; k < 4; k++) {
+            rg_node *y = some_product(parts[draw(&random, 6)], parts[draw(&random, 6)], &random);
+            cr_assert(y, "seed %d: %s", (int)seed, rg_graph_error(f.g));
+            f.at[f.n++] = y;
+            sum = rg_add(sum, rg_sum(rg_sin(y), RG_ALL_AXES, false));
+            const int32_t rank = rg_shape_of(y).rank;
+            rg_node *like = rg_contract(rg_sin(rg_arg(y, 0)), rg_arg(y, 1), rg_attr(y));
+            if (rank && !draw(&random, 2))
+                sum = rg_add(sum,
+                             rg_sum(rg_cos(rg_concat(RG_NODES(like, rg_tanh(y)), (int)draw(&random, (uint32_t)rank))),
+                                    RG_ALL_AXES, false));
+        }
+        fetch_with_gradients(&f, sum);
+        char what[32];
+        snprintf(what, sizeof what, "seed %d", (int)seed);
+        expect_same(&f, what, (const int64_t[]){3, 1, 0, 5}, 4);
+        rg_graph_free(f.g);
+    }
+}
