@@ -431,6 +431,9 @@ void(rg_scan_end)(rg_scan *s)
                        rgi_scan_name(inner->scan), rgi_scan_name(s));
         return;
     }
+    /* the body lies where the number of steps is known, even if it reads nothing else from there */
+    if (s->trips)
+        (void)rgi_region_join(g, "rg_scan_end", s->region, s->trips->region);
     s->region->open = false;
     g->open.n--;
     if (g->error.status != RG_OK)

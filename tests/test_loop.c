@@ -305,6 +305,32 @@ Test(loop, one_branch_is_computed)
     rg_graph_free(g);
 }
 
+/* What both branches read is from outside of the loop that they stand in; which is taken is known in the loop alone. */
+Test(loop, a_branch_in_a_scan_that_reads_nothing_of_it)
+{
+    enum { T = 4 };
+    rg_graph *g = rg_graph_new(NULL);
+    rg_node *xs = rg_input(g, "xs", RG_F64, RG_SHAPE(T)), *y = scalar_param(g, "y", 1.5), *room[2];
+    rg_scan *s = rg_scan_begin(g, NULL);
+    rg_node *x = rg_scan_slice(s, xs), *h = rg_scan_carry(s, y);
+    const rg_nodes out = rg_cond(rg_greater(x, rg_zeros_like(x)), log_branch, square_branch, room, RG_NODES(y, y));
+    cr_assert_eq(out.n, 2, "%s", rg_graph_error(g));
+    rg_scan_next(s, h, rg_add(h, out.at[0])); /* log y or y y */
+    rg_node *sum = rg_scan_last(s, h);
+    rg_scan_end(s);
+    rg_node *d = rg_at(rg_grad(sum, RG_NODES(y)), 0), *h2 = rg_at(rg_hvp(sum, RG_NODES(y), RG_NODES(y)), 0);
+    must(rg_graph_check(g));
+    rg_plan *p = must_compile(g, RG_NODES(sum, d, h2), &(rg_plan_opts){.threads = 1});
+    const double data[T] = {1, -1, 1, 1};
+    must(rg_bind(p, xs, data));
+    must(rg_run(p));
+    cr_expect(close_to(value_at(p, sum, 0), 1.5 + 3 * log(1.5) + 1.5 * 1.5, 1e-14));
+    cr_expect(close_to(value_at(p, d, 0), 1 + 3 / 1.5 + 2 * 1.5, 1e-14));
+    cr_expect(close_to(value_at(p, h2, 0), 1.5 * (2 - 3 / (1.5 * 1.5)), 1e-14));
+    rg_plan_free(p);
+    rg_graph_free(g);
+}
+
 enum { WIDE = 2048, DEEP = 10 };
 
 static rg_nodes deep(rg_node *x, double by)
