@@ -264,6 +264,38 @@ Test(hoist, nested_loops)
     rg_graph_free(c.g);
 }
 
+/* Draws that leave the inner of two loops are still told the numbers of the steps; a plan that folds nothing makes them
+   in front of both. */
+Test(hoist, draws_in_nested_loops)
+{
+    static const rg_plan_opts how[] = {{.threads = 1}, {.threads = 1, .check_rewrites = true}};
+    rg_graph *g = rg_graph_new(NULL);
+    rg_node *xs = rg_param(g, "xs", RG_F64, RG_SHAPE(T, B, I), NULL),
+            *w = rg_param(g, "w", RG_F64, RG_SHAPE(I, I), NULL);
+    rg_scan *outer = rg_scan_begin(g, NULL);
+    rg_node *rows = rg_scan_slice(outer, xs), *sum = rg_scan_carry(outer, rg_zeros(g, RG_F64, RG_SHAPE(I)));
+    rg_scan *inner = rg_scan_begin(g, NULL);
+    rg_node *x = rg_scan_slice(inner, rg_add(rows, sum)), *h = rg_scan_carry(inner, sum);
+    rg_scan_next(inner, h, rg_tanh(rg_add(h, rg_matmul(rg_mul(x, rg_uniform_like(x)), w))));
+    rg_scan_end(inner);
+    rg_scan_next(outer, sum, rg_scan_last(inner, h));
+    rg_node *y = rg_scan_stack(outer, rg_scan_last(inner, h));
+    rg_scan_end(outer);
+    rg_plan *plain = must_compile(g, RG_NODES(y), &(rg_plan_opts){.threads = 1, .no_fuse = true});
+    must(rg_run(plain));
+    for (int k = 0; k < 2; k++) {
+        rg_plan *p = must_compile(g, RG_NODES(y), &how[k]);
+        must(rg_run(p));
+        expect_equal_results(p, plain, RG_NODES(y), "draws", k ? "checked" : "fused");
+        int inside, outside;
+        count_steps(p, "arange(", &inside, &outside);
+        cr_expect(inside == 0 && outside == k, "%d numbers inside, %d outside", inside, outside);
+        rg_plan_free(p);
+    }
+    rg_plan_free(plain);
+    rg_graph_free(g);
+}
+
 static rg_status halve(const rg_step *step, size_t lo, size_t hi)
 {
     const double *x = step->in[0];

@@ -20,8 +20,6 @@ bool rgi_lower_ahead(rgi_lowering *l, const rg_node *node, uint64_t key)
     const uint64_t before = l->ahead;
     const rg_node **waiting = NULL;
     size_t n = 0, capacity = 0;
-    while (l->block->outer && l->block->region != node->region)
-        l->block = l->block->outer;
     l->ahead = key;
     const rg_node *v = node;
     do {
@@ -32,6 +30,9 @@ bool rgi_lower_ahead(rgi_lowering *l, const rg_node *node, uint64_t key)
             v = first;
             continue;
         }
+        l->block = block;
+        while (l->block->outer && l->block->region != v->region) /* what it reads may stand further out */
+            l->block = l->block->outer;
         l->failed = l->failed || !rgi_lower_node(l, v) || !rgi_is_lowered(l, v);
         v = n ? waiting[--n] : NULL;
     } while (v && !l->failed);
