@@ -326,7 +326,7 @@ typedef struct rgi_special {
     bool parallel;                   /* some step is */
     uint32_t team;                   /* ... shared out among so many threads */
     bool tried;                      /* ... or, where that is faster, not shared out */
-    rgi_trial trial;
+    rgi_own_trial trial;
     rgi_section *sections;
     rgi_links *links[RGI_ORIGINS];
     const void *slab, **input_data, **store_data; /* what they were resolved with */
@@ -373,6 +373,7 @@ struct rg_plan {
     rgi_special *specials, *current;
     size_t n_specials;
     uint64_t chosen;      /* specialisations, so often */
+    rgi_trials trials;    /* of sizes that are new */
     rgi_arena arena;      /* of what all of them share: */
     rgi_number *numbers;  /* constants of fused groups */
     rgi_touches touches;  /* of the items of `base`, once several threads have worked */

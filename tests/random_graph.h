@@ -9,8 +9,6 @@ typedef struct random_graph {
     rg_graph *g;
     rg_node *loss;
     rg_node *params[3];
-    rg_node *nodes[64]; /* float nodes on the way, for looking at */
-    size_t n_nodes;
 } random_graph;
 
 /* The same seed makes the same graph. Release with rg_graph_free(r->g). */

@@ -55,6 +55,7 @@ static range range_of(const rg_plan *p, int32_t v, const task_group *g, bool wri
                                                : NULL;
     if (!base)
         return (range){.written = written};
+    base += rgi_begin(prog, s, v);
     for (int32_t w = v; prog->values[w].part_of != RGI_NONE; w = prog->values[w].part_of)
         if (prog->values[w].step_loop != RGI_NONE)
             base += (size_t)g->t[prog->loops[prog->values[w].step_loop].depth] * s->counts[prog->values[w].shape] *
@@ -196,6 +197,7 @@ bool task_list_make(rg_plan *p, task_graph *out)
     *out = (task_graph){.plan = p};
     if (rgi_special_choose(p, true))
         return false;
+    rgi_kept_renew(p);
     out->scratch = aligned_alloc(64, (p->current->scratch / 64 + 1) * 64);
     if (out->scratch && unroll(out))
         return true;

@@ -47,6 +47,50 @@ Test(trial, no_way_is_left_for_nothing)
     cr_expect(!rgi_trial_alone(&disturbed));
 }
 
+/* ---- of sizes ---- */
+
+/* A run of sizes with so much work; whether one thread did it. */
+static bool run_sizes(rgi_trials *all, rgi_own_trial *own, double team, double alone)
+{
+    const bool one = rgi_trial_alone(rgi_trial_of(all, own));
+    rgi_trials_note(all, own, (uint64_t)(own->work * (one ? alone : team)));
+    return one;
+}
+
+/* No size comes a second time, and none is like another; sizes of other kinds know nothing of it. */
+Test(trial, sizes_that_never_come_again_are_tried_together)
+{
+    static rgi_trials all;
+    const int many = 10 * 1000;
+    int small_by_one = 0, large_by_one = 0;
+    for (int i = 0; i < many; i++) {
+        rgi_own_trial small = {.work = 5000 + i * 37 % 2900}, large = {.work = 70000 + i * 1009 % 50000};
+        small_by_one += run_sizes(&all, &small, 1.4, 1);
+        large_by_one += run_sizes(&all, &large, 0.6, 1);
+    }
+    cr_expect(many - small_by_one < many / 50, "%d small ones were slow", many - small_by_one);
+    cr_expect(large_by_one < many / 50, "%d large ones were slow", large_by_one);
+}
+
+/* Such sizes are not like most with as much work, which begin with what those have found. */
+Test(trial, sizes_that_come_often_are_tried_by_themselves)
+{
+    static rgi_trials all;
+    for (int i = 0; i < 1000; i++) {
+        rgi_own_trial strange = {.work = 5000 + i};
+        (void)run_sizes(&all, &strange, 1.4, 1);
+    }
+    rgi_own_trial same = {.work = 5500}, odd = same;
+    const int many = 1000;
+    int same_by_team = 0, odd_by_one = 0;
+    for (int i = 0; i < many; i++)
+        same_by_team += !run_sizes(&all, &same, 1.4, 1);
+    for (int i = 0; i < many; i++)
+        odd_by_one += run_sizes(&all, &odd, 0.6, 1);
+    cr_expect(same_by_team < many / 20, "%d", same_by_team);
+    cr_expect(odd_by_one < RGI_STRANGE + many / 20, "%d", odd_by_one);
+}
+
 /* ---- plans ---- */
 
 #ifdef _OPENMP /* else there is no team */
@@ -96,17 +140,17 @@ static const rg_op moody = {.name = "moody",
 
 typedef struct subject {
     rg_plan *p;
-    rg_node *y;
-    int64_t x[TASKS];
+    rg_node *in, *y;
+    int64_t x[TASKS + RUNS]; /* of which so many as there are tasks count */
 } subject;
 
 static void begin(subject *s, bool slow_team, const rg_plan_opts *opts)
 {
     rg_graph *g = rg_graph_new(NULL);
-    rg_node *x = rg_input(g, "x", RG_I64, RG_SHAPE(TASKS));
-    s->y = rg_apply(&moody, RG_NODES(x), NULL);
+    s->in = rg_input(g, "x", RG_I64, RG_SHAPE(rg_dim(g, "n")));
+    s->y = rg_apply(&moody, RG_NODES(s->in), NULL);
     s->p = must_compile(g, RG_NODES(s->y), opts);
-    must(rg_bind(s->p, x, s->x));
+    must(rg_bind_shape(s->p, s->in, s->x, RG_SHAPE(TASKS)));
     team_is_slow = slow_team;
     fails = false;
     flops = 1e6;
@@ -150,6 +194,20 @@ Test(trial, plans_try_one_thread, .timeout = 60)
     begin(&s, false, &(rg_plan_opts){.threads = 2});
     run(&s, RUNS);
     cr_expect(by_one >= RGI_TRIED, "one thread was never tried");
+    end(&s);
+}
+
+/* No size comes a second time. */
+Test(trial, plans_of_ever_new_sizes_leave_a_slow_team, .timeout = 60)
+{
+    subject s;
+    begin(&s, true, &(rg_plan_opts){.threads = 2});
+    for (int i = 0; i < RUNS; i++) {
+        must(rg_bind_shape(s.p, s.in, s.x, RG_SHAPE(TASKS + i)));
+        run(&s, 1);
+    }
+    cr_expect(by_one > RUNS * 8 / 10, "one thread did %d of %d runs though the team is slow", by_one, RUNS);
+    cr_expect(parts >= 2 * RGI_TRIED, "the team was never tried");
     end(&s);
 }
 

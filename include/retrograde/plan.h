@@ -35,7 +35,8 @@ typedef enum rg_layout {
 typedef struct rg_plan_opts {
     /* 0: the OpenMP default. As many at most: what is too little to share, one thread does. Where no machine is given,
        a plan for sizes that take less than about a third of a millisecond tries which is faster, one thread or all, in
-       five runs of each, and again after 64 to 8192 runs. */
+       five runs of each, and again after 64 to 8192 runs; sizes that are new try together with others of as much
+       work. */
     int threads;
     rg_mode mode;  /* 0: training if an effect is fetched; otherwise required where a fetched node depends on it */
     bool no_fuse;  /* run elementwise ops one by one; results are the same to the last bit */

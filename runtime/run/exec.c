@@ -535,7 +535,7 @@ rg_status rgi_execute(rg_plan *p)
         for (uint32_t k = 0; k < x->n; k++)
             x->branches[k].progress = 0;
     const bool alone = !s->parallel || s->threads == 1 || __atomic_load_n(&forked, __ATOMIC_RELAXED);
-    rgi_trial *const trial = s->tried && !alone ? &s->trial : NULL;
+    const rgi_trial *const trial = s->tried && !alone ? rgi_trial_of(&p->trials, &s->trial) : NULL;
     const uint64_t begin = trial && rgi_trial_times(trial) ? rgi_now() : 0;
     rgi_timeline_start(s->timeline);
     if (alone || (trial && rgi_trial_alone(trial)))
@@ -544,6 +544,6 @@ rg_status rgi_execute(rg_plan *p)
         walk_together(p);
     rgi_timeline_stop(s->timeline);
     if (trial && !p->failed) /* what fails is over early */
-        rgi_trial_note(trial, begin ? rgi_now() - begin : 0);
+        rgi_trials_note(&p->trials, &s->trial, begin ? rgi_now() - begin : 0);
     return p->failed ? rgi_fail((rg_status)p->failed, "%s", p->failure) : RG_OK;
 }

@@ -500,5 +500,6 @@ bool rgi_share(rg_plan *p, rgi_special *s, bool apart, uint32_t *interval, bool 
     if (h.together + RGI_START_NS > RGI_WORTH * alone)
         stay_alone(&h);
     s->tried = s->parallel && !prog->priced && alone < RGI_TRIED_NS;
+    s->trial.work = alone;
     return !h.failed;
 }
