@@ -78,15 +78,23 @@ rg_scan *rgi_replay_begin(rgi_replay *r, const rg_scan *f)
     return c;
 }
 
+/* What a body's results become may be made of what is outside alone, even where they are not. */
+static void stack_outer(rg_scan *c, rg_node *v)
+{
+    if (v && v->region != c->region)
+        (void)rgi_scan_stack(c, v);
+}
+
 void rgi_replay_outer_stacks(const rgi_replay *r, const rg_scan *f, rg_scan *c)
 {
     for (size_t k = 0; k < f->results.n; k++) {
         const rgi_projection *p = rgi_projection_of(f->results.at[k]);
-        if (p->of->region == f->region)
+        if (p->last || p->every)
             continue;
-        (void)rgi_scan_stack(c, rgi_now(r, p->of));
-        if (rgi_with(r, p->of))
-            (void)rgi_scan_stack(c, rgi_with(r, p->of));
+        rg_node *now = rgi_now(r, p->of);
+        if (now->region != f->region) /* else it has no copy */
+            stack_outer(c, now);
+        stack_outer(c, rgi_with(r, p->of));
     }
 }
 

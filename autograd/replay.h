@@ -47,7 +47,7 @@ bool rgi_replay_body(rgi_replay *r, const rg_scan *f);
 
 /* Opens a scan like f. */
 rg_scan *rgi_replay_begin(rgi_replay *r, const rg_scan *f);
-/* Stacks, in the scan c that is like f and still open, of what f stacks from outside of its body: they are captures. */
+/* Stacks, in the scan c that is like f and still open, of what is outside of its body: they are captures. */
 void rgi_replay_outer_stacks(const rgi_replay *r, const rg_scan *f, rg_scan *c);
 /* Which of the body's nodes depend on one that `depends` marks (slices, carries, captures by id): steps are followed
    until nothing changes. Only floats do, if `floats`. */

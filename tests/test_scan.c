@@ -230,6 +230,25 @@ Test(scan, forward_mode_is_the_transpose)
     rg_graph_free(n.g);
 }
 
+/* The tangent of x + w, of which w alone has one, is none of the body's. */
+Test(scan, tangents_from_outside_of_the_body)
+{
+    enum { STEPS = 3, WIDE = 2 };
+    static const double v[WIDE] = {2, -3}, xs[STEPS * WIDE] = {0};
+    rg_graph *g = rg_graph_new(NULL);
+    rg_node *w = rg_param(g, "w", RG_F64, RG_SHAPE(WIDE), NULL);
+    rg_scan *s = rg_scan_begin(g, NULL);
+    rg_node *x = rg_scan_slice(s, rg_const(g, RG_F64, RG_SHAPE(STEPS, WIDE), xs)), *ys = rg_scan_stack(s, rg_add(x, w));
+    rg_scan_end(s);
+    rg_node *t = rg_at(rg_jvp(RG_NODES(ys), RG_NODES(w), RG_NODES(rg_const(g, RG_F64, RG_SHAPE(WIDE), v))), 0);
+    rg_plan *p = must_compile(g, RG_NODES(t), &(rg_plan_opts){.threads = 1});
+    must(rg_run(p));
+    for (size_t i = 0; i < STEPS * WIDE; i++)
+        cr_expect_eq(value_at(p, t, i), v[i % WIDE], "%zu: %g", i, value_at(p, t, i));
+    rg_plan_free(p);
+    rg_graph_free(g);
+}
+
 /* One plan, the time and the batch known when data is bound. */
 Test(scan, named_time_and_batch)
 {
