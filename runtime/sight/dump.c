@@ -251,10 +251,10 @@ char *rg_plan_dump(rg_plan *p)
     const rgi_program *prog = p->program;
     rgi_text t;
     rgi_text_init(&t, &prog->graph->allocator);
+    const bool alone = p->current && p->current->tried && rgi_trial_of(&p->trials, &p->current->trial)->alone;
     rgi_text_printf(&t, "plan: %zu steps, %zu inputs, %zu fetched, %zu parameters written, %d threads%s, %s\n",
                     prog->n_items, prog->n_inputs, prog->n_fetches, prog->n_writes,
-                    p->current ? p->current->threads : prog->opts.threads,
-                    p->current && p->current->tried && rgi_trial_of(&p->trials, &p->current->trial)->alone ? " (one alone is faster)" : "",
+                    p->current ? p->current->threads : prog->opts.threads, alone ? " (one alone is faster)" : "",
                     prog->opts.mode == RG_TRAIN ? "training" : "evaluating");
     if (p->current)
         rgi_text_printf(&t, "memory: %zu bytes, of them %zu for values (%zu alive at once), %zu scratch a thread\n",
