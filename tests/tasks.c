@@ -60,7 +60,6 @@ static range range_of(const rg_plan *p, int32_t v, const task_group *g, bool wri
         if (prog->values[w].step_loop != RGI_NONE)
             base += (size_t)g->t[prog->loops[prog->values[w].step_loop].depth] * s->counts[prog->values[w].shape] *
                     rg_dtype_size(prog->values[w].dtype);
-    base += rgi_begin(prog, s, v);
     const size_t size = rg_dtype_size(prog->values[v].dtype), n = rgi_bytes(prog, s, v) / size;
     const rg_window *w = prog->values[v].window ? window_of(p, g, v) : NULL;
     if (!w || n == 0)

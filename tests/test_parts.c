@@ -361,6 +361,22 @@ Test(parts, of_products)
     rg_graph_free(f.g);
 }
 
+/* Heads of a batch of no rows, whose axis stands in the middle: no stride is one of anything. */
+Test(parts, of_nothing)
+{
+    fetched f = begin(RG_F32);
+    const int64_t rows = rg_dim(f.g, "rows");
+    rg_node *x = rg_sin(rg_reshape(f.x, RG_SHAPE(3, rows, PART))),
+            *heads = rg_reshape(rg_slice(x, 2, 16, PART), RG_SHAPE(3, rows, 2, 8));
+    f.at[f.n++] = rg_transpose(heads, RG_AXES(0, 2, 1, 3));
+    f.at[f.n++] = rg_contract(
+        heads, heads,
+        &(rg_contract_opts){
+            .a_batch = RG_AXES(0), .b_batch = RG_AXES(0), .a_contract = RG_AXES(2, 3), .b_contract = RG_AXES(2, 3)});
+    expect_same(&f, "nothing", (const int64_t[]){4, 0, 1}, 3);
+    rg_graph_free(f.g);
+}
+
 /* In a loop: what is joined is one product's operand, and another one's window; the state's rows may be cut. */
 Test(parts, of_products_in_loops)
 {
