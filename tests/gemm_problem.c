@@ -88,9 +88,9 @@ NAIVE double operand(const rgk_table *t, const void *p, bool bf16, ptrdiff_t i)
 void multiply(const rgk_table *t, const rgk_gemm *g)
 {
     const size_t n = g->packed ? g->packed_n : g->n, k = g->packed ? g->packed_k : g->k;
-    frame scratch = frame_new(1, (is_bf16(g) ? t->gemm_bf16_scratch : t->gemm_scratch)(g->m, n, k), 0);
+    const frame scratch = scratch_begin((is_bf16(g) ? t->gemm_bf16_scratch : t->gemm_scratch)(g->m, n, k));
     (is_bf16(g) ? t->gemm_bf16 : t->gemm)(g, scratch.bytes ? scratch.p : NULL);
-    frame_free(&scratch, "scratch");
+    scratch_end(&scratch, "scratch");
 }
 
 /* So many elements further into an operand. */

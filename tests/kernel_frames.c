@@ -62,14 +62,42 @@ frame frame_new(size_t n, size_t bytes, size_t offset)
     return f;
 }
 
-NAIVE void frame_free(frame *f, const char *what)
+static NAIVE void check(const frame *f, const char *what)
 {
     const size_t before = (size_t)((unsigned char *)f->p - f->memory);
     for (size_t i = 0; i < before; i++)
         cr_assert(f->memory[i] == MARK, "%s: byte %zu before the output is written", what, before - i);
     for (size_t i = 0; i < 2 * CANARY - before; i++)
         cr_assert(f->memory[before + f->bytes + i] == MARK, "%s: byte %zu behind the output is written", what, i);
+}
+
+void frame_free(frame *f, const char *what)
+{
+    check(f, what);
     free(f->memory);
+}
+
+/* ---- scratch ---- */
+
+frame scratch_begin(size_t bytes)
+{
+    static unsigned char *memory;
+    static size_t most;
+    if (bytes > most || !memory) {
+        free(memory);
+        most = bytes;
+        memory = aligned_alloc(64, (most + 2 * CANARY + 63) / 64 * 64);
+        cr_assert(memory);
+        memset(memory, MARK, most + 2 * CANARY);
+    }
+    memset(memory, MARK, CANARY);
+    memset(memory + CANARY + bytes, MARK, CANARY);
+    return (frame){.memory = memory, .bytes = bytes, .p = memory + CANARY};
+}
+
+void scratch_end(const frame *f, const char *what)
+{
+    check(f, what);
 }
 
 size_t size_at(const rgk_table *t, size_t i)

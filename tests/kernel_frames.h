@@ -27,6 +27,10 @@ double epsilon(const rgk_table *t);
 void *at(const rgk_table *t, void *p, size_t i);
 frame frame_new(size_t n, size_t bytes, size_t offset);
 void frame_free(frame *f, const char *what);
+/* So many bytes between two canaries, of memory that all scratch is in, one after the other: it holds what was left
+   there. */
+frame scratch_begin(size_t bytes);
+void scratch_end(const frame *f, const char *what);
 /* Sizes around the vector's, and a few blocks. */
 size_t size_at(const rgk_table *t, size_t i);
 double random_unit(void);
