@@ -268,6 +268,28 @@ static rg_node *in_parts(rg_graph *g, rg_node *x, rg_node *h)
     return rg_tanh(rg_add(joined, rg_linear(x, weight(g, "w", H, I), NULL)));
 }
 
+/* Gates are columns of one product, which further products read where they lie: along the rows, and turned round; what
+   two of these make is joined where the next one reads it. */
+static rg_node *gates_through_products(rg_graph *g, rg_node *x, rg_node *h)
+{
+    rg_node *z = rg_matmul(h, weight(g, "z", H, 3 * H + 2)), *u = weight(g, "u", H, H);
+    rg_node *a = rg_slice(z, 1, 0, H), *b = rg_slice(z, 1, H, 2 * H), *c = rg_slice(z, 1, 2 * H + 1, 3 * H + 1);
+    rg_node *both = rg_concat(RG_NODES(rg_matmul(b, u), rg_matmul(c, weight(g, "v", H, 5))), 1);
+    rg_node *next = rg_add(rg_matmul(both, weight(g, "w", H + 5, H)), rg_matmul(x, weight(g, "in", I, H)));
+    return rg_tanh(rg_add(next, rg_mul(rg_sigmoid(a), rg_matmul(c, u))));
+}
+
+/* Heads of one product, views of its columns: each row looks at what it has in two of them. */
+static rg_node *heads_of_rows(rg_graph *g, rg_node *x, rg_node *h)
+{
+    rg_node *z = rg_matmul(h, weight(g, "z", H, 36)), *part[3];
+    for (int k = 0; k < 3; k++)
+        part[k] = rg_reshape(rg_slice(z, 1, 12 * k, 12 * (k + 1)), RG_SHAPE(B, 3, 4));
+    rg_node *s = rg_softmax(rg_matmul_t(part[0], false, part[1], true), -1);
+    rg_node *seen = rg_reshape(rg_matmul(s, part[2]), RG_SHAPE(B, 12));
+    return rg_tanh(rg_add(rg_matmul(seen, weight(g, "u", 12, H)), rg_matmul(x, weight(g, "in", I, H))));
+}
+
 /* Weights stored as bf16 times a state in f32, and times one rounded. */
 static rg_node *stored_short(rg_graph *g, rg_node *x, rg_node *h)
 {
@@ -282,7 +304,8 @@ static rg_node *stored_short(rg_graph *g, rg_node *x, rg_node *h)
 static const struct {
     const char *name;
     body_fn *body;
-} apart[] = {{"layer norm", normed}, {"attention", attending}, {"parts", in_parts}, {"bf16", stored_short}};
+} apart[] = {{"layer norm", normed},   {"attention", attending}, {"parts", in_parts}, {"gates", gates_through_products},
+             {"heads", heads_of_rows}, {"bf16", stored_short}};
 
 Test(rows, bodies_of_the_users)
 {
