@@ -279,14 +279,16 @@ static rg_node *parts(random_maker *m)
 
 static rg_node *any_block(random_maker *m);
 
-/* Some more nodes, of moderate size. */
+void random_add_moderate(random_maker *m, rg_node *v)
+{
+    if (v && elements(m, v) <= MOST)
+        random_add(&m->pool, v);
+}
+
 void random_grow(random_maker *m, size_t more)
 {
-    for (; more > 0; more--) {
-        rg_node *v = any_block(m);
-        if (v && elements(m, v) <= MOST)
-            random_add(&m->pool, v);
-    }
+    for (; more > 0; more--)
+        random_add_moderate(m, any_block(m));
 }
 
 static rg_nodes branch(random_maker *m, rg_nodes in)
@@ -427,10 +429,11 @@ static rg_node *buffer(random_maker *m)
 static rg_node *any_block(random_maker *m)
 {
     typedef rg_node *block(random_maker *);
-    static block *const blocks[] = {dense, dense, attention, images, recurrent, indexed, parts, parts, buffer};
+    static block *const blocks[] = {dense, dense, attention, images,         recurrent,     indexed,
+                                    parts, parts, buffer,    random_windows, random_windows};
     static block *const loops[] = {scan, scan, condition, while_loop};
     rg_node *x = any(m);
-    const size_t kind = below(m, m->depth >= DEEPEST ? 22 : 26);
+    const size_t kind = below(m, m->depth >= DEEPEST ? 24 : 28);
     if (kind < 4)
         return random_unary(&m->pool, x);
     if (kind < 7)
@@ -441,7 +444,7 @@ static rg_node *any_block(random_maker *m)
         return random_moved(&m->pool, x);
     if (kind < 13)
         return random_product(&m->pool, x);
-    if (kind < 22)
-        return m->depth ? (kind < 16 ? dense : parts)(m) : blocks[kind - 13](m);
-    return loops[kind - 22](m);
+    if (kind < 24)
+        return m->depth ? (kind < 16 ? dense : kind < 20 ? random_windows : parts)(m) : blocks[kind - 13](m);
+    return loops[kind - 24](m);
 }

@@ -26,6 +26,10 @@ int64_t random_size(random_maker *m);
 rg_node *random_param(random_maker *m, rg_shape shape);
 /* One with as many axes, the last of a plain size; or x. */
 rg_node *random_of_rank(random_maker *m, int rank, rg_node *x);
+/* Adds a node of moderate size. */
+void random_add_moderate(random_maker *m, rg_node *v);
+/* A product of parts of wider tensors, or several joined. */
+rg_node *random_windows(random_maker *m);
 /* Some more blocks, whose results are of moderate size. */
 void random_grow(random_maker *m, size_t more);
 

@@ -419,6 +419,84 @@ Test(parts, in_strips)
     rg_graph_free(f.g);
 }
 
+/* ---- an operator of one's own ---- */
+
+/* x [rows, n] -> what each row has more than its first element has. */
+static rg_status run_above_first(const rg_step *s, size_t lo, size_t hi)
+{
+    const size_t n = (size_t)s->in_type[0].shape.dim[1];
+    const rg_window *const from = s->windows ? s->windows[0] : NULL, *const to = s->windows ? s->windows[1] : NULL;
+    for (size_t r = lo; r < hi; r++) {
+        const float *x = (const float *)s->in[0] + r * (from ? from->pitch : n);
+        float *y = (float *)s->out[0] + r * (to ? to->pitch : n);
+        for (size_t j = 0; j < n; j++)
+            y[j] = x[j] - x[0];
+    }
+    return RG_OK;
+}
+
+static void cost_above_first(const rg_step *s, rg_cost *cost)
+{
+    cost->tasks[0] = (size_t)s->in_type[0].shape.dim[0];
+    cost->flops = (double)rg_shape_count(s->in_type[0].shape);
+    cost->bytes = 8 * cost->flops;
+}
+
+static bool takes_rows(const rg_step *s, size_t i, const rg_window *w)
+{
+    (void)i;
+    return w->length == (size_t)s->in_type[0].shape.dim[1];
+}
+
+static void reads_row(const rg_step *s, size_t i, int32_t from[])
+{
+    (void)s, (void)i;
+    from[0] = 0;
+}
+
+static const rg_op above_first_op = {
+    .name = "above_first",
+    .n_in = 1,
+    .n_out = 1,
+    .traits = RG_ROWS | RG_ZERO_GRAD,
+    .dtypes = RG_DT(RG_F32),
+    .infer = rg_infer_same,
+    .cost = cost_above_first,
+    .run = run_above_first,
+    .takes = takes_rows,
+    .reads = reads_row,
+};
+
+static rg_node *above_first(rg_node *x)
+{
+    return rg_apply(&above_first_op, RG_NODES(x), NULL);
+}
+
+/* What it reads and writes lies in wider values, outside of loops and in them. */
+Test(parts, of_an_operator_of_the_users)
+{
+    fetched f = begin(RG_F32);
+    rg_node *w = rg_param(f.g, "w", RG_F32, RG_SHAPE(WIDE, WIDE), NULL),
+            *u = rg_param(f.g, "u", RG_F32, RG_SHAPE(2 * PART, PART), NULL), *y = rg_matmul(f.x, w);
+    rg_node *both = rg_concat(RG_NODES(above_first(columns(y, 1, PART)), above_first(columns(y, 2, PART))), 1);
+    f.at[f.n++] = rg_matmul(both, u);
+    cr_expect_eq(dumped(&f, 1, "= slice(") + dumped(&f, 1, "= concat("), 0);
+    cr_expect_eq(dumped(&f, 1, "(window) = above_first("), 2);
+    rg_node *v = rg_param(f.g, "v", RG_F32, RG_SHAPE(8, 16), NULL);
+    rg_scan *s = rg_scan_begin(f.g, NULL);
+    rg_node *x = rg_scan_slice(s, rg_reshape(f.x, RG_SHAPE(rg_dim(f.g, "rows"), 12, 8))),
+            *h = rg_scan_carry(s, rg_zeros(f.g, RG_F32, RG_SHAPE(12, 8)));
+    rg_node *z = rg_matmul(rg_add(h, x), v);
+    rg_node *next = rg_concat(RG_NODES(above_first(columns(z, 1, 4)), above_first(columns(z, 3, 4))), 1);
+    rg_scan_next(s, h,
+                 rg_tanh(rg_matmul_t(rg_concat(RG_NODES(next, above_first(columns(z, 1, 8))), 1), false, v, true)));
+    f.at[f.n++] = rg_scan_stack(s, h);
+    rg_scan_end(s);
+    expect_same(&f, "an operator of the user's", SOME_ROWS);
+    expect_any_order(&f, "an operator of the user's");
+    rg_graph_free(f.g);
+}
+
 /* ---- shapes at random ---- */
 
 static uint32_t draw(uint64_t *random, uint32_t below)

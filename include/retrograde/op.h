@@ -248,10 +248,12 @@ struct rg_op {
        nowhere, which must not depend on sizes. The window may then be read or written in its place and the op not run
        at all. */
     bool (*window)(const rg_step *step, size_t i, rg_window *out);
-    /* Whether input i, or output 0 (i = n_in), of an op that computes may be such a window of another tensor, for
-       geometry, pack and run to find in step->windows. Asked when compiling, with sizes that stand for the named ones,
-       on which the answer must not depend. Absent: all are dense. An op with a tail is given no window for its
-       output. */
+    /* Whether input i, or output 0 (i = n_in), may be such a window of another tensor, for geometry, cost, pack and run
+       to find in step->windows: what steps through memory by strides anyway then needs no copy of columns, nor has its
+       result copied to where it is joined. Asked when compiling, with sizes that stand for the named ones, on which the
+       answer must not depend. Where a loop is cut by rows, step->windows is that of all rows. Absent: inputs and
+       outputs are dense. Not for elementwise ops, which are given dense blocks; an op with a tail is given no window
+       for its output. */
     bool (*takes)(const rg_step *step, size_t i, const rg_window *window);
     /* Optional, for sparse derivatives: what an output element may depend on. from[a], set to -1 before: the axis of
        the output that axis a of input i goes along with, index by index (an input's axis of size 1 goes along with

@@ -167,7 +167,7 @@ int32_t rgi_window_value(rgi_lowering *l, const rg_node *node);
 int32_t rgi_window_view(rgi_lowering *l, const rg_node *node);
 /* Whether a node reads its input i, value v, where it lies in a larger one. */
 bool rgi_reads_window(rgi_lowering *l, const rg_node *node, size_t i, int32_t v);
-/* What groups make for a node that only joins it is written where it is wanted. */
+/* What groups and ops make for a node that only joins it is written where it is wanted. */
 bool rgi_place_joined(rgi_lowering *l, rgi_block *b);
 /* absorb.c: groups take in the product in front of them or the reduction behind. */
 bool rgi_absorb(rgi_lowering *l, rgi_block *b);

@@ -29,7 +29,7 @@ static bool counts(const rgi_program *prog, const owner *by, int32_t v)
     return by[v].written && (by[v].several || prog->values[v].place == RGI_STORE);
 }
 
-/* Whether a value is what a group writes where a join outside of loops has it. */
+/* Whether a value is what a group or an op writes where a join outside of loops has it. */
 static bool is_joined(const rgi_program *prog, int32_t v)
 {
     const rgi_value *value = &prog->values[v];
