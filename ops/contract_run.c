@@ -363,6 +363,10 @@ static rg_status deliver(const rg_step *s, const rgi_product *p, size_t element,
 static rg_status run_tiles(const rg_step *s, const rgi_product *p, size_t lo, size_t hi)
 {
     const size_t tiles = p->rows * p->columns, length = p->by_columns ? p->rows : p->columns;
+    if (lo == 0 && hi == tiles && p->batch == 1) { /* all of it */
+        const size_t rows[2] = {0, p->m}, columns[2] = {0, p->n};
+        return tiles ? deliver(s, p, 0, rows, columns) : RG_OK;
+    }
     rg_status status = RG_OK;
     while (lo < hi && !status) {
         const size_t element = lo / tiles, strip = lo % tiles / length, at = lo % length;
