@@ -6,6 +6,8 @@
 
 #include <stdbool.h>
 
+#define PACK_FAR ((size_t)256 * 1024) /* bytes */
+
 /* The k x cols part of V at v, which does not lie by rows, into rows of whole vectors. */
 static void pack_v(size_t k, size_t cols, const real *v, ptrdiff_t v_row, ptrdiff_t v_col, real *out)
 {
@@ -41,12 +43,17 @@ static void pack_tile(size_t rows, size_t k, const real *s, ptrdiff_t s_row, ptr
     }
 }
 
-/* Asks for `rows` elements of each of n columns of S, unless columns lie so far apart that they share few sets of L1:
-   they would push out those that are packed meanwhile. */
+/* Whether columns of S are worth being asked for: not if L2 is likely to hold them, and not if they lie so far apart
+   that they share few sets of L1, for they would push out those that are packed meanwhile. */
+RGK_INLINE bool pack_asks(size_t k, ptrdiff_t s_row, ptrdiff_t s_col)
+{
+    const size_t pitch = (size_t)(s_col < 0 ? -s_col : s_col) * sizeof(real);
+    return s_row == 1 && pitch % 2048 != 0 && k * pitch >= PACK_FAR;
+}
+
+/* Asks for `rows` elements of each of n columns. */
 static void pack_soon(size_t n, size_t rows, const real *s, ptrdiff_t s_col)
 {
-    if ((size_t)(s_col < 0 ? -s_col : s_col) * sizeof(real) % 2048 == 0)
-        return;
     for (; n; n--, s += s_col)
         for (size_t i = 0; i < rows; i += 64 / sizeof(real))
             __builtin_prefetch(s + i, 0, 3);
@@ -56,8 +63,9 @@ static void pack_soon(size_t n, size_t rows, const real *s, ptrdiff_t s_col)
 static void pack_s(size_t k, size_t rows, const real *s, ptrdiff_t s_row, ptrdiff_t s_col, real *out)
 {
     enum { TOGETHER = 16 }; /* their lines stay in L1 while all tiles take their parts */
+    const bool asks = pack_asks(k, s_row, s_col);
     for (size_t l = 0; l < k; l += TOGETHER) {
-        if (s_row == 1 && l + TOGETHER < k)
+        if (asks && l + TOGETHER < k)
             pack_soon(least(TOGETHER, k - l - TOGETHER), rows, s + (ptrdiff_t)(l + TOGETHER) * s_col, s_col);
         for (size_t q = 0, lo = 0, end; q < tile_count(rows); q++, lo = end) {
             end = tile_begin(rows, q + 1);
