@@ -127,3 +127,27 @@ Test(footprint, values_lie_within_a_twentieth_of_what_is_alive)
         rg_graph_free(g);
     }
 }
+
+/* Attention out of one projection, of many tokens: while the softmax goes back, three matrices of a number for each
+   pair of them are alive, and queries, keys and the gradient of the values. No projection is, nor a place for its
+   gradient, just for the sake of reading and writing parts where they lie. */
+Test(footprint, attention_keeps_no_more_than_parts)
+{
+    enum { TOKENS = 256, WIDTH = 128 };
+    rg_graph *g = rg_graph_new(NULL);
+    rg_node *x = rg_input(g, "x", RG_F32, RG_SHAPE(TOKENS, WIDTH)), *part[3];
+    rg_node *joined = rg_nn_linear(x, "projection", 3 * WIDTH, &(rg_linear_opts){.no_bias = true});
+    for (int i = 0; i < 3; i++)
+        part[i] = rg_slice(joined, 1, i * WIDTH, (i + 1) * WIDTH);
+    rg_node *weights = rg_softmax(rg_scale(rg_matmul(part[0], rg_transpose(part[1], RG_ALL_AXES)), 0.1), -1),
+            *loss = rg_mean(rg_square(rg_matmul(weights, part[2])), RG_ALL_AXES, false),
+            *update = rg_sgd(loss, &(rg_sgd_opts){.lr = 0.01});
+    rg_plan *p = must_compile(g, RG_NODES(loss, update), &(rg_plan_opts){.threads = 1});
+    rg_estimate e;
+    must(rg_plan_estimate(p, NULL, &e));
+    const double pairs = (double)TOKENS * TOKENS * sizeof(float), tokens = (double)TOKENS * WIDTH * sizeof(float);
+    cr_expect((double)e.values <= 1.02 * (3 * pairs + 3 * tokens), "%.0f bytes, and %.0f would do", (double)e.values,
+              3 * pairs + 3 * tokens);
+    rg_plan_free(p);
+    rg_graph_free(g);
+}

@@ -208,6 +208,30 @@ Test(parts, attention_of_one_projection)
     }
 }
 
+/* Where much else is alive while nothing but late readers of queries and keys keeps the projection, and as soon as the
+   gradient of the values has been made: dense parts take less room, and are the same. */
+Test(parts, attention_without_room)
+{
+    enum { LONG = 192 };
+    const rg_dtype dtypes[] = {RG_F32, RG_F64};
+    for (size_t k = 0; k < 2; k++) {
+        fetched f = begin(dtypes[k]);
+        rg_node *tokens = rg_param(f.g, "tokens", dtypes[k], RG_SHAPE(LONG, WIDE), NULL),
+                *w = rg_param(f.g, "w", dtypes[k], RG_SHAPE(WIDE, 3 * PART), NULL),
+                *joined = rg_matmul(rg_add(tokens, rg_sum(f.x, RG_ALL_AXES, false)), w);
+        f.at[f.n++] = attend(columns(joined, 0, PART), columns(joined, 1, PART), columns(joined, 2, PART));
+        const rg_nodes d = rg_grad(rg_sum(rg_square(f.at[0]), RG_ALL_AXES, false), RG_NODES(tokens, w));
+        f.at[f.n++] = d.at[0];
+        f.at[f.n++] = d.at[1];
+        cr_expect_eq(dumped(&f, f.n, "= slice("), 3, "%s", rg_dtype_name(dtypes[k]));
+        cr_expect_eq(dumped(&f, f.n, "= concat("), 1, "%s", rg_dtype_name(dtypes[k]));
+        expect_same(&f, rg_dtype_name(dtypes[k]), SOME_ROWS);
+        if (dtypes[k] == RG_F32)
+            expect_any_order(&f, "attention");
+        rg_graph_free(f.g);
+    }
+}
+
 /* Heads are columns of the columns of one product. */
 Test(parts, heads)
 {

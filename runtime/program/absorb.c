@@ -91,9 +91,7 @@ static bool put_behind(const rgi_lowering *l, int32_t unit, int32_t v)
     return true;
 }
 
-/* Readers of a head's further results stand behind the group that has taken it in, and what reads theirs behind
-   them. */
-static void raise_levels(rgi_lowering *l)
+void rgi_raise_levels(rgi_lowering *l)
 {
     const rgi_block *b = l->block;
     for (bool changed = true; changed;) {
@@ -142,7 +140,7 @@ static bool absorb_head(rgi_lowering *l, rgi_unit *u, const reading *by, const b
     group->headed = true;
     for (uint32_t k = 1; k < group->uses[0].n_out; k++)
         if (by[group->uses[0].out[k]].unit != RGI_NONE) {
-            raise_levels(l);
+            rgi_raise_levels(l); /* they stand behind the group that has taken it in */
             break;
         }
     return true;

@@ -169,8 +169,13 @@ int32_t rgi_window_view(rgi_lowering *l, const rg_node *node);
 bool rgi_reads_window(rgi_lowering *l, const rg_node *node, size_t i, int32_t v);
 /* What groups and ops make for a node that only joins it is written where it is wanted. */
 bool rgi_place_joined(rgi_lowering *l, rgi_block *b);
+/* room.c: takes back what of this would take too much room: of joins, whose units are marked by `placed`, and of
+   wholes. */
+bool rgi_make_room(rgi_lowering *l, rgi_block *b);
 /* absorb.c: groups take in the product in front of them or the reduction behind. */
 bool rgi_absorb(rgi_lowering *l, rgi_block *b);
+/* Units of the present block stand behind those whose values they read: their levels are higher. */
+void rgi_raise_levels(rgi_lowering *l);
 /* pack.c: what stays as it is is packed once; the items may become more. */
 bool rgi_pack_operands(rgi_lowering *l, rgi_item **items, size_t *n);
 /* order.c */

@@ -12,12 +12,13 @@
 typedef struct lean {
     const rgi_edges *e;
     size_t n;
-    double *bytes;                     /* by owner of memory in the slab, made in this block; else 0 */
-    uint32_t *readers;                 /* units that still have to read it; fetched: one more */
-    uint32_t *reads_first, *reads;     /* by unit: what it reads, each once */
-    int32_t *makes_first, *makes_next; /* by unit, by value: what it makes */
-    uint32_t *noted_by;                /* by value: 1 + the unit that was noted last as its reader */
-    size_t n_reads, capacity;
+    double *bytes;                 /* by owner of memory in the slab, made in this block; else 0 */
+    bool *begun;                   /* by owner: it is there, or a part of it */
+    uint32_t *readers;             /* units that still have to read it; fetched: one more */
+    uint32_t *reads_first, *reads; /* by unit: what it reads, each once */
+    uint32_t *makes_first, *makes; /* by unit: what it makes, or a part of it, each once */
+    uint32_t *noted_by;            /* by value: 1 + the unit that was noted last as its reader */
+    size_t n_reads, reads_capacity, n_makes, makes_capacity;
 } lean;
 
 /* Notes that a unit reads a value, if that is made here. */
@@ -31,7 +32,7 @@ static bool note_read(lean *k, int32_t value, uint32_t at)
     k->noted_by[owner] = at + 1;
     k->readers[owner]++;
     const uint32_t o = (uint32_t)owner;
-    return rgi_push(&k->e->l->temporary, (void **)&k->reads, &k->n_reads, &k->capacity, sizeof o, &o);
+    return rgi_push(&k->e->l->temporary, (void **)&k->reads, &k->n_reads, &k->reads_capacity, sizeof o, &o);
 }
 
 static bool note_unit(lean *k, uint32_t at)
@@ -52,6 +53,40 @@ static bool note_unit(lean *k, uint32_t at)
     return ok;
 }
 
+/* What units make. A join that is made where it has its inputs is there as soon as the first of them. */
+static bool list_made(lean *k)
+{
+    const rgi_program *p = k->e->l->p;
+    const uint32_t none = (uint32_t)p->n_values;
+    uint32_t *first = rgi_arena_alloc(&k->e->l->temporary, (k->n + 1) * sizeof *first),
+             *next = rgi_arena_alloc(&k->e->l->temporary, (p->n_values + 1) * sizeof *next);
+    if (!first || !next)
+        return false;
+    for (size_t i = 0; i < k->n; i++)
+        first[i] = none;
+    for (uint32_t v = none; v-- > 0;) {
+        const int32_t at = rgi_made_at(k->e, (int32_t)v);
+        if (at == RGI_NONE)
+            continue;
+        next[v] = first[at];
+        first[at] = v;
+    }
+    bool ok = true;
+    for (uint32_t i = 0; i < k->n; i++) {
+        k->makes_first[i] = (uint32_t)k->n_makes;
+        for (uint32_t v = first[i]; ok && v != none; v = next[v]) {
+            const uint32_t owner = (uint32_t)rgi_owner(p, (int32_t)v);
+            bool listed = !k->bytes[owner];
+            for (size_t j = k->makes_first[i]; j < k->n_makes && !listed; j++)
+                listed = k->makes[j] == owner;
+            ok = listed || rgi_push(&k->e->l->temporary, (void **)&k->makes, &k->n_makes, &k->makes_capacity,
+                                    sizeof owner, &owner);
+        }
+    }
+    k->makes_first[k->n] = (uint32_t)k->n_makes;
+    return ok;
+}
+
 /* Sizes, makers and readers. False: out of memory. */
 static bool prepare(lean *k)
 {
@@ -60,13 +95,11 @@ static bool prepare(lean *k)
     k->bytes = rgi_arena_alloc(a, (p->n_values + 1) * sizeof *k->bytes);
     k->readers = rgi_arena_alloc(a, (p->n_values + 1) * sizeof *k->readers);
     k->noted_by = rgi_arena_alloc(a, (p->n_values + 1) * sizeof *k->noted_by);
-    k->makes_next = rgi_arena_alloc(a, (p->n_values + 1) * sizeof *k->makes_next);
+    k->begun = rgi_arena_alloc(a, p->n_values + 1);
     k->makes_first = rgi_arena_alloc(a, (k->n + 1) * sizeof *k->makes_first);
     k->reads_first = rgi_arena_alloc(a, (k->n + 1) * sizeof *k->reads_first);
-    if (!k->bytes || !k->readers || !k->noted_by || !k->makes_next || !k->makes_first || !k->reads_first)
+    if (!k->bytes || !k->readers || !k->noted_by || !k->begun || !k->makes_first || !k->reads_first)
         return false;
-    for (size_t i = 0; i < k->n; i++)
-        k->makes_first[i] = RGI_NONE;
     for (size_t v = 0; v < p->n_values; v++) {
         const int32_t at = rgi_made_at(k->e, (int32_t)v);
         const rg_shape *shape = &p->shapes[p->values[v].shape]->a;
@@ -75,9 +108,9 @@ static bool prepare(lean *k)
         k->bytes[v] = p->values[v].size;
         for (int32_t i = 0; i < shape->rank; i++)
             k->bytes[v] *= (double)shape->dim[i];
-        k->makes_next[v] = k->makes_first[at];
-        k->makes_first[at] = (int32_t)v;
     }
+    if (!list_made(k))
+        return false;
     for (uint32_t i = 0; i < k->n; i++)
         if (!note_unit(k, i))
             return false;
@@ -92,8 +125,8 @@ static bool prepare(lean *k)
 static double change_of(const lean *k, const uint32_t *readers, uint32_t at, double *made)
 {
     *made = 0;
-    for (int32_t v = k->makes_first[at]; v != RGI_NONE; v = k->makes_next[v])
-        *made += readers[v] ? k->bytes[v] : 0;
+    for (uint32_t i = k->makes_first[at]; i < k->makes_first[at + 1]; i++)
+        *made += readers[k->makes[i]] && !k->begun[k->makes[i]] ? k->bytes[k->makes[i]] : 0;
     double change = *made;
     for (uint32_t i = k->reads_first[at]; i < k->reads_first[at + 1]; i++)
         change -= readers[k->reads[i]] == 1 ? k->bytes[k->reads[i]] : 0;
@@ -110,6 +143,8 @@ static void do_unit(const lean *k, uint32_t *readers, uint32_t at, double *alive
     *alive += change;
     *peak = during > *peak ? during : *peak;
     *peak = *alive > *peak ? *alive : *peak;
+    for (uint32_t i = k->makes_first[at]; i < k->makes_first[at + 1]; i++)
+        k->begun[k->makes[i]] = true;
     for (uint32_t i = k->reads_first[at]; i < k->reads_first[at + 1]; i++)
         readers[k->reads[i]]--;
 }
@@ -214,6 +249,7 @@ bool rgi_order_lean(const rgi_edges *e, uint32_t *order)
     memcpy(readers, k.readers, e->l->p->n_values * sizeof *readers);
     for (size_t i = 0; i < k.n; i++)
         do_unit(&k, readers, order[i], &alive, &peak);
+    memset(k.begun, false, e->l->p->n_values);
     find_guards(e, k.n, &g);
     if (order_greedily(&k, k.readers, &g, placed, other) < RGI_LEAN_GAIN * peak &&
         (e->l->p->opts.threads == 1 || keeps_loops(e, order, other, k.n)))

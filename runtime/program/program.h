@@ -43,6 +43,7 @@ typedef struct rgi_value {
     const rg_node *choice; /* ... in runs alone where this bool scalar ... */
     bool taken;            /* ... is so; or NULL: in all */
     bool fetched;
+    bool keeps; /* a window, for whose readers or those of others like it alone the whole is there (while lowering) */
     bool again; /* made a second time, instead of being kept (repeat.h) */
 } rgi_value;
 

@@ -394,7 +394,7 @@ bool rgi_lower_region(rgi_lowering *l, const rgi_region *region, int32_t loop, r
     }
     int32_t *order = NULL;
     ok = ok && drop_merged(l, &block) && rgi_gather(l, &block) && drop_merged(l, &block) &&
-         rgi_place_joined(l, &block) && rgi_repeat_in_groups(l, &block) &&
+         rgi_place_joined(l, &block) && drop_merged(l, &block) && rgi_repeat_in_groups(l, &block) &&
          (block.outer || (rgi_absorb(l, &block) && drop_merged(l, &block))) && rgi_order(l, &block, &order);
     for (size_t i = 0; ok && i < block.n; i++) {
         const rgi_unit *u = &l->units[order[i]];

@@ -6,8 +6,8 @@
    elementwise groups can do with, and ops that say so (rg_op.takes). As steps of their own such moves are small, many,
    and in the way of several threads. In a loop what lies in a whole is as short-lived as that. Outside, where it would
    keep a whole alive for long that is larger than its parts, or consists of crumbs, it is copied, as what has gaps is
-   for all if somebody must have it dense; and with a budget, which makes again what is gone, nothing is joined in
-   place.
+   for all if somebody must have it dense, and so it is where something else is large meanwhile (room.c); and with a
+   budget, which makes again what is gone, nothing is joined in place.
 
    Nobody writes a whole while a window of it is read: memory is taken over by who reads it last and element by element
    alone (memory.c), and to that a read of a window is one of its whole; so it is to threads (touches.c). */
@@ -183,13 +183,20 @@ static bool is_read_whole(const rgi_lowering *l, const rg_node *node)
 static bool is_read_late(const rgi_lowering *l, const rg_node *node)
 {
     const rg_node *in = rgi_stand_in(l, node->in[0]);
-    if (l->block->outer || !is_far(l, node))
-        return false;
     const rgi_reading *r = in->id < l->n_live ? &l->reads[in->id] : NULL;
     const rg_type type = rgi_type(in);
-    const bool kept = r && (r->fetched || r->parts >= rgi_count(&type) ||
-                            (node->id < l->n_live && r->alone >= l->reads[node->id].until));
-    return !kept;
+    return is_far(l, node) && !(r && r->parts >= rgi_count(&type));
+}
+
+/* Whether nobody but readers of parts may keep the input of a node, which lies in the slab. */
+static bool is_kept_by_parts(const rgi_lowering *l, const rg_node *node)
+{
+    const rg_node *in = rgi_stand_in(l, node->in[0]);
+    const rgi_reading *r = in->id < l->n_live ? &l->reads[in->id] : NULL;
+    for (size_t i = 1; i < node->n_in; i++)
+        if (rgi_reads(node->op, i))
+            return false;
+    return !l->block->outer && !(r && (r->fetched || (node->id < l->n_live && r->alone >= l->reads[node->id].until)));
 }
 
 int32_t rgi_window_value(rgi_lowering *l, const rg_node *node)
@@ -203,7 +210,8 @@ int32_t rgi_window_value(rgi_lowering *l, const rg_node *node)
         return RGI_NONE;
     const int32_t whole = rgi_value_in_memory(l, node->in[0]);
     const rgi_place place = whole == RGI_NONE ? RGI_FIXED : l->p->values[rgi_owner(l->p, whole)].place;
-    if (place == RGI_FIXED || (place == RGI_SLAB && is_read_late(l, node)))
+    const bool keeps = place == RGI_SLAB && is_kept_by_parts(l, node);
+    if (place == RGI_FIXED || (keeps && is_read_late(l, node)))
         return RGI_NONE;
     const int32_t v = rgi_value_new(l, node, l->p->values[whole].place);
     if (v == RGI_NONE)
@@ -213,6 +221,7 @@ int32_t rgi_window_value(rgi_lowering *l, const rg_node *node)
     values[v].unit = values[whole].unit;
     values[v].loop = piece ? values[whole].loop : values[v].loop;
     *(piece ? &values[v].piece : &values[v].window) = node;
+    values[v].keeps = keeps && !piece;
     return v;
 }
 
@@ -254,6 +263,12 @@ static void want_dense(const wanting *w, int32_t v)
 {
     if (v != RGI_NONE)
         w->dense[v] = true;
+}
+
+static void want_inputs_dense(const wanting *w, const rgi_use *use)
+{
+    for (uint32_t k = 0; k < use->n_in; k++)
+        want_dense(w, use->in[k]);
 }
 
 static void note_body(const wanting *w, const rgi_unit *u)
@@ -346,8 +361,8 @@ static bool is_candidate(const wanting *w, const rgi_block *b, const rgi_unit *u
     return fits;
 }
 
-/* Chooses the joins all of whose inputs can be placed; what another join reads must be dense. */
-static void choose_joins(wanting *w, rgi_block *b)
+/* Proposes joins; what another join reads must be dense. */
+static void propose_joins(wanting *w, rgi_block *b)
 {
     for (size_t i = 0; i < b->n; i++) {
         const rgi_unit *u = &w->l->units[b->units[i]];
@@ -358,9 +373,14 @@ static void choose_joins(wanting *w, rgi_block *b)
     for (size_t i = 0; i < b->n; i++) {
         rgi_unit *u = &w->l->units[b->units[i]];
         u->placed = is_candidate(w, b, u);
-        for (uint32_t k = 0; is_join(u) && !u->placed && k < u->uses[0].n_in; k++)
-            want_dense(w, u->uses[0].in[k]);
+        if (is_join(u) && !u->placed)
+            want_inputs_dense(w, &u->uses[0]);
     }
+}
+
+/* Gives up those of which not all inputs can be placed any more. */
+static void settle_joins(wanting *w, rgi_block *b)
+{
     for (bool changed = true; changed;) {
         changed = false;
         for (size_t i = 0; i < b->n; i++) {
@@ -372,8 +392,7 @@ static void choose_joins(wanting *w, rgi_block *b)
                 continue;
             changed = changed || u->placed;
             u->placed = false;
-            for (uint32_t k = 0; k < u->uses[0].n_in; k++)
-                want_dense(w, u->uses[0].in[k]);
+            want_inputs_dense(w, &u->uses[0]);
         }
     }
 }
@@ -414,6 +433,26 @@ static void place(rgi_lowering *l, rgi_use *use)
     }
 }
 
+/* Joins whose inputs are made where they have them, as far as there is room. */
+static bool choose_joins(wanting *w, rgi_block *b)
+{
+    rgi_lowering *l = w->l;
+    w->dense = rgi_arena_alloc(&l->temporary, l->p->n_values + 1);
+    w->joined = rgi_arena_alloc(&l->temporary, (l->p->n_values + 1) * sizeof *w->joined);
+    if (!w->dense || !w->joined)
+        return false;
+    find_wants(w, b);
+    propose_joins(w, b);
+    settle_joins(w, b);
+    if (!rgi_make_room(l, b))
+        return false;
+    for (size_t i = 0; i < b->n; i++)
+        if (is_join(&l->units[b->units[i]]) && !l->units[b->units[i]].placed)
+            want_inputs_dense(w, &l->units[b->units[i]].uses[0]);
+    settle_joins(w, b);
+    return true;
+}
+
 bool rgi_place_joined(rgi_lowering *l, rgi_block *b)
 {
     wanting w = {.l = l};
@@ -421,13 +460,9 @@ bool rgi_place_joined(rgi_lowering *l, rgi_block *b)
     for (size_t i = 0; i < b->n; i++)
         any = any || is_join(&l->units[b->units[i]]);
     if (!any || l->p->opts.no_fuse || (!b->outer && l->p->opts.budget))
-        return true;
-    w.dense = rgi_arena_alloc(&l->temporary, l->p->n_values + 1);
-    w.joined = rgi_arena_alloc(&l->temporary, (l->p->n_values + 1) * sizeof *w.joined);
-    if (!w.dense || !w.joined)
+        return rgi_make_room(l, b);
+    if (!choose_joins(&w, b))
         return false;
-    find_wants(&w, b);
-    choose_joins(&w, b);
     for (size_t i = 0; i < b->n && !l->failed; i++)
         if (l->units[b->units[i]].placed)
             place(l, &l->units[b->units[i]].uses[0]);
