@@ -138,7 +138,7 @@ void rgi_contract_geometry(const rg_step *s, void *out)
     const size_t row = rgi_smaller(p->n + !p->n, RGI_TAIL_COLUMNS) * rg_dtype_size(s->out_type->dtype);
     p->tail_rows = RGI_TAIL_ROWS * (1 + rgi_smaller(3, RGI_TAIL_BYTES / (2 * RGI_TAIL_ROWS * row)));
     p->adds =
-        s->tail && s->n_in == 2 && !is_bf16(s, 0) && !is_bf16(s, 1) &&
+        s->tail && s->n_in == 2 && p->k > 0 && !is_bf16(s, 0) && !is_bf16(s, 1) &&
         p->kernels->gemm_updates(&(rgk_gemm){
             .m = p->m, .n = p->n, .k = p->k, .a_row = (ptrdiff_t)p->a_row, .b_col = (ptrdiff_t)p->b_col, .factor = 1});
 }
@@ -321,7 +321,7 @@ static bool update(const rg_step *s, const rgi_product *p, size_t element, const
     const size_t all[2] = {0, p->k};
     double factor;
     const size_t first = (element * p->m + rows[0]) * p->n + columns[0];
-    void *const to = p->adds && s->n_in == 2 && p->k > 0 && !s->packed ? s->tail->adds_to(s, first, &factor) : NULL;
+    void *const to = p->adds && !s->packed ? s->tail->adds_to(s, first, &factor) : NULL;
     if (!to)
         return false;
     rgk_gemm g = part_of(s, p, element, rows, columns, all, to, p->n);
@@ -387,7 +387,7 @@ static rg_status run_tiles(const rg_step *s, const rgi_product *p, size_t lo, si
     return status;
 }
 
-/* A sum in parts: each on its own, then their sum. */
+/* A sum in parts: each on its own, then their sum. Not inlined: small products need few registers. */
 static __attribute__((noinline)) rg_status run_parts(const rg_step *s, const rgi_product *p, size_t lo, size_t hi)
 {
     const size_t rows[2] = {0, p->m}, columns[2] = {0, p->n}, elements = p->batch * p->m * p->n,

@@ -28,11 +28,15 @@ bool loops_have(const fetched *f, size_t n, const char *what);
 enum { ROWS = 6, WIDE = 96, PART = 32 };
 
 /* Binds so many rows, and runs. */
-void bind_rows(rg_plan *p, rg_node *x, float *data, int64_t rows);
+void bind_rows(rg_plan *p, rg_node *x, void *data, int64_t rows);
 
-/* Bit for bit as the plan that does every step as it was written: with 1 to 3 threads, more rows, fewer and none, but
-   at least so many, within a budget; and so are parameters then. The last `effects` of what is fetched have no
-   values. */
+/* Bit for bit as the plan that does every step as it was written, and so are parameters then: on 1 to 3 threads, that
+   all take part in everything, within budgets as far as they do, for so many rows, one number after the other. The last
+   `effects` of what is fetched have no values. */
+void expect_same_of(rg_graph *g, rg_node *x, rg_nodes fetch, size_t effects, const char *what, const int64_t *rows,
+                    size_t n_rows);
+
+/* For more rows, fewer and none, but at least so many. */
 void expect_same_rows(rg_graph *g, rg_node *x, rg_nodes fetch, size_t effects, int64_t least);
 
 /* For any number of rows. */
@@ -40,8 +44,8 @@ void expect_same_outside(rg_graph *g, rg_node *x, rg_nodes fetch, size_t effects
 
 /* ---- for both ---- */
 
-/* To be freed. */
-float *numbers(size_t n);
+/* f64, or f32 otherwise; to be freed. */
+void *numbers(rg_dtype dtype, size_t n);
 
 /* How often something stands in the dump of a plan. */
 int dumped(rg_plan *p, const char *what);

@@ -1,6 +1,7 @@
 /* test_parts.c - products that read columns of a wider value where they lie: the same bits as of copies, and no copies
    there. */
 #include "must.h"
+#include "parts.h"
 #include "tasks.h"
 
 #include <retrograde/op.h>
@@ -8,24 +9,24 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-enum { WIDE = 96, PART = 32, MOST = 24 };
+enum { MOST = 24 };
 
 /* What is computed from x, [rows, WIDE] of a named size. */
-typedef struct fetched {
+typedef struct computed {
     rg_graph *g;
     rg_node *x, *at[MOST];
     size_t n, effects; /* the last `effects` have no values */
-} fetched;
+} computed;
 
-static fetched begin(rg_dtype dtype)
+static computed begin(rg_dtype dtype)
 {
-    fetched f = {.g = rg_graph_new(&(rg_graph_opts){.seed = 7})};
+    computed f = {.g = rg_graph_new(&(rg_graph_opts){.seed = 7})};
     f.x = rg_input(f.g, "x", dtype, RG_SHAPE(rg_dim(f.g, "rows"), WIDE));
     return f;
 }
 
 /* The result and its gradients by all parameters and x. */
-static void fetch_with_gradients(fetched *f, rg_node *y)
+static void fetch_with_gradients(computed *f, rg_node *y)
 {
     f->at[f->n++] = y;
     const rg_nodes params = rg_params(f->g);
@@ -38,117 +39,22 @@ static void fetch_with_gradients(fetched *f, rg_node *y)
     cr_assert(!rg_graph_error(f->g), "%s", rg_graph_error(f->g));
 }
 
-static void *numbers(rg_dtype dtype, size_t n)
+static void compare(const computed *f, const char *what, const int64_t *rows, size_t n_rows)
 {
-    double *x = malloc((n + 1) * sizeof *x);
-    cr_assert(x);
-    for (size_t i = 0; i < n; i++) {
-        const double value = sin((double)(i * i % 1009) + 0.3);
-        if (dtype == RG_F64)
-            x[i] = value;
-        else
-            ((float *)x)[i] = (float)value;
-    }
-    return x;
-}
-
-static void *copy_of(const rg_node *param)
-{
-    const rg_tensor t = rg_value((rg_node *)(uintptr_t)param);
-    void *data = malloc(rg_tensor_bytes(&t) + 1);
-    cr_assert(data);
-    memcpy(data, t.data, rg_tensor_bytes(&t));
-    return data;
-}
-
-static void put_back(rg_node *param, const void *data)
-{
-    const rg_tensor t = rg_value(param);
-    must(rg_set(param, &(rg_tensor){.dtype = t.dtype, .shape = t.shape, .data = (void *)(uintptr_t)data}));
-}
-
-/* A budget that makes a plan for so many rows compute some values again. */
-static size_t tight(const fetched *f, void *data, int64_t rows, int percent)
-{
-    rg_plan *p = must_compile(f->g, (rg_nodes){f->at, f->n}, &(rg_plan_opts){.threads = 1, .mode = RG_TRAIN});
-    must(rg_bind_shape(p, f->x, data, RG_SHAPE(rows, WIDE)));
-    rg_estimate e;
-    must(rg_plan_estimate(p, NULL, &e));
-    rg_plan_free(p);
-    return e.memory / 100 * (size_t)percent;
-}
-
-/* Bit for bit as the plan that does every step as it was written, and so are parameters then: on 1 to 3 threads, that
-   all take part in everything, within budgets as far as they do, for more rows and fewer. */
-static void expect_same(const fetched *f, const char *what, const int64_t *rows, size_t n_rows)
-{
-    static const rg_machine eager = {.flop_ns = 1, .byte_ns = 1, .meeting_ns = 0, .share_ns = 1e-3};
-    /* threads that hardly ever meet: loops are cut by rows */
-    static const rg_machine apart = {.flop_ns = 1, .byte_ns = 1, .meeting_ns = 2000, .share_ns = 1e-3};
-    rg_plan_opts ways[] = {{.threads = 1, .mode = RG_TRAIN},
-                           {.threads = 2, .mode = RG_TRAIN, .machine = &apart},
-                           {.threads = 3, .mode = RG_TRAIN, .machine = &eager},
-                           {.threads = 2, .mode = RG_TRAIN, .budget = (size_t)1 << 30},
-                           {.threads = 1, .mode = RG_TRAIN},
-                           {.threads = 1, .mode = RG_TRAIN}};
-    const rg_nodes fetch = {f->at, f->n}, results = {f->at, f->n - f->effects}, params = rg_params(f->g);
-    void *before[MOST], *after[MOST];
-    int64_t most = 0;
-    for (size_t k = 0; k < n_rows; k++)
-        most = rows[k] > most ? rows[k] : most;
-    const rg_dtype dtype = rg_dtype_of(f->x);
-    void *data = numbers(dtype, (size_t)most * WIDE);
-    ways[4].budget = tight(f, data, most, 90);
-    ways[5].budget = tight(f, data, most, 70);
-    for (size_t i = 0; i < params.n; i++)
-        before[i] = copy_of(params.at[i]);
-    rg_plan *plain = must_compile(f->g, fetch, &(rg_plan_opts){.threads = 1, .no_fuse = true, .mode = RG_TRAIN});
-    for (size_t way = 0; way < sizeof ways / sizeof *ways; way++) {
-        rg_plan *p = must_compile(f->g, fetch, &ways[way]);
-        for (size_t k = 0; k < n_rows; k++) {
-            char how[64];
-            snprintf(how, sizeof how, "way %d, %d rows", (int)way, (int)rows[k]);
-            must(rg_bind_shape(plain, f->x, data, RG_SHAPE(rows[k], WIDE)));
-            must(rg_run(plain));
-            for (size_t i = 0; i < params.n; i++) {
-                after[i] = copy_of(params.at[i]);
-                put_back(params.at[i], before[i]);
-            }
-            must(rg_bind_shape(p, f->x, data, RG_SHAPE(rows[k], WIDE)));
-            const rg_status status = rg_run(p);
-            if (way >= 4 && status == RG_ERR_MEMORY) { /* more than this cannot be saved */
-                for (size_t i = 0; i < params.n; i++)
-                    free(after[i]);
-                continue;
-            }
-            must(status);
-            expect_equal_results(p, plain, results, what, how);
-            for (size_t i = 0; i < params.n; i++) {
-                const rg_tensor t = rg_value(params.at[i]);
-                cr_expect(memcmp(t.data, after[i], rg_tensor_bytes(&t)) == 0, "%s, %s: parameter %zu", what, how, i);
-                free(after[i]);
-                put_back(params.at[i], before[i]);
-            }
-        }
-        rg_plan_free(p);
-    }
-    rg_plan_free(plain);
-    for (size_t i = 0; i < params.n; i++)
-        free(before[i]);
-    free(data);
+    expect_same_of(f->g, f->x, (rg_nodes){(rg_node **)(uintptr_t)f->at, f->n}, f->effects, what, rows, n_rows);
 }
 
 /* Any order of the tasks that keeps to who writes what others read gives the bits of a run. */
-static void expect_any_order(const fetched *f, const char *what)
+static void expect_any_order(const computed *f, const char *what)
 {
     static const rg_machine eager = {.flop_ns = 1, .byte_ns = 1, .meeting_ns = 0, .share_ns = 1e-3};
-    enum { ROWS = 70, ORDERS = 10 };
+    enum { MANY = 70, ORDERS = 10 };
     const rg_nodes fetch = {f->at, f->n}, results = {f->at, f->n - f->effects};
-    void *data = numbers(RG_F32, ROWS * WIDE);
+    void *data = numbers(RG_F32, MANY * WIDE);
     rg_plan *p = must_compile(f->g, fetch, &(rg_plan_opts){.threads = 3, .machine = &eager}),
             *plain = must_compile(f->g, fetch, &(rg_plan_opts){.threads = 1, .no_fuse = true});
-    must(rg_bind_shape(p, f->x, data, RG_SHAPE(ROWS, WIDE)));
-    must(rg_bind_shape(plain, f->x, data, RG_SHAPE(ROWS, WIDE)));
+    must(rg_bind_shape(p, f->x, data, RG_SHAPE(MANY, WIDE)));
+    must(rg_bind_shape(plain, f->x, data, RG_SHAPE(MANY, WIDE)));
     must(rg_run(plain));
     must(rg_run(p)); /* packs what it keeps */
     uint64_t random = 1;
@@ -166,16 +72,11 @@ static void expect_any_order(const fetched *f, const char *what)
 static const int64_t some_rows[] = {6, 1, 0, 70, 6};
 #define SOME_ROWS some_rows, sizeof some_rows / sizeof *some_rows
 
-/* How often something stands in the dump of a plan. */
-static int dumped(const fetched *f, size_t n, const char *what)
+/* How often something stands in the dump of a plan for the first n. */
+static int steps_of(const computed *f, size_t n, const char *what)
 {
-    rg_plan *p = must_compile(f->g, (rg_nodes){f->at, n}, &(rg_plan_opts){.threads = 1});
-    char *text = rg_plan_dump(p);
-    cr_assert(text, "%s", rg_last_error());
-    int found = 0;
-    for (const char *at = text; (at = strstr(at, what)); at++)
-        found++;
-    rg_text_free(text);
+    rg_plan *p = must_compile(f->g, (rg_nodes){(rg_node **)(uintptr_t)f->at, n}, &(rg_plan_opts){.threads = 1});
+    const int found = dumped(p, what);
     rg_plan_free(p);
     return found;
 }
@@ -196,14 +97,14 @@ Test(parts, attention_of_one_projection)
 {
     const rg_dtype dtypes[] = {RG_F32, RG_F64};
     for (size_t k = 0; k < 2; k++) {
-        fetched f = begin(dtypes[k]);
+        computed f = begin(dtypes[k]);
         rg_node *w = rg_param(f.g, "w", dtypes[k], RG_SHAPE(WIDE, 3 * PART), NULL), *joined = rg_matmul(f.x, w);
         fetch_with_gradients(&f, attend(columns(joined, 0, PART), columns(joined, 1, PART), columns(joined, 2, PART)));
-        cr_expect_eq(dumped(&f, 1, "= slice("), 0, "%s", rg_dtype_name(dtypes[k]));
-        cr_expect_eq(dumped(&f, f.n, "= slice("), 0, "gradients of %s", rg_dtype_name(dtypes[k]));
-        cr_expect(dumped(&f, f.n, "(window)") >= 6, "%s", rg_dtype_name(dtypes[k]));
-        cr_expect_eq(dumped(&f, f.n, "= concat("), 0, "gradients of %s", rg_dtype_name(dtypes[k]));
-        expect_same(&f, rg_dtype_name(dtypes[k]), SOME_ROWS);
+        cr_expect_eq(steps_of(&f, 1, "= slice("), 0, "%s", rg_dtype_name(dtypes[k]));
+        cr_expect_eq(steps_of(&f, f.n, "= slice("), 0, "gradients of %s", rg_dtype_name(dtypes[k]));
+        cr_expect(steps_of(&f, f.n, "(window)") >= 6, "%s", rg_dtype_name(dtypes[k]));
+        cr_expect_eq(steps_of(&f, f.n, "= concat("), 0, "gradients of %s", rg_dtype_name(dtypes[k]));
+        compare(&f, rg_dtype_name(dtypes[k]), SOME_ROWS);
         rg_graph_free(f.g);
     }
 }
@@ -215,7 +116,7 @@ Test(parts, attention_without_room)
     enum { LONG = 192 };
     const rg_dtype dtypes[] = {RG_F32, RG_F64};
     for (size_t k = 0; k < 2; k++) {
-        fetched f = begin(dtypes[k]);
+        computed f = begin(dtypes[k]);
         rg_node *tokens = rg_param(f.g, "tokens", dtypes[k], RG_SHAPE(LONG, WIDE), NULL),
                 *w = rg_param(f.g, "w", dtypes[k], RG_SHAPE(WIDE, 3 * PART), NULL),
                 *joined = rg_matmul(rg_add(tokens, rg_sum(f.x, RG_ALL_AXES, false)), w);
@@ -223,9 +124,9 @@ Test(parts, attention_without_room)
         const rg_nodes d = rg_grad(rg_sum(rg_square(f.at[0]), RG_ALL_AXES, false), RG_NODES(tokens, w));
         f.at[f.n++] = d.at[0];
         f.at[f.n++] = d.at[1];
-        cr_expect_eq(dumped(&f, f.n, "= slice("), 3, "%s", rg_dtype_name(dtypes[k]));
-        cr_expect_eq(dumped(&f, f.n, "= concat("), 1, "%s", rg_dtype_name(dtypes[k]));
-        expect_same(&f, rg_dtype_name(dtypes[k]), SOME_ROWS);
+        cr_expect_eq(steps_of(&f, f.n, "= slice("), 3, "%s", rg_dtype_name(dtypes[k]));
+        cr_expect_eq(steps_of(&f, f.n, "= concat("), 1, "%s", rg_dtype_name(dtypes[k]));
+        compare(&f, rg_dtype_name(dtypes[k]), SOME_ROWS);
         if (dtypes[k] == RG_F32)
             expect_any_order(&f, "attention");
         rg_graph_free(f.g);
@@ -235,16 +136,16 @@ Test(parts, attention_without_room)
 /* Heads are columns of the columns of one product. */
 Test(parts, heads)
 {
-    fetched f = begin(RG_F32);
+    computed f = begin(RG_F32);
     rg_node *w = rg_param(f.g, "w", RG_F32, RG_SHAPE(WIDE, 3 * WIDE), NULL),
             *out = rg_param(f.g, "out", RG_F32, RG_SHAPE(WIDE, WIDE), NULL), *joined = rg_matmul(f.x, w), *head[3];
     for (int h = 0; h < 3; h++)
         head[h] = attend(columns(joined, h, PART), columns(joined, 3 + h, PART), columns(joined, 6 + h, PART));
     fetch_with_gradients(&f, rg_matmul(rg_concat(RG_NODES(head[0], head[1], head[2]), 1), out));
-    cr_expect_eq(dumped(&f, 1, "= slice("), 0);
-    cr_expect_eq(dumped(&f, 1, "= concat("), 0);
-    cr_expect_eq(dumped(&f, f.n, "= slice(") + dumped(&f, f.n, "= concat_part("), 0);
-    expect_same(&f, "heads", SOME_ROWS);
+    cr_expect_eq(steps_of(&f, 1, "= slice("), 0);
+    cr_expect_eq(steps_of(&f, 1, "= concat("), 0);
+    cr_expect_eq(steps_of(&f, f.n, "= slice(") + steps_of(&f, f.n, "= concat_part("), 0);
+    compare(&f, "heads", SOME_ROWS);
     expect_any_order(&f, "heads");
     rg_graph_free(f.g);
 }
@@ -252,7 +153,7 @@ Test(parts, heads)
 /* Heads as an axis of their own: views of the columns, turned, or contracted as they are. */
 Test(parts, views)
 {
-    fetched f = begin(RG_F32);
+    computed f = begin(RG_F32);
     rg_node *w = rg_param(f.g, "w", RG_F32, RG_SHAPE(WIDE, 3 * WIDE), NULL), *joined = rg_matmul(f.x, w), *part[3];
     const int64_t rows = rg_dim(f.g, "rows");
     for (int i = 0; i < 3; i++)
@@ -266,9 +167,9 @@ Test(parts, views)
     fetch_with_gradients(&f,
                          rg_add(rg_sum(rg_matmul(both, rg_squeeze(rg_sum(y, RG_AXES(0), true), 0)), RG_AXES(1), true),
                                 rg_reshape(rg_sum(across, RG_AXES(1, 2, 3), true), RG_SHAPE(rows, 1))));
-    cr_expect_eq(dumped(&f, 1, "= slice("), 1); /* its heads and rows together are free axes of a product */
-    cr_expect_eq(dumped(&f, 1, "= transpose("), 0);
-    expect_same(&f, "views", SOME_ROWS);
+    cr_expect_eq(steps_of(&f, 1, "= slice("), 1); /* its heads and rows together are free axes of a product */
+    cr_expect_eq(steps_of(&f, 1, "= transpose("), 0);
+    compare(&f, "views", SOME_ROWS);
     expect_any_order(&f, "views");
     rg_graph_free(f.g);
 }
@@ -276,7 +177,7 @@ Test(parts, views)
 /* Stored as bf16; and a bf16 product of two such parts. */
 Test(parts, half_as_wide)
 {
-    fetched f = begin(RG_F32);
+    computed f = begin(RG_F32);
     rg_node *w = rg_param(f.g, "w", RG_F32, RG_SHAPE(WIDE, 3 * PART), NULL);
     rg_node *joined = rg_cast(rg_matmul(f.x, w), RG_BF16);
     rg_node *q = columns(joined, 0, PART), *k = columns(joined, 1, PART), *wide = columns(rg_matmul(f.x, w), 2, PART);
@@ -284,7 +185,7 @@ Test(parts, half_as_wide)
     f.at[f.n++] = rg_matmul(rg_transpose(q, RG_ALL_AXES), wide);
     f.at[f.n++] = rg_matmul(rg_transpose(wide, RG_ALL_AXES), q);
     f.at[f.n++] = rg_matmul(rg_transpose(q, RG_ALL_AXES), k);
-    expect_same(&f, "bf16", SOME_ROWS);
+    compare(&f, "bf16", SOME_ROWS);
     rg_graph_free(f.g);
 }
 
@@ -292,7 +193,7 @@ Test(parts, half_as_wide)
    is kept from run to run. */
 Test(parts, of_inputs_and_parameters)
 {
-    fetched f = begin(RG_F32);
+    computed f = begin(RG_F32);
     rg_node *w = rg_param(f.g, "w", RG_F32, RG_SHAPE(WIDE, WIDE), NULL),
             *fixed = rg_param(f.g, "fixed", RG_F32, RG_SHAPE(PART, 3 * WIDE), NULL);
     rg_node *y = rg_matmul(columns(f.x, 0, PART), rg_transpose(columns(w, 1, PART), RG_ALL_AXES));
@@ -303,8 +204,8 @@ Test(parts, of_inputs_and_parameters)
     f.at[f.n++] = rg_matmul(f.x, columns(updated, 2, PART));
     f.at[f.n++] = rg_assign(w, updated);
     f.effects = 1;
-    cr_expect_eq(dumped(&f, f.n, "= slice("), 0);
-    expect_same(&f, "stored", SOME_ROWS);
+    cr_expect_eq(steps_of(&f, f.n, "= slice("), 0);
+    compare(&f, "stored", SOME_ROWS);
     rg_graph_free(f.g);
 }
 
@@ -328,21 +229,21 @@ static rg_node *cell(rg_graph *g, rg_node *xs, int64_t batch, int64_t n)
 
 Test(parts, in_loops)
 {
-    fetched f = begin(RG_F32);
+    computed f = begin(RG_F32);
     const int64_t rows = rg_dim(f.g, "rows");
     rg_node *xs =
         rg_concat(RG_NODES(rg_reshape(f.x, RG_SHAPE(rows, 12, 8)), rg_reshape(rg_sin(f.x), RG_SHAPE(rows, 12, 8)),
                            rg_reshape(rg_cos(f.x), RG_SHAPE(rows, 12, 8))),
                   2);
     fetch_with_gradients(&f, cell(f.g, xs, 12, 8));
-    expect_same(&f, "a cell", SOME_ROWS);
+    compare(&f, "a cell", SOME_ROWS);
     rg_graph_free(f.g);
 }
 
 /* A part of the state is read by a product while the next state is made from what that gives, perhaps in its place. */
 Test(parts, of_a_carry)
 {
-    fetched f = begin(RG_F32);
+    computed f = begin(RG_F32);
     rg_node *u = rg_param(f.g, "u", RG_F32, RG_SHAPE(PART, WIDE), NULL);
     rg_scan *s = rg_scan_begin(f.g, NULL);
     rg_node *x = rg_scan_slice(s, f.x), *h = rg_scan_carry(s, rg_zeros(f.g, RG_F32, RG_SHAPE(5, WIDE)));
@@ -351,10 +252,10 @@ Test(parts, of_a_carry)
     f.at[f.n++] = rg_scan_stack(s, late);
     f.at[f.n++] = rg_scan_last(s, h);
     rg_scan_end(s);
-    expect_same(&f, "a carry", SOME_ROWS);
-    fetched d = f;
+    compare(&f, "a carry", SOME_ROWS);
+    computed d = f;
     fetch_with_gradients(&d, rg_sum(f.at[0], RG_AXES(0), true));
-    expect_same(&d, "gradients of a carry", SOME_ROWS);
+    compare(&d, "gradients of a carry", SOME_ROWS);
     rg_graph_free(f.g);
 }
 
@@ -362,7 +263,7 @@ Test(parts, of_a_carry)
    rows, with batches, within a batch. */
 Test(parts, of_products)
 {
-    fetched f = begin(RG_F32);
+    computed f = begin(RG_F32);
     const int64_t rows = rg_dim(f.g, "rows");
     rg_node *w = rg_param(f.g, "w", RG_F32, RG_SHAPE(WIDE, PART), NULL),
             *tall = rg_param(f.g, "tall", RG_F32, RG_SHAPE(9000, 6), NULL),
@@ -380,7 +281,7 @@ Test(parts, of_products)
     rg_node *y = rg_matmul(in, other), *z = rg_matmul(rg_cos(in), other);
     f.at[f.n++] = rg_sin(rg_concat(RG_NODES(y, z), 2));
     f.at[f.n++] = rg_sin(rg_concat(RG_NODES(rg_matmul(rg_exp(in), other), rg_tanh(rg_matmul(rg_tanh(in), other))), 1));
-    expect_same(&f, "products", SOME_ROWS);
+    compare(&f, "products", SOME_ROWS);
     expect_any_order(&f, "products");
     rg_graph_free(f.g);
 }
@@ -388,7 +289,7 @@ Test(parts, of_products)
 /* Heads of a batch of no rows, whose axis stands in the middle: no stride is one of anything. */
 Test(parts, of_nothing)
 {
-    fetched f = begin(RG_F32);
+    computed f = begin(RG_F32);
     const int64_t rows = rg_dim(f.g, "rows");
     rg_node *x = rg_sin(rg_reshape(f.x, RG_SHAPE(3, rows, PART))),
             *heads = rg_reshape(rg_slice(x, 2, 16, PART), RG_SHAPE(3, rows, 2, 8));
@@ -397,14 +298,14 @@ Test(parts, of_nothing)
         heads, heads,
         &(rg_contract_opts){
             .a_batch = RG_AXES(0), .b_batch = RG_AXES(0), .a_contract = RG_AXES(2, 3), .b_contract = RG_AXES(2, 3)});
-    expect_same(&f, "nothing", (const int64_t[]){4, 0, 1}, 3);
+    compare(&f, "nothing", (const int64_t[]){4, 0, 1}, 3);
     rg_graph_free(f.g);
 }
 
 /* In a loop: what is joined is one product's operand, and another one's window; the state's rows may be cut. */
 Test(parts, of_products_in_loops)
 {
-    fetched f = begin(RG_F32);
+    computed f = begin(RG_F32);
     const int64_t rows = rg_dim(f.g, "rows");
     rg_node *u = rg_param(f.g, "u", RG_F32, RG_SHAPE(8, 8), NULL),
             *v = rg_param(f.g, "v", RG_F32, RG_SHAPE(16, 8), NULL);
@@ -417,7 +318,7 @@ Test(parts, of_products_in_loops)
     rg_node *all = rg_scan_stack(s, both), *states = rg_scan_stack(s, next);
     rg_scan_end(s);
     fetch_with_gradients(&f, rg_concat(RG_NODES(all, states), 2));
-    expect_same(&f, "products in loops", SOME_ROWS);
+    compare(&f, "products in loops", SOME_ROWS);
     rg_graph_free(f.g);
 }
 
@@ -425,7 +326,7 @@ Test(parts, of_products_in_loops)
    what the turns leave. */
 Test(parts, in_strips)
 {
-    fetched f = begin(RG_F32);
+    computed f = begin(RG_F32);
     const int64_t rows = rg_dim(f.g, "rows"), n = 64;
     rg_node *w = rg_param(f.g, "w", RG_F32, RG_SHAPE(12, 3 * n), NULL),
             *u = rg_param(f.g, "u", RG_F32, RG_SHAPE(n, n), NULL);
@@ -439,7 +340,7 @@ Test(parts, in_strips)
     rg_node *all = rg_scan_stack(s, next);
     rg_scan_end(s);
     fetch_with_gradients(&f, rg_sum(rg_matmul(columns(all, 1, n / 2), rg_slice(u, 0, 0, n / 2)), RG_AXES(0), false));
-    expect_same(&f, "strips", (const int64_t[]){1500, 3}, 2);
+    compare(&f, "strips", (const int64_t[]){1500, 3}, 2);
     rg_graph_free(f.g);
 }
 
@@ -499,13 +400,13 @@ static rg_node *above_first(rg_node *x)
 /* What it reads and writes lies in wider values, outside of loops and in them. */
 Test(parts, of_an_operator_of_the_users)
 {
-    fetched f = begin(RG_F32);
+    computed f = begin(RG_F32);
     rg_node *w = rg_param(f.g, "w", RG_F32, RG_SHAPE(WIDE, WIDE), NULL),
             *u = rg_param(f.g, "u", RG_F32, RG_SHAPE(2 * PART, PART), NULL), *y = rg_matmul(f.x, w);
     rg_node *both = rg_concat(RG_NODES(above_first(columns(y, 1, PART)), above_first(columns(y, 2, PART))), 1);
     f.at[f.n++] = rg_matmul(both, u);
-    cr_expect_eq(dumped(&f, 1, "= slice(") + dumped(&f, 1, "= concat("), 0);
-    cr_expect_eq(dumped(&f, 1, "(window) = above_first("), 2);
+    cr_expect_eq(steps_of(&f, 1, "= slice(") + steps_of(&f, 1, "= concat("), 0);
+    cr_expect_eq(steps_of(&f, 1, "(window) = above_first("), 2);
     rg_node *v = rg_param(f.g, "v", RG_F32, RG_SHAPE(8, 16), NULL);
     rg_scan *s = rg_scan_begin(f.g, NULL);
     rg_node *x = rg_scan_slice(s, rg_reshape(f.x, RG_SHAPE(rg_dim(f.g, "rows"), 12, 8))),
@@ -516,18 +417,12 @@ Test(parts, of_an_operator_of_the_users)
                  rg_tanh(rg_matmul_t(rg_concat(RG_NODES(next, above_first(columns(z, 1, 8))), 1), false, v, true)));
     f.at[f.n++] = rg_scan_stack(s, h);
     rg_scan_end(s);
-    expect_same(&f, "an operator of the user's", SOME_ROWS);
+    compare(&f, "an operator of the user's", SOME_ROWS);
     expect_any_order(&f, "an operator of the user's");
     rg_graph_free(f.g);
 }
 
 /* ---- shapes at random ---- */
-
-static uint32_t draw(uint64_t *random, uint32_t below)
-{
-    *random = *random * 6364136223846793005u + 1442695040888963407u;
-    return (uint32_t)(*random >> 33) % below;
-}
 
 /* Part of x along an axis, perhaps under another shape of as many axes or one more. */
 static rg_node *some_part(rg_node *x, uint64_t *random)
@@ -566,7 +461,7 @@ Test(parts, shapes_at_random, .timeout = 120)
     const uint64_t seeds = getenv("RETROGRADE_SLOW") ? 2000 : 60;
     for (uint64_t seed = 1; seed <= seeds; seed++) {
         uint64_t random = seed;
-        fetched f = begin(RG_F32);
+        computed f = begin(RG_F32);
         const int64_t rows = rg_dim(f.g, "rows");
         rg_node *w = rg_param(f.g, "w", RG_F32, RG_SHAPE(WIDE, WIDE), NULL), *parts[6];
         const rg_shape shapes[] = {RG_SHAPE(rows, WIDE),  RG_SHAPE(rows, 4, 24),   RG_SHAPE(rows, 8, 12),
@@ -602,7 +497,7 @@ Test(parts, shapes_at_random, .timeout = 120)
         fetch_with_gradients(&f, sum);
         char what[32];
         snprintf(what, sizeof what, "seed %d", (int)seed);
-        expect_same(&f, what, (const int64_t[]){3, 1, 0, 5}, 4);
+        compare(&f, what, (const int64_t[]){3, 1, 0, 5}, 4);
         rg_graph_free(f.g);
     }
 }

@@ -85,7 +85,7 @@ Test(window, slices_that_are_spread)
     f.xs = rg_input(f.g, "xs", RG_F32, RG_SHAPE(rg_dim(f.g, "time"), B, I));
     rg_node *more = rg_param(f.g, "more", RG_F32, RG_SHAPE(5, 1, 1), NULL),
             *rows = rg_param(f.g, "rows", RG_F32, RG_SHAPE(4, 1, 2), NULL);
-    float *data = numbers(8);
+    float *data = numbers(RG_F32, 8);
     must(rg_set(more, &(rg_tensor){.dtype = RG_F32, .shape = RG_SHAPE(5, 1, 1), .data = data}));
     must(rg_set(rows, &(rg_tensor){.dtype = RG_F32, .shape = RG_SHAPE(4, 1, 2), .data = data}));
     rg_scan *s = rg_scan_begin(f.g, NULL);
@@ -213,7 +213,7 @@ Test(window, a_whole_does_not_live_long_for_a_part)
     rg_plan *p = must_compile(g, RG_NODES(near), NULL),
             *q = must_compile(g, RG_NODES(late), &(rg_plan_opts){.threads = 1}),
             *copied = must_compile(g, RG_NODES(late), &(rg_plan_opts){.threads = 1, .no_fuse = true});
-    float *data = numbers(40 * ROWS * WIDE);
+    float *data = numbers(RG_F32, 40 * ROWS * WIDE);
     cr_expect_eq(dumped(p, "= slice("), 0);
     bind_rows(q, x, data, 40 * ROWS);
     bind_rows(copied, x, data, 40 * ROWS);

@@ -113,6 +113,8 @@ bool rgi_mark_live(rgi_lowering *l, rg_nodes fetch);
 /* values.c */
 uint32_t rgi_shape_number(rgi_lowering *l, const rgi_shape *shape);
 int32_t rgi_value_new(rgi_lowering *l, const rg_node *node, rgi_place place);
+/* The bytes of a value, with the sizes that stand for the named ones. */
+double rgi_value_bytes(const rgi_program *p, int32_t v);
 /* A new value that lies in another one, or is all of it under its own shape. RGI_NONE: out of memory, or `whole` is. */
 int32_t rgi_value_within(rgi_lowering *l, const rg_node *node, int32_t whole);
 /* The value of a live node, with memory. */

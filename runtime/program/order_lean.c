@@ -102,12 +102,8 @@ static bool prepare(lean *k)
         return false;
     for (size_t v = 0; v < p->n_values; v++) {
         const int32_t at = rgi_made_at(k->e, (int32_t)v);
-        const rg_shape *shape = &p->shapes[p->values[v].shape]->a;
-        if (at == RGI_NONE || p->values[v].place != RGI_SLAB || p->values[v].part_of != RGI_NONE)
-            continue;
-        k->bytes[v] = p->values[v].size;
-        for (int32_t i = 0; i < shape->rank; i++)
-            k->bytes[v] *= (double)shape->dim[i];
+        if (at != RGI_NONE && p->values[v].place == RGI_SLAB && p->values[v].part_of == RGI_NONE)
+            k->bytes[v] = rgi_value_bytes(p, (int32_t)v);
     }
     if (!list_made(k))
         return false;

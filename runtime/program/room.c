@@ -90,15 +90,6 @@ static bool find_lives(room *r)
     return true;
 }
 
-static double bytes_of(const rgi_program *p, int32_t v)
-{
-    const rg_shape *shape = &p->shapes[p->values[v].shape]->a;
-    double bytes = p->values[v].size;
-    for (int32_t i = 0; i < shape->rank; i++)
-        bytes *= (double)shape->dim[i];
-    return bytes;
-}
-
 /* The most bytes that are alive at once, with all values in the homes they have now. What elementwise ops make may lie
    where what they read ends. */
 static double count(room *r)
@@ -118,7 +109,7 @@ static double count(room *r)
     for (size_t v = 0; v < p->n_values; v++) {
         if (r->from[v] == RGI_NONE || r->to[v] == RGI_NONE || p->values[v].place != RGI_SLAB)
             continue;
-        const double bytes = bytes_of(p, (int32_t)v);
+        const double bytes = rgi_value_bytes(p, (int32_t)v);
         const bool taken_over =
             r->to[v] < (int32_t)r->n && r->l->units[r->order[r->to[v]]].kind == RGI_FUSED && r->to[v] > r->from[v];
         r->change[r->from[v]] += bytes;

@@ -84,6 +84,15 @@ int32_t rgi_value_new(rgi_lowering *l, const rg_node *node, rgi_place place)
     return (int32_t)p->n_values - 1;
 }
 
+double rgi_value_bytes(const rgi_program *p, int32_t v)
+{
+    const rg_shape *shape = &p->shapes[p->values[v].shape]->a;
+    double bytes = p->values[v].size;
+    for (int32_t i = 0; i < shape->rank; i++)
+        bytes *= (double)shape->dim[i];
+    return bytes;
+}
+
 static int32_t fixed_value(rgi_lowering *l, const rg_node *node, const void *data)
 {
     const int32_t v = rgi_value_new(l, node, RGI_FIXED);

@@ -67,22 +67,28 @@ static bool is_part(const rg_node *node)
     return node->op->window && !(node->op->traits & RG_JOINS);
 }
 
-/* Whether an op reads its input i, a part or views of it, as the window that it is. */
-static bool takes(rgi_lowering *l, const rg_node *node, size_t i)
+/* Whether a node's operand i (n_in: its output) may be the window of input k of `of`. */
+static bool takes_window(rgi_lowering *l, const rg_node *node, size_t i, const rg_node *of, size_t k)
 {
-    const rg_node *part = node->op->takes ? rgi_stand_in(l, node->in[i]) : NULL;
-    while (part && is_view(part))
-        part = rgi_stand_in(l, part->in[0]);
-    bool yes = part && is_part(part);
+    bool yes = node->op->takes;
     for (int second = 0; yes && second < 2; second++) {
         rg_window w;
         const rg_type *type = types_of(l, node, second);
-        if (!type || !find_window_of(l, part, 0, second, &w))
+        if (!type || !find_window_of(l, of, k, second, &w))
             return false;
         const rg_step step = rgi_typed_step(node, type);
         yes = node->op->takes(&step, i, &w);
     }
     return yes;
+}
+
+/* Whether an op reads its input i, a part or views of it, as the window that it is. */
+static bool takes(rgi_lowering *l, const rg_node *node, size_t i)
+{
+    const rg_node *part = rgi_stand_in(l, node->in[i]);
+    while (is_view(part))
+        part = rgi_stand_in(l, part->in[0]);
+    return is_part(part) && takes_window(l, node, i, part, 0);
 }
 
 /* Whether what is as large as `part` has rows in a window that are worth being read there, or is one. */
@@ -312,21 +318,6 @@ static void find_wants(const wanting *w, const rgi_block *b)
         want_dense(w, p->values[v].part_of);
 }
 
-/* Whether an op writes its output where input k of a join has it. */
-static bool gives(rgi_lowering *l, const rg_node *node, const rg_node *join, size_t k)
-{
-    bool yes = node->op->takes;
-    for (int second = 0; yes && second < 2; second++) {
-        rg_window w;
-        const rg_type *type = types_of(l, node, second);
-        if (!type || !find_window_of(l, join, k, second, &w))
-            return false;
-        const rg_step step = rgi_typed_step(node, type);
-        yes = node->op->takes(&step, node->n_in, &w);
-    }
-    return yes;
-}
-
 /* Whether input k of a join may be written into its output instead: by a group, which makes it a second time for a
    second place, or by an op that can. */
 static bool placeable(const wanting *w, const rgi_block *b, const rgi_use *join, uint32_t k)
@@ -338,9 +329,9 @@ static bool placeable(const wanting *w, const rgi_block *b, const rgi_use *join,
         value->unit == RGI_NONE || l->units[value->unit].region != b->region)
         return false;
     const rgi_unit *u = &l->units[value->unit];
-    return u->kind == RGI_FUSED ||
-           (u->kind == RGI_RUN && u->uses[0].n_out == 1 && w->joined[v] == 1 &&
-            value->node->shape == join->node->in[k]->shape && gives(l, u->uses[0].node, join->node, k));
+    return u->kind == RGI_FUSED || (u->kind == RGI_RUN && u->uses[0].n_out == 1 && w->joined[v] == 1 &&
+                                    value->node->shape == join->node->in[k]->shape &&
+                                    takes_window(l, u->uses[0].node, u->uses[0].n_in, join->node, k));
 }
 
 static bool is_join(const rgi_unit *u)
